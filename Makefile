@@ -1,0 +1,70 @@
+# dreamlib: one target per table and figure. "make help" lists them.
+
+PROFILE  ?= quick
+DATASETS ?=
+IPC      ?=
+METHODS  ?=
+SEEDS    ?= 0
+WORKERS  ?= 0
+DEVICE   ?= auto
+PLUGINS  ?=
+RESULTS  ?=
+PYTHON   ?= python3
+VENV     ?= .venv
+
+DREAM := table1 table2 figure1 figure2 figure3 figure_gradnorm figure_comparison
+
+python := $(VENV)/bin/python
+stamp  := $(VENV)/.installed
+# An empty value is left out, so that the profile's own choice holds.
+choice = --profile "$(PROFILE)" --seeds "$(SEEDS)" --workers "$(WORKERS)" --device "$(DEVICE)" \
+         $(if $(DATASETS),--datasets "$(DATASETS)") $(if $(IPC),--ipc "$(IPC)") $(if $(METHODS),--methods "$(METHODS)") \
+         $(if $(PLUGINS),--plugins "$(PLUGINS)") $(if $(RESULTS),--results "$(RESULTS)")
+
+.DEFAULT_GOAL := help
+.PHONY: help all dream $(DREAM) status index install test lint sync lock clean
+
+help: ## this list
+	@echo "make TARGET [PROFILE=quick|cpu|paper] [DATASETS=mnist,cifar10] [IPC=1,10] [METHODS=dm,dream] [SEEDS=3] [PLUGINS=file.py]"
+	@echo
+	@grep -hE '^[a-z_ -]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 22
+	@echo "$(DREAM)" | tr ' ' '\n' | sed 's/$$/\tDREAM, the notebook of this name/' | expand -t 22
+
+all: dream ## every notebook of every paper
+
+dream: $(DREAM) ## every item of the DREAM supplement and README
+
+$(DREAM): $(stamp)
+	@$(python) -m dreamlib notebook dream/$@ $(choice)
+
+status: $(stamp) ## what is done, missing and failed under PROFILE
+	@$(python) -m dreamlib status $(filter-out --workers --device,$(subst --workers "$(WORKERS)" --device "$(DEVICE)",,$(choice)))
+
+index: $(stamp) ## rewrite reports/index.html
+	@$(python) -m dreamlib index
+
+install: $(stamp) ## create .venv from requirements.lock
+
+$(stamp): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "dreamlib needs Python 3.11 or newer; this is $$($(PYTHON) --version). Try: make PYTHON=python3.12 ..."; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(python) -m pip install --quiet --disable-pip-version-check -r requirements.lock
+	$(python) -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+test: $(stamp) lint ## lint, types, unit, property and fault tests, and nbval over every notebook under quick
+	$(python) -m pytest -n 2 --dist loadfile
+	$(python) -m dreamlib.testing notebooks
+
+lint: $(stamp) ## ruff and mypy
+	$(python) -m ruff check .
+	$(python) -m ruff format --check .
+	$(python) -m mypy
+
+sync: $(stamp) ## bring the .ipynb twins in line with the .py sources
+	$(VENV)/bin/jupytext --to ipynb --update notebooks/*/*.py
+	$(VENV)/bin/jupytext --set-formats ipynb,py:percent notebooks/*/*.ipynb
+
+clean: ## remove what quick runs have left (measured studies stay)
+	rm -rf reports/quick reports/results/quick build

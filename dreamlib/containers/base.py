@@ -1,0 +1,48 @@
+"""What a container is: where the distilled information lives, and how it becomes images."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from torch import Tensor
+
+from ..errors import BadValue
+from ..registry import Registry
+
+SPACES = ("normalised", "unit")
+
+
+class Container(Protocol):
+    """Holds a synthetic set as named tensors and decodes it. Implementations are frozen dataclasses.
+
+    ``space`` is the space of the stored images: ``"normalised"`` (DC, DSA, DM: normalised pixels, never clamped) or
+    ``"unit"`` (IDC, DREAM: [0, 1], clamped at the start of each outer iteration).
+    """
+
+    @property
+    def space(self) -> str: ...
+
+    def slots(self, ipc: int) -> int:
+        """Real images of each class that :meth:`pack` takes to start from, for ``ipc`` stored images."""
+        ...
+
+    def check(self, shape: tuple[int, int, int]) -> None:
+        """Raise :class:`BadValue` when images of ``shape`` (c, h, w) cannot be held."""
+        ...
+
+    def pack(self, images: Tensor, ipc: int) -> dict[str, Tensor]:
+        """Start values from images (C, slots, c, h, w) in ``space``: each tensor's first two dimensions are (C, ipc)."""
+        ...
+
+    def decode(self, stored: dict[str, Tensor]) -> Tensor:
+        """Images (C, M, c, h, w) in ``space``, differentiable; M >= ipc is what one training epoch sees of a class."""
+        ...
+
+
+CONTAINERS: Registry[Container] = Registry("container")
+register = CONTAINERS.register
+
+
+def check_space(space: str) -> None:
+    if space not in SPACES:
+        raise BadValue(f"container space {space!r}; expected one of {', '.join(SPACES)}", "")

@@ -1,0 +1,82 @@
+"""IDC's multi-formation: one stored image is a mosaic of smaller ones, enlarged when it is used."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ..errors import BadValue, unknown
+from .base import check_space, register
+
+DECODINGS = ("uniform", "multi-scale")
+
+
+@register("multi-formation")
+@dataclass(frozen=True)
+class MultiFormation:
+    """A stored image is cut into factor x factor tiles; each tile, enlarged bilinearly, is a training image (IDC, section 4).
+
+    Parameters
+    ----------
+    factor : int
+        Tiles along each side; 1 is the plain container. 2 for small images, 3 for ImageNet (IDC). It must divide both
+        sides of the image: the originals pad silently.
+    decoding : str
+        ``"uniform"``: tiles of one size, factor**2 images from one. ``"multi-scale"``: the tilings 1..factor together,
+        1 + 4 + ... + factor**2 images from one.
+    space : str
+        ``"unit"`` (IDC, DREAM) or ``"normalised"``.
+    """
+
+    factor: int = 2
+    decoding: str = "uniform"
+    space: str = "unit"
+
+    @property
+    def factors(self) -> tuple[int, ...]:
+        return (self.factor,) if self.decoding == "uniform" else tuple(range(1, self.factor + 1))
+
+    def slots(self, ipc: int) -> int:
+        return ipc * self.factor**2
+
+    def check(self, shape: tuple[int, int, int]) -> None:
+        check_space(self.space)
+        if self.decoding not in DECODINGS:
+            raise unknown("decoding", self.decoding, DECODINGS)
+        _, height, width = shape
+        for factor in self.factors:
+            if factor < 1 or height % factor or width % factor:
+                fits = [f for f in range(1, 9) if height % f == 0 and width % f == 0]
+                raise BadValue(
+                    f"factor {factor} does not divide an image of {height} x {width}; factors that do: "
+                    f"{', '.join(map(str, fits))}",
+                    f"factor={max(f for f in fits if f <= 3)}",
+                )
+
+    def pack(self, images: Tensor, ipc: int) -> dict[str, Tensor]:
+        classes, _, channels, height, width = images.shape
+        f, h, w = self.factor, height // self.factor, width // self.factor
+        small = images.flatten(0, 1)
+        if f > 1:
+            small = F.interpolate(small, size=(h, w), mode="bilinear", align_corners=False)
+        tiles = small.view(classes, ipc, f, f, channels, h, w)
+        mosaic = tiles.permute(0, 1, 4, 2, 5, 3, 6).reshape(classes, ipc, channels, height, width)
+        return {"images": mosaic.contiguous()}
+
+    def decode(self, stored: dict[str, Tensor]) -> Tensor:
+        return torch.cat([self._tiles(stored["images"], factor) for factor in self.factors], dim=1)
+
+    @staticmethod
+    def _tiles(images: Tensor, f: int) -> Tensor:
+        if f == 1:
+            return images
+        classes, ipc, channels, height, width = images.shape
+        h, w = height // f, width // f
+        tiles = images.view(classes, ipc, channels, f, h, f, w).permute(0, 1, 3, 5, 2, 4, 6)
+        large = F.interpolate(
+            tiles.reshape(-1, channels, h, w), size=(height, width), mode="bilinear", align_corners=False
+        )
+        return large.view(classes, ipc * f * f, channels, height, width)

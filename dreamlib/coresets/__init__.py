@@ -1,0 +1,17 @@
+"""Coresets: real images chosen once. They are baselines by themselves and starting points for distillation."""
+
+from .base import CORESETS, Coreset, History, register
+from .selection import Forgetting, Herding, KCenter, Noise, RealImages, RepresentativeImages
+
+__all__ = [
+    "CORESETS",
+    "Coreset",
+    "Forgetting",
+    "Herding",
+    "History",
+    "KCenter",
+    "Noise",
+    "RealImages",
+    "RepresentativeImages",
+    "register",
+]

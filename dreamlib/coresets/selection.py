@@ -1,0 +1,136 @@
+"""The coresets of DREAM's, DM's and DiM's tables, greedy over all classes at once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ..samplers import Random, Representative, View
+from .base import History, register
+
+
+@register("noise")
+@dataclass(frozen=True)
+class Noise:
+    """No real image at all: standard normal pixels in normalised space (DC's start)."""
+
+    epochs: int = 0
+
+    def choose(self, view: View, history: History) -> Tensor | None:
+        return None
+
+
+@register("real")
+@dataclass(frozen=True)
+class RealImages:
+    """Random real images: the baseline "Random", and the start of DSA, DM and (as a mosaic) IDC."""
+
+    epochs: int = 0
+
+    def choose(self, view: View, history: History) -> Tensor | None:
+        return Random().choose(view)
+
+
+@register("representative")
+@dataclass(frozen=True)
+class RepresentativeImages:
+    """The real images nearest to cluster centres of an untrained network's embedding: DREAM's start.
+
+    One cluster per image needed, that is IPC x factor^2 of each class (released code).
+
+    Parameters
+    ----------
+    pool : int, optional
+        Images of each class to cluster; None, the published choice, is all.
+    """
+
+    epochs: int = 0
+    pool: int | None = None
+    space: str = "normalised"
+
+    def choose(self, view: View, history: History) -> Tensor | None:
+        return Representative(pool=self.pool, space=self.space).choose(view)
+
+
+def _points(view: View) -> tuple[Tensor, Tensor, Tensor]:
+    index, mask = view.candidates()
+    return index, mask, view.embed(index)
+
+
+@register("herding")
+@dataclass(frozen=True)
+class Herding:
+    """Greedy choice whose running mean stays nearest to the class mean in feature space (Welling 2009; iCaRL, Alg. 4).
+
+    Parameters
+    ----------
+    epochs : int
+        Training of the embedding network on the whole data set.
+    """
+
+    epochs: int = 20
+
+    def choose(self, view: View, history: History) -> Tensor | None:
+        index, mask, points = _points(view)
+        target = (points * mask.unsqueeze(2)).sum(1, keepdim=True) / mask.sum(1).view(-1, 1, 1)
+        total = torch.zeros_like(target)
+        free, chosen = mask.clone(), []
+        for taken in range(1, view.batch + 1):
+            gap = (target - (total + points) / taken).square().sum(2)
+            best = gap.masked_fill(~free, float("inf")).argmin(1, keepdim=True)
+            free.scatter_(1, best, False)
+            total += points.gather(1, best.unsqueeze(2).expand(-1, -1, points.shape[2]))
+            chosen.append(best)
+        return index.gather(1, torch.cat(chosen, dim=1))
+
+
+@register("k-center")
+@dataclass(frozen=True)
+class KCenter:
+    """Greedy k-center: from the image nearest to the class mean, always add the one farthest from those chosen.
+
+    The greedy 2-approximation of Sener and Savarese (2018), in feature space.
+
+    Parameters
+    ----------
+    epochs : int
+        Training of the embedding network on the whole data set.
+    """
+
+    epochs: int = 20
+
+    def choose(self, view: View, history: History) -> Tensor | None:
+        index, mask, points = _points(view)
+        mean = (points * mask.unsqueeze(2)).sum(1, keepdim=True) / mask.sum(1).view(-1, 1, 1)
+        best = (points - mean).square().sum(2).masked_fill(~mask, float("inf")).argmin(1, keepdim=True)
+        chosen, gap = [best], torch.full(mask.shape, float("inf"), device=points.device)
+        for _ in range(view.batch - 1):
+            latest = points.gather(1, best.unsqueeze(2).expand(-1, -1, points.shape[2]))
+            gap = torch.minimum(gap, (points - latest).square().sum(2)).scatter(1, torch.cat(chosen, 1), -1.0)
+            best = gap.masked_fill(~mask, -1.0).argmax(1, keepdim=True)
+            chosen.append(best)
+        return index.gather(1, torch.cat(chosen, dim=1))
+
+
+@register("forgetting")
+@dataclass(frozen=True)
+class Forgetting:
+    """The images forgotten most often while a network is trained on the whole set (Toneva et al. 2019).
+
+    Ties, of which there are many after few epochs, are broken at random.
+
+    Parameters
+    ----------
+    epochs : int
+        Training during which forgetting is counted.
+    """
+
+    epochs: int = 20
+
+    def choose(self, view: View, history: History) -> Tensor | None:
+        index, mask = view.candidates()
+        tie = torch.rand(index.shape, generator=view.generator, device=index.device)
+        score = (history.forgotten.gather(1, index) + tie).masked_fill(~mask, -1.0)
+        return index.gather(1, score.topk(view.batch, dim=1).indices)

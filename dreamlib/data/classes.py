@@ -1,0 +1,209 @@
+"""The training set grouped by class on one device: what samplers and the matching loop look at."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from ..errors import BadValue
+from .dataset import Dataset
+
+ORDER_SEED = 0
+KEYS = 2**62
+
+
+class ClassData:
+    """Training images as uint8 on ``device``, sorted by class, addressed by their position within the class.
+
+    Parameters
+    ----------
+    dataset : Dataset
+        Its training part is used.
+    device : torch.device or str
+        Where images are kept and batches are made.
+    per_class : int, optional
+        Keep at most this many images of each class, the first in a fixed seeded order, so that a smaller
+        choice is a prefix of a larger one. By default all images are kept, in the order of the data set.
+
+    Attributes
+    ----------
+    name : str
+    shape : tuple of int
+        (c, h, w).
+    num_classes : int
+        C.
+    classes : tuple of str
+        Their names.
+    normalisation : Normalisation
+    device : torch.device
+    sizes : Tensor
+        int64 (C,), images per class, on ``device``.
+    smallest, largest, total : int
+        Images in the smallest class, in the largest, and in all.
+    labels : Tensor
+        int64 (total,), the class of every image in storage order, on ``device``.
+
+    Raises
+    ------
+    BadValue
+        If ``per_class`` is below 1.
+    """
+
+    def __init__(
+        self, dataset: Dataset, device: torch.device | str = "cpu", *, per_class: int | None = None
+    ) -> None:
+        if per_class is not None and per_class < 1:
+            raise BadValue(f"per_class is {per_class}, expected at least 1 image of each class")
+        self.name = dataset.name
+        self.shape = dataset.shape
+        self.num_classes = dataset.num_classes
+        self.classes = dataset.classes
+        self.normalisation = dataset.normalisation
+        self.device = torch.device(device)
+
+        chosen = _by_class(dataset.train_labels, dataset.num_classes, per_class)
+        labels = dataset.train_labels[chosen]
+        sizes = torch.bincount(labels, minlength=self.num_classes)
+        self.smallest, self.largest, self.total = int(sizes.min()), int(sizes.max()), len(chosen)
+        self._size_list: list[int] = sizes.tolist()
+        self._images = dataset.train_images[chosen].to(self.device)
+        self.labels = labels.to(self.device)
+        self.sizes = sizes.to(self.device)
+        self._starts = (sizes.cumsum(0) - sizes).to(self.device)
+        self._mean, self._std = self.normalisation.columns(torch.empty(self.shape, device=self.device))
+
+    def take(self, index: Tensor, classes: Tensor | None = None) -> Tensor:
+        """Normalised images at given positions of given classes.
+
+        Parameters
+        ----------
+        index : Tensor
+            int64 (G, B) on ``device``; row g holds positions within class ``classes[g]``, 0 to its size - 1.
+        classes : Tensor, optional
+            int64 (G,) on ``device``; by default all classes in order, so G = C.
+
+        Returns
+        -------
+        Tensor
+            float32 (G, B, c, h, w), equal to ``normalisation.apply(unit(index, classes))``.
+
+        Raises
+        ------
+        BadValue
+            If shapes or dtypes do not fit, or a position is out of range (checked on the CPU only: on other
+            devices looking would hold up the queue).
+        """
+        # In place on the fresh copy: one buffer instead of three.
+        return self.unit(index, classes).sub_(self._mean).div_(self._std)
+
+    def unit(self, index: Tensor, classes: Tensor | None = None) -> Tensor:
+        """As :meth:`take`, but as unit images, float32 in [0, 1]."""
+        flat = self._flat(index, classes)
+        return self._units(flat.reshape(-1)).view(*index.shape, *self.shape)
+
+    def draw(self, batch: int, generator: torch.Generator) -> Tensor:
+        """Positions of ``batch`` different images of every class, each subset and order equally likely.
+
+        Parameters
+        ----------
+        batch : int
+            Images per class, B.
+        generator : torch.Generator
+            Numbers are drawn on its device, so one CPU generator gives the same draws on every ``device``.
+
+        Returns
+        -------
+        Tensor
+            int64 (C, batch) on ``device``.
+
+        Raises
+        ------
+        BadValue
+            If ``batch`` is below 1 or above the smallest class.
+        """
+        if not 1 <= batch <= self.smallest:
+            label = self._size_list.index(self.smallest)
+            raise BadValue(
+                f"cannot draw {batch} different images per class of {self.name}: "
+                f"class {label} ({self.classes[label]!r}) has {self.smallest}",
+                f"a batch between 1 and {self.smallest}",
+            )
+        # The positions of the smallest random keys are a draw without replacement, in all classes at once.
+        # Keys of 62 bits do not tie in practice, so every device chooses alike; padding is never chosen.
+        keys = torch.randint(
+            KEYS, (self.num_classes, self.largest), generator=generator, device=generator.device
+        )
+        keys = keys.to(self.device).masked_fill_(~self._mask(), KEYS)
+        return keys.topk(batch, dim=1, largest=False).indices
+
+    def draw_flat(self, batch: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """``batch`` different images drawn uniformly from the whole training set, whatever their class.
+
+        Returns
+        -------
+        images : Tensor
+            Normalised float32 (batch, c, h, w) on ``device``.
+        labels : Tensor
+            int64 (batch,) on ``device``.
+
+        Raises
+        ------
+        BadValue
+            If ``batch`` is below 1 or above the number of images.
+        """
+        if not 1 <= batch <= self.total:
+            raise BadValue(
+                f"cannot draw {batch} different images of {self.name}: it holds {self.total}",
+                f"a batch between 1 and {self.total}",
+            )
+        flat = torch.randperm(self.total, generator=generator, device=generator.device)[:batch].to(
+            self.device
+        )
+        images = self._units(flat).sub_(self._mean).div_(self._std)
+        return images, self.labels.index_select(0, flat)
+
+    def padded_index(self) -> tuple[Tensor, Tensor]:
+        """Every position of every class, in one rectangle.
+
+        Returns
+        -------
+        index : Tensor
+            int64 (C, largest): 0, 1, ... per class; beyond its size the last position is repeated, so that
+            any slice of columns can be given to :meth:`take`.
+        mask : Tensor
+            bool (C, largest): True where the position is real.
+        """
+        position = torch.arange(self.largest, device=self.device).expand(self.num_classes, -1)
+        return torch.minimum(position, self.sizes[:, None] - 1), self._mask()
+
+    def _units(self, flat: Tensor) -> Tensor:
+        return self._images.index_select(0, flat).to(torch.float32).div_(255)
+
+    def _mask(self) -> Tensor:
+        return torch.arange(self.largest, device=self.device) < self.sizes[:, None]
+
+    def _flat(self, index: Tensor, classes: Tensor | None) -> Tensor:
+        rows = self.num_classes if classes is None else len(classes)
+        if index.dtype != torch.int64 or index.dim() != 2 or len(index) != rows:
+            raise BadValue(
+                f"index is {index.dtype} {tuple(index.shape)}, expected int64 ({rows}, B): one row per class"
+            )
+        starts, sizes = self._starts, self.sizes
+        if classes is not None:
+            starts, sizes = starts[classes], sizes[classes]
+        if index.device.type == "cpu" and bool(((index < 0) | (index >= sizes[:, None])).any()):
+            raise BadValue(
+                f"index reaches from {int(index.min())} to {int(index.max())}, beyond a class of {self.name}"
+            )
+        return starts[:, None] + index
+
+
+def _by_class(labels: Tensor, num_classes: int, per_class: int | None) -> Tensor:
+    """Positions in the data set, sorted by class; within a class in data order, or seeded order when cut."""
+    if per_class is None:
+        return labels.argsort(stable=True)
+    order = torch.randperm(len(labels), generator=torch.Generator().manual_seed(ORDER_SEED))
+    order = order[labels[order].argsort(stable=True)]
+    sizes = torch.bincount(labels, minlength=num_classes)
+    rank = torch.arange(len(labels)) - (sizes.cumsum(0) - sizes).repeat_interleave(sizes)
+    return order[rank < per_class]

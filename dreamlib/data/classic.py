@@ -1,0 +1,93 @@
+"""The classic data sets in the layout of torchvision, read and downloaded by torchvision."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..errors import DataError
+from .arrays import Arrays
+
+
+@dataclass(frozen=True)
+class Source:
+    """A torchvision class, the folder it is given, the folder of its files, and the order of its axes."""
+
+    loader: str
+    base: str
+    files: str
+    axes: str
+
+
+SOURCES = {
+    "mnist": Source("MNIST", ".", "MNIST/raw", "nhw"),
+    "fashionmnist": Source("FashionMNIST", ".", "FashionMNIST/raw", "nhw"),
+    "svhn": Source("SVHN", "svhn", "svhn", "nchw"),
+    "cifar10": Source("CIFAR10", ".", "cifar-10-batches-py", "nhwc"),
+    "cifar100": Source("CIFAR100", ".", "cifar-100-python", "nhwc"),
+}
+
+
+def read(name: str, root: Path, download: bool) -> Arrays:
+    """Read a data set of :data:`SOURCES` below ``root``, fetching it first if it is missing and ``download``.
+
+    Raises
+    ------
+    DataError
+        If it is missing, damaged, or cannot be downloaded.
+    """
+    try:
+        return _read(name, root, download=False)
+    except Exception as error:  # torchvision and the formats beneath it raise almost anything on a bad file
+        problem = error
+    if download:
+        try:
+            return _read(name, root, download=True)
+        except Exception as error:
+            problem = error
+    where = root / SOURCES[name].files
+    reason = " ".join(str(problem).split()) or type(problem).__name__
+    if where.is_dir() and any(where.iterdir()):
+        raise DataError(
+            f"{name}: the files in {where} are incomplete or damaged ({reason})",
+            f"remove {where} and load again",
+        ) from problem
+    tried = f"and downloading failed ({reason})" if download else "and download=False"
+    raise DataError(
+        f"{name}: not found in {where}, {tried}",
+        f"set DREAMLIB_DATA to the folder of {SOURCES[name].files}, or use 'digits', which needs no files",
+    ) from problem
+
+
+def _read(name: str, root: Path, download: bool) -> Arrays:
+    with warnings.catch_warnings():
+        # The original CIFAR pickles are so old that some versions of numpy warn of the dtypes in them.
+        warnings.filterwarnings("ignore", message=".*align should be passed")
+        train, test = _open(name, root, True, download), _open(name, root, False, download)
+    axes = SOURCES[name].axes
+    classes = getattr(train, "classes", [str(digit) for digit in range(10)])
+    return Arrays(
+        *_arrays(train, axes), *_arrays(test, axes), classes=tuple(label.split(" - ")[0] for label in classes)
+    )
+
+
+def _open(name: str, root: Path, train: bool, download: bool) -> Any:
+    from torchvision import datasets  # slow to import, and needed by these data sets alone
+
+    source = SOURCES[name]
+    part: dict[str, Any] = {"split": "train" if train else "test"} if name == "svhn" else {"train": train}
+    return getattr(datasets, source.loader)(root / source.base, download=download, **part)
+
+
+def _arrays(part: Any, axes: str) -> tuple[np.ndarray, np.ndarray]:
+    """Images (N, c, h, w) and labels of one torchvision data set."""
+    images, labels = np.asarray(part.data), part.labels if hasattr(part, "labels") else part.targets
+    if axes == "nhw":
+        images = images[:, None]
+    elif axes == "nhwc":
+        images = images.transpose(0, 3, 1, 2)
+    return np.ascontiguousarray(images), np.asarray(labels, dtype=np.int64)

@@ -1,0 +1,87 @@
+"""Encoded image files to one uint8 array, in a pool of threads."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+from PIL import Image
+
+from ..errors import DataError
+
+FORMATS = ("PNG", "JPEG", "WEBP", "BMP")
+CHUNK = 256
+# What each 8-bit mode is read as when nobody says; transparent images need to be told.
+PLAIN = {"1": "L", "L": "L", "RGB": "RGB", "P": "RGB", "CMYK": "RGB", "YCbCr": "RGB"}
+TRANSPARENT = ("LA", "PA", "RGBA")
+
+
+def decode(
+    count: int, fetch: Callable[[int], bytes], label: Callable[[int], str], mode: str | None = None
+) -> np.ndarray:
+    """Decode ``count`` images of one size and colour mode.
+
+    Parameters
+    ----------
+    count : int
+        Number of images, at least 1.
+    fetch : callable
+        ``fetch(i)`` gives the encoded bytes of image i; called from several threads.
+    label : callable
+        ``label(i)`` names image i in error messages.
+    mode : {None, "L", "RGB"}
+        Convert to this mode; None: all must be grey, or all colour.
+
+    Returns
+    -------
+    ndarray
+        uint8 (count, c, h, w), c = 1 or 3.
+
+    Raises
+    ------
+    DataError
+        Naming the first image that cannot be decoded, or that differs from image 0 in size or mode.
+    """
+    first = pixels(fetch(0), label(0), mode)
+    out = np.empty((count, *first.shape), dtype=np.uint8)
+
+    def fill(start: int) -> None:
+        for i in range(start, min(start + CHUNK, count)):
+            image = pixels(fetch(i), label(i), mode)
+            if image.shape != first.shape:
+                raise DataError(
+                    f"{label(i)} is {_form(image)}, but {label(0)} is {_form(first)}; all must be alike",
+                    "resize the images first"
+                    if image.shape[0] == first.shape[0]
+                    else "load(..., mode='RGB')",
+                )
+            out[i] = image
+
+    with ThreadPoolExecutor() as pool:
+        for _ in pool.map(fill, range(0, count, CHUNK)):
+            pass
+    return out
+
+
+def pixels(encoded: bytes, label: str, mode: str | None) -> np.ndarray:
+    """One image file as uint8 (c, h, w); arguments and errors as for :func:`decode`."""
+    try:
+        with Image.open(io.BytesIO(encoded), formats=FORMATS) as image:
+            found, transparent = image.mode, image.has_transparency_data
+            target = mode or (None if transparent else PLAIN.get(found))
+            if target and (found in PLAIN or found in TRANSPARENT):
+                # Pillow warns when it drops transparency from a palette in one step.
+                plain = image.convert("RGBA") if transparent else image
+                array = np.asarray(plain if plain.mode == target else plain.convert(target))
+                return array[None] if array.ndim == 2 else array.transpose(2, 0, 1)
+    except Exception as error:  # Pillow's decoders raise OSError, SyntaxError, ValueError, struct.error, ...
+        raise DataError(f"{label} cannot be decoded: {error}") from error
+    kind = f"{found} with transparency" if transparent else found
+    raise DataError(f"{label} has image mode {kind}, expected 8-bit grey or RGB", "load(..., mode='RGB')")
+
+
+def _form(image: np.ndarray) -> str:
+    channels, height, width = image.shape
+    return f"{height}x{width} {'grey' if channels == 1 else 'RGB'}"

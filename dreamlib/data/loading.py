@@ -1,0 +1,94 @@
+"""From a name to a :class:`Dataset`: which reader, which folder, which normalisation."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import torch
+
+from ..errors import DataError, unknown
+from . import classic, digits, folder, parquet
+from . import normalisation as norms
+from .arrays import Arrays
+from .dataset import Dataset
+
+
+def names() -> tuple[str, ...]:
+    """The built-in data sets."""
+    return ("digits", *classic.SOURCES)
+
+
+def load(
+    name: str,
+    root: str | Path | None = None,
+    *,
+    normalisation: str = "papers",
+    download: bool = True,
+    mode: str | None = None,
+) -> Dataset:
+    """Load a data set by name.
+
+    Parameters
+    ----------
+    name : str
+        A built-in name (:func:`names`); ``"parquet:PATH"`` for a folder of Hugging Face style parquet files
+        (``train*.parquet`` and ``test*.parquet`` or ``val*.parquet``); or ``"folder:PATH"`` for images sorted
+        as ``train/CLASS/*`` and ``test/CLASS/*`` (or ``val``), TinyImageNet's layout included. PATH is
+        absolute or relative to ``root``.
+    root : str or Path, optional
+        Data folder; by default the environment variable ``DREAMLIB_DATA``, or else ``data``. ``digits`` needs
+        none. A built-in data set is read from ``root/NAME/*.parquet`` if there are such files, otherwise from
+        torchvision's layout.
+    normalisation : {"papers", "pixel"}
+        Which constants of :func:`statistics` a built-in data set carries. Others always carry their own pixel
+        statistics, measured on the training images.
+    download : bool
+        Whether torchvision may fetch a built-in data set that is not there.
+    mode : {None, "L", "RGB"}
+        For parquet files and image folders: convert every image to grey or to RGB. By default nothing is
+        converted and all images must agree (TinyImageNet's layout, which mixes both, is read as RGB).
+
+    Raises
+    ------
+    UnknownName
+        For an unknown ``name``, ``normalisation`` or ``mode``.
+    DataError
+        If files are missing, unreadable, damaged, or do not fit each other.
+    """
+    if normalisation not in norms.KINDS:
+        raise unknown("normalisation", normalisation, norms.KINDS)
+    if mode not in (None, "L", "RGB"):
+        raise unknown("image mode", mode, ("L", "RGB"))
+    home = Path(root if root is not None else os.environ.get("DREAMLIB_DATA") or "data").expanduser()
+    try:
+        arrays = _read(name, home, download, mode)
+    except OSError as error:
+        raise DataError(f"{name}: cannot read {error.filename or home}: {error.strerror or error}") from error
+    train_images = torch.from_numpy(arrays.train_images)
+    return Dataset(
+        name=name,
+        train_images=train_images,
+        train_labels=torch.from_numpy(arrays.train_labels),
+        test_images=torch.from_numpy(arrays.test_images),
+        test_labels=torch.from_numpy(arrays.test_labels),
+        classes=arrays.classes,
+        normalisation=norms.statistics(name, normalisation)
+        if name in names()
+        else norms.measured(train_images),
+    )
+
+
+def _read(name: str, home: Path, download: bool, mode: str | None) -> Arrays:
+    kind, _, path = name.partition(":")
+    if path and kind == "parquet":
+        return parquet.read(name, home / Path(path).expanduser(), mode)
+    if path and kind == "folder":
+        return folder.read(name, home / Path(path).expanduser(), mode)
+    if name == "digits":
+        return digits.read()
+    if name not in classic.SOURCES:
+        raise unknown("dataset", name, names(), extra="; or parquet:PATH, folder:PATH for your own")
+    if parquet.found_in(home / name):
+        return parquet.read(name, home / name, mode)
+    return classic.read(name, home, download)

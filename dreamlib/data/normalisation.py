@@ -1,0 +1,131 @@
+"""Per-channel normalisation, with the constants of the papers' code and the true ones beside them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ..errors import BadValue, unknown
+
+
+@dataclass(frozen=True)
+class Normalisation:
+    """``(unit - mean) / std`` per channel.
+
+    Parameters
+    ----------
+    name : str
+        Where the constants come from: ``"papers"``, ``"pixel"`` or a name of your own.
+    mean, std : tuple of float
+        One value per channel, in units of [0, 1] images. ``std`` is positive.
+
+    Raises
+    ------
+    BadValue
+        If ``mean`` and ``std`` differ in length, are empty, or a ``std`` is not positive.
+    """
+
+    name: str
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        if not self.mean or len(self.mean) != len(self.std):
+            raise BadValue(f"mean {self.mean} and std {self.std} need one value per channel each")
+        if not all(value > 0 for value in self.std):
+            raise BadValue(f"std {self.std} must be positive in every channel")
+
+    @property
+    def channels(self) -> int:
+        """Number of channels these constants are for."""
+        return len(self.mean)
+
+    def apply(self, unit: Tensor) -> Tensor:
+        """Unit images (..., c, h, w), floats in [0, 1], as normalised images of the same shape and dtype."""
+        mean, std = self.columns(unit)
+        return (unit - mean) / std
+
+    def undo(self, normalised: Tensor) -> Tensor:
+        """Normalised images (..., c, h, w) back as unit images; nothing is clamped."""
+        mean, std = self.columns(normalised)
+        return normalised * std + mean
+
+    def columns(self, like: Tensor) -> tuple[Tensor, Tensor]:
+        """``mean`` and ``std`` as (c, 1, 1) tensors with the dtype and on the device of the images ``like``.
+
+        Raises
+        ------
+        BadValue
+            If ``like`` is not floating point or has another number of channels.
+        """
+        if not like.is_floating_point():
+            raise BadValue(
+                f"images to normalise are {like.dtype}, not floats in [0, 1]", "images.float() / 255"
+            )
+        if like.dim() < 3 or like.shape[-3] != self.channels:
+            raise BadValue(
+                f"images of shape {tuple(like.shape)} do not fit normalisation {self.name!r}, "
+                f"which expects (..., {self.channels}, h, w)"
+            )
+        mean, std = (torch.tensor(v, dtype=like.dtype, device=like.device) for v in (self.mean, self.std))
+        return mean.view(-1, 1, 1), std.view(-1, 1, 1)
+
+
+# What the released code of the DC, IDC, DREAM and DiM families divides by. Its CIFAR-10 std is the mean of
+# the stds of single images (measured: it is, with Bessel's correction); the others are pixel statistics.
+PAPERS: dict[str, tuple[tuple[float, ...], tuple[float, ...]]] = {
+    "mnist": ((0.1307,), (0.3081,)),
+    "fashionmnist": ((0.2861,), (0.3530,)),
+    "svhn": ((0.4377, 0.4438, 0.4728), (0.1980, 0.2010, 0.1970)),
+    "cifar10": ((0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010)),
+    "cifar100": ((0.5071, 0.4866, 0.4409), (0.2673, 0.2564, 0.2762)),
+}
+
+# Mean and standard deviation over all pixels of the training set. No paper of the study uses digits, so its
+# entry (for the training part of our own split) serves both. SVHN and CIFAR-100 are as in the papers' code.
+PIXEL: dict[str, tuple[tuple[float, ...], tuple[float, ...]]] = PAPERS | {
+    "digits": ((0.3052,), (0.3756,)),
+    "fashionmnist": ((0.2860,), (0.3530,)),
+    "cifar10": ((0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)),
+}
+
+KINDS = {"papers": PAPERS | {"digits": PIXEL["digits"]}, "pixel": PIXEL}
+
+
+def statistics(dataset: str, which: str = "papers") -> Normalisation:
+    """The normalisation constants of a built-in data set.
+
+    Parameters
+    ----------
+    dataset : str
+        One of :func:`dreamlib.data.names`.
+    which : {"papers", "pixel"}
+        ``"papers"``: the constants in the papers' released code. ``"pixel"``: mean and standard deviation
+        over all training pixels. They differ for CIFAR-10, and in a last digit for FashionMNIST.
+
+    Raises
+    ------
+    UnknownName
+        For an unknown ``dataset`` or ``which``.
+    """
+    if which not in KINDS:
+        raise unknown("normalisation", which, KINDS)
+    table = KINDS[which]
+    if dataset not in table:
+        raise unknown("dataset with published statistics", dataset, table)
+    return Normalisation(which, *table[dataset])
+
+
+def measured(images: Tensor) -> Normalisation:
+    """Pixel mean and std of uint8 images (N, c, h, w), from histograms; a constant channel has std 1."""
+    levels = torch.arange(256, dtype=torch.float64) / 255
+    mean, std = [], []
+    for channel in images.unbind(1):
+        share = torch.bincount(channel.reshape(-1), minlength=256).double() / channel.numel()
+        centre = (share * levels).sum()
+        spread = (share * (levels - centre).square()).sum().sqrt()
+        mean.append(float(centre))
+        std.append(float(spread) or 1.0)
+    return Normalisation("pixel", tuple(mean), tuple(std))

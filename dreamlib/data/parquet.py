@@ -1,0 +1,136 @@
+"""Hugging Face style parquet files: encoded images in a struct column, integer labels beside them."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..errors import DataError
+from . import cache
+from .arrays import Arrays
+from .decoding import decode
+
+IMAGE_COLUMNS = ("img", "image")
+LABEL_COLUMNS = ("label", "labels", "fine_label", "target", "class")
+TRAIN = ("train*.parquet",)
+TEST = ("test*.parquet", "val*.parquet")
+
+
+def found_in(path: Path) -> bool:
+    """Whether ``path`` is a folder with training files of this format."""
+    return bool(_files(path, TRAIN))
+
+
+def read(name: str, path: Path, mode: str | None) -> Arrays:
+    """Read ``train*.parquet`` and ``test*.parquet`` (or ``val*.parquet``) in ``path`` or ``path/data``.
+
+    Raises
+    ------
+    DataError
+        If files are missing or damaged, or columns, labels or images are not of the expected form.
+    """
+    train, test = _files(path, TRAIN), _files(path, TEST)
+    for files, patterns in ((train, TRAIN), (test, TEST)):
+        if not files:
+            raise DataError(
+                f"{name}: no {' or '.join(patterns)} in {path}", "check the path, or set DREAMLIB_DATA"
+            )
+        _check_shards(name, files)
+    return cache.through(name, train + test, f"mode={mode}", lambda: _decode(train, test, mode))
+
+
+def _files(path: Path, patterns: tuple[str, ...]) -> list[Path]:
+    """The files of the first pattern that matches any, in ``path`` or else in ``path/data``."""
+    found = (sorted(folder.glob(pattern)) for folder in (path, path / "data") for pattern in patterns)
+    return next(filter(None, found), [])
+
+
+def _check_shards(name: str, files: list[Path]) -> None:
+    """Files called ``train-00000-of-00002`` say how many they should be: half a set must not pass for all."""
+    shards = [match for file in files if (match := re.search(r"-(\d+)-of-(\d+)\.parquet$", file.name))]
+    for total in {match[2] for match in shards}:
+        present = sum(match[2] == total for match in shards)
+        if present != int(total):
+            raise DataError(
+                f"{name}: {present} of {int(total)} shards like {files[0].name} in {files[0].parent}"
+            )
+
+
+def _decode(train: list[Path], test: list[Path], mode: str | None) -> Arrays:
+    train_images, train_labels, train_classes = _part(train, mode)
+    test_images, test_labels, test_classes = _part(test, mode)
+    if train_classes != test_classes:
+        raise DataError(
+            f"{train[0].parent}: training classes {train_classes} are not test classes {test_classes}"
+        )
+    highest = max(int(train_labels.max()), int(test_labels.max()))
+    classes = train_classes or tuple(map(str, range(highest + 1)))
+    return Arrays(train_images, train_labels, test_images, test_labels, classes)
+
+
+def _part(files: list[Path], mode: str | None) -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:
+    """Images, labels and class names (none if the schema has none) of the files of one part."""
+    tables = [_table(file) for file in files]
+    encoded = [blob for blobs, _, _ in tables for blob in blobs]
+    rows = [
+        f"{file}, row {i}"
+        for file, (blobs, _, _) in zip(files, tables, strict=True)
+        for i in range(len(blobs))
+    ]
+    if not encoded:
+        raise DataError(f"{files[0]} holds no rows")
+    images = decode(len(encoded), encoded.__getitem__, rows.__getitem__, mode)
+    return images, np.concatenate([labels for _, labels, _ in tables]), tables[0][2]
+
+
+def _table(file: Path) -> tuple[list[Any], np.ndarray, tuple[str, ...]]:
+    """Encoded images, labels and class names of one file."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+    import pyarrow.parquet as pq
+
+    try:
+        schema = pq.read_schema(file)
+        image, label = _columns(file, schema)
+        table = pq.read_table(file, columns=[image, label])
+    except (pa.ArrowException, OSError) as error:
+        raise DataError(f"{file} cannot be read as parquet: {error}", "copy the file again") from error
+    encoded, labels = pc.struct_field(table[image], "bytes"), table[label]
+    for column, values in ((f"{image}.bytes", encoded), (label, labels)):
+        if values.null_count:
+            raise DataError(f"{file}: {values.null_count} of {len(values)} rows have no {column}")
+    return encoded.to_pylist(), labels.to_numpy().astype(np.int64), _class_names(schema, label)
+
+
+def _columns(file: Path, schema: Any) -> tuple[str, str]:
+    """The names of the image and the label column, found by type, then by name."""
+    from pyarrow import types
+
+    images = [f.name for f in schema if types.is_struct(f.type) and f.type.get_field_index("bytes") >= 0]
+    labels = [f.name for f in schema if types.is_integer(f.type)]
+    return (
+        _one(file, "image column (a struct with bytes)", images, IMAGE_COLUMNS, schema),
+        _one(file, "integer label column", labels, LABEL_COLUMNS, schema),
+    )
+
+
+def _one(file: Path, what: str, found: list[str], preferred: tuple[str, ...], schema: Any) -> str:
+    chosen = [name for name in preferred if name in found] or found
+    if chosen and (len(chosen) == 1 or chosen[0] in preferred):
+        return chosen[0]
+    problem = (
+        f"more than one {what}: {', '.join(found)}" if found else f"no {what} among {', '.join(schema.names)}"
+    )
+    raise DataError(f"{file}: {problem}", f"call it {preferred[0]!r}")
+
+
+def _class_names(schema: Any, label: str) -> tuple[str, ...]:
+    """The names a Hugging Face ClassLabel carries in the schema's metadata; empty if there are none."""
+    try:
+        return tuple(json.loads(schema.metadata[b"huggingface"])["info"]["features"][label]["names"])
+    except (TypeError, KeyError, ValueError):
+        return ()

@@ -1,0 +1,390 @@
+"""Distillation: one loop for every method, resumable at every step.
+
+    draw a network, choose real images, compare, move the synthetic set, train the network a little, repeat
+
+Which network, which images and what is compared are the recipe's parts; nothing here knows them by name.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from .augment import Transform, cutmix
+from .coresets import History
+from .data import ClassData
+from .errors import BadValue, Diverged, OutOfMemory
+from .networks import build, initialise
+from .recipe import Recipe
+from .samplers import View
+from .streams import Streams
+from .training import Stack, Training, module_from, sgd_update
+
+# Fractions of a distillation at which the synthetic set is kept, so that accuracy along the way (DREAM, Fig. 1) can be
+# evaluated afterwards without distilling again. Early on a set changes fast, hence the spacing.
+SNAPSHOTS = (0.0, 0.05, 0.1, 0.2, 0.4, 0.7, 1.0)
+
+
+def snapshot_steps(steps: int) -> tuple[int, ...]:
+    """The step counts at which snapshots are kept, from 0 to ``steps``."""
+    return tuple(sorted({round(fraction * steps) for fraction in SNAPSHOTS}))
+
+
+class Distillation:
+    """One run of one recipe: select, then match.
+
+    Parameters
+    ----------
+    data : ClassData
+        The real training images, on the device of the run.
+    recipe : Recipe
+        What to do.
+    ipc : int
+        Stored images per class.
+    seed : int
+        Seed of every random stream of the run.
+
+    Attributes
+    ----------
+    stored : dict of str to Tensor
+        The container's tensors, (C, ipc, ...) each.
+    step, steps : int
+        Work done and work in all, counted in matching steps plus, before them, the embedding network's training steps.
+    snapshots : dict of int to Tensors
+        Copies of ``stored`` at :func:`snapshot_steps`.
+    losses : list of (int, float)
+        Matching loss after a step, sparsely.
+    seconds : dict of str to float
+        Time spent by phase: select, clustering, matching, network.
+    """
+
+    def __init__(self, data: ClassData, recipe: Recipe, ipc: int, seed: int) -> None:
+        if ipc < 1:
+            raise BadValue(f"IPC is {ipc}; expected at least 1 image per class", "--ipc 1")
+        recipe.check()
+        recipe.container.check(data.shape)
+        slots = recipe.container.slots(ipc)
+        if slots > data.smallest:
+            raise BadValue(
+                f"IPC {ipc} needs {slots} real images of each class to start from, "
+                f"but the smallest class of {data.name} has {data.smallest}",
+                "a smaller IPC or factor",
+            )
+        if recipe.iterations and recipe.real_batch > data.smallest:
+            raise BadValue(
+                f"real_batch {recipe.real_batch} exceeds the smallest class of {data.name} ({data.smallest} images)",
+                f"real_batch={data.smallest} or less",
+            )
+        self.data, self.recipe, self.ipc, self.slots = data, recipe, ipc, slots
+        self.device = data.device
+        self.streams = Streams(seed, self.device)
+        self.labels = torch.arange(data.num_classes, device=self.device)
+        self.stored: dict[str, Tensor] = {}
+        self.velocity: dict[str, Tensor] = {}
+        self.network = build(recipe.network, data.shape, data.num_classes, device=self.device)
+        self.network_velocity: list[Tensor] = []
+        self.choice = torch.empty(0, dtype=torch.int64, device=self.device)
+        self.snapshots: dict[int, dict[str, Tensor]] = {}
+        self.losses: list[tuple[int, float]] = []
+        self.seconds = dict.fromkeys(("select", "clustering", "matching", "network"), 0.0)
+        self.matched = 0
+        self.classes_at_once = data.num_classes
+        self._embedding = self._embedding_training() if recipe.initial.epochs else None
+        self._embedding_steps = self._embedding.steps if self._embedding else 0
+
+    # What the experiment runner sees: a task that advances by small steps and can be saved at any of them.
+
+    @property
+    def steps(self) -> int:
+        return self._embedding_steps + 1 + self.recipe.steps
+
+    @property
+    def step(self) -> int:
+        if not self.stored:
+            return self._embedding.step if self._embedding else 0
+        return self._embedding_steps + 1 + self.matched
+
+    @property
+    def done(self) -> bool:
+        return bool(self.stored) and self.matched >= self.recipe.steps
+
+    def advance(self) -> None:
+        """Do the next small piece of work."""
+        if self.stored:
+            self._match()
+        elif self._embedding is not None and not self._embedding.done:
+            with self._timed("select"):
+                self._embedding.advance()
+        else:
+            with self._timed("select"):
+                self._select()
+
+    # Selection
+
+    def _embedding_training(self) -> Training:
+        """Training of a coreset's embedding network on all real images, counting what is forgotten."""
+        data, generator = self.data, self.streams["embedding"]
+        position, mask = data.padded_index()
+        label = self.labels.unsqueeze(1).expand_as(position)
+        flat_position, flat_label = position[mask], label[mask]
+        slot = mask.flatten().nonzero().squeeze(1)
+        self._correct = torch.zeros(mask.numel(), dtype=torch.bool, device=self.device)
+        self._ever = torch.zeros_like(self._correct)
+        self._events = torch.zeros(mask.numel(), dtype=torch.int64, device=self.device)
+
+        def fetch(index: Tensor) -> tuple[Tensor, Tensor]:
+            images = data.take(flat_position[index[0]].unsqueeze(1), flat_label[index[0]])
+            return images.transpose(0, 1), flat_label[index]
+
+        def watch(index: Tensor, correct: Tensor) -> None:
+            at = slot[index[0]]
+            self._events[at] += self._correct[at] & ~correct[0]
+            self._correct[at] = correct[0]
+            self._ever[at] |= correct[0]
+
+        settings = replace(self.recipe.embedding, epochs=self.recipe.initial.epochs)
+        stack = Stack(self.recipe.network, data.shape, data.num_classes, 1, generator)
+        return Training(stack, fetch, len(flat_label), settings, generator, watch)
+
+    def _history(self) -> History:
+        position, _ = self.data.padded_index()
+        if self._embedding is None:
+            return History(torch.zeros_like(position))
+        events = torch.where(self._ever, self._events, self._events.max() + 1)
+        return History(events.view(position.shape))
+
+    def _select(self) -> None:
+        """Choose the images to start from and put them into the container."""
+        recipe, data = self.recipe, self.data
+        if self._embedding is None:
+            initialise(self.network, self.streams["embedding"])
+        else:
+            self._embedding.check()
+            self.network = module_from(self._embedding.stack)
+        self.network.eval()
+        view = View(data, self.network, self.slots, self.streams["initial"])
+        index = recipe.initial.choose(view, self._history())
+        if index is None:
+            shape = (data.num_classes, self.slots, *data.shape)
+            images = torch.randn(shape, generator=self.streams["initial"], device=self.device)
+            images = images if recipe.container.space == "normalised" else data.normalisation.undo(images).clamp(0, 1)
+        else:
+            images = data.take(index) if recipe.container.space == "normalised" else data.unit(index)
+        self.stored = recipe.container.pack(images, self.ipc)
+        self.velocity = {name: torch.zeros_like(value) for name, value in self.stored.items()}
+        self._embedding = None
+        self._keep_snapshot()
+
+    # Matching
+
+    def _match(self) -> None:
+        recipe, schedule = self.recipe, self.recipe.schedule
+        within = self.matched % schedule.steps
+        if within == 0:
+            self._new_network()
+        if self.matched % recipe.sampler.every == 0:
+            with self._timed("clustering"):
+                self.network.eval()
+                view = View(self.data, self.network, recipe.real_batch, self.streams["sampler"])
+                self.choice = recipe.sampler.choose(view)
+        with self._timed("matching"):
+            transform = recipe.augment.draw(self.data.num_classes, self.streams["augment"])
+            loss, gradients = self._retrying_gradient(transform, self._subset())
+            for name, gradient in gradients.items():
+                sgd_update(
+                    [self.stored[name]], [gradient], [self.velocity[name]], recipe.rate(self.ipc), recipe.image_momentum
+                )
+        self.matched += 1
+        self._note(loss)
+        if within < schedule.steps - 1 and schedule.trained_on != "nothing":
+            with self._timed("network"):
+                if schedule.trained_on == "synthetic":
+                    self._train_on_synthetic()
+                else:
+                    self._train_on_real()
+        if self.matched in snapshot_steps(recipe.steps):
+            self._keep_snapshot()
+
+    def _new_network(self) -> None:
+        if self.recipe.container.space == "unit":
+            for value in self.stored.values():
+                value.clamp_(0, 1)
+        initialise(self.network, self.streams["network"])
+        self.network.requires_grad_(False)
+        self.network_velocity = [torch.zeros_like(weight) for weight in self.network.parameters()]
+
+    def _decode(self, stored: dict[str, Tensor]) -> Tensor:
+        images = self.recipe.container.decode(stored)
+        return images if self.recipe.container.space == "normalised" else self.data.normalisation.apply(images)
+
+    def _subset(self) -> Tensor | None:
+        """Which decoded images this step looks at, (C, synthetic_batch), or None for all of them."""
+        with torch.no_grad():
+            count = self._decode({k: v[:1] for k, v in self.stored.items()}).shape[1]
+        if count <= self.recipe.synthetic_batch:
+            return None
+        keys = torch.rand(self.data.num_classes, count, generator=self.streams["subset"], device=self.device)
+        return keys.topk(self.recipe.synthetic_batch, dim=1).indices
+
+    def _retrying_gradient(self, transform: Transform, subset: Tensor | None) -> tuple[Tensor, dict[str, Tensor]]:
+        """The gradient of the matching loss; on a full device again with half as many classes at once."""
+        while True:
+            try:
+                return self._gradient(transform, subset)
+            except torch.OutOfMemoryError as error:
+                if self.classes_at_once == 1:
+                    raise OutOfMemory(
+                        f"{self.device} has too little memory to match one class of {self.recipe.real_batch} real images",
+                        "a smaller real_batch or network width, or --device cpu",
+                    ) from error
+            self.classes_at_once = -(-self.classes_at_once // 2)
+            if self.device.type == "cuda":
+                torch.cuda.empty_cache()
+
+    def _gradient(self, transform: Transform, subset: Tensor | None) -> tuple[Tensor, dict[str, Tensor]]:
+        matcher, network = self.recipe.matcher, self.network
+        network.train()
+        total = torch.zeros((), device=self.device)
+        parts: dict[str, list[Tensor]] = {name: [] for name in self.stored}
+        for classes in self.labels.split(self.classes_at_once):
+            augment = transform.select(classes)
+            stored = {name: value[classes].requires_grad_() for name, value in self.stored.items()}
+            synthetic = self._decode(stored)
+            if subset is not None:
+                synthetic = synthetic[torch.arange(len(classes), device=self.device).unsqueeze(1), subset[classes]]
+            with torch.no_grad():
+                real = augment(self.data.take(self.choice[classes], classes))
+            target = [value.detach() for value in matcher.measure(network, real, classes, differentiable=False)]
+            measured = matcher.measure(network, augment(synthetic), classes, differentiable=True)
+            loss = matcher.distance(target, measured)
+            for name, gradient in zip(stored, torch.autograd.grad(loss, list(stored.values())), strict=True):
+                parts[name].append(gradient)
+            total += loss.detach()
+        return total, {name: torch.cat(chunks) for name, chunks in parts.items()}
+
+    def _train_on_synthetic(self) -> None:
+        schedule, generator = self.recipe.schedule, self.streams["training"]
+        with torch.no_grad():
+            images = self._decode(self.stored)
+        labels = self.labels.repeat_interleave(images.shape[1])
+        images = images.flatten(0, 1)
+        for _ in range(schedule.epochs):
+            order = torch.rand(len(labels), generator=generator, device=self.device).argsort()
+            for part in order.split(schedule.batch):
+                self._train_network(images[part], labels[part], generator)
+
+    def _train_on_real(self) -> None:
+        schedule, generator = self.recipe.schedule, self.streams["training"]
+        for start in range(0, schedule.images, schedule.batch):
+            images, labels = self.data.draw_flat(min(schedule.batch, schedule.images - start), generator)
+            self._train_network(images, labels, generator)
+
+    def _train_network(self, images: Tensor, labels: Tensor, generator: torch.Generator) -> None:
+        """One SGD step of the matching network."""
+        schedule = self.recipe.schedule
+        batch = schedule.augment.draw(1, generator, per_image=len(images))(images.unsqueeze(0))
+        batch, first, second, share = cutmix(batch, labels.unsqueeze(0), generator, schedule.cutmix)
+        weights = list(self.network.parameters())
+        self.network.requires_grad_(True)
+        logits = self.network(batch[0])
+        loss = share[0] * F.cross_entropy(logits, first[0]) + (1 - share[0]) * F.cross_entropy(logits, second[0])
+        gradients = torch.autograd.grad(loss, weights)
+        self.network.requires_grad_(False)
+        sgd_update(weights, gradients, self.network_velocity, schedule.lr, schedule.momentum, schedule.weight_decay)
+
+    # Bookkeeping
+
+    def _note(self, loss: Tensor) -> None:
+        # Reading the loss waits for the device, so it is read a hundred times in a run, not at every step.
+        if self.matched % max(1, self.recipe.steps // 100) and self.matched != self.recipe.steps:
+            return
+        value = float(loss)
+        if value != value or value in (float("inf"), float("-inf")):
+            raise Diverged(
+                f"the matching loss became {value} at step {self.matched} of {self.recipe.steps}",
+                f"lower image_lr (now {self.recipe.rate(self.ipc)})",
+            )
+        self.losses.append((self.matched, value))
+
+    def _keep_snapshot(self) -> None:
+        self.snapshots[self.matched] = {name: value.clone() for name, value in self.stored.items()}
+
+    @contextmanager
+    def _timed(self, phase: str) -> Iterator[None]:
+        start = self._now()
+        yield
+        self.seconds[phase] += self._now() - start
+
+    def _now(self) -> float:
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
+        return time.perf_counter()
+
+    # Checkpoints
+
+    def state(self) -> dict[str, Tensor]:
+        """Everything needed to go on bit for bit, as named tensors."""
+        out = {f"stream.{name}": value for name, value in self.streams.state().items()}
+        out |= {f"seconds.{name}": torch.tensor(value, dtype=torch.float64) for name, value in self.seconds.items()}
+        if not self.stored:
+            if self._embedding is not None:
+                out |= {f"embedding.{name}": value for name, value in self._embedding.state().items()}
+                out |= {"events": self._events, "correct": self._correct, "ever": self._ever}
+            return out
+        out |= {f"stored.{name}": value for name, value in self.stored.items()}
+        out |= {f"velocity.{name}": value for name, value in self.velocity.items()}
+        out |= {f"network.{name}": value for name, value in self.network.state_dict().items()}
+        out |= {f"network_velocity.{i}": value for i, value in enumerate(self.network_velocity)}
+        for step, snapshot in self.snapshots.items():
+            out |= {f"snapshot.{step}.{name}": value for name, value in snapshot.items()}
+        out["losses"] = torch.tensor(self.losses, dtype=torch.float64).view(-1, 2)
+        return out | {"choice": self.choice, "matched": torch.tensor(self.matched)}
+
+    def restore(self, state: dict[str, Tensor]) -> None:
+        """Go on from what :meth:`state` returned, in a fresh object made with the same arguments."""
+        self.streams.restore(_below(state, "stream."))
+        self.seconds = {name: float(value) for name, value in _below(state, "seconds.").items()}
+        if "matched" not in state:
+            if self._embedding is not None:
+                self._embedding.generator = self.streams["embedding"]
+                self._embedding.restore(_below(state, "embedding."))
+                for name in ("events", "correct", "ever"):
+                    getattr(self, f"_{name}").copy_(state[name])
+            return
+        self._embedding = None
+        self.stored = self._on_device(_below(state, "stored."))
+        self.velocity = self._on_device(_below(state, "velocity."))
+        self.network.load_state_dict(_below(state, "network."))
+        self.network.requires_grad_(False)
+        velocities = _below(state, "network_velocity.")
+        self.network_velocity = [velocities[str(i)].to(self.device) for i in range(len(velocities))]
+        self.snapshots = {}
+        for name, value in _below(state, "snapshot.").items():
+            step, _, tensor = name.partition(".")
+            self.snapshots.setdefault(int(step), {})[tensor] = value.to(self.device)
+        self.losses = [(int(step), float(loss)) for step, loss in state["losses"].tolist()]
+        self.choice, self.matched = state["choice"].to(self.device), int(state["matched"])
+
+    def _on_device(self, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+        return {name: value.to(self.device) for name, value in tensors.items()}
+
+
+def _below(state: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
+
+
+def distill(data: ClassData, recipe: Recipe, ipc: int, seed: int = 0) -> Distillation:
+    """Run a recipe to its end in one call; the synthetic set is ``result.stored``. For long runs see ``experiments``."""
+    run = Distillation(data, recipe, ipc, seed)
+    while not run.done:
+        run.advance()
+    return run
+
+
+__all__ = ["SNAPSHOTS", "Distillation", "distill", "snapshot_steps"]

@@ -1,0 +1,176 @@
+"""The distilled set as a user holds it: load, look, train on it, export it."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils.data import TensorDataset
+
+from .containers import CONTAINERS
+from .data import Normalisation
+from .errors import BadValue, StoreError, unknown
+from .experiments.files import read_tensors, write_atomically, write_tensors
+
+FORMATS = ("safetensors", "images", "parquet")
+
+
+@dataclass(frozen=True)
+class DistilledSet:
+    """A synthetic training set, decoded, with everything needed to use it as it was evaluated.
+
+    Attributes
+    ----------
+    images : Tensor
+        (N, c, h, w) float32 in unit space. Methods that do not clamp (DC, DSA, DM) may leave [0, 1]: those values
+        are part of the set, :attr:`clipped` says how many.
+    labels : Tensor
+        (N,) int64.
+    stored : Tensor
+        (C, ipc, c, h, w) float32 in unit space: the images as they are stored, before decoding.
+    classes : tuple of str
+        Class names by label.
+    normalisation : Normalisation
+        What networks were trained with.
+    about : dict
+        Recipe, seed, seconds, checksum and the rest of the file's metadata.
+    """
+
+    images: Tensor
+    labels: Tensor
+    stored: Tensor
+    classes: tuple[str, ...]
+    normalisation: Normalisation
+    about: dict[str, Any]
+
+    @property
+    def normalised(self) -> Tensor:
+        """Images as networks see them, (N, c, h, w)."""
+        return self.normalisation.apply(self.images)
+
+    @property
+    def clipped(self) -> float:
+        """Share of the pixels that lie outside [0, 1] and that a picture cannot show."""
+        return float(((self.images < 0) | (self.images > 1)).float().mean())
+
+    def dataset(self) -> TensorDataset:
+        """A torch data set of (normalised image, label)."""
+        return TensorDataset(self.normalised, self.labels)
+
+    def bytes(self) -> Tensor:
+        """Images (N, c, h, w) as uint8, clamped and rounded."""
+        return self.images.clamp(0, 1).mul(255).round().to(torch.uint8)
+
+
+def load_set(path: str | Path) -> DistilledSet:
+    """Load a distilled set from its safetensors file.
+
+    Raises
+    ------
+    StoreError
+        If the file is missing, damaged or not a distilled set.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise StoreError(f"no distilled set at {path}", "dreamlib show   (lists the sets there are)")
+    stored, about = read_tensors(path)
+    try:
+        fields = {k: v for k, v in about["container"].items() if k not in ("part", "source")}
+        kinds = {CONTAINERS[name].__name__: CONTAINERS[name] for name in CONTAINERS}
+        container = kinds[about["container"]["part"]](**fields)
+        normalisation = Normalisation(
+            about["normalisation"]["name"],
+            tuple(about["normalisation"]["mean"]),
+            tuple(about["normalisation"]["std"]),
+        )
+        classes = tuple(about["classes"])
+    except (KeyError, TypeError) as error:
+        raise StoreError(f"{path} is not a distilled set of this version: {error!r}", "distil it again") from error
+
+    def unit(images: Tensor) -> Tensor:
+        return normalisation.undo(images) if container.space == "normalised" else images.clamp(0, 1)
+
+    decoded = unit(container.decode(stored))
+    labels = torch.arange(len(decoded)).repeat_interleave(decoded.shape[1])
+    return DistilledSet(decoded.flatten(0, 1), labels, unit(stored["images"]), classes, normalisation, about)
+
+
+def export(distilled: DistilledSet, target: str | Path, form: str) -> Path:
+    """Write a distilled set for use elsewhere.
+
+    Parameters
+    ----------
+    distilled : DistilledSet
+        What to write.
+    target : path
+        A file for ``safetensors`` and ``parquet``, a folder for ``images``.
+    form : str
+        ``"safetensors"``: float32 images in unit space and labels, lossless. ``"images"``: PNG files, one folder per
+        class, as torchvision's ImageFolder reads them. ``"parquet"``: PNG bytes and labels as Hugging Face's ``datasets``
+        reads them. The last two hold 8 bits per value and clamp to [0, 1].
+
+    Returns
+    -------
+    Path
+        What was written.
+    """
+    target = Path(target)
+    if form not in FORMATS:
+        raise unknown("export format", form, FORMATS)
+    if form == "safetensors":
+        tensors = {"images": distilled.images, "labels": distilled.labels}
+        about = {**distilled.about, "classes": list(distilled.classes), "space": "unit"}
+        write_tensors(target, tensors, about)
+        return target
+    pictures = [_png(image) for image in distilled.bytes()]
+    labels = distilled.labels.tolist()
+    if form == "images":
+        if target.exists() and any(target.iterdir() if target.is_dir() else [target]):
+            raise BadValue(f"{target} exists and is not an empty folder", "choose another --to")
+        for number, (picture, label) in enumerate(zip(pictures, labels, strict=True)):
+            folder = target / f"{label:03d}-{_safe(distilled.classes[label])}"
+            write_atomically(folder / f"{number:05d}.png", partial(_write, picture))
+        return target
+    import json
+
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    features = {
+        "image": {"_type": "Image"},
+        "label": {"names": list(distilled.classes), "_type": "ClassLabel"},
+    }
+    table = pa.table(
+        {
+            "image": pa.array(
+                [{"bytes": picture, "path": None} for picture in pictures],
+                type=pa.struct([("bytes", pa.binary()), ("path", pa.string())]),
+            ),
+            "label": pa.array(labels, type=pa.int64()),
+        }
+    ).replace_schema_metadata({"huggingface": json.dumps({"info": {"features": features}})})
+    write_atomically(target, lambda file: pq.write_table(table, file))
+    return target
+
+
+def _png(image: Tensor) -> bytes:
+    from PIL import Image
+
+    array = image.permute(1, 2, 0).numpy()
+    picture = Image.fromarray(array[:, :, 0] if array.shape[2] == 1 else array)
+    buffer = io.BytesIO()
+    picture.save(buffer, format="PNG")
+    return buffer.getvalue()
+
+
+def _write(data: bytes, path: Path) -> None:
+    path.write_bytes(data)
+
+
+def _safe(name: str) -> str:
+    return "".join(letter if letter.isalnum() else "_" for letter in name)

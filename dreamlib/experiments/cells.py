@@ -1,0 +1,122 @@
+"""A cell: one frozen, hashable description of one number in a table."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from ..errors import BadValue
+from ..evaluate import Evaluation
+from ..recipe import Recipe
+from ..recipes import apply, methods, profiles, protocol
+from ..registry import plain
+from .files import digest
+
+# Raised when a change to the code alters numbers, so that old records are not shown as the new code's.
+NUMERICS = 1
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One synthetic set, judged in one way.
+
+    Two cells that share recipe, data set, IPC and seed share the synthetic set (:attr:`set_key`); the evaluation and
+    the step at which the set is taken make the rest of the :attr:`key`.
+
+    Attributes
+    ----------
+    profile, method, label, base, dataset, ipc, seed
+        What a table is indexed by.
+    recipe, evaluation
+        Resolved for this data set, budget and profile: plain numbers.
+    step : int
+        Matching steps after which the set is judged; ``recipe.steps`` for the final one.
+    sources : dict
+        Where the settings come from; for the reader, not part of the key.
+    """
+
+    profile: str
+    method: str
+    label: str
+    base: str
+    dataset: str
+    ipc: int
+    seed: int
+    recipe: Recipe
+    evaluation: Evaluation
+    step: int
+    sources: dict[str, str] = field(default_factory=dict, compare=False, hash=False)
+
+    @cached_property
+    def set_key(self) -> str:
+        """Key of the synthetic set."""
+        what = [NUMERICS, plain(self.recipe), self.dataset, self.ipc, self.seed]
+        return digest(what)
+
+    @cached_property
+    def key(self) -> str:
+        """Key of the result."""
+        return digest([NUMERICS, self.set_key, plain(self.evaluation), self.step])
+
+    @property
+    def name(self) -> str:
+        """Readable and unique: the stem of the cell's files."""
+        at = "" if self.step == self.recipe.steps else f"-at{self.step}"
+        return f"{self.set_name[:-11]}{at}-{self.key[:10]}"
+
+    @property
+    def set_name(self) -> str:
+        dataset = self.dataset.replace("/", "_").replace(":", "_").strip("._")
+        return f"{dataset}-{self.method}-ipc{self.ipc}-s{self.seed}-{self.set_key[:10]}"
+
+    def describe(self) -> dict[str, Any]:
+        """The part of a record that says what was asked."""
+        return {
+            "profile": self.profile,
+            "method": self.method,
+            "label": self.label,
+            "base": self.base,
+            "dataset": self.dataset,
+            "ipc": self.ipc,
+            "seed": self.seed,
+            "iteration": self.step,
+            "iterations": self.recipe.steps,
+            "recipe": plain(self.recipe),
+            "evaluation": plain(self.evaluation),
+            "sources": self.sources,
+        }
+
+
+def make_cell(profile: str, method: str, dataset: str, ipc: int, seed: int, *, step: int | None = None) -> Cell:
+    """The cell of a method under a profile.
+
+    Parameters
+    ----------
+    profile, method, dataset : str
+        Names; unknown ones raise :class:`~dreamlib.errors.UnknownName`.
+    ipc, seed : int
+        Images per class (>= 1) and seed (>= 0).
+    step : int, optional
+        Judge the set after so many matching steps; default: at the end.
+    """
+    if ipc < 1:
+        raise BadValue(f"IPC is {ipc}; expected at least 1 image per class", "IPC=1,10")
+    scale, row = profiles[profile], methods[method]
+    facts = {"dataset": dataset, "ipc": ipc, "method": method, "profile": profile}
+    recipe, sources = row.resolve(dataset, ipc)
+    recipe, more = apply(recipe, scale.recipe_rules, facts)
+    evaluation, judged = protocol(row.protocol, facts, scale.evaluation_rules)
+    return Cell(
+        profile=profile,
+        method=method,
+        label=row.label,
+        base=row.base,
+        dataset=dataset,
+        ipc=ipc,
+        seed=seed,
+        recipe=recipe,
+        evaluation=evaluation,
+        step=recipe.steps if step is None else step,
+        sources={**sources, **more, **judged},
+    )

@@ -1,0 +1,131 @@
+"""Files that are either whole or not there: atomic writes, checksums, and errors that say what to do."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from ..errors import StoreError
+
+
+def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
+    """Call ``write(temporary)`` beside ``path`` and move the result into place; nobody ever sees half a file.
+
+    Raises
+    ------
+    StoreError
+        When the folder cannot be written or the disk is full; ``path`` is then as it was.
+    """
+    temporary = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+        os.close(handle)
+        temporary = Path(name)
+        write(temporary)
+        with temporary.open("rb+") as stream:
+            os.fsync(stream.fileno())
+        temporary.chmod(0o644)
+        os.replace(temporary, path)
+        temporary = None
+    except (OSError, SafetensorError) as error:
+        raise _explain(error, path) from error
+    finally:
+        if temporary is not None:
+            with contextlib.suppress(OSError):
+                temporary.unlink()
+
+
+def _explain(error: Exception, path: Path) -> StoreError:
+    full = getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT) or "No space left" in str(error)
+    if full:
+        return StoreError(f"no space left for {path}; nothing that was finished is lost", "free some space and run again")
+    return StoreError(f"cannot write {path}: {error}", "--results DIR with a folder you may write to")
+
+
+def canonical(data: Any) -> str:
+    """JSON text that is the same for the same data."""
+    return json.dumps(data, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
+
+def digest(data: Any) -> str:
+    """SHA-256 of the canonical JSON of ``data``, in hex."""
+    return hashlib.sha256(canonical(data).encode()).hexdigest()
+
+
+def write_json(path: Path, data: dict[str, Any]) -> None:
+    """Write ``data`` with a checksum of itself."""
+    sealed = {**data, "sha256": digest(data)}
+    text = json.dumps(sealed, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    write_atomically(path, lambda temporary: _put(temporary, text))
+
+
+def _put(path: Path, text: str) -> None:
+    path.write_text(text, encoding="utf-8")
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Read what :func:`write_json` wrote.
+
+    Raises
+    ------
+    StoreError
+        If the file cannot be read, is no JSON, or does not match its checksum.
+    """
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+        seal = data.pop("sha256")
+        if seal != digest(data):
+            raise ValueError("its contents do not match its checksum")
+    except (OSError, ValueError, KeyError, AttributeError) as error:
+        raise StoreError(f"{path} is damaged or not ours: {error!r}", "remove it; it will be computed again") from error
+    return dict(data)
+
+
+def tensors_digest(tensors: dict[str, Tensor]) -> str:
+    """SHA-256 over names, shapes, dtypes and bytes."""
+    total = hashlib.sha256()
+    for name in sorted(tensors):
+        value = tensors[name].detach().cpu().contiguous()
+        total.update(f"{name}{tuple(value.shape)}{value.dtype}".encode())
+        total.update(value.numpy().tobytes())
+    return total.hexdigest()
+
+
+def write_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, Any]) -> None:
+    """Write named tensors as safetensors, with ``metadata`` (JSON) and a checksum in the header."""
+    plain = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
+    header = {"dreamlib": canonical(metadata), "sha256": tensors_digest(plain)}
+    write_atomically(path, lambda temporary: save_file(plain, temporary, metadata=header))
+
+
+def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Read what :func:`write_tensors` wrote.
+
+    Raises
+    ------
+    StoreError
+        If the file is missing, damaged or of another origin.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            header = file.metadata() or {}
+            names = file.keys()
+            tensors = {name: file.get_tensor(name) for name in names}
+        metadata = json.loads(header["dreamlib"])
+        if tensors_digest(tensors) != header["sha256"]:
+            raise ValueError("its contents do not match its checksum")
+    except (OSError, ValueError, KeyError, SafetensorError) as error:
+        raise StoreError(f"{path} is damaged or not ours: {error!r}", "remove it; it will be computed again") from error
+    return tensors, dict(metadata)

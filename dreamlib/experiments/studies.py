@@ -1,0 +1,184 @@
+"""Studies: which cells stand behind each table and figure. Data; the story is in the notebook of the same name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ..data import names as dataset_names
+from ..distill import snapshot_steps
+from ..errors import BadValue, unknown
+from ..recipes import methods, profiles
+from .cells import Cell, make_cell
+from .run import Summary, run_cells
+from .store import Store
+
+CORESETS = ("random", "herding", "k-center", "forgetting")
+DISTILLED = ("dc", "dsa", "dm", "idc", "dream")
+PLUGGED = ("dc+dream", "dsa+dream", "dm+dream", "idc+dream")
+CURVES = ("dc", "dc+dream", "dsa", "dsa+dream", "idc-dm", "idc-dm+dream")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The cells of one item.
+
+    Attributes
+    ----------
+    item, title : str
+        ``"dream/table1"`` and what it shows.
+    methods : tuple of str
+        In the order of the rows.
+    course : bool
+        Judge the set along the way, not only at its end.
+    ipcs : tuple of int
+        Budgets of the item; empty takes the profile's.
+    datasets : tuple of str
+        Data sets of the item, where the profile has them; empty takes the profile's.
+    seeds : int
+        Synthetic sets per cell; 0 takes the profile's.
+    """
+
+    item: str
+    title: str
+    methods: tuple[str, ...]
+    course: bool = False
+    ipcs: tuple[int, ...] = ()
+    datasets: tuple[str, ...] = ()
+    seeds: int = 0
+
+
+PLANS: dict[str, Plan] = {
+    plan.item: plan
+    for plan in (
+        Plan("dream/table1", "Top-1 accuracy of many methods", (*DISTILLED, *CORESETS, *PLUGGED)),
+        Plan("dream/table2", "Time cost of the DREAM strategy", ("idc", "dream", "idc+dream"), ipcs=(10,), seeds=1),
+        Plan("dream/figure1", "Accuracy along distillation, with and without DREAM", CURVES, course=True, ipcs=(10,)),
+        Plan("dream/figure2", "Images with and without DREAM", ("dc", "dc+dream", "idc", "dream"), ipcs=(10,), seeds=1),
+        Plan("dream/figure3", "Distilled sets of every data set", ("dream",), ipcs=(10,), seeds=1),
+        Plan("dream/figure_gradnorm", "Gradient norms of random and representative images", ()),
+        Plan("dream/figure_comparison", "DC above, DC+DREAM below", ("dc", "dc+dream"), ipcs=(10,), seeds=1),
+    )
+}
+
+
+def plan(item: str) -> Plan:
+    """The plan of an item, or an error that lists the items."""
+    if item not in PLANS:
+        raise unknown("item", item, PLANS)
+    return PLANS[item]
+
+
+@dataclass(frozen=True)
+class Study:
+    """An item under one choice of profile, data sets, budgets, methods and seeds: its cells, and how to run them.
+
+    Made by :func:`study`, which checks every name.
+    """
+
+    item: str
+    title: str
+    profile: str
+    datasets: tuple[str, ...]
+    ipcs: tuple[int, ...]
+    methods: tuple[str, ...]
+    seeds: int
+    cells: tuple[Cell, ...]
+    store: Store
+
+    def run(self, **how: Any) -> Summary:
+        """Compute what is missing; keywords of :func:`~dreamlib.experiments.run.run_cells`."""
+        return run_cells(self.cells, self.store, threads=profiles[self.profile].threads, **how)
+
+    def records(self) -> list[dict[str, Any]]:
+        """The records that are there, in the order of the cells."""
+        return [record for record in map(self.store.record, self.cells) if record is not None]
+
+    def missing(self) -> list[Cell]:
+        """The cells without a record."""
+        return [cell for cell in self.cells if self.store.record(cell) is None]
+
+    def command(self) -> str:
+        """What to type to fill what is missing."""
+        paper, _, name = self.item.partition("/")
+        target = name if paper == "dream" else f"{paper}-{name}"
+        chosen = plan(self.item)
+        words = [f"make {target} PROFILE={self.profile}"]
+        scale = profiles[self.profile]
+        if self.datasets != _datasets(chosen, self.profile):
+            words.append(f"DATASETS={','.join(self.datasets)}")
+        if self.ipcs != (chosen.ipcs or scale.ipcs):
+            words.append(f"IPC={','.join(map(str, self.ipcs))}")
+        if self.methods != chosen.methods:
+            words.append(f"METHODS={','.join(self.methods)}")
+        if self.seeds != (chosen.seeds or scale.seeds):
+            words.append(f"SEEDS={self.seeds}")
+        return " ".join(words)
+
+
+def _datasets(chosen: Plan, profile: str) -> tuple[str, ...]:
+    offered = profiles[profile].datasets
+    return tuple(name for name in offered if not chosen.datasets or name in chosen.datasets) or offered
+
+
+def study(
+    item: str,
+    *,
+    profile: str = "quick",
+    datasets: Sequence[str] = (),
+    ipcs: Sequence[int] = (),
+    methods: Sequence[str] = (),
+    seeds: int = 0,
+    store: Store | str | None = None,
+) -> Study:
+    """The cells of an item.
+
+    Parameters
+    ----------
+    item : str
+        ``"dream/table1"`` ...
+    profile : str
+        ``quick``, ``cpu`` or ``paper``.
+    datasets, ipcs, methods : sequence
+        Restrict or extend what the item and the profile cover; empty takes their choice.
+    seeds : int
+        Synthetic sets per cell of the table; 0 takes the profile's.
+    store : Store or path, optional
+        Results folder.
+
+    Raises
+    ------
+    UnknownName, BadValue
+        Naming what is not known or out of range, with the valid names.
+    """
+    from ..recipes import methods as known
+
+    chosen, scale = plan(item), profiles[profile]
+    data = tuple(datasets) or _datasets(chosen, profile)
+    for name in data:
+        if not name.startswith(("parquet:", "folder:")) and name not in dataset_names():
+            raise unknown("data set", name, dataset_names(), "; or parquet:PATH, folder:PATH")
+    budgets = tuple(ipcs) or chosen.ipcs or scale.ipcs
+    rows = tuple(methods) or chosen.methods
+    for row in rows:
+        known[row]
+    if seeds < 0:
+        raise BadValue(f"seeds is {seeds}; expected 1 or more (0: the profile's {scale.seeds})", "SEEDS=3")
+    count = seeds or chosen.seeds or scale.seeds
+    cells: list[Cell] = []
+    # Most valuable first: one seed of everything before the second of anything, then budget by budget.
+    for seed in range(count):
+        for ipc in budgets:
+            for name in data:
+                for row in rows:
+                    cell = make_cell(profile, row, name, ipc, seed)
+                    steps = snapshot_steps(cell.recipe.steps) if chosen.course else (cell.step,)
+                    cells += [make_cell(profile, row, name, ipc, seed, step=step) for step in steps]
+    folder = store if isinstance(store, Store) else Store(store)
+    return Study(item, chosen.title, profile, data, budgets, rows, count, tuple(cells), folder)
+
+
+def items() -> Mapping[str, str]:
+    """Every item and its title."""
+    return {name: entry.title for name, entry in PLANS.items()}

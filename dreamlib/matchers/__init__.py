@@ -1,0 +1,18 @@
+"""Matchers: what is compared between real and synthetic images. Each paper's matching loss stands in one file."""
+
+from .base import MATCHERS, METRICS, Matcher, distance, register
+from .classwise import GroupwiseWeights
+from .feature import Feature
+from .gradient import Gradient, matched_weights
+
+__all__ = [
+    "MATCHERS",
+    "METRICS",
+    "Feature",
+    "Gradient",
+    "GroupwiseWeights",
+    "Matcher",
+    "distance",
+    "matched_weights",
+    "register",
+]

@@ -1,0 +1,65 @@
+"""What a matcher is: something measured on a batch of each class, and a distance between two measurements."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from torch import Tensor
+
+from ..errors import unknown
+from ..networks import Network
+from ..registry import Registry
+
+METRICS = ("cosine", "mse", "l1")
+
+
+def distance(metric: str, real: Tensor, synthetic: Tensor) -> Tensor:
+    """Distance between two stacks of measurements, summed over everything.
+
+    Parameters
+    ----------
+    metric : str
+        ``"mse"``: sum of squared differences (IDC; DM Eq. 5 on mean features). ``"l1"``: sum of absolute
+        differences (IDC). ``"cosine"``: sum over output rows of one minus the cosine of the angle (DC Eq. 10).
+    real, synthetic : Tensor
+        (C, ...) of one shape; for ``"cosine"`` dimension 1 is the rows (output channels).
+
+    Returns
+    -------
+    Tensor
+        Scalar.
+    """
+    if metric == "mse":
+        return (real - synthetic).square().sum()
+    if metric == "l1":
+        return (real - synthetic).abs().sum()
+    if metric == "cosine":
+        a, b = real.flatten(2), synthetic.flatten(2)
+        # eps 1e-6 joins the product of the norms, as in DC's released code.
+        cosine = (a * b).sum(2) / (a.norm(dim=2) * b.norm(dim=2) + 1e-6)
+        return (1 - cosine).sum()
+    raise unknown("metric", metric, METRICS)
+
+
+class Matcher(Protocol):
+    """Compares real and synthetic images under one network. Implementations are frozen dataclasses.
+
+    A matching loss is ``distance(measure(real).detached, measure(synthetic))``. Both methods see whole batches of
+    classes; class c of one measurement is only ever compared with class c of the other, so that classes can be
+    processed in chunks without changing the sum.
+    """
+
+    def measure(self, network: Network, images: Tensor, labels: Tensor, differentiable: bool) -> list[Tensor]:
+        """Measurements of ``images`` (G, B, c, h, w) of the classes ``labels`` (G,): tensors of shape (G, ...).
+
+        With ``differentiable`` the result can be differentiated with respect to the images.
+        """
+        ...
+
+    def distance(self, real: list[Tensor], synthetic: list[Tensor]) -> Tensor:
+        """Scalar distance, summed over classes."""
+        ...
+
+
+MATCHERS: Registry[Matcher] = Registry("matcher")
+register = MATCHERS.register

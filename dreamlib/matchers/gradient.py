@@ -1,0 +1,57 @@
+"""Gradient matching: DC, DSA, IDC and DREAM compare what the images would teach the network."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ..errors import unknown
+from ..networks import Network
+from .base import distance, register
+from .classwise import GroupwiseWeights
+
+LAYERS = ("weights", "convolutions")
+
+
+def matched_weights(network: nn.Module, layers: str) -> list[Tensor]:
+    """The weights whose gradients are compared.
+
+    ``"weights"``: of every convolution and linear layer (all weights with more than one dimension; DC, DSA).
+    ``"convolutions"``: of convolutions only (IDC and DREAM; released code).
+    """
+    if layers not in LAYERS:
+        raise unknown("choice of layers", layers, LAYERS)
+    kinds = (nn.Conv2d, nn.Linear) if layers == "weights" else (nn.Conv2d,)
+    return [module.weight for module in network.modules() if isinstance(module, kinds)]
+
+
+@register("gradient")
+@dataclass(frozen=True)
+class Gradient:
+    """Distance between the loss gradients of real and synthetic images, class by class (DC Eq. 9).
+
+    Parameters
+    ----------
+    metric : str
+        ``"cosine"`` (DC, DSA), ``"mse"`` (IDC, DREAM on CIFAR and SVHN) or ``"l1"`` (on MNIST, FashionMNIST).
+    layers : str
+        ``"weights"`` (DC, DSA) or ``"convolutions"`` (IDC, DREAM); see :func:`matched_weights`.
+    """
+
+    metric: str = "cosine"
+    layers: str = "weights"
+
+    def measure(self, network: Network, images: Tensor, labels: Tensor, differentiable: bool) -> list[Tensor]:
+        groups, each = images.shape[:2]
+        with torch.enable_grad(), GroupwiseWeights(matched_weights(network, self.layers), groups) as weights:
+            logits = network(images.flatten(0, 1))
+            # Sum over classes of the mean over a class's images: each copy of a weight receives its class's mean gradient.
+            loss = F.cross_entropy(logits, labels.repeat_interleave(each), reduction="sum") / each
+        return list(torch.autograd.grad(loss, weights.copies, create_graph=differentiable))
+
+    def distance(self, real: list[Tensor], synthetic: list[Tensor]) -> Tensor:
+        parts = [distance(self.metric, a, b) for a, b in zip(real, synthetic, strict=True)]
+        return torch.stack(parts).sum()

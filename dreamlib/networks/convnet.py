@@ -1,0 +1,39 @@
+"""ConvNet-D, the network that the field distils with."""
+
+from __future__ import annotations
+
+from torch import nn
+
+from ..errors import BadValue
+from .layers import Shape, activation, norm, pool, widened
+from .spec import NetworkSpec
+
+
+def convnet(spec: NetworkSpec, shape: Shape) -> tuple[nn.Sequential, int]:
+    """``depth`` blocks of 3x3 convolution, norm, activation and pooling; with them, their feature size.
+
+    Zhao et al., "Dataset condensation with gradient matching" (ICLR 2021), section 4.1. With a classifier of
+    10 classes it has 320,010 parameters on 3x32x32 images.
+
+    Raises
+    ------
+    BadValue
+        For a depth that pools the images away.
+    """
+    extra, (height, width) = widened(shape)
+    if spec.pooling != "none":
+        deepest = min(height, width).bit_length() - 1
+        if spec.depth > deepest:
+            raise BadValue(
+                f"a ConvNet of depth {spec.depth} pools images of {shape[1]}x{shape[2]} away; "
+                f"the largest depth possible is {deepest}",
+                f"depth={deepest}" if deepest else 'pooling="none"',
+            )
+        height, width = height >> spec.depth, width >> spec.depth
+    blocks = []
+    channels, padding = shape[0], 1 + extra
+    for _ in range(spec.depth):
+        conv = nn.Conv2d(channels, spec.width, 3, padding=padding)
+        blocks.append(nn.Sequential(conv, norm(spec, spec.width), activation(spec), pool(spec)))
+        channels, padding = spec.width, 1
+    return nn.Sequential(*blocks), spec.width * height * width

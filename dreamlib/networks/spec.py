@@ -1,0 +1,90 @@
+"""What a network is, as plain data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ..errors import BadValue, unknown
+
+NORMS = ("instance", "batch", "layer", "group", "none")
+POOLINGS = ("avg", "max", "none")
+ACTIVATIONS = ("relu", "leakyrelu", "sigmoid", "swish")
+
+# Every network, with the fields that its name settles. A ConvNet leaves all of them open.
+FIXED: dict[str, dict[str, int | str]] = {
+    "convnet": {},
+    "resnet10": {"depth": 10, "pooling": "none"},
+    "resnet18": {"depth": 18, "pooling": "none"},
+    "resnet34": {"depth": 34, "pooling": "none"},
+    "resnet50": {"depth": 50, "pooling": "none"},
+    "resnet10ap": {"depth": 10, "pooling": "avg"},
+    "resnet18ap": {"depth": 18, "pooling": "avg"},
+    "vgg11": {"depth": 11, "pooling": "max"},
+    "alexnet": {"depth": 6, "pooling": "max", "norm": "none"},
+    "densenet121": {"depth": 121, "pooling": "avg", "norm": "batch"},
+}
+# The papers write ResNetAP-10 as often as ResNet10-AP.
+ALIASES = {"resnetap10": "resnet10ap", "resnetap18": "resnet18ap", "vgg": "vgg11", "densenet": "densenet121"}
+
+
+def names() -> tuple[str, ...]:
+    """The names a :class:`NetworkSpec` takes."""
+    return tuple(FIXED)
+
+
+@dataclass(frozen=True)
+class NetworkSpec:
+    """A network architecture: hashable, and equal exactly when the networks are.
+
+    Parameters
+    ----------
+    name : str
+        One of :func:`names`. Case, hyphens and underscores do not matter; ``ResNetAP-10``, ``ResNetAP-18``,
+        ``vgg`` and ``densenet`` are understood too. The spec always holds the plain name.
+    depth : int
+        Blocks of a ConvNet: 3 for images of 28 and 32 pixels, 4 for 64 (TinyImageNet).
+    width : int
+        Channels of a ConvNet's blocks. For the others, 128 stands for the published width and any other value
+        scales all channels in proportion: 64 is a ResNet that starts with 32 channels, 48 a DenseNet that
+        grows by 12 (both are what IDC's released code evaluates on CIFAR).
+    norm : str
+        ``instance`` (the DC family's default), ``batch``, ``layer``, ``group`` (four groups) or ``none``.
+    pooling : str
+        After each block of a ConvNet: ``avg``, ``max`` or ``none``.
+    activation : str
+        ``relu``, ``leakyrelu`` (slope .01), ``sigmoid`` or ``swish``.
+
+    Raises
+    ------
+    UnknownName
+        For an unknown name, norm, pooling or activation.
+    BadValue
+        For a depth or width below 1.
+
+    Notes
+    -----
+    What a name settles is overwritten with the truth, so that equal networks have equal specs: depth and
+    pooling of all but the ConvNets, ``norm="none"`` for AlexNet and ``norm="batch"`` for DenseNet.
+    """
+
+    name: str = "convnet"
+    depth: int = 3
+    width: int = 128
+    norm: str = "instance"
+    pooling: str = "avg"
+    activation: str = "relu"
+
+    def __post_init__(self) -> None:
+        plain = str(self.name).lower().replace("-", "").replace("_", "")
+        plain = ALIASES.get(plain, plain)
+        if plain not in FIXED:
+            raise unknown("network", self.name, names())
+        for field, valid in (("norm", NORMS), ("pooling", POOLINGS), ("activation", ACTIVATIONS)):
+            if getattr(self, field) not in valid:
+                raise unknown(field, getattr(self, field), valid)
+        for field in ("depth", "width"):
+            value = getattr(self, field)
+            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+                raise BadValue(f"{field} of {plain} is {value!r}; expected a whole number of at least 1")
+        for field, value in {"name": plain, **FIXED[plain]}.items():
+            object.__setattr__(self, field, value)

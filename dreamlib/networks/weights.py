@@ -1,0 +1,58 @@
+"""Fresh weights, drawn from an explicit generator."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from ..errors import BadValue
+
+DRAWN = (nn.Conv2d, nn.ConvTranspose2d, nn.Linear)
+CONSTANT = (nn.BatchNorm1d, nn.BatchNorm2d, nn.GroupNorm, nn.LayerNorm)
+
+
+@torch.no_grad()
+def initialise(module: nn.Module, generator: torch.Generator) -> nn.Module:
+    """Draw every weight anew, in place, from PyTorch's default distributions.
+
+    Convolutions and linear layers: weight, then bias, uniform in ±1/sqrt(fan in), in the order of
+    ``module.modules()``. Norms: weight 1, bias 0, running mean 0, running variance 1, no batch seen. Nothing
+    is drawn from any other generator, and equal generators give equal bits on one kind of device.
+
+    Parameters
+    ----------
+    module : nn.Module
+        Any module whose parameters belong to convolutions, linear layers and norms.
+    generator : torch.Generator
+        On the device of the parameters.
+
+    Returns
+    -------
+    nn.Module
+        ``module`` itself.
+
+    Raises
+    ------
+    BadValue
+        For parameters of another kind of layer (they would silently stay as they are), and for a generator on
+        another kind of device.
+    """
+    for name, layer in module.named_modules():
+        if isinstance(layer, DRAWN):
+            if layer.weight.device.type != generator.device.type:
+                raise BadValue(
+                    f"the weights are on {layer.weight.device} and the generator is on {generator.device}",
+                    f"torch.Generator({str(layer.weight.device)!r})",
+                )
+            bound = layer.weight[0].numel() ** -0.5
+            layer.weight.uniform_(-bound, bound, generator=generator)
+            if layer.bias is not None:
+                layer.bias.uniform_(-bound, bound, generator=generator)
+        elif isinstance(layer, CONSTANT):
+            layer.reset_parameters()
+        elif next(layer.parameters(recurse=False), None) is not None:
+            raise BadValue(
+                f"no initialisation is known for {type(layer).__name__} (at {name or 'the module itself'})",
+                f"layers that can be initialised: {', '.join(kind.__name__ for kind in DRAWN + CONSTANT)}",
+            )
+    return module

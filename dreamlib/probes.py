@@ -1,0 +1,167 @@
+"""Measurements that stand behind a figure but are no cell: gradient norms of batches, variety of a synthetic set."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from .data import ClassData, Dataset
+from .distilled import DistilledSet
+from .errors import BadValue
+from .networks import Network, NetworkSpec, build, initialise
+from .recipe import Recipe
+from .samplers import Random, Representative, Sampler, View, gradient_norms
+from .streams import Streams
+from .training import SGD, Stack, Training, module_from
+
+
+@dataclass(frozen=True)
+class GradientStudy:
+    """Gradient norms of one class, and how well batches stand for its mean gradient.
+
+    Attributes
+    ----------
+    class_name : str
+    batch : int
+        Images of a batch.
+    norms_all, norms_random, norms_representative : ndarray
+        Norms of the images of the class, of the random batches and of the representative ones (float32).
+    errors_random, errors_representative : ndarray
+        For each batch, the distance of its mean gradient from that of the class.
+    mean_norm : float
+        Norm of the class's mean gradient, to compare the distances with.
+    """
+
+    class_name: str
+    batch: int
+    norms_all: np.ndarray
+    norms_random: np.ndarray
+    norms_representative: np.ndarray
+    errors_random: np.ndarray
+    errors_representative: np.ndarray
+    mean_norm: float
+
+
+def gradient_study(
+    dataset: Dataset,
+    recipe: Recipe,
+    *,
+    label: int = 0,
+    batches: int = 20,
+    warm_up: int = 20,
+    seed: int = 0,
+    device: torch.device | str = "cpu",
+) -> GradientStudy:
+    """Compare random with representative batches of one class under one network (DREAM README, figure a).
+
+    Parameters
+    ----------
+    dataset : Dataset
+        The data.
+    recipe : Recipe
+        Gives the network, the real batch and ``per_class``.
+    label : int
+        The class.
+    batches : int
+        Batches of each sampler; k-means starts anew for each.
+    warm_up : int
+        SGD steps on real images before the measurement, as IDC trains its networks between matching steps.
+    seed : int
+        Of everything drawn.
+    device : torch.device or str
+        Where to compute.
+    """
+    if not 0 <= label < dataset.num_classes:
+        raise BadValue(f"class {label} of {dataset.name}; expected 0..{dataset.num_classes - 1}", "-p label=0")
+    data, streams = ClassData(dataset, device, per_class=recipe.per_class), Streams(seed, device)
+    network = _warm_network(data, recipe, streams, warm_up)
+    size = int(data.sizes[label])
+    index = torch.arange(size, device=data.device).unsqueeze(0)
+    images = data.take(index, index.new_tensor([label]))[0]
+    labels = index.new_full((size,), label)
+    norms = gradient_norms(network, images, labels)
+    target = _mean_gradient(network, images, labels)
+
+    def draw(sampler: Sampler, stream: str) -> tuple[Tensor, Tensor]:
+        found, errors = [], []
+        for _ in range(batches):
+            chosen = sampler.choose(View(data, network, recipe.real_batch, streams[stream]))[label]
+            found.append(norms[chosen])
+            errors.append((_mean_gradient(network, images[chosen], labels[chosen]) - target).norm())
+        return torch.cat(found), torch.stack(errors)
+
+    random_norms, random_errors = draw(Random(), "random")
+    rep_norms, rep_errors = draw(Representative(pool=getattr(recipe.sampler, "pool", None)), "representative")
+    return GradientStudy(
+        dataset.classes[label],
+        recipe.real_batch,
+        *(t.cpu().numpy() for t in (norms, random_norms, rep_norms, random_errors, rep_errors)),
+        float(target.norm()),
+    )
+
+
+def _warm_network(data: ClassData, recipe: Recipe, streams: Streams, steps: int) -> Network:
+    """A network after ``steps`` SGD steps on real batches of 64."""
+    stack = Stack(recipe.network, data.shape, data.num_classes, 1, streams["network"])
+    if not steps:
+        return module_from(stack)
+
+    def fetch(index: Tensor) -> tuple[Tensor, Tensor]:
+        images, labels = data.draw_flat(index.shape[1], streams["training"])
+        return images.unsqueeze(0), labels.unsqueeze(0)
+
+    training = Training(stack, fetch, 64, SGD(epochs=steps, batch=64, decay_at=()), streams["training"])
+    while not training.done:
+        training.advance()
+    return module_from(stack)
+
+
+def _mean_gradient(network: Network, images: Tensor, labels: Tensor, chunk: int = 512) -> Tensor:
+    """Gradient of the mean cross-entropy over all weights, flattened."""
+    weights = list(network.parameters())
+    total: list[Tensor] = [torch.zeros_like(weight) for weight in weights]
+    for x, y in zip(images.split(chunk), labels.split(chunk), strict=True):
+        with torch.enable_grad():
+            loss = F.cross_entropy(network(x), y, reduction="sum") / len(labels)
+        for part, gradient in zip(total, torch.autograd.grad(loss, weights), strict=True):
+            part += gradient
+    return torch.cat([part.flatten() for part in total])
+
+
+def variety(distilled: DistilledSet, real: ClassData, sample: int = 100) -> float:
+    """Mean distance between images of a class, relative to that of real images of the class.
+
+    Distances are Euclidean between the features of an untrained ConvNet-3 of width 32 (seed 0), where a shift by a pixel
+    weighs less than between raw pixels. 1 means as varied as the data; 0, all images of a class alike.
+
+    Parameters
+    ----------
+    distilled : DistilledSet
+        Its decoded training images are compared.
+    real : ClassData
+        The data set it was distilled from.
+    sample : int
+        Real images of each class.
+    """
+    depth = 2 if real.shape[1] < 16 else 3
+    streams = Streams(0, real.device)
+    network = build(NetworkSpec(depth=depth, width=32), real.shape, real.num_classes, device=real.device)
+    initialise(network, streams["network"]).eval()
+
+    def spread(images: Tensor) -> Tensor:
+        with torch.no_grad():
+            points = network.features(images.to(real.device))
+        count = len(points)
+        return torch.cdist(points, points).sum() / max(1, count * (count - 1))
+
+    index = real.draw(min(sample, real.smallest), streams["real"])
+    ratios = []
+    for label in range(real.num_classes):
+        mine = distilled.normalised[distilled.labels == label]
+        theirs = real.take(index[label : label + 1], index.new_tensor([label]))[0]
+        ratios.append(spread(mine) / spread(theirs))
+    return float(torch.stack(ratios).mean())

@@ -1,0 +1,9 @@
+"""Recipes: methods, evaluation protocols and profiles by name. Data with sources; no algorithm lives here."""
+
+from .method import Method
+from .profiles import Profile, profiles
+from .protocols import protocol
+from .published import methods as methods
+from .rules import Rule, apply, rule
+
+__all__ = ["Method", "Profile", "Rule", "apply", "methods", "profiles", "protocol", "rule"]

@@ -1,0 +1,127 @@
+"""A method: a named recipe with its rules. ``methods["dc"].using(sampler=Representative())`` is DC+DREAM."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from ..data import names as dataset_names
+from ..errors import PluginError, unknown
+from ..recipe import Recipe, change
+from ..registry import plain
+from .rules import Rule, apply
+
+
+@dataclass(frozen=True)
+class Method:
+    """A row of a table.
+
+    Attributes
+    ----------
+    name, label : str
+        What is typed, and what is shown.
+    recipe : Recipe
+        The parts and settings on CIFAR-10 at IPC 10; ``rules`` hold the differences.
+    protocol : str
+        Evaluation protocol of the method's own paper.
+    rules : tuple of Rule
+        Settings by ``dataset`` and ``ipc``.
+    base : str
+        For a variant, the method it differs from in one part.
+    sources : tuple of (str, str)
+        Where the settings in ``recipe`` come from, by field (or "all").
+    reported_as : str
+        The method's name in the papers' tables; empty when no table has it.
+    """
+
+    name: str
+    label: str
+    recipe: Recipe
+    protocol: str
+    rules: tuple[Rule, ...] = ()
+    base: str = ""
+    sources: tuple[tuple[str, str], ...] = ()
+    reported_as: str = ""
+
+    def using(self, *, name: str = "", label: str = "", **parts: Any) -> Method:
+        """The same method with some parts or settings replaced, and nothing else changed.
+
+        Parameters
+        ----------
+        name, label : str
+            Of the new method. By default made from the changed parts: ``dc`` with a representative sampler is
+            ``dc+dream``, any other part adds its class name.
+        **parts
+            Fields of :class:`~dreamlib.recipe.Recipe`; a double underscore reaches inside
+            (``schedule__steps=20``).
+        """
+        recipe = self.recipe
+        for path, value in parts.items():
+            recipe = change(recipe, path.replace("__", "."), value)
+        tail = "+".join(_word(value) for value in parts.values())
+        given = {path.replace("__", "."): value for path, value in parts.items()}
+        # The caller's word is the last: no rule of the base method may undo it.
+        own = Rule((), tuple(given.items()), f"chosen in {name or self.name + '+' + tail.lower()}")
+        return replace(
+            self,
+            name=name or f"{self.name}+{tail.lower()}",
+            label=label or f"{self.label}+{tail}",
+            recipe=recipe,
+            base=self.name,
+            rules=(*self.rules, own),
+            reported_as="",
+        )
+
+    def resolve(self, dataset: str, ipc: int) -> tuple[Recipe, dict[str, str]]:
+        """The recipe for one data set and budget, and the source of every setting that a rule made."""
+        recipe, sources = apply(self.recipe, self.rules, {"dataset": dataset, "ipc": ipc, "method": self.name})
+        return recipe, {**dict(self.sources), **sources}
+
+
+def _word(part: object) -> str:
+    return "DREAM" if type(part).__name__ == "Representative" else str(getattr(type(part), "__name__", part))
+
+
+class Methods(Mapping[str, Method]):
+    """All methods by name, in the order of the tables."""
+
+    def __init__(self) -> None:
+        self._methods: dict[str, Method] = {}
+
+    def register(self, method: Method) -> Method:
+        """Add a method, so that ``METHODS=name`` and every table know it.
+
+        Raises
+        ------
+        PluginError
+            If another method has this name.
+        """
+        known = self._methods.get(method.name)
+        if known is not None and plain(known) != plain(method):
+            raise PluginError(
+                f"a method named {method.name!r} exists already",
+                "give yours another one: .using(..., name='my-method')",
+            )
+        self._methods[method.name] = method
+        return method
+
+    def __getitem__(self, name: str) -> Method:
+        if name not in self._methods:
+            raise unknown("method", name, self._methods)
+        return self._methods[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._methods
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._methods)
+
+    def __len__(self) -> int:
+        return len(self._methods)
+
+
+methods = Methods()
+DIGIT_SETS = ("digits", "mnist", "svhn")
+GREY_SETS = ("digits", "mnist", "fashionmnist")
+assert set(DIGIT_SETS) <= set(dataset_names())

@@ -1,0 +1,130 @@
+"""Profiles: the same study at three sizes. A table never mixes them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from ..errors import unknown
+from .method import GREY_SETS
+from .rules import Rule, rule
+
+
+@dataclass(frozen=True)
+class Profile:
+    """How a whole study is scaled.
+
+    Attributes
+    ----------
+    name : str
+        ``quick``, ``cpu`` or ``paper``.
+    summary : str
+        What is different from the papers, in words for the reader of a report.
+    datasets, ipcs : tuple
+        What a study covers unless asked otherwise.
+    seeds : int
+        Synthetic sets per cell of a table.
+    recipe_rules, evaluation_rules : tuple of Rule
+        Applied after a method's own rules.
+    threads : int
+        CPU threads of one worker: part of what decides the last bits of a sum, so it is fixed here and not by the machine.
+    """
+
+    name: str
+    summary: str
+    datasets: tuple[str, ...]
+    ipcs: tuple[int, ...]
+    seeds: int
+    recipe_rules: tuple[Rule, ...] = ()
+    evaluation_rules: tuple[Rule, ...] = ()
+    threads: int = 1
+
+
+GRADIENT_PIXELS = ("dc", "dsa", "dc+dream", "dsa+dream")
+IDC_GRADIENT = ("idc", "dream", "idc+dream")
+IDC_FAMILY = ("idc", "idc-dm", "dream", "idc+dream", "idc-dm+dream")
+
+_quick = Profile(
+    name="quick",
+    summary=(
+        "the 1,797 handwritten digits of scikit-learn (8x8), ConvNet-2 of width 32, some hundred matching steps, "
+        "64 real images per class and step, 100 evaluation epochs; minutes on two cores"
+    ),
+    datasets=("digits",),
+    ipcs=(1, 10),
+    seeds=2,
+    recipe_rules=(
+        rule("profile quick", {"network.depth": 2, "network.width": 32, "real_batch": 64}),
+        rule("profile quick", {"initial.epochs": 10, "embedding.batch": 64}, method=("herding", "k-center", "forgetting")),
+        rule("profile quick", {"iterations": 20, "schedule.epochs": 5}, method=GRADIENT_PIXELS),
+        rule("profile quick", {"iterations": 200}, method=GRADIENT_PIXELS, ipc=1),
+        rule("profile quick", {"iterations": 300, "image_lr": 1.0}, method=("dm", "dm+dream")),
+        rule(
+            "profile quick; factor 1 since a 4x4 tile of an 8x8 digit carries too little",
+            {"iterations": 10, "schedule.steps": 20, "schedule.images": 128, "container.factor": 1, "image_lr": 0.01},
+            method=IDC_FAMILY,
+        ),
+    ),
+    evaluation_rules=(
+        rule("profile quick", {"networks": 3, "network.depth": 2, "network.width": 32, "training.epochs": 100}),
+    ),
+)
+
+_cpu = Profile(
+    name="cpu",
+    summary=(
+        "real MNIST, FashionMNIST and CIFAR-10 with all their test images; 1,000 training images of each class; ConvNet-3 "
+        "of width 16 (published: 128); 32 real and at most 16 synthetic images per class and step; 100 to 300 matching "
+        "steps (published: 10,000 to 200,000) with image learning rates raised to match, chosen on held-out training "
+        "images; k-means over 256 images of each class; 40 to 300 evaluation epochs; about an hour and a half on two cores"
+    ),
+    datasets=("mnist", "fashionmnist", "cifar10"),
+    ipcs=(1, 10),
+    seeds=2,
+    recipe_rules=(
+        rule("profile cpu", {"network.width": 16, "real_batch": 32, "synthetic_batch": 16, "per_class": 1000}),
+        rule("profile cpu", {"sampler.pool": 256}, optional=True),
+        rule("profile cpu", {"initial.epochs": 3}, method=("herding", "k-center", "forgetting")),
+        rule("profile cpu", {"iterations": 15, "schedule.epochs": 3, "image_lr": 0.5}, method=GRADIENT_PIXELS),
+        rule("profile cpu", {"iterations": 100}, method=GRADIENT_PIXELS, ipc=1),
+        rule("profile cpu", {"iterations": 300, "image_lr": 5.0}, method=("dm", "dm+dream")),
+        rule("profile cpu", {"iterations": 5, "schedule.steps": 20, "schedule.images": 256}, method=IDC_FAMILY),
+        rule("profile cpu", {"image_lr": 0.5}, method=IDC_GRADIENT),
+        rule("profile cpu", {"image_lr": 0.01}, method=IDC_GRADIENT, dataset=GREY_SETS),
+        rule("profile cpu", {"image_lr": 0.05}, method=("idc-dm", "idc-dm+dream")),
+    ),
+    evaluation_rules=(
+        rule("profile cpu", {"networks": 3, "network.width": 16, "training.epochs": 100}),
+        rule("profile cpu", {"training.epochs": 300}, ipc=1),
+        rule("profile cpu", {"training.epochs": 40}, protocol="idc", ipc=10),
+    ),
+)
+
+_paper = Profile(
+    name="paper",
+    summary="the published protocol: ConvNet-3 of width 128 and every published setting; meant for a GPU",
+    datasets=("cifar10", "mnist", "fashionmnist", "svhn", "cifar100"),
+    ipcs=(10, 1, 50),
+    seeds=3,
+)
+
+
+class Profiles(Mapping[str, Profile]):
+    """The profiles by name."""
+
+    def __init__(self, *profiles: Profile) -> None:
+        self._profiles = {profile.name: profile for profile in profiles}
+
+    def __getitem__(self, name: str) -> Profile:
+        if name not in self._profiles:
+            raise unknown("profile", name, self._profiles)
+        return self._profiles[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._profiles)
+
+    def __len__(self) -> int:
+        return len(self._profiles)
+
+
+profiles = Profiles(_quick, _cpu, _paper)

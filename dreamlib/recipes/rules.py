@@ -1,0 +1,52 @@
+"""Rules: how one recipe differs by data set, budget or profile, with the source of each difference."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from ..recipe import change
+
+D = TypeVar("D")
+
+
+@dataclass(frozen=True)
+class Rule:
+    """"Where these hold, set these fields", as plain data.
+
+    Attributes
+    ----------
+    where : tuple of (name, allowed values)
+        Facts of the cell: ``dataset``, ``ipc``, ``method`` ... All must hold. Empty always holds.
+    change : tuple of (dotted path, value)
+        Fields of the dataclass the rule is applied to.
+    source : str
+        Where the values come from.
+    optional : bool
+        A path that the parts at hand do not have is passed over.
+    """
+
+    where: tuple[tuple[str, tuple[Any, ...]], ...]
+    change: tuple[tuple[str, Any], ...]
+    source: str
+    optional: bool = False
+
+    def holds(self, facts: dict[str, Any]) -> bool:
+        return all(facts.get(name) in allowed for name, allowed in self.where)
+
+
+def rule(source: str, change: dict[str, Any], *, optional: bool = False, **where: Any) -> Rule:
+    """Shorthand: ``rule("released code", {"iterations": 1000}, dataset="mnist", ipc=(1, 10))``."""
+    conditions = tuple((name, value if isinstance(value, tuple) else (value,)) for name, value in where.items())
+    return Rule(conditions, tuple(change.items()), source, optional)
+
+
+def apply(data: D, rules: tuple[Rule, ...], facts: dict[str, Any]) -> tuple[D, dict[str, str]]:
+    """``data`` after all rules that hold, in order, and the source of each field they set."""
+    sources = {}
+    for entry in rules:
+        if entry.holds(facts):
+            for path, value in entry.change:
+                data = change(data, path, value, optional=entry.optional)
+                sources[path] = entry.source
+    return data, sources

@@ -1,0 +1,452 @@
+"""Drawings any notebook can use. No figure of a particular paper lives here; notebooks compose these."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.pyplot import subplots
+
+from ..errors import BadValue
+from .files import write_with
+from .style import GREY, PALETTE, colour, line
+from .words import percent
+
+
+def image_grid(
+    images: np.ndarray,
+    columns: int,
+    title: str | None = None,
+    row_labels: Sequence[str] | None = None,
+    ax: Axes | None = None,
+    *,
+    padding: int = 1,
+    enlarge: float = 1.0,
+) -> tuple[Axes, float]:
+    """Draw images in rows of `columns`.
+
+    Parameters
+    ----------
+    images : ndarray, (N, h, w, 1 or 3) or (N, h, w)
+        Floats with 0 black and 1 white.
+    columns : int
+        Images in a row.
+    title : str, optional
+        Above the grid.
+    row_labels : sequence of str, optional
+        Left of the rows.
+    ax : Axes, optional
+        Where to draw; a new figure otherwise.
+    padding : int
+        Pixels of white between images.
+    enlarge : float
+        Size of a new figure, relative to 0.55 inch per image.
+
+    Returns
+    -------
+    Axes
+        Where it was drawn.
+    float
+        Fraction of all values outside [0, 1]. They are drawn as 0 or 1, and a line below the grid says so.
+
+    Raises
+    ------
+    BadValue
+        Another shape, NaN or infinity, integers, or another number of labels than rows.
+    """
+    pixels = np.asarray(images)
+    if pixels.ndim == 3:
+        pixels = pixels[..., None]
+    if pixels.ndim != 4 or pixels.shape[-1] not in (1, 3) or not pixels.size:
+        raise BadValue(
+            f"images of shape {np.shape(images)}; expected (N, h, w), (N, h, w, 1) or (N, h, w, 3)",
+            "tensors are (N, c, h, w): use .permute(0, 2, 3, 1).numpy()",
+        )
+    if not np.issubdtype(pixels.dtype, np.floating):
+        raise BadValue(f"images of dtype {pixels.dtype}; expected floats from 0 to 1", "images / 255.0")
+    if not np.isfinite(pixels).all():
+        raise BadValue("images hold NaN or infinity", "look for a diverged run")
+    if columns < 1:
+        raise BadValue(f"columns is {columns}; expected at least 1", "")
+    count, height, width, channels = pixels.shape
+    lines = math.ceil(count / columns)
+    if row_labels is not None and len(row_labels) != lines:
+        raise BadValue(f"{len(row_labels)} row labels for {lines} rows", "one label per row")
+    clipped = float(np.mean((pixels < 0) | (pixels > 1)))
+
+    sheet = np.ones((lines * (height + padding) - padding, columns * (width + padding) - padding, channels))
+    for position, picture in enumerate(np.clip(pixels, 0, 1)):
+        top, left = position // columns * (height + padding), position % columns * (width + padding)
+        sheet[top : top + height, left : left + width] = picture
+    if ax is None:
+        _, ax = subplots(figsize=(max(2.0, 0.55 * columns * enlarge), max(1.0, 0.55 * lines * enlarge) + 0.3))
+    ax.imshow(
+        sheet.squeeze(-1) if channels == 1 else sheet, cmap="gray", vmin=0, vmax=1, interpolation="nearest"
+    )
+    ax.grid(False)
+    ax.spines[:].set_visible(False)
+    ax.set_xticks([])
+    ax.set_yticks([])
+    if row_labels is not None:
+        ax.set_yticks([row * (height + padding) + (height - 1) / 2 for row in range(lines)], list(row_labels))
+        ax.tick_params(axis="y", length=0)
+    if title:
+        ax.set_title(title)
+    if clipped:
+        share = "less than 0.1 %" if clipped < 0.001 else f"{100 * clipped:.1f} %"
+        ax.set_xlabel(f"{share} of the values lie outside [0, 1] and are clipped", fontsize=8.5, color=GREY)
+    return ax, clipped
+
+
+def crossing(
+    curve_iterations: Sequence[float] | np.ndarray, curve_means: Sequence[float] | np.ndarray, target: float
+) -> float | None:
+    """The first iteration, linearly interpolated, at which a curve reaches `target`; None if it never does.
+
+    Parameters
+    ----------
+    curve_iterations, curve_means : sequence of float
+        The curve, in any order of iterations; points with NaN are left out.
+    target : float
+        In the unit of the means.
+
+    Raises
+    ------
+    BadValue
+        The two have different lengths.
+    """
+    iterations, means = np.asarray(curve_iterations, dtype=float), np.asarray(curve_means, dtype=float)
+    if iterations.shape != means.shape or iterations.ndim != 1:
+        raise BadValue(
+            f"a curve of {iterations.shape} iterations and {means.shape} means", "one mean per iteration"
+        )
+    known = np.isfinite(iterations) & np.isfinite(means)
+    order = np.argsort(iterations[known], kind="stable")
+    iterations, means = iterations[known][order], means[known][order]
+    reached = np.flatnonzero(means >= target)
+    if not len(reached):
+        return None
+    at = int(reached[0])
+    if at == 0:
+        return float(iterations[0])
+    share = (target - means[at - 1]) / (means[at] - means[at - 1])
+    return float(iterations[at - 1] + share * (iterations[at] - iterations[at - 1]))
+
+
+def curve_frame(records: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
+    """Accuracy along distillation, from records that were evaluated at several iterations.
+
+    Returns
+    -------
+    DataFrame
+        `method`, `label`, `iteration`, `mean`, `std` (ddof 1, NaN for a single network), `n` (networks, all
+        seeds pooled) and `sets`, sorted by method as given and by iteration.
+
+    Raises
+    ------
+    BadValue
+        Records of more than one data set, budget or profile: they are different curves.
+    """
+    kinds = {(record["profile"], record["dataset"], record["ipc"]) for record in records}
+    if len(kinds) > 1:
+        raise BadValue(
+            f"curves of {len(kinds)} different (profile, data set, images per class) in one frame: {sorted(kinds)}",
+            "filter the records to one of them",
+        )
+    pools: dict[tuple[str, int], list[Mapping[str, Any]]] = {}
+    for record in records:
+        pools.setdefault((record["method"], int(record["iteration"])), []).append(record)
+    order = list(dict.fromkeys(record["method"] for record in records))
+    lines = []
+    for (method, iteration), found in sorted(
+        pools.items(), key=lambda pool: (order.index(pool[0][0]), pool[0][1])
+    ):
+        values = np.array([value for record in found for value in record["accuracies"]], dtype=float)
+        lines.append(
+            {
+                "method": method,
+                "label": found[0]["label"],
+                "iteration": iteration,
+                "mean": values.mean() if len(values) else math.nan,
+                "std": values.std(ddof=1) if len(values) > 1 else math.nan,
+                "n": len(values),
+                "sets": len({record["seed"] for record in found}),
+            }
+        )
+    return pd.DataFrame(lines, columns=["method", "label", "iteration", "mean", "std", "n", "sets"])
+
+
+def accuracy_curves(
+    frame: pd.DataFrame,
+    *,
+    target: float | None = None,
+    target_label: str = "",
+    title: str | None = None,
+    ax: Axes | None = None,
+) -> tuple[Axes, dict[str, float | None]]:
+    """Accuracy against distillation iterations, with a band of one standard deviation.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        Columns `method`, `label`, `iteration`, `mean`, `std`, `n`, as :func:`curve_frame` makes them.
+    target : float, optional
+        An accuracy; a line is drawn there, and where each curve first reaches it is marked.
+    target_label : str
+        Written at that line.
+    title : str, optional
+    ax : Axes, optional
+        Where to draw; a new figure otherwise.
+
+    Returns
+    -------
+    Axes
+        Where it was drawn.
+    dict
+        Method to the iteration at which it reaches the target, None if it does not; empty without a target.
+
+    Raises
+    ------
+    BadValue
+        A column is missing.
+    """
+    wanted = ["method", "label", "iteration", "mean", "std", "n"]
+    absent = [name for name in wanted if name not in frame.columns]
+    if absent:
+        raise BadValue(
+            f"curves need the columns {', '.join(wanted)}; missing: {', '.join(absent)}",
+            "curve_frame(records)",
+        )
+    if ax is None:
+        _, ax = subplots(figsize=(6.4, 4.0))
+    reached: dict[str, float | None] = {}
+    for method in dict.fromkeys(frame["method"]):
+        curve = frame[frame["method"] == method].sort_values("iteration")
+        steps, means = curve["iteration"].to_numpy(float), curve["mean"].to_numpy(float)
+        spread = curve["std"].to_numpy(float)
+        counts = sorted(set(curve["n"]))
+        n = f"n = {counts[0]}" if len(counts) == 1 else f"n = {counts[0]}–{counts[-1]}"
+        ax.plot(steps, means, label=f"{curve['label'].iloc[0]} ({n})", **line(method))
+        if np.isfinite(spread).any():
+            ax.fill_between(
+                steps, means - spread, means + spread, color=colour(method), alpha=0.14, linewidth=0
+            )
+        if target is not None:
+            reached[method] = crossing(steps, means, target)
+    if target is not None:
+        ax.axhline(target, color=GREY, linewidth=1, linestyle=(0, (1, 2)))
+        if target_label:
+            # At the right end the curves are far above the line as a rule, so words under it are free.
+            ax.annotate(
+                target_label,
+                (1, target),
+                xycoords=("axes fraction", "data"),
+                xytext=(0, -3),
+                textcoords="offset points",
+                ha="right",
+                va="top",
+                fontsize=8.5,
+                color=GREY,
+            )
+        for method, at in reached.items():
+            if at is not None:
+                ax.plot(
+                    [at],
+                    [target],
+                    marker="|",
+                    markersize=13,
+                    markeredgewidth=2,
+                    color=colour(method),
+                    zorder=5,
+                )
+                ax.annotate(
+                    f"{at:.0f}",
+                    (at, target),
+                    xytext=(0, 8),
+                    textcoords="offset points",
+                    ha="center",
+                    va="bottom",
+                    fontsize=9,
+                    fontweight="bold",
+                    color=colour(method),
+                    bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 1},
+                )
+    ax.set_xlabel("distillation iterations")
+    ax.set_ylabel("test accuracy (%)")
+    if title:
+        ax.set_title(title)
+    ax.legend(loc="lower right")
+    return ax, reached
+
+
+def histogram_pair(
+    a: Sequence[float] | np.ndarray,
+    b: Sequence[float] | np.ndarray,
+    labels: tuple[str, str],
+    *,
+    bins: int = 30,
+    xlabel: str = "",
+    title: str | None = None,
+    ax: Axes | None = None,
+) -> Axes:
+    """Two distributions over the same bins, as shares of their own number, with their means marked.
+
+    Parameters
+    ----------
+    a, b : sequence of float
+        The values; NaN and infinity are an error.
+    labels : (str, str)
+        What they are; the legend adds how many.
+    bins : int
+        Bins over the range of both.
+
+    Raises
+    ------
+    BadValue
+        Empty or not finite.
+    """
+    first, second = np.asarray(a, dtype=float).ravel(), np.asarray(b, dtype=float).ravel()
+    for values, label in ((first, labels[0]), (second, labels[1])):
+        if not len(values) or not np.isfinite(values).all():
+            raise BadValue(f"{label}: {len(values)} values, expected at least one and all finite", "")
+    if ax is None:
+        _, ax = subplots(figsize=(6.4, 3.4))
+    edges = np.histogram_bin_edges(np.concatenate([first, second]), bins=bins)
+    for values, label, tone in ((first, labels[0], PALETTE[0]), (second, labels[1], PALETTE[1])):
+        weights = np.full(len(values), 100 / len(values))
+        text = f"{label} (n = {len(values)})"
+        ax.hist(values, edges, weights=weights, color=tone, alpha=0.28)
+        ax.hist(values, edges, weights=weights, color=tone, histtype="step", linewidth=1.5, label=text)
+        ax.axvline(values.mean(), color=tone, linewidth=1.4, linestyle=(0, (4, 2)))
+    ax.set_xlabel(xlabel)
+    ax.set_ylabel("share (%)")
+    if title:
+        ax.set_title(title)
+    ax.legend(loc="best")
+    return ax
+
+
+def bars(
+    labels: Sequence[str],
+    means: Sequence[float | None],
+    stds: Sequence[float | None] | None = None,
+    reported: Sequence[float | None] | None = None,
+    *,
+    methods: Sequence[str] | None = None,
+    ylabel: str = "test accuracy (%)",
+    title: str | None = None,
+    ax: Axes | None = None,
+) -> Axes:
+    """Bars of measured values with error bars; what the paper reports is an open diamond, never a bar.
+
+    A value that was not measured has no bar and says "missing" in its place.
+
+    Parameters
+    ----------
+    labels : sequence of str
+        Below the bars.
+    means, stds, reported : sequence of float or None
+        One per bar; None or NaN where there is none.
+    methods : sequence of str, optional
+        Names that decide the colours; without them all bars are alike.
+
+    Raises
+    ------
+    BadValue
+        Sequences of different lengths.
+    """
+    count = len(labels)
+    for name, given in (("means", means), ("stds", stds), ("reported", reported), ("methods", methods)):
+        if given is not None and len(given) != count:
+            raise BadValue(f"{count} labels and {len(given)} {name}", "one per bar")
+    heights = np.array([math.nan if value is None else value for value in means], dtype=float)
+    spread = np.array([math.nan if value is None else value for value in stds or [None] * count], dtype=float)
+    if ax is None:
+        _, ax = subplots(figsize=(max(3.5, 0.75 * count + 1.2), 3.6))
+    places = np.arange(count)
+    known = np.isfinite(heights)
+    tones = [colour(method) for method in methods] if methods is not None else [PALETTE[0]] * count
+    shown = [tone for tone, there in zip(tones, known, strict=True) if there]
+    ax.bar(places[known], heights[known], width=0.62, color=shown, alpha=0.85, label="measured")
+    sure = known & np.isfinite(spread)
+    ax.errorbar(
+        places[sure], heights[sure], spread[sure], fmt="none", ecolor="#111827", elinewidth=1.2, capsize=3
+    )
+    for place, height, error in zip(places[known], heights[known], spread[known], strict=True):
+        top = height + (error if np.isfinite(error) else 0)
+        ax.annotate(
+            percent(height),
+            (place, top),
+            xytext=(0, 3),
+            textcoords="offset points",
+            ha="center",
+            va="bottom",
+            fontsize=8.5,
+        )
+    for place in places[~known]:
+        ax.annotate(
+            "missing",
+            (place, 0),
+            xycoords=("data", "axes fraction"),
+            xytext=(0, 4),
+            textcoords="offset points",
+            ha="center",
+            va="bottom",
+            fontsize=8.5,
+            fontstyle="italic",
+            color=GREY,
+            rotation=90,
+        )
+    if reported is not None:
+        numbers = np.array([math.nan if value is None else value for value in reported], dtype=float)
+        there = np.isfinite(numbers)
+        ax.plot(
+            places[there],
+            numbers[there],
+            linestyle="none",
+            marker="D",
+            markersize=7,
+            markerfacecolor="white",
+            markeredgecolor="#111827",
+            markeredgewidth=1.3,
+            label="reported by the paper",
+            zorder=4,
+        )
+        ax.legend(loc="best")
+    ax.set_xticks(places, list(labels))
+    ax.set_xlim(-0.6, count - 0.4)
+    ax.set_ylabel(ylabel)
+    if title:
+        ax.set_title(title)
+    return ax
+
+
+def save(fig: Figure, folder: str | Path, stem: str) -> list[Path]:
+    """Write ``stem.png`` and ``stem.svg``, the same bytes for the same figure: no dates, no random ids.
+
+    Raises
+    ------
+    StoreError
+        The folder cannot be written.
+    """
+    from matplotlib import rc_context
+
+    written = []
+    with rc_context({"svg.hashsalt": "dreamlib", "svg.fonttype": "path"}):
+        for kind, metadata in (("png", {"Software": None}), ("svg", {"Date": None, "Creator": None})):
+            path = Path(folder) / f"{stem}.{kind}"
+            written.append(
+                write_with(
+                    path,
+                    lambda temporary, kind=kind, metadata=metadata: fig.savefig(
+                        temporary, format=kind, metadata=metadata
+                    ),
+                )
+            )
+    return written

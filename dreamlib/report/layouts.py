@@ -1,0 +1,389 @@
+"""How an accuracy table looks in Markdown, LaTeX and HTML. The numbers are made in :mod:`dreamlib.report.tables`.
+
+All three follow one plan. A method takes two lines, so that like stands under like: what was measured here,
+and below it what the paper reports, with the difference in brackets. A method that is not implemented has
+only the second line and says so. A cell that could be measured and was not says "missing", never nothing.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import string
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING
+
+import pandas as pd
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from .reported import where
+from .words import (
+    MEASURED,
+    MISSING,
+    NOT_IMPLEMENTED,
+    NOTHING,
+    data_set,
+    duration,
+    percent,
+    points,
+    size,
+)
+
+if TYPE_CHECKING:
+    from .tables import AccuracyTable, Cell
+
+BUDGETS = {
+    "inpc": "images per class that a generator draws anew (INPC), not stored images",
+    "inpc*": "images per class drawn once from a generator and kept, not stored images",
+    "whole": "trained on the whole training set",
+}
+NO_PAPER = "no paper reports this data set"
+LATEX_PANEL = 6  # columns that fit on a page of A4 in \footnotesize
+
+
+@cache
+def templates() -> Environment:
+    """The templates of this package; HTML is escaped unless marked otherwise, and a missing value is an error."""
+    environment = Environment(
+        loader=PackageLoader("dreamlib.report", "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters |= {"points": points, "duration": duration, "size": size, "data_set": data_set}
+    return environment
+
+
+@dataclass(frozen=True)
+class Notes:
+    """Footnotes of a table: their texts in order, and the marks of every cell and of every data set."""
+
+    texts: tuple[str, ...]
+    of_cell: dict[tuple[int, tuple[str, int]], str]
+    of_dataset: dict[str, str]
+
+    def marked(self) -> list[tuple[str, str]]:
+        """(mark, text) of every footnote."""
+        return [(mark(position), text) for position, text in enumerate(self.texts)]
+
+
+def mark(position: int) -> str:
+    """a, b, ... z, aa, ab, ..."""
+    letters = string.ascii_lowercase
+    return letters[position] if position < 26 else letters[position // 26 - 1] + letters[position % 26]
+
+
+def notes(table: AccuracyTable) -> Notes:
+    """Collect what has to be said about single numbers: other sources, other budgets, remarks of the papers."""
+    texts: list[str] = []
+
+    def marks(wanted: list[str]) -> str:
+        texts.extend(text for text in wanted if text not in texts)
+        return ",".join(mark(texts.index(text)) for text in wanted)
+
+    of_cell, of_dataset = {}, {}
+    for dataset in dict.fromkeys(dataset for dataset, _ in table.columns):
+        # A profile may show data sets that no paper used; said once in the heading instead of in every cell.
+        reported = any(cell.number for (_, column), cell in table.cells.items() if column[0] == dataset)
+        of_dataset[dataset] = "" if reported else marks([NO_PAPER])
+    for place, cell in table.cells.items():
+        number, wanted = cell.number, []
+        if number is not None:
+            if (number.paper, number.item) != (table.paper, table.item):
+                wanted.append(f"reported by {where(number.paper, number.item)}")
+            if number.budget in BUDGETS:
+                wanted.append(BUDGETS[number.budget])
+            if number.note and "budget is INPC" not in number.note:
+                wanted.append(number.note)
+        of_cell[place] = marks(wanted)
+    return Notes(tuple(texts), of_cell, of_dataset)
+
+
+def legend(table: AccuracyTable) -> list[str]:
+    """The sentences every rendering carries."""
+    cells = [cell for cell in table.cells.values() if cell.status == MEASURED]
+    sentences = [table.caption] if table.caption else []
+    sentences.append("Top-1 test accuracy in percent by images per class.")
+    if cells:
+        sentences.append("Measured: mean ± standard deviation over n trained networks.")
+        counts = {(cell.n, cell.sets) for cell in cells}
+        if len(counts) == 1:
+            n, sets = counts.pop()
+            sentences.append(f"n = {n} of {sets} distilled set{'s' * (sets != 1)} in every cell.")
+    sentences.append(
+        f"Reported: as printed in {where(table.paper, table.item)}, never measured here; in brackets measured minus "
+        "reported, in points."
+    )
+    sentences.append(profile_words(table.profile))
+    return sentences
+
+
+def profile_words(profile: str) -> str:
+    """What the name of a profile means for a reader who compares with the paper."""
+    if not profile:
+        return "Nothing has been measured yet."
+    if profile == "paper":
+        return "Profile paper: the published protocol."
+    return (
+        f"Profile {profile}: a scaled-down protocol, so a difference shows what the scaling costs and is no verdict on "
+        "the method."
+    )
+
+
+def missing_words(table: AccuracyTable) -> str:
+    """How many cells are missing, or "" if none is."""
+    count = table.missing
+    return f"{count} cell{'s are' if count != 1 else ' is'} missing." if count else ""
+
+
+def varies(table: AccuracyTable) -> bool:
+    """Whether cells differ in how many networks or sets they stand on, so that each must say."""
+    return len({(cell.n, cell.sets) for cell in table.cells.values() if cell.status == MEASURED}) > 1
+
+
+def measured_words(cell: Cell, with_n: bool) -> str:
+    """``"61.2 ± 0.8"``, with ``" (n=5)"`` where cells differ; "missing" or "not implemented"."""
+    if cell.mean is None:
+        return cell.status
+    return percent(cell.mean, cell.std) + (f" (n={cell.n})" if with_n else "")
+
+
+# ----------------------------------------------------------------------------------------------------
+# Markdown
+
+
+def markdown(table: AccuracyTable) -> str:
+    """The table as GitHub Markdown; see :meth:`AccuracyTable.markdown`."""
+    said, with_n = notes(table), varies(table)
+    heads = [
+        f"{_md(data_set(dataset))}{_sup(said.of_dataset[dataset])} · {ipc}" for dataset, ipc in table.columns
+    ]
+    lines = [
+        "| Method | | " + " | ".join(heads) + " |",
+        "|---|---|" + "---:|" * len(heads),
+    ]
+    group = ""
+    for index, row in enumerate(table.rows):
+        if row.group and row.group != group:
+            lines.append(f"| **{_md(row.group)}** | |" + " |" * len(heads))
+        group = row.group
+        label = _md(row.label)
+        if row.method is None:
+            label += " (not implemented)"
+        else:
+            best = [table.best(column) == index for column in table.columns]
+            texts = [measured_words(table.cells[index, column], with_n) for column in table.columns]
+            shown = [f"**{text}**" if wins else text for text, wins in zip(texts, best, strict=True)]
+            lines.append(f"| {label} | measured | " + " | ".join(shown) + " |")
+            label = ""
+        if row.reported_as is not None or row.method is None:
+            shown = [
+                _md_reported(table.cells[index, column], said.of_cell[index, column])
+                for column in table.columns
+            ]
+            lines.append(f"| {label} | *reported* | " + " | ".join(shown) + " |")
+    lines += [
+        "",
+        " ".join(_md(sentence) for sentence in legend(table)) + " **Bold**: best measured of its column.",
+    ]
+    lines += [f"\n{_sup(letter)} {_md(text)}" for letter, text in said.marked()]
+    if table.missing:
+        lines.append(f"\n{missing_words(table)}" + (f" To fill: `{table.command}`" if table.command else ""))
+    return "\n".join(lines) + "\n"
+
+
+def _md(text: str) -> str:
+    return re.sub(r"([\\`*_|<>\[\]])", r"\\\1", text)
+
+
+def _sup(letters: str) -> str:
+    return f"<sup>{letters}</sup>" if letters else ""
+
+
+def _md_reported(cell: Cell, letters: str) -> str:
+    if cell.number is None:
+        return NOTHING
+    text = f"*{percent(cell.number.value, cell.number.std)}*{_sup(letters)}"
+    return text if cell.difference is None else f"{text} ({points(cell.difference)})"
+
+
+# -------------------------------------------------------------------------------------------------------
+# LaTeX
+
+_LATEX = {
+    "\\": r"\textbackslash{}",
+    "&": r"\&",
+    "%": r"\%",
+    "$": r"\$",
+    "#": r"\#",
+    "_": r"\_",
+    "{": r"\{",
+    "}": r"\}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "–": "--",
+    "—": "---",
+    "−": "$-$",
+    "±": r"$\pm$",
+    "×": r"$\times$",
+    "·": r"$\cdot$",
+    "…": r"\dots{}",
+    "≥": r"$\geq$",
+    "≤": r"$\leq$",
+    "→": r"$\to$",
+    "∞": r"$\infty$",
+}
+_GREEK = dict(
+    zip(
+        "αβγδεζηθικλμνξπρστυφχψωΓΔΘΛΞΠΣΦΨΩ", "alpha beta gamma delta varepsilon zeta eta theta iota kappa
+        lambda mu nu xi pi rho sigma tau upsilon varphi chi " "psi omega Gamma Delta Theta Lambda Xi Pi Sigma
+        Phi Psi Omega".split(), strict=True,
+    )
+)
+
+
+def tex(text: str) -> str:
+    """`text` with everything LaTeX would read as a command escaped; Greek and common signs become their commands.
+
+    Accented Latin letters stay as they are, which LaTeX has understood since 2018.
+    """
+    return "".join(_LATEX.get(sign) or (f"$\\{_GREEK[sign]}$" if sign in _GREEK else sign) for sign in text)
+
+
+def latex(table: AccuracyTable) -> str:
+    """The table as a LaTeX float; see :meth:`AccuracyTable.latex`."""
+    said, with_n = notes(table), varies(table)
+    lines = ["% needs \\usepackage{booktabs}", "\\begin{table}[htbp]", "\\centering", "\\footnotesize"]
+    lines += ["\\setlength{\\tabcolsep}{3.5pt}"]
+    lines.append("\\caption{" + " ".join(tex(sentence) for sentence in legend(table)) + "}")
+    for number, columns in enumerate(_panels(table)):
+        if number:
+            lines.append("\\par\\medskip")
+        lines += _latex_panel(table, columns, said, with_n)
+    under = ["\\textbf{Bold}: best measured of its column."]
+    under += [f"\\textsuperscript{{{letter}}}~{tex(text)}." for letter, text in said.marked()]
+    if table.missing:
+        fill = f" To fill: \\texttt{{{tex(table.command)}}}" if table.command else ""
+        under.append(tex(missing_words(table)) + fill)
+    lines += ["\\par\\medskip", "\\begin{minipage}{\\linewidth}\\scriptsize", *under, "\\end{minipage}"]
+    return "\n".join([*lines, "\\end{table}", ""])
+
+
+def _panels(table: AccuracyTable) -> list[list[tuple[str, int]]]:
+    """Columns in pieces that fit on a page, never parting the columns of one data set."""
+    panels: list[list[tuple[str, int]]] = [[]]
+    for dataset in dict.fromkeys(dataset for dataset, _ in table.columns):
+        block = [column for column in table.columns if column[0] == dataset]
+        if panels[-1] and len(panels[-1]) + len(block) > LATEX_PANEL:
+            panels.append([])
+        panels[-1] += block
+    return panels
+
+
+def _latex_panel(
+    table: AccuracyTable, columns: list[tuple[str, int]], said: Notes, with_n: bool
+) -> list[str]:
+    heads, rules, left = [], [], 3
+    for dataset in dict.fromkeys(dataset for dataset, _ in columns):
+        width = sum(one == dataset for one, _ in columns)
+        heads.append(
+            f"\\multicolumn{{{width}}}{{c}}{{{tex(data_set(dataset))}{_tex_sup(said.of_dataset[dataset])}}}"
+        )
+        rules.append(f"\\cmidrule(lr){{{left}-{left + width - 1}}}")
+        left += width
+    lines = [f"\\begin{{tabular}}{{@{{}}ll{'r' * len(columns)}@{{}}}}", "\\toprule"]
+    lines += [" & & " + " & ".join(heads) + r" \\", "".join(rules)]
+    lines += ["Method & & " + " & ".join(str(ipc) for _, ipc in columns) + r" \\", "\\midrule"]
+    group = ""
+    for index, row in enumerate(table.rows):
+        if row.group and row.group != group:
+            lines.append(
+                f"\\multicolumn{{{len(columns) + 2}}}{{@{{}}l}}{{\\textit{{{tex(row.group)}}}}} \\\\"
+            )
+        group = row.group
+        label = tex(row.label)
+        if row.method is None:
+            label += " (not implemented)"
+        else:
+            texts = []
+            for column in columns:
+                text = tex(measured_words(table.cells[index, column], with_n))
+                texts.append(f"\\textbf{{{text}}}" if table.best(column) == index else text)
+            lines.append(f"{label} & measured & " + " & ".join(texts) + r" \\")
+            label = ""
+        if row.reported_as is not None or row.method is None:
+            texts = [
+                _tex_reported(table.cells[index, column], said.of_cell[index, column]) for column in columns
+            ]
+            lines.append(f"{label} & \\textit{{reported}} & " + " & ".join(texts) + r" \\")
+    return [*lines, "\\bottomrule", "\\end{tabular}"]
+
+
+def _tex_sup(letters: str) -> str:
+    return f"\\textsuperscript{{{letters}}}" if letters else ""
+
+
+def _tex_reported(cell: Cell, letters: str) -> str:
+    if cell.number is None:
+        return "--"
+    text = f"\\textit{{{tex(percent(cell.number.value, cell.number.std))}}}{_tex_sup(letters)}"
+    return text if cell.difference is None else f"{text} ({tex(points(cell.difference))})"
+
+
+# --------------------------------------------------------------------------------------------------------
+# HTML
+
+
+def html(table: AccuracyTable) -> str:
+    """The table as an HTML fragment; see :meth:`AccuracyTable.html`."""
+    datasets = list(dict.fromkeys(dataset for dataset, _ in table.columns))
+    return (
+        templates()
+        .get_template("accuracy.html.j2")
+        .render(
+            table=table,
+            said=notes(table),
+            legend=legend(table),
+            missing=missing_words(table),
+            with_n=varies(table),
+            spans=[(dataset, sum(one == dataset for one, _ in table.columns)) for dataset in datasets],
+            firsts={
+                column
+                for number, column in enumerate(table.columns)
+                if not number or table.columns[number - 1][0] != column[0]
+            },
+            best={column: table.best(column) for column in table.columns},
+            statuses={"measured": MEASURED, "missing": MISSING, "absent": NOT_IMPLEMENTED},
+            measured=measured_words,
+            direction=direction,
+            percent=percent,
+            nothing=NOTHING,
+        )
+    )
+
+
+def direction(difference: float) -> str:
+    """Class name of a difference: above, below, or level when it rounds to 0.0."""
+    return "level" if abs(difference) < 0.05 else "above" if difference > 0 else "below"
+
+
+def plain_html(frame: pd.DataFrame, caption: str, decimals: int) -> str:
+    """Any DataFrame as an HTML fragment in the look of :func:`html`."""
+    numeric = {str(name): bool(pd.api.types.is_numeric_dtype(frame[name])) for name in frame.columns}
+    lines = [[_plain(value, decimals) for value in line] for line in frame.itertuples(index=False, name=None)]
+    return (
+        templates()
+        .get_template("plain.html.j2")
+        .render(caption=caption, names=[str(name) for name in frame.columns], numeric=numeric, lines=lines)
+    )
+
+
+def _plain(value: object, decimals: int) -> str:
+    if value is None or value is pd.NA or (isinstance(value, float) and math.isnan(value)):
+        return NOTHING
+    return f"{value:.{decimals}f}".replace("-", "−") if isinstance(value, float) else str(value)

@@ -1,0 +1,559 @@
+"""Measured beside reported: accuracy tables, the settings behind them, and paired differences.
+
+A record is the plain dict of one distilled set and its evaluation; the keys used here are ``method``,
+``label``, ``dataset``, ``ipc``, ``seed``, ``profile``, ``key``, ``iteration``, ``iterations``, ``accuracies``
+(percent, one per trained network), ``evaluation``, ``recipe``, ``seconds``, ``peak_memory_bytes`` and what
+describes the run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ..errors import BadValue
+from . import layouts
+from .files import write_text
+from .reported import Reported, find, where
+from .reported import rows as numbers_of
+from .words import MEASURED, MISSING, NOT_IMPLEMENTED, data_set, duration, size
+
+Record = Mapping[str, Any]
+Budgets = Sequence[int] | Mapping[str, Sequence[int]]
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of a table.
+
+    Attributes
+    ----------
+    method : str or None
+        Name in the records; None: not implemented here, so only the reported number is shown, and as such.
+    label : str
+        What the table calls it.
+    reported_as : str or None
+        The paper's name for it; None: no paper reports it.
+    group : str
+        Heading above consecutive rows of the same group.
+    bound : bool
+        An upper bound such as the whole training set: its records answer for every number of images per
+        class, and it is never marked as the best.
+    """
+
+    method: str | None
+    label: str
+    reported_as: str | None
+    group: str = ""
+    bound: bool = False
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One row under one column: what was measured, what is reported, and what it cost.
+
+    Attributes
+    ----------
+    row : Row
+    dataset : str
+    ipc : int
+    status : str
+        ``"measured"``, ``"missing"`` (could be measured, was not) or ``"not implemented"``.
+    accuracies : tuple of float
+        Last-epoch top-1 in percent of every trained network of every set.
+    sets : int
+        Distilled sets, one per seed.
+    number : Reported or None
+        The paper's number.
+    seconds : float or None
+        Distillation and evaluation of all sets.
+    peak_memory_bytes : int or None
+        The largest of all sets.
+    """
+
+    row: Row
+    dataset: str
+    ipc: int
+    status: str
+    accuracies: tuple[float, ...] = ()
+    sets: int = 0
+    number: Reported | None = None
+    seconds: float | None = None
+    peak_memory_bytes: int | None = None
+
+    @property
+    def n(self) -> int:
+        """Trained networks."""
+        return len(self.accuracies)
+
+    @property
+    def mean(self) -> float | None:
+        """Mean accuracy in percent over all networks of all sets; None when nothing was measured."""
+        return float(np.mean(self.accuracies)) if self.accuracies else None
+
+    @property
+    def std(self) -> float | None:
+        """Sample standard deviation (ddof 1) over all networks of all sets; None below two networks."""
+        return float(np.std(self.accuracies, ddof=1)) if self.n > 1 else None
+
+    @property
+    def difference(self) -> float | None:
+        """Measured minus reported, in points; None unless there are both."""
+        return None if self.mean is None or self.number is None else self.mean - self.number.value
+
+
+@dataclass(frozen=True)
+class AccuracyTable:
+    """Cells of measured and reported accuracy, and the ways to show them. Made by :func:`accuracy_table`.
+
+    Attributes
+    ----------
+    rows : tuple of Row
+    columns : tuple of (str, int)
+        Data set and images per class, from left to right.
+    cells : dict
+        ``cells[row index, column]``.
+    paper, item : str
+        Where the reported numbers come from, unless a cell says otherwise.
+    profile : str
+        The one profile of all records; ``""`` when there are none.
+    command : str
+        What fills the missing cells.
+    caption : str
+        First sentence of the caption.
+    """
+
+    rows: tuple[Row, ...]
+    columns: tuple[tuple[str, int], ...]
+    cells: Mapping[tuple[int, tuple[str, int]], Cell] = field(repr=False)
+    paper: str
+    item: str
+    profile: str
+    command: str = ""
+    caption: str = ""
+
+    def best(self, column: tuple[str, int]) -> int | None:
+        """Index of the row with the highest measured mean; None unless two rows or more compete."""
+        means = {
+            index: cell.mean
+            for index, row in enumerate(self.rows)
+            if (cell := self.cells[index, column]).mean is not None and not row.bound
+        }
+        return max(means, key=lambda index: means[index] or 0.0) if len(means) > 1 else None
+
+    @property
+    def missing(self) -> int:
+        """How many cells could be measured and are not."""
+        return sum(cell.status == MISSING for cell in self.cells.values())
+
+    def frame(self) -> pd.DataFrame:
+        """One line per cell with all that is known of it; `status` says in words whether it was measured."""
+        lines = []
+        for index, row in enumerate(self.rows):
+            for column in self.columns:
+                cell = self.cells[index, column]
+                number = cell.number
+                lines.append(
+                    {
+                        "method": row.method or "",
+                        "label": row.label,
+                        "group": row.group,
+                        "dataset": cell.dataset,
+                        "ipc": cell.ipc,
+                        "profile": self.profile,
+                        "status": cell.status,
+                        "measured": cell.mean,
+                        "std": cell.std,
+                        "n": cell.n,
+                        "sets": cell.sets,
+                        "reported": number.value if number else None,
+                        "reported_std": number.std if number else None,
+                        "reported_from": where(number.paper, number.item) if number else "not reported",
+                        "reported_budget": number.budget if number else "",
+                        "reported_note": number.note if number else "",
+                        "difference": cell.difference,
+                        "seconds": cell.seconds,
+                        "peak_memory_bytes": cell.peak_memory_bytes,
+                    }
+                )
+        frame = pd.DataFrame(lines)
+        for name in ("measured", "std", "reported", "reported_std", "difference", "seconds"):
+            frame[name] = frame[name].astype(float)
+        frame["peak_memory_bytes"] = frame["peak_memory_bytes"].astype("Int64")
+        return frame
+
+    def markdown(self) -> str:
+        """A Markdown table, two lines per method: measured, and reported with the difference."""
+        return layouts.markdown(self)
+
+    def latex(self) -> str:
+        """A LaTeX ``table`` float; the document needs ``\\usepackage{booktabs}`` and nothing else."""
+        return layouts.latex(self)
+
+    def html(self) -> str:
+        """An HTML fragment with its own style: the table, its notes, and the cost of every cell folded away."""
+        return layouts.html(self)
+
+    def _repr_html_(self) -> str:
+        return self.html()
+
+    def save(self, folder: str | Path, stem: str) -> list[Path]:
+        """Write ``stem.csv``, ``stem.md`` and ``stem.tex`` into `folder`, each all or nothing.
+
+        Raises
+        ------
+        StoreError
+            The folder cannot be written.
+        """
+        texts = {"csv": csv(self.frame()), "md": self.markdown(), "tex": self.latex()}
+        return [write_text(Path(folder) / f"{stem}.{kind}", text) for kind, text in texts.items()]
+
+
+def accuracy_table(
+    records: Sequence[Record],
+    rows: Sequence[Row],
+    datasets: Sequence[str],
+    ipcs: Budgets,
+    reported: pd.DataFrame,
+    *,
+    paper: str = "dream",
+    item: str = "table1",
+    fallbacks: Sequence[tuple[str, str]] = (("dim", "table2"),),
+    command: str = "",
+    caption: str = "",
+) -> AccuracyTable:
+    """Put measured accuracies beside the papers' own.
+
+    Only finished distillations count (``iteration`` equal to ``iterations``); what was evaluated along the
+    way belongs to a curve. The accuracies of all seeds are pooled.
+
+    Parameters
+    ----------
+    records : sequence of dict
+        Of one profile. The same record given twice counts once.
+    rows : sequence of Row
+        From top to bottom.
+    datasets : sequence of str
+        From left to right.
+    ipcs : sequence of int, or dict of data set to sequence of int
+        Images per class under each data set.
+    reported : DataFrame
+        From :func:`dreamlib.report.reported.load_reported`.
+    paper, item : str
+        Whose numbers to show.
+    fallbacks : sequence of (paper, item)
+        Where to look, in this order, for a number `item` does not give; such numbers carry a footnote mark.
+    command : str
+        What to type to measure the missing cells.
+    caption : str
+        First sentence of the caption; the profile and the legend follow by themselves.
+
+    Raises
+    ------
+    BadValue
+        Records of several profiles, or two different records for one method, data set, budget and seed:
+        pooling them would hide that they were made differently.
+    """
+    numbers = numbers_of(reported)
+    finished = [record for record in _unique(records) if _finished(record)]
+    profiles = sorted({str(record["profile"]) for record in finished})
+    if len(profiles) > 1:
+        raise BadValue(
+            f"records of the profiles {', '.join(profiles)} in one table; expected one profile",
+            "filter the records by record['profile'] first",
+        )
+    columns = tuple((dataset, ipc) for dataset in datasets for ipc in budgets(ipcs, dataset))
+    by_place: dict[tuple[str, str, int], list[Record]] = {}
+    for record in finished:
+        by_place.setdefault((record["method"], record["dataset"], int(record["ipc"] or 0)), []).append(record)
+    by_whole: dict[tuple[str, str], list[Record]] = {}
+    for (method, dataset, _), found in by_place.items():
+        by_whole.setdefault((method, dataset), []).extend(found)
+
+    cells = {}
+    for index, row in enumerate(rows):
+        for dataset, ipc in columns:
+            places = ((paper, item), *fallbacks)
+            hits = (
+                find(numbers, *place, dataset, ipc, row.reported_as) for place in places if row.reported_as
+            )
+            number = next((hit for hit in hits if hit is not None), None)
+            method = row.method or ""
+            mine = by_whole.get((method, dataset)) if row.bound else by_place.get((method, dataset, ipc))
+            cells[index, (dataset, ipc)] = _cell(row, dataset, ipc, mine or [], number)
+    return AccuracyTable(
+        rows=tuple(rows),
+        columns=columns,
+        cells=cells,
+        paper=paper,
+        item=item,
+        profile=profiles[0] if profiles else "",
+        command=command,
+        caption=caption,
+    )
+
+
+def budgets(ipcs: Budgets, dataset: str) -> Sequence[int]:
+    """The images per class asked for under one data set."""
+    return ipcs.get(dataset, ()) if isinstance(ipcs, Mapping) else ipcs
+
+
+def _cell(row: Row, dataset: str, ipc: int, records: Sequence[Record], number: Reported | None) -> Cell:
+    if row.method is None:
+        return Cell(row, dataset, ipc, NOT_IMPLEMENTED, number=number)
+    records = [record for record in records if record["accuracies"]]
+    if not records:
+        return Cell(row, dataset, ipc, MISSING, number=number)
+    seeds = [record["seed"] for record in records]
+    if len(set(seeds)) < len(seeds):
+        twice = sorted({str(seed) for seed in seeds if seeds.count(seed) > 1})
+        keys = ", ".join(str(record.get("key", "?"))[:12] for record in records)
+        raise BadValue(
+            f"{row.method} on {dataset} at {ipc} images per class: several records for seed {', '.join(twice)} ({keys})",
+            "they differ in a setting; keep the records of one recipe and evaluation",
+        )
+    peaks = [record["peak_memory_bytes"] for record in records if record.get("peak_memory_bytes")]
+    return Cell(
+        row=row,
+        dataset=dataset,
+        ipc=ipc,
+        status=MEASURED,
+        accuracies=tuple(float(value) for record in records for value in record["accuracies"]),
+        sets=len(records),
+        number=number,
+        seconds=sum(_seconds(record, "distill") + _seconds(record, "evaluate") for record in records),
+        peak_memory_bytes=max(peaks, default=None),
+    )
+
+
+def _seconds(record: Record, phase: str) -> float:
+    return float(record.get("seconds", {}).get(phase) or 0.0)
+
+
+def _finished(record: Record) -> bool:
+    return record.get("iteration") == record.get("iterations")
+
+
+def _unique(records: Iterable[Record]) -> list[Record]:
+    """The records, those with a known key and iteration only once."""
+    kept: dict[object, Record] = {}
+    for position, record in enumerate(records):
+        name = (record["key"], record.get("iteration")) if record.get("key") else position
+        kept.setdefault(name, record)
+    return list(kept.values())
+
+
+def csv(frame: pd.DataFrame) -> str:
+    """`frame` as CSV with ``\\n`` line ends and round-trip floats."""
+    return frame.to_csv(index=False, lineterminator="\n")
+
+
+def settings_table(records: Sequence[Record]) -> pd.DataFrame:
+    """What must stand beside a number: one line per method, in words.
+
+    A setting that differs between the records of a method is shown as all its values, or as a range, so that
+    a difference is never hidden.
+
+    Returns
+    -------
+    DataFrame
+        Strings only; "not recorded" where a record does not say.
+    """
+    by_method: dict[str, list[Record]] = {}
+    for record in _unique(records):
+        if _finished(record):
+            by_method.setdefault(str(record["method"]), []).append(record)
+    lines = [_settings(found) for found in by_method.values()]
+    return pd.DataFrame(lines, columns=list(SETTINGS) if not lines else None)
+
+
+SETTINGS = (
+    "method",
+    "data sets",
+    "images/class",
+    "normalisation",
+    "real batch",
+    "iterations",
+    "evaluation",
+    "epochs",
+    "augmentation",
+    "networks",
+    "seeds",
+    "seconds",
+    "peak memory",
+    "images stored",
+    "bytes stored",
+    "device",
+    "versions",
+    "revision",
+)
+
+
+def _settings(records: Sequence[Record]) -> dict[str, str]:
+    def every(*path: str) -> str:
+        return _values(_dig(record, *path) for record in records)
+
+    stored = [record.get("bytes_stored") for record in records]
+    peaks = [record.get("peak_memory_bytes") or None for record in records]
+    seconds = [_seconds(record, "distill") + _seconds(record, "evaluate") for record in records]
+    values = {
+        "method": every("label"),
+        "data sets": _values(data_set(record["dataset"]) for record in records),
+        "images/class": every("ipc"),
+        "normalisation": every("normalisation", "name"),
+        "real batch": every("recipe", "real_batch"),
+        "iterations": every("iterations"),
+        "evaluation": every("evaluation", "protocol"),
+        "epochs": _values(_anywhere(record.get("evaluation"), "epochs") for record in records),
+        "augmentation": _values(_words(_anywhere(record.get("evaluation"), "augment")) for record in records),
+        "networks": every("evaluation", "networks"),
+        "seeds": every("seed"),
+        "seconds": _span(seconds, duration),
+        "peak memory": _span(peaks, size),
+        "images stored": every("images_stored"),
+        "bytes stored": _span(stored, size),
+        "device": every("device"),
+        "versions": _values(_words(record.get("versions")) for record in records),
+        "revision": _values(str(record.get("revision") or "")[:10] for record in records),
+    }
+    return {name: values[name] for name in SETTINGS}
+
+
+def _dig(record: Record, *path: str) -> object:
+    value: object = record
+    for name in path:
+        value = value.get(name) if isinstance(value, Mapping) else None
+    return value
+
+
+def _anywhere(tree: object, name: str) -> object:
+    """The value under `name`, on this level or else in the nested dicts below it."""
+    if not isinstance(tree, Mapping):
+        return None
+    if name in tree:
+        return tree[name]
+    return next((value for branch in tree.values() if (value := _anywhere(branch, name)) is not None), None)
+
+
+def _words(value: object) -> object:
+    """A nested setting on one line: ``{"strategy": "color_crop", "prob": 0.5}`` is ``strategy color_crop, prob 0.5``."""
+    if isinstance(value, Mapping):
+        return ", ".join(
+            f"{name} {_words(inner)}" for name, inner in value.items() if inner not in (None, "")
+        )
+    return value
+
+
+def _values(values: Iterable[object]) -> str:
+    """All distinct values: whole numbers in a row as ``0–4``, everything else separated by commas."""
+    distinct = list(dict.fromkeys("not recorded" if value in (None, "") else value for value in values))
+    numbers = [value for value in distinct if isinstance(value, int) and not isinstance(value, bool)]
+    if len(numbers) == len(distinct):
+        numbers.sort()
+        if len(numbers) > 2 and numbers == list(range(numbers[0], numbers[-1] + 1)):
+            return f"{numbers[0]}–{numbers[-1]}"
+        return ", ".join(str(value) for value in numbers)
+    return "; ".join(str(value) for value in distinct)
+
+
+def _span(values: Sequence[float | None], words: Any) -> str:
+    known = [value for value in values if value is not None]
+    if not known:
+        return "not recorded"
+    low, high = words(min(known)), words(max(known))
+    return low if low == high else f"{low} – {high}"
+
+
+@dataclass(frozen=True)
+class Fragment:
+    """A piece of HTML that notebooks show as such."""
+
+    text: str
+
+    def _repr_html_(self) -> str:
+        return self.text
+
+
+def styled(frame: pd.DataFrame, caption: str = "", *, decimals: int = 2) -> Fragment:
+    """Any DataFrame in the look of the accuracy tables; values are escaped, NaN reads "–", the index is not shown."""
+    return Fragment(layouts.plain_html(frame, caption, decimals))
+
+
+def paired_difference(
+    records: Sequence[Record],
+    method: str,
+    base: str,
+    datasets: Sequence[str],
+    ipcs: Budgets,
+    *,
+    draws: int = 10_000,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """Is `method` better than `base`? Difference of the seeds' means, with a 95 % bootstrap interval.
+
+    Seeds that both have are paired. With two seeds or more, whole pairs of distilled sets are drawn anew, and
+    within each drawn set its networks: the interval speaks about distilling again. With a single seed only
+    its networks can be drawn, so it speaks about evaluating the same two sets again and says so in `unit`.
+
+    Returns
+    -------
+    DataFrame
+        One line per data set and budget: `dataset`, `ipc`, `method`, `base`, `difference` (points), `low`, `high`,
+        `n` (paired sets), `networks` (of both together), `unit`, and `verdict`: "higher", "lower", "no clear
+        difference" or "missing".
+
+    Notes
+    -----
+    A percentile bootstrap of two or three sets is too narrow; read it as an order of magnitude.
+    """
+    generator = np.random.default_rng(seed)
+    sets: dict[tuple[str, str, int], dict[int, np.ndarray]] = {}
+    for record in _unique(records):
+        if _finished(record) and record["accuracies"]:
+            place = (record["method"], record["dataset"], int(record["ipc"] or 0))
+            of_seed = sets.setdefault(place, {})
+            if record["seed"] in of_seed:
+                raise BadValue(
+                    f"{place[0]} on {place[1]} at {place[2]} images per class: two records for seed {record['seed']}",
+                    "keep the records of one profile, recipe and evaluation",
+                )
+            of_seed[record["seed"]] = np.asarray(record["accuracies"], dtype=float)
+    lines = []
+    for dataset in datasets:
+        for ipc in budgets(ipcs, dataset):
+            ours, theirs = sets.get((method, dataset, ipc), {}), sets.get((base, dataset, ipc), {})
+            pairs = [(ours[one], theirs[one]) for one in sorted(ours.keys() & theirs.keys())]
+            line = {"dataset": dataset, "ipc": ipc, "method": method, "base": base}
+            lines.append(line | _difference(pairs, draws, generator))
+    return pd.DataFrame(lines)
+
+
+def _difference(
+    pairs: Sequence[tuple[np.ndarray, np.ndarray]], draws: int, generator: np.random.Generator
+) -> dict[str, object]:
+    if not pairs:
+        blank: dict[str, object] = dict.fromkeys(("difference", "low", "high"), float("nan"))
+        return blank | {"n": 0, "networks": 0, "unit": "", "verdict": "missing"}
+
+    def redraw(networks: np.ndarray) -> np.ndarray:
+        """(draws,) means of networks drawn with replacement."""
+        return networks[generator.integers(len(networks), size=(draws, len(networks)))].mean(axis=1)
+
+    differences = np.stack([redraw(ours) - redraw(theirs) for ours, theirs in pairs], axis=1)  # (draws, sets)
+    chosen = generator.integers(len(pairs), size=differences.shape)
+    low, high = np.percentile(np.take_along_axis(differences, chosen, axis=1).mean(axis=1), [2.5, 97.5])
+    verdict = "higher" if low > 0 else "lower" if high < 0 else "no clear difference"
+    return {
+        "difference": float(np.mean([ours.mean() - theirs.mean() for ours, theirs in pairs])),
+        "low": float(low),
+        "high": float(high),
+        "n": len(pairs),
+        "networks": sum(len(ours) + len(theirs) for ours, theirs in pairs),
+        "unit": "distilled sets" if len(pairs) > 1 else "networks of one set",
+        "verdict": verdict,
+    }

@@ -1,0 +1,53 @@
+"""How reports say things: names of data sets, percentages, differences, durations, sizes."""
+
+from __future__ import annotations
+
+MEASURED, MISSING, NOT_IMPLEMENTED = "measured", "missing", "not implemented"
+NOTHING = "–"
+
+DATASETS = {
+    "mnist": "MNIST",
+    "fashionmnist": "FashionMNIST",
+    "svhn": "SVHN",
+    "cifar10": "CIFAR-10",
+    "cifar100": "CIFAR-100",
+    "digits": "Digits",
+    "tinyimagenet": "TinyImageNet",
+    "imagenet10": "ImageNet-10",
+    "imagenet100": "ImageNet-100",
+}
+
+
+def data_set(name: str) -> str:
+    """What a table calls a data set: ``"cifar10"`` is ``"CIFAR-10"``; unknown names stay as they are."""
+    return DATASETS.get(name, name)
+
+
+def percent(mean: float, std: float | None = None, digits: int = 1) -> str:
+    """``"61.2 ± 0.8"``, or ``"61.2"`` without a standard deviation."""
+    return f"{mean:.{digits}f}" if std is None else f"{mean:.{digits}f} ± {std:.{digits}f}"
+
+
+def points(difference: float, digits: int = 1) -> str:
+    """A signed difference with a true minus: ``"+0.6"``, ``"−1.2"``, ``"0.0"``."""
+    rounded = round(difference, digits) + 0.0  # turns -0.0 into 0.0
+    return f"{rounded:+.{digits}f}".replace("-", "−") if rounded else f"{rounded:.{digits}f}"
+
+
+def duration(seconds: float) -> str:
+    """``"8.4 s"``, ``"3 min 20 s"``, ``"2 h 05 min"``."""
+    if seconds < 59.95:
+        return f"{seconds:.1f} s" if seconds < 9.95 else f"{seconds:.0f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest:02d} s"
+    return f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def size(count: float) -> str:
+    """Bytes in powers of 1024: ``"312 B"``, ``"1.2 MiB"``."""
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if count < 1023.95 or unit == "GiB":
+            break
+        count /= 1024
+    return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"

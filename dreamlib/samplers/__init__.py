@@ -1,0 +1,21 @@
+"""Samplers: which real images a matching step looks at. DREAM's thesis is that this part is a plug."""
+
+from .base import SAMPLERS, Sampler, View, register
+from .clustering import Clusters, kmeans, nearest_members
+from .gradnorm import GradientNormBand, gradient_norms
+from .uniform import Random
+from .representative import Representative
+
+__all__ = [
+    "SAMPLERS",
+    "Clusters",
+    "GradientNormBand",
+    "Random",
+    "Representative",
+    "Sampler",
+    "View",
+    "gradient_norms",
+    "kmeans",
+    "nearest_members",
+    "register",
+]

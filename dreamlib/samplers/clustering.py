@@ -1,0 +1,164 @@
+"""k-means over all classes at once.
+
+Legend of the shapes: C classes, N points of a class (padded to the largest class), D features, k clusters.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ..errors import BadValue
+
+_FAR = 3.0e38  # larger than any squared distance, and finite, so that masked sums stay numbers
+
+
+@dataclass(frozen=True)
+class Clusters:
+    """Result of :func:`kmeans`.
+
+    Attributes
+    ----------
+    centres : Tensor
+        (C, k, D) float.
+    assignment : Tensor
+        (C, N) int64 in [0, k); padding points carry k.
+    inertia : Tensor
+        (C,) sum of squared distances of the points to their centres.
+    rounds : int
+        Rounds of Lloyd's algorithm that were run.
+    """
+
+    centres: Tensor
+    assignment: Tensor
+    inertia: Tensor
+    rounds: int
+
+
+def squared_distances(points: Tensor, centres: Tensor) -> Tensor:
+    """Squared Euclidean distances, (C, N, D) x (C, k, D) -> (C, N, k), never negative."""
+    cross = torch.bmm(points, centres.transpose(1, 2))
+    norms = points.square().sum(2, keepdim=True) + centres.square().sum(2).unsqueeze(1)
+    return (norms - 2 * cross).clamp_min_(0)
+
+
+def kmeans(
+    points: Tensor,
+    k: int,
+    generator: torch.Generator,
+    *,
+    mask: Tensor | None = None,
+    rounds: int = 100,
+    tolerance: float = 1e-4,
+) -> Clusters:
+    """Lloyd's algorithm on every class at once, from k random points of each class.
+
+    The random start, at most 100 rounds and the tolerance of 1e-4 are those of DREAM's released code, which
+    leaves the start unseeded; here it comes from ``generator``. A class that has converged is not touched any more,
+    so the result of a class does not depend on its neighbours. An empty cluster moves to the point that is
+    farthest from its centre (as in scikit-learn), so there are always k clusters with at least one point each
+    as long as the class has k distinct points.
+
+    Parameters
+    ----------
+    points : Tensor
+        (C, N, D) float32 or float64.
+    k : int
+        Clusters per class, 1 <= k <= points of the smallest class.
+    generator : torch.Generator
+        Draws the start, on the device of ``points``.
+    mask : Tensor, optional
+        (C, N) bool, True for points and False for padding. Default: no padding.
+    rounds : int
+        Upper bound of the number of rounds.
+    tolerance : float
+        A class has converged when the squared movement of its centres, summed, is at most ``tolerance`` times
+        the mean variance of its features (scikit-learn's meaning of the same number).
+
+    Raises
+    ------
+    BadValue
+        If k is below 1 or above the number of points of a class.
+    """
+    classes, count, width = points.shape
+    if mask is None:
+        mask = torch.ones(classes, count, dtype=torch.bool, device=points.device)
+    sizes = mask.sum(1)
+    smallest = int(sizes.min())
+    if not 1 <= k <= smallest:
+        at = int(sizes.argmin())
+        raise BadValue(
+            f"{k} clusters asked of class {at}, which has {smallest} images here; k must lie in 1..{smallest}",
+            "lower the real batch (it is the number of clusters times the images of each), or raise the pool",
+        )
+    weight = mask.unsqueeze(2).to(points.dtype)
+    centred = points - (points * weight).sum(1, keepdim=True) / sizes.view(-1, 1, 1)
+    centred = centred * weight  # smaller numbers: the expansion of |p - c|^2 cancels less
+    threshold = tolerance * centred.square().sum(1).div(sizes.unsqueeze(1)).mean(1)
+
+    order = torch.rand(classes, count, generator=generator, device=points.device)
+    start = order.masked_fill(~mask, -1).topk(k, dim=1).indices
+    centres = centred.gather(1, start.unsqueeze(2).expand(-1, -1, width))
+    active = torch.ones(classes, dtype=torch.bool, device=points.device)
+    done = 0
+    for done in range(1, rounds + 1):
+        rows = active.nonzero().squeeze(1)
+        moved = _update(centred[rows], centres[rows], mask[rows])
+        shift = (moved - centres[rows]).square().sum((1, 2))
+        centres[rows] = moved
+        active[rows] = shift > threshold[rows]
+        if not bool(active.any()):
+            break
+    distance, assignment = squared_distances(centred, centres).min(2)
+    inertia = distance.masked_fill(~mask, 0).sum(1)
+    mean = (points * weight).sum(1, keepdim=True) / sizes.view(-1, 1, 1)
+    return Clusters(centres + mean, assignment.masked_fill(~mask, k), inertia, done)
+
+
+def _update(points: Tensor, centres: Tensor, mask: Tensor) -> Tensor:
+    """One round: assign, average, and refill empty clusters with the farthest points."""
+    classes, k, width = centres.shape
+    distance, nearest = squared_distances(points, centres).min(2)
+    nearest = nearest.masked_fill(~mask, k)  # padding goes to a cluster of its own, dropped below
+    slot = nearest + torch.arange(classes, device=points.device).unsqueeze(1) * (k + 1)
+    total = points.new_zeros(classes * (k + 1), width).index_add_(0, slot.flatten(), points.flatten(0, 1))
+    number = torch.bincount(slot.flatten(), minlength=classes * (k + 1)).view(classes, k + 1)[:, :k]
+    mean = total.view(classes, k + 1, width)[:, :k] / number.clamp_min(1).unsqueeze(2)
+    empty = number == 0
+    if bool(empty.any()):
+        far = distance.masked_fill(~mask, -1).topk(k, dim=1).indices  # the i-th empty cluster takes the i-th farthest
+        rank = (empty.cumsum(1) - 1).clamp_min(0)
+        refill = points.gather(1, far.gather(1, rank).unsqueeze(2).expand(-1, -1, width))
+        mean = torch.where(empty.unsqueeze(2), refill, mean)
+    return mean
+
+
+def nearest_members(points: Tensor, clusters: Clusters, each: int = 1, mask: Tensor | None = None) -> Tensor:
+    """The ``each`` points nearest to every centre, members of the cluster before others, none twice for ``each`` = 1.
+
+    Parameters
+    ----------
+    points : Tensor
+        (C, N, D), as given to :func:`kmeans`.
+    clusters : Clusters
+        Its result.
+    each : int
+        Points per cluster.
+    mask : Tensor, optional
+        (C, N) bool, False for padding.
+
+    Returns
+    -------
+    Tensor
+        (C, k * each) int64 positions in N; the points of a cluster stand side by side.
+    """
+    k = clusters.centres.shape[1]
+    distance = squared_distances(points, clusters.centres).transpose(1, 2)  # (C, k, N)
+    stranger = clusters.assignment.unsqueeze(1) != torch.arange(k, device=points.device).view(1, k, 1)
+    scale = distance.amax((1, 2), keepdim=True) + 1
+    distance = distance + stranger * scale  # strangers come after all members, in the order of their distance
+    if mask is not None:
+        distance = distance.masked_fill(~mask.unsqueeze(1), _FAR)
+    return distance.topk(each, dim=2, largest=False).indices.flatten(1)

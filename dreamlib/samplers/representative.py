@@ -1,0 +1,52 @@
+"""DREAM's sampler: the real images nearest to the cluster centres of their class."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from ..errors import BadValue
+from .base import View, register
+from .clustering import kmeans, nearest_members
+
+
+@register("representative")
+@dataclass(frozen=True)
+class Representative:
+    """Representative matching (DREAM; supplement sections 3 and 6).
+
+    All images of a class are embedded by the current network and clustered into ``batch / each`` clusters; the
+    ``each`` images nearest to every centre are matched for the next ``every`` steps.
+
+    Parameters
+    ----------
+    every : int
+        Matching steps between two clusterings. 10 in the paper (supplement, section 6).
+    each : int
+        Images taken of a cluster (the released code's sub-clusters; 1 is its default). Divides the batch.
+    pool : int, optional
+        Images of each class that are embedded, drawn anew for every clustering. None, the paper's, is all of them.
+    space : str
+        ``"normalised"`` embeds images as the network sees them in training; ``"unit"`` embeds them without
+        normalisation, as the released code does.
+    rounds : int
+        Upper bound of the rounds of k-means (100 in the released code).
+    """
+
+    every: int = 10
+    each: int = 1
+    pool: int | None = None
+    space: str = "normalised"
+    rounds: int = 100
+
+    def choose(self, view: View) -> Tensor:
+        if view.batch % self.each:
+            raise BadValue(
+                f"each={self.each} does not divide the real batch {view.batch}",
+                f"use a divisor of {view.batch}",
+            )
+        index, mask = view.candidates(self.pool)
+        points = view.embed(index, space=self.space)
+        clusters = kmeans(points, view.batch // self.each, view.generator, mask=mask, rounds=self.rounds)
+        return index.gather(1, nearest_members(points, clusters, self.each, mask))

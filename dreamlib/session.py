@@ -1,0 +1,265 @@
+"""What a notebook holds: one study under its parameters, run, and the ways to show it."""
+
+from __future__ import annotations
+
+import statistics
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+from IPython.display import HTML, Markdown, display
+
+from . import backend, plugins
+from .data import ClassData, Dataset, load
+from .distilled import DistilledSet, load_set
+from .experiments import Cell, Study, make_cell, study
+from .recipes import methods as all_methods
+from .recipes import profiles
+from .report import figures, style, tables
+from .report.reported import load_reported, project_root
+
+
+class Session:
+    """The parameters of a notebook, checked, and the study they choose.
+
+    Every notebook has the same parameters, so that one command line fits all. Lists are comma-separated text (that is
+    what papermill and make can pass); an empty one takes the choice of the item and the profile.
+
+    Parameters
+    ----------
+    item : str
+        ``"dream/table1"`` ...
+    profile : str
+        ``quick``, ``cpu`` or ``paper``.
+    datasets, ipcs, methods : str
+        Comma-separated.
+    seeds : int
+        Synthetic sets per cell; 0 takes the profile's.
+    workers : int
+        Processes; 0 is automatic.
+    device : str
+        ``auto``, ``cpu``, ``cuda`` ...
+    results, data, reports : str
+        Folders; empty takes the default.
+    plugins : str
+        Python files with your own parts.
+    """
+
+    def __init__(
+        self,
+        item: str,
+        *,
+        profile: str = "quick",
+        datasets: str = "",
+        ipcs: str = "",
+        methods: str = "",
+        seeds: int = 0,
+        workers: int = 0,
+        device: str = "auto",
+        results: str = "",
+        data: str = "",
+        plugins: str = "",
+        reports: str = "reports",
+    ) -> None:
+        from .cli import names_of, numbers_of
+
+        self.plugin_files = names_of(plugins)
+        _load_plugins(self.plugin_files)
+        root = project_root()
+        self.study: Study = study(
+            item,
+            profile=profile,
+            datasets=names_of(datasets),
+            ipcs=numbers_of(ipcs),
+            methods=names_of(methods),
+            seeds=seeds,
+            store=results or None if Path.cwd() == root else str(root / (results or "reports/results")),
+        )
+        self.profile = profiles[profile]
+        self.workers, self.device, self.data_root = workers, device, data or None
+        paper, _, self.name = item.partition("/")
+        self.folder = root / reports / profile / paper
+        self.reported = load_reported()
+        style.use()
+
+    def run(self) -> None:
+        """Compute what is missing and say what was done; a failed cell is shown, and the rest of the page still made."""
+        summary = self.study.run(
+            workers=self.workers,
+            device=self.device,
+            plugin_files=self.plugin_files,
+            data_root=self.data_root,
+            progress=False,
+        )
+        for name, error in summary.failed.items():
+            warnings.warn(f"{name} failed: {error}", stacklevel=2)
+        done = len(self.study.cells) - len(self.study.missing())
+        self.say(f"{done} of {len(self.study.cells)} cells are measured.")
+
+    def say(self, text: str) -> None:
+        """Show Markdown."""
+        display(Markdown(text))
+
+    def about(self) -> None:
+        """Which profile this page shows, in words."""
+        self.say(
+            f"**Profile `{self.profile.name}`**: {self.profile.summary}. "
+            f"Data sets {', '.join(self.study.datasets)}; IPC {', '.join(map(str, self.study.ipcs))}; "
+            f"{self.study.seeds} synthetic set(s) per cell. All accuracies are last-epoch top-1 on the whole test set; "
+            "the test set is read once per network, after training."
+        )
+
+    def verdict(self, claims: Sequence[tuple[str, bool | None, str]]) -> None:
+        """What holds here and what does not: (the paper's claim, whether it holds, the evidence)."""
+        word = {True: "holds", False: "does not hold", None: "not decided here"}
+        rows = "".join(
+            f"<tr><td>{claim}</td><td><b>{word[holds]}</b></td><td>{evidence}</td></tr>" for claim, holds, evidence in claims
+        )
+        display(
+            HTML(
+                f'<table class="verdict"><thead><tr><th>The paper\'s claim</th><th>Profile {self.profile.name}</th>'
+                f"<th>Evidence</th></tr></thead><tbody>{rows}</tbody></table>"
+            )
+        )
+
+    # Measured
+
+    @property
+    def records(self) -> list[dict[str, Any]]:
+        """The records of the study that are there."""
+        return self.study.records()
+
+    def row(self, method: str, group: str = "") -> tables.Row:
+        """The table row of a method."""
+        entry = all_methods[method]
+        groups = {True: "with DREAM's sampler", False: "coresets and others"}
+        return tables.Row(method, entry.label, entry.reported_as or None, group or groups["+dream" in method])
+
+    def accuracy_table(self, rows: Sequence[tables.Row]) -> tables.AccuracyTable:
+        """Measured beside reported for the study's data sets and budgets."""
+        return tables.accuracy_table(
+            self.records,
+            rows,
+            self.study.datasets,
+            self.study.ipcs,
+            self.reported,
+            command=self.study.command(),
+        )
+
+    def settings(self) -> Any:
+        """What must stand beside the numbers: protocol, epochs, normalisation, seeds, device, seconds, memory."""
+        return tables.settings_table(self.records)
+
+    def pairs(self) -> pd.DataFrame:
+        """Mean difference of every method to its base, by data set and IPC, with a 95 % bootstrap interval."""
+        frames = [
+            tables.paired_difference(self.records, name, base, self.study.datasets, self.study.ipcs)
+            for name in self.study.methods
+            if (base := all_methods[name].base) in self.study.methods
+        ]
+        return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=list(tables.PAIR_COLUMNS))
+
+    def curves(self) -> pd.DataFrame:
+        """Accuracy by matching step: one line per method, data set, IPC and step, pooled over sets and networks."""
+        pooled: dict[tuple[str, str, int, int], list[float]] = {}
+        for record in self.records:
+            at = (record["method"], record["dataset"], record["ipc"], record["iteration"])
+            pooled.setdefault(at, []).extend(record["accuracies"])
+        return pd.DataFrame(
+            [
+                {
+                    "method": method,
+                    "label": self.label(method),
+                    "dataset": dataset,
+                    "ipc": ipc,
+                    "step": step,
+                    "mean": statistics.mean(values),
+                    "std": statistics.stdev(values) if len(values) > 1 else float("nan"),
+                    "n": len(values),
+                }
+                for (method, dataset, ipc, step), values in pooled.items()
+            ],
+            columns=["method", "label", "dataset", "ipc", "step", "mean", "std", "n"],
+        )
+
+    def reported_number(self, item: str, dataset: str, method: str, metric: str) -> float | None:
+        """A number of the DREAM paper that is no accuracy, or None."""
+        frame = self.reported
+        found = frame[
+            (frame.paper == "dream")
+            & (frame.item == item)
+            & (frame.dataset == dataset)
+            & (frame.method == method)
+            & (frame.metric == metric)
+        ]
+        return None if found.empty else float(found.value.iloc[0])
+
+    def reported_fraction(self, method: str, dataset: str) -> float | None:
+        """The fraction of the iterations that the paper's Figure 1 names for a method, or None."""
+        panel = {"dc+dream": ("fig1a", "DC+DREAM"), "dsa+dream": ("fig1b", "DSA+DREAM")}
+        item, name = panel.get(method, ("fig1c", "IDC-DM+DREAM"))
+        return self.reported_number(item, dataset, name, "fraction_of_iterations_to_match_original")
+
+    def check_complete(self) -> None:
+        """Fail when a cell is missing or an accuracy leaves its range: what a test can check without knowing a number."""
+        missing = self.study.missing()
+        if missing:
+            raise AssertionError(f"{len(missing)} cells are missing; fill them with: {self.study.command()}")
+        assert all(0 <= a <= 100 for record in self.records for a in record["accuracies"])
+
+    # Shown and kept
+
+    def save(self, table: tables.AccuracyTable) -> None:
+        """Keep a table as CSV, Markdown and LaTeX beside the page."""
+        table.save(self.folder, self.name)
+
+    def save_frame(self, frame: pd.DataFrame, digits: int) -> Any:
+        """Keep any other table likewise, and show it with ``digits`` decimals; what is not there is a dash."""
+        return tables.save_frame(frame, self.folder, self.name, digits=digits)
+
+    def save_figure(self, figure: Any, name: str) -> None:
+        """Keep a figure as PNG and SVG under ``figures/``, and show it."""
+        figures.save(figure, self.folder / "figures", f"{self.name}-{name}".replace(":", "_").replace("/", "_"))
+        display(figure)
+        figures.close(figure)
+
+    # Data and sets
+
+    def dataset(self, name: str) -> Dataset:
+        """The data set ``name``, from the session's data folder."""
+        return load(name, self.data_root)
+
+    @property
+    def torch_device(self) -> torch.device:
+        """Where the notebook's own measurements run."""
+        return backend.resolve_device(self.device)
+
+    def classes(self, name: str, per_class: int | None = None) -> ClassData:
+        """Its training images by class."""
+        return ClassData(self.dataset(name), self.torch_device, per_class=per_class)
+
+    def distilled(self, method: str, dataset: str, ipc: int, seed: int = 0) -> DistilledSet | None:
+        """The distilled set of a cell, or None when its file is not there."""
+        cell = self.cell(method, dataset, ipc, seed)
+        path = self.study.store.set_path(cell)
+        return load_set(path) if path.is_file() else None
+
+    def cell(self, method: str, dataset: str, ipc: int, seed: int = 0) -> Cell:
+        """The final cell of a method under the session's profile."""
+        return make_cell(self.profile.name, method, dataset, ipc, seed)
+
+    def label(self, method: str) -> str:
+        """A method's name for people."""
+        return all_methods[method].label
+
+
+def _load_plugins(files: Sequence[str]) -> None:
+    plugins.load(files)
+
+
+def pixels(images: torch.Tensor) -> Any:
+    """(N, c, h, w) tensors as (N, h, w, c) numpy arrays, for drawing."""
+    return images.detach().cpu().permute(0, 2, 3, 1).numpy()

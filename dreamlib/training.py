@@ -1,0 +1,235 @@
+"""Training several networks at once on one device, stoppable and resumable at every step.
+
+Used wherever networks are trained from scratch: evaluation of a synthetic set, the embedding network of a coreset.
+Legend: K networks, B images of a batch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.func import functional_call, vmap
+
+from .augment import Siamese, cutmix
+from .errors import BadValue, Diverged
+from .networks import Network, NetworkSpec, build, initialise
+
+Fetch = Callable[[Tensor], tuple[Tensor, Tensor]]
+
+
+@dataclass(frozen=True)
+class SGD:
+    """Stochastic gradient descent with momentum and steps down of the learning rate.
+
+    Attributes
+    ----------
+    epochs, batch : int
+        Passes over the training set, images per step (the last batch of an epoch may be smaller).
+    lr, momentum, weight_decay : float
+        As in :class:`torch.optim.SGD`.
+    decay_at : tuple of float
+        Fractions of the epochs after which the learning rate is multiplied by ``decay_by``.
+    augment : Siamese
+        Applied to every batch, with parameters of its own for every image.
+    cutmix : float
+        Probability of CutMix for a batch.
+    """
+
+    epochs: int = 300
+    batch: int = 256
+    lr: float = 0.01
+    momentum: float = 0.9
+    weight_decay: float = 5e-4
+    decay_at: tuple[float, ...] = (0.5,)
+    decay_by: float = 0.1
+    augment: Siamese = field(default_factory=lambda: Siamese("none"))
+    cutmix: float = 0.0
+
+    def rate(self, epoch: int) -> float:
+        """Learning rate of ``epoch`` (counted from 0)."""
+        return self.lr * self.decay_by ** sum(epoch >= at * self.epochs for at in self.decay_at)
+
+
+def sgd_update(
+    weights: Sequence[Tensor],
+    gradients: Sequence[Tensor],
+    velocity: Sequence[Tensor],
+    lr: float,
+    momentum: float,
+    weight_decay: float = 0.0,
+) -> None:
+    """One step of :class:`torch.optim.SGD` on many tensors, in place (weights and velocity)."""
+    with torch.no_grad():
+        steps = torch._foreach_add(list(gradients), list(weights), alpha=weight_decay) if weight_decay else gradients
+        torch._foreach_mul_(list(velocity), momentum)
+        torch._foreach_add_(list(velocity), list(steps))
+        torch._foreach_add_(list(weights), list(velocity), alpha=-lr)
+
+
+class Stack:
+    """K networks of one architecture, held as one tensor per weight with K in front.
+
+    Parameters
+    ----------
+    spec : NetworkSpec
+        The architecture.
+    shape : tuple of int
+        (c, h, w) of the images.
+    num_classes, count : int
+        Outputs, and K.
+    generator : torch.Generator
+        Draws the initial weights, one network after the other.
+    """
+
+    def __init__(
+        self, spec: NetworkSpec, shape: tuple[int, int, int], num_classes: int, count: int, generator: torch.Generator
+    ) -> None:
+        if count < 1:
+            raise BadValue(f"{count} networks to train; expected at least 1", "networks=5")
+        self.network = build(spec, shape, num_classes, device=generator.device)
+        states = []
+        for _ in range(count):
+            initialise(self.network, generator)
+            states.append({k: v.detach().clone() for k, v in self.network.state_dict().items()})
+        self.parameter_names = [name for name, _ in self.network.named_parameters()]
+        self.tensors = {name: torch.stack([state[name] for state in states]) for name in states[0]}
+        self.count = count
+
+    def weights(self) -> list[Tensor]:
+        return [self.tensors[name] for name in self.parameter_names]
+
+    def __call__(self, images: Tensor, weights: Sequence[Tensor] | None = None) -> Tensor:
+        """Logits (K, B, classes) of images (K, B, c, h, w), or of the same images (B, c, h, w) for all."""
+        tensors = dict(self.tensors)
+        if weights is not None:
+            tensors.update(zip(self.parameter_names, weights, strict=True))
+        shared = images.ndim == 4
+        if self.count == 1:
+            one = {name: value[0] for name, value in tensors.items()}
+            logits: Tensor = functional_call(self.network, one, (images if shared else images[0],))
+            for name, value in one.items():
+                if name not in self.parameter_names:
+                    self.tensors[name] = value.unsqueeze(0)
+            return logits.unsqueeze(0)
+
+        def single(state: dict[str, Tensor], x: Tensor) -> Tensor:
+            out: Tensor = functional_call(self.network, state, (x,))
+            return out
+
+        result: Tensor = vmap(single, in_dims=(0, None if shared else 0))(tensors, images)
+        return result
+
+    def accuracy(self, images: Callable[[slice], Tensor], labels: Tensor, chunk: int = 500) -> list[float]:
+        """Top-1 accuracy in percent of each network; ``images(slice)`` yields normalised test images."""
+        self.network.eval()
+        correct = torch.zeros(self.count, dtype=torch.int64, device=labels.device)
+        with torch.no_grad():
+            for start in range(0, len(labels), chunk):
+                part = slice(start, min(start + chunk, len(labels)))
+                correct += (self(images(part)).argmax(2) == labels[part]).sum(1)
+        return [100.0 * value / len(labels) for value in correct.tolist()]
+
+
+class Training:
+    """One resumable training of K networks.
+
+    Parameters
+    ----------
+    stack : Stack
+        The networks.
+    fetch : callable
+        ``fetch(index (K, B) int64) -> (images (K, B, c, h, w) normalised, labels (K, B))``.
+    size : int
+        Number of training images; indices run below it.
+    settings : SGD
+        How to train.
+    generator : torch.Generator
+        Draws the order of the images, the augmentation and CutMix.
+    watch : callable, optional
+        ``watch(index (K, B), correct (K, B) bool)`` is told about every batch, before the update.
+    """
+
+    def __init__(
+        self,
+        stack: Stack,
+        fetch: Fetch,
+        size: int,
+        settings: SGD,
+        generator: torch.Generator,
+        watch: Callable[[Tensor, Tensor], None] | None = None,
+    ) -> None:
+        self.stack, self.fetch, self.size, self.settings = stack, fetch, size, settings
+        self.generator, self.watch = generator, watch
+        self.velocity = [torch.zeros_like(weight) for weight in stack.weights()]
+        self.order = torch.empty(0, dtype=torch.int64, device=generator.device)
+        self.step = 0
+        self.per_epoch = -(-size // settings.batch)
+
+    @property
+    def steps(self) -> int:
+        return self.settings.epochs * self.per_epoch
+
+    @property
+    def done(self) -> bool:
+        return self.step >= self.steps
+
+    def advance(self) -> Tensor:
+        """One step of all networks; returns the loss summed over the networks (a tensor: no waiting for the device)."""
+        settings, stack, generator = self.settings, self.stack, self.generator
+        epoch, position = divmod(self.step, self.per_epoch)
+        if position == 0:
+            keys = torch.rand(stack.count, self.size, generator=generator, device=generator.device)
+            self.order = keys.argsort(1)
+        index = self.order[:, position * settings.batch : (position + 1) * settings.batch]
+        images, labels = self.fetch(index)
+        images = settings.augment.draw(stack.count, generator, per_image=images.shape[1])(images)
+        images, first, second, share = cutmix(images, labels, generator, settings.cutmix)
+        stack.network.train()
+        weights = [weight.detach().requires_grad_() for weight in stack.weights()]
+        logits = stack(images, weights)
+        share = share.unsqueeze(1)
+        loss = (share * _cross_entropy(logits, first) + (1 - share) * _cross_entropy(logits, second)).mean(1).sum()
+        gradients = torch.autograd.grad(loss, weights)
+        if self.watch is not None:
+            self.watch(index, logits.argmax(2) == labels)
+        sgd_update(
+            stack.weights(), gradients, self.velocity, settings.rate(epoch), settings.momentum, settings.weight_decay
+        )
+        self.step += 1
+        return loss.detach()
+
+    def check(self) -> None:
+        """Raise :class:`Diverged` when a weight is no longer a finite number."""
+        if not all(bool(torch.isfinite(weight).all()) for weight in self.stack.weights()):
+            raise Diverged(
+                f"training diverged: weights are not finite after step {self.step} of {self.steps}",
+                f"lower the learning rate (now {self.settings.lr})",
+            )
+
+    def state(self) -> dict[str, Tensor]:
+        """Everything needed to go on, but for the random streams."""
+        out = {f"network.{name}": value for name, value in self.stack.tensors.items()}
+        out |= {f"velocity.{i}": value for i, value in enumerate(self.velocity)}
+        return out | {"order": self.order, "step": torch.tensor(self.step)}
+
+    def restore(self, state: dict[str, Tensor]) -> None:
+        device = self.generator.device
+        for name in self.stack.tensors:
+            self.stack.tensors[name] = state[f"network.{name}"].to(device)
+        self.velocity = [state[f"velocity.{i}"].to(device) for i in range(len(self.velocity))]
+        self.order, self.step = state["order"].to(device), int(state["step"])
+
+
+def _cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
+    """(K, B, classes), (K, B) -> (K, B)."""
+    return F.cross_entropy(logits.flatten(0, 1), labels.flatten(), reduction="none").view(labels.shape)
+
+
+def module_from(stack: Stack, index: int = 0) -> Network:
+    """The network of ``stack`` with the weights of number ``index`` copied into it."""
+    stack.network.load_state_dict({name: value[index] for name, value in stack.tensors.items()})
+    return stack.network

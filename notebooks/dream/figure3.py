@@ -1,0 +1,86 @@
+# ---
+# jupyter:
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # DREAM, Figure 3: distilled sets of all data sets
+#
+# **What the paper shows.** Example images distilled by DREAM from MNIST, FashionMNIST, SVHN, CIFAR-10, CIFAR-100 and
+# TinyImageNet, without a number.
+#
+# **What is shown here.** The sets of the profile's data sets, as they are stored: under multi-formation (factor 2) one
+# stored image is a mosaic of four training images.
+
+# %% tags=["parameters"]
+profile: str = "quick"  # quick, cpu or paper
+datasets: str = ""  # comma-separated; empty: the profile's
+ipcs: str = ""  # images per class, comma-separated; empty: the item's or the profile's
+methods: str = ""  # comma-separated; empty: the item's
+seeds: int = 0  # synthetic sets per cell; 0: the profile's
+workers: int = 0  # processes; 0: one per core
+device: str = "auto"
+results: str = ""  # folder of the records; empty: reports/results
+data: str = ""  # folder of the data sets; empty: DREAMLIB_DATA, else data
+plugins: str = ""  # Python files with your own parts
+reports: str = "reports"  # where rendered pages and tables go
+
+# %%
+from dreamlib.session import Session
+from dreamlib.report import figures
+from dreamlib.session import pixels
+
+session = Session(
+    "dream/figure3",
+    profile=profile,
+    datasets=datasets,
+    ipcs=ipcs,
+    methods=methods,
+    seeds=seeds,
+    workers=workers,
+    device=device,
+    results=results,
+    data=data,
+    plugins=plugins,
+    reports=reports,
+)
+session.about()
+
+# %%
+session.run()
+
+# %%
+shown_sets = 0
+for data in session.study.datasets:
+    for ipc in session.study.ipcs:
+        for method in session.study.methods:
+            found = session.distilled(method, data, ipc)
+            if found is None:
+                session.say(f"*{session.label(method)} on {data}, IPC {ipc}: the set is not here; `{session.study.command()}`*")
+                continue
+            columns = min(10, found.stored.shape[1])
+            classes = min(10, len(found.classes))
+            grid = pixels(found.stored[:classes, :columns].flatten(0, 1))
+            title = f"{session.label(method)}, {data}, IPC {ipc}"
+            figure = figures.image_grid(grid, columns, title=title, row_labels=found.classes[:classes])
+            session.save_figure(figure, f"{data}-{method}-ipc{ipc}")
+            shown_sets += 1
+
+# %% [markdown]
+# ## How they were made
+
+# %%
+session.settings()
+
+# %% [markdown]
+# ## What holds here
+
+# %%
+session.verdict([("DREAM distils every data set of the figure", None, f"{shown_sets} set(s) shown under this profile")])
+
+# %%
+session.check_complete()
+assert shown_sets

@@ -1,0 +1,107 @@
+# ---
+# jupyter:
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # DREAM, README figure (a): gradient norms of random and of representative images
+#
+# **The claim.** The gradient norms of a class spread widely. A random batch inherits that spread, with images near the
+# decision boundary dominating the mean; a representative one covers the class evenly.
+#
+# **What is measured.** One network, trained for a little on real images as in IDC's schedule. For one class (plane, on
+# CIFAR-10): the norm of the cross-entropy gradient over all weights, for every image, for random batches and for a
+# representative batch; and what the batch is for: how far the batch's mean gradient is from the mean gradient of the whole
+# class,
+#
+# $$\left\lVert \frac{1}{B} \sum_{i \in \mathrm{batch}} g_i - \frac{1}{N} \sum_{i=1}^{N} g_i \right\rVert$$
+
+# %% tags=["parameters"]
+profile: str = "quick"  # quick, cpu or paper
+datasets: str = ""  # comma-separated; empty: the profile's
+ipcs: str = ""  # images per class, comma-separated; empty: the item's or the profile's
+methods: str = ""  # comma-separated; empty: the item's
+seeds: int = 0  # synthetic sets per cell; 0: the profile's
+workers: int = 0  # processes; 0: one per core
+device: str = "auto"
+results: str = ""  # folder of the records; empty: reports/results
+data: str = ""  # folder of the data sets; empty: DREAMLIB_DATA, else data
+plugins: str = ""  # Python files with your own parts
+label: int = 0  # which class
+reports: str = "reports"  # where rendered pages and tables go
+
+# %%
+from dreamlib.session import Session
+import numpy as np
+import pandas as pd
+
+from dreamlib.report import figures
+from dreamlib.probes import gradient_study
+
+session = Session(
+    "dream/figure_gradnorm",
+    profile=profile,
+    datasets=datasets,
+    ipcs=ipcs,
+    methods=methods,
+    seeds=seeds,
+    workers=workers,
+    device=device,
+    results=results,
+    data=data,
+    plugins=plugins,
+    reports=reports,
+)
+session.about()
+
+# %%
+lines, compared = [], {}
+for data in session.study.datasets:
+    study = gradient_study(session.dataset(data), session.cell("dream", data, 10).recipe, label=label, device=session.torch_device)
+    compared[data] = study
+    figure = figures.histogram_pair(
+        study.norms_random,
+        study.norms_representative,
+        labels=(f"random, {len(study.errors_random)} batches", "representative"),
+        background=study.norms_all,
+        title=f"{data}, class {study.class_name}",
+        xlabel="norm of the gradient",
+    )
+    session.save_figure(figure, data)
+    for name, errors in (("random", study.errors_random), ("representative", study.errors_representative)):
+        lines.append(
+            {
+                "data set": data,
+                "class": study.class_name,
+                "batch": study.batch,
+                "sampler": name,
+                "distance to the class's mean gradient": float(np.mean(errors)),
+                "std": float(np.std(errors, ddof=1)),
+                "n": len(errors),
+                "norm of the class's mean gradient": study.mean_norm,
+            }
+        )
+distances = pd.DataFrame(lines)
+session.save_frame(distances, digits=4)
+
+# %% [markdown]
+# ## What holds here
+
+# %%
+claims = []
+for data, study in compared.items():
+    a, b = float(np.mean(study.errors_representative)), float(np.mean(study.errors_random))
+    claims.append(
+        (
+            "a representative batch stands nearer to the class's mean gradient than a random one",
+            a < b,
+            f"{data}: {a:.3g} against {b:.3g} (n = {len(study.errors_random)} batches each)",
+        )
+    )
+session.verdict(claims)
+
+# %%
+assert all(np.isfinite(study.norms_all).all() for study in compared.values())
