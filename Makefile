@@ -17,9 +17,18 @@ DREAM := table1 table2 figure1 figure2 figure3 figure_gradnorm figure_comparison
 python := $(VENV)/bin/python
 stamp  := $(VENV)/.installed
 # An empty value is left out, so that the profile's own choice holds.
-choice = --profile "$(PROFILE)" --seeds "$(SEEDS)" --workers "$(WORKERS)" --device "$(DEVICE)" \
+study  = --profile "$(PROFILE)" --seeds "$(SEEDS)" \
          $(if $(DATASETS),--datasets "$(DATASETS)") $(if $(IPC),--ipc "$(IPC)") $(if $(METHODS),--methods "$(METHODS)") \
          $(if $(PLUGINS),--plugins "$(PLUGINS)") $(if $(RESULTS),--results "$(RESULTS)")
+choice = $(study) --workers "$(WORKERS)" --device "$(DEVICE)"
+
+# make takes any NAME=value in silence; a misspelt one would run the wrong study.
+KNOWN := PROFILE DATASETS IPC METHODS SEEDS WORKERS DEVICE PLUGINS RESULTS PYTHON VENV
+given := $(foreach word,$(MAKEOVERRIDES),$(if $(findstring =,$(word)),$(firstword $(subst =, ,$(word)))))
+wrong := $(filter-out $(KNOWN),$(given))
+ifneq ($(wrong),)
+  $(error unknown parameter $(wrong); valid: $(KNOWN))
+endif
 
 .DEFAULT_GOAL := help
 .PHONY: help all dream $(DREAM) status index install test lint sync lock clean
@@ -38,7 +47,7 @@ $(DREAM): $(stamp)
 	@$(python) -m dreamlib notebook dream/$@ $(choice)
 
 status: $(stamp) ## what is done, missing and failed under PROFILE
-	@$(python) -m dreamlib status $(filter-out --workers --device,$(subst --workers "$(WORKERS)" --device "$(DEVICE)",,$(choice)))
+	@$(python) -m dreamlib status $(study)
 
 index: $(stamp) ## rewrite reports/index.html
 	@$(python) -m dreamlib index
@@ -55,7 +64,8 @@ $(stamp): requirements.lock pyproject.toml
 
 test: $(stamp) lint ## lint, types, unit, property and fault tests, and nbval over every notebook under quick
 	$(python) -m pytest -n 2 --dist loadfile
-	$(python) -m dreamlib.testing notebooks
+	$(python) -m dreamlib run all --profile quick --results build/test-results --quiet
+	DREAMLIB_RESULTS=build/test-results $(python) -m pytest --nbval-lax --nbval-current-env -n 2 --dist loadfile notebooks
 
 lint: $(stamp) ## ruff and mypy
 	$(python) -m ruff check .
@@ -63,8 +73,7 @@ lint: $(stamp) ## ruff and mypy
 	$(python) -m mypy
 
 sync: $(stamp) ## bring the .ipynb twins in line with the .py sources
-	$(VENV)/bin/jupytext --to ipynb --update notebooks/*/*.py
-	$(VENV)/bin/jupytext --set-formats ipynb,py:percent notebooks/*/*.ipynb
+	$(python) notebooks/_sync.py
 
 clean: ## remove what quick runs have left (measured studies stay)
 	rm -rf reports/quick reports/results/quick build

@@ -76,7 +76,9 @@ def gradient_study(
         Where to compute.
     """
     if not 0 <= label < dataset.num_classes:
-        raise BadValue(f"class {label} of {dataset.name}; expected 0..{dataset.num_classes - 1}", "-p label=0")
+        raise BadValue(
+            f"class {label} of {dataset.name}; expected 0..{dataset.num_classes - 1}", "-p label=0"
+        )
     data, streams = ClassData(dataset, device, per_class=recipe.per_class), Streams(seed, device)
     network = _warm_network(data, recipe, streams, warm_up)
     size = int(data.sizes[label])
@@ -135,8 +137,8 @@ def _mean_gradient(network: Network, images: Tensor, labels: Tensor, chunk: int 
 def variety(distilled: DistilledSet, real: ClassData, sample: int = 100) -> float:
     """Mean distance between images of a class, relative to that of real images of the class.
 
-    Distances are Euclidean between the features of an untrained ConvNet-3 of width 32 (seed 0), where a shift by a pixel
-    weighs less than between raw pixels. 1 means as varied as the data; 0, all images of a class alike.
+    Distances are Euclidean between the features of an untrained ConvNet of width 32 (seed 0), where a shift by a
+    pixel weighs less than between raw pixels. 1 means as varied as the data; 0, all images of a class alike.
 
     Parameters
     ----------

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import statistics
+import os
 import warnings
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import torch
 from IPython.display import HTML, Markdown, display
+from matplotlib.pyplot import close
 
 from . import backend, plugins
 from .data import ClassData, Dataset, load
@@ -19,7 +19,10 @@ from .experiments import Cell, Study, make_cell, study
 from .recipes import methods as all_methods
 from .recipes import profiles
 from .report import figures, style, tables
+from .report.files import write_text
 from .report.reported import load_reported, project_root
+
+PAIRS = ("method", "base", "dataset", "ipc", "difference", "low", "high", "n", "networks", "unit", "verdict")
 
 
 class Session:
@@ -76,17 +79,19 @@ class Session:
             ipcs=numbers_of(ipcs),
             methods=names_of(methods),
             seeds=seeds,
-            store=results or None if Path.cwd() == root else str(root / (results or "reports/results")),
+            store=str(root / (results or os.environ.get("DREAMLIB_RESULTS") or "reports/results")),
         )
         self.profile = profiles[profile]
-        self.workers, self.device, self.data_root = workers, device, data or None
+        # Jupyter starts a kernel in the notebook's folder; all paths are the project's.
+        self.data_root = str(root / (data or os.environ.get("DREAMLIB_DATA") or "data"))
+        self.workers, self.device = workers, device
         paper, _, self.name = item.partition("/")
         self.folder = root / reports / profile / paper
         self.reported = load_reported()
         style.use()
 
     def run(self) -> None:
-        """Compute what is missing and say what was done; a failed cell is shown, and the rest of the page still made."""
+        """Compute what is missing and say what was done; a failed cell is shown and the page still made."""
         summary = self.study.run(
             workers=self.workers,
             device=self.device,
@@ -116,7 +121,8 @@ class Session:
         """What holds here and what does not: (the paper's claim, whether it holds, the evidence)."""
         word = {True: "holds", False: "does not hold", None: "not decided here"}
         rows = "".join(
-            f"<tr><td>{claim}</td><td><b>{word[holds]}</b></td><td>{evidence}</td></tr>" for claim, holds, evidence in claims
+            f"<tr><td>{claim}</td><td><b>{word[holds]}</b></td><td>{evidence}</td></tr>"
+            for claim, holds, evidence in claims
         )
         display(
             HTML(
@@ -135,8 +141,8 @@ class Session:
     def row(self, method: str, group: str = "") -> tables.Row:
         """The table row of a method."""
         entry = all_methods[method]
-        groups = {True: "with DREAM's sampler", False: "coresets and others"}
-        return tables.Row(method, entry.label, entry.reported_as or None, group or groups["+dream" in method])
+        own = "coresets" if not entry.recipe.iterations else "variants" if entry.base else "other methods"
+        return tables.Row(method, entry.label, entry.reported_as or None, group or own)
 
     def accuracy_table(self, rows: Sequence[tables.Row]) -> tables.AccuracyTable:
         """Measured beside reported for the study's data sets and budgets."""
@@ -151,7 +157,7 @@ class Session:
 
     def settings(self) -> Any:
         """What must stand beside the numbers: protocol, epochs, normalisation, seeds, device, seconds, memory."""
-        return tables.settings_table(self.records)
+        return tables.settings(self.records)
 
     def pairs(self) -> pd.DataFrame:
         """Mean difference of every method to its base, by data set and IPC, with a 95 % bootstrap interval."""
@@ -160,29 +166,22 @@ class Session:
             for name in self.study.methods
             if (base := all_methods[name].base) in self.study.methods
         ]
-        return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=list(tables.PAIR_COLUMNS))
+        frame = pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=list(PAIRS))
+        return frame[list(PAIRS)]
 
     def curves(self) -> pd.DataFrame:
         """Accuracy by matching step: one line per method, data set, IPC and step, pooled over sets and networks."""
-        pooled: dict[tuple[str, str, int, int], list[float]] = {}
+        places: dict[tuple[str, int], list[dict[str, Any]]] = {}
         for record in self.records:
-            at = (record["method"], record["dataset"], record["ipc"], record["iteration"])
-            pooled.setdefault(at, []).extend(record["accuracies"])
-        return pd.DataFrame(
-            [
-                {
-                    "method": method,
-                    "label": self.label(method),
-                    "dataset": dataset,
-                    "ipc": ipc,
-                    "step": step,
-                    "mean": statistics.mean(values),
-                    "std": statistics.stdev(values) if len(values) > 1 else float("nan"),
-                    "n": len(values),
-                }
-                for (method, dataset, ipc, step), values in pooled.items()
-            ],
-            columns=["method", "label", "dataset", "ipc", "step", "mean", "std", "n"],
+            places.setdefault((record["dataset"], record["ipc"]), []).append(record)
+        frames = [
+            figures.curve_frame(found).assign(dataset=dataset, ipc=ipc)
+            for (dataset, ipc), found in places.items()
+        ]
+        return (
+            pd.concat(frames, ignore_index=True)
+            if frames
+            else figures.curve_frame([]).assign(dataset="", ipc=0)
         )
 
     def reported_number(self, item: str, dataset: str, method: str, metric: str) -> float | None:
@@ -203,12 +202,16 @@ class Session:
         item, name = panel.get(method, ("fig1c", "IDC-DM+DREAM"))
         return self.reported_number(item, dataset, name, "fraction_of_iterations_to_match_original")
 
-    def check_complete(self) -> None:
-        """Fail when a cell is missing or an accuracy leaves its range: what a test can check without knowing a number."""
+    def check_complete(self) -> str:
+        """Fail when a cell is missing or an accuracy leaves its range: what can be checked without numbers."""
         missing = self.study.missing()
         if missing:
             raise AssertionError(f"{len(missing)} cells are missing; fill them with: {self.study.command()}")
-        assert all(0 <= a <= 100 for record in self.records for a in record["accuracies"])
+        records = self.records
+        for record in records:
+            if not all(0 <= accuracy <= 100 for accuracy in record["accuracies"]):
+                raise AssertionError(f"{record['method']}: {record['accuracies']} are no percentages")
+        return f"{len(records)} of {len(self.study.cells)} cells measured"
 
     # Shown and kept
 
@@ -218,13 +221,23 @@ class Session:
 
     def save_frame(self, frame: pd.DataFrame, digits: int) -> Any:
         """Keep any other table likewise, and show it with ``digits`` decimals; what is not there is a dash."""
-        return tables.save_frame(frame, self.folder, self.name, digits=digits)
+        shown = frame.map(lambda value: _word(value, digits))
+        write_text(self.folder / f"{self.name}.csv", tables.csv(frame))
+        write_text(self.folder / f"{self.name}.tex", shown.to_latex(index=False, escape=True))
+        lines = [list(shown.columns), ["---"] * shown.shape[1], *shown.to_numpy().tolist()]
+        text = "".join(
+            "| " + " | ".join(str(word).replace("|", "\\|") for word in line) + " |\n" for line in lines
+        )
+        write_text(self.folder / f"{self.name}.md", text)
+        return tables.styled(frame, decimals=digits)
 
     def save_figure(self, figure: Any, name: str) -> None:
         """Keep a figure as PNG and SVG under ``figures/``, and show it."""
-        figures.save(figure, self.folder / "figures", f"{self.name}-{name}".replace(":", "_").replace("/", "_"))
+        figures.save(
+            figure, self.folder / "figures", f"{self.name}-{name}".replace(":", "_").replace("/", "_")
+        )
         display(figure)
-        figures.close(figure)
+        close(figure)
 
     # Data and sets
 
@@ -263,3 +276,9 @@ def _load_plugins(files: Sequence[str]) -> None:
 def pixels(images: torch.Tensor) -> Any:
     """(N, c, h, w) tensors as (N, h, w, c) numpy arrays, for drawing."""
     return images.detach().cpu().permute(0, 2, 3, 1).numpy()
+
+
+def _word(value: object, digits: int) -> str:
+    if value is None or (isinstance(value, float) and value != value):
+        return "–"
+    return f"{value:.{digits}f}" if isinstance(value, float) else str(value)

@@ -12,8 +12,8 @@
 # **The claim.** With DREAM the distilled images show more obvious characteristics of their class, and more variety.
 #
 # **What is shown.** The first images of every class, as they are stored, and a number for variety: the mean distance
-# between the images of a class, in units of that distance among real images of the class (1 means as varied as the data).
-# Values outside [0, 1], which DC, DSA and DM produce, cannot be shown; their share is printed.
+# between the images of a class, in units of that distance among real images of the class (1 means as varied as the
+# data). Values outside [0, 1], which DC, DSA and DM produce, cannot be shown; their share is printed.
 
 # %% tags=["parameters"]
 profile: str = "quick"  # quick, cpu or paper
@@ -29,12 +29,11 @@ plugins: str = ""  # Python files with your own parts
 reports: str = "reports"  # where rendered pages and tables go
 
 # %%
-from dreamlib.session import Session
 import pandas as pd
 
-from dreamlib.report import figures
 from dreamlib.probes import variety
-from dreamlib.session import pixels
+from dreamlib.report import figures
+from dreamlib.session import Session, pixels
 
 session = Session(
     "dream/figure2",
@@ -57,24 +56,25 @@ session.run()
 
 # %%
 lines = []
-for data in session.study.datasets:
-    real = session.classes(data)
+for name in session.study.datasets:
+    real = session.classes(name)
     for ipc in session.study.ipcs:
         for method in session.study.methods:
-            found = session.distilled(method, data, ipc)
+            found = session.distilled(method, name, ipc)
             if found is None:
-                session.say(f"*{session.label(method)} on {data}, IPC {ipc}: the set is not here; `{session.study.command()}`*")
+                session.say(
+                    f"*{session.label(method)} on {name}, IPC {ipc}: the set is not here; `{session.study.command()}`*"
+                )
                 continue
             stored = found.stored
             shown = min(10, stored.shape[1])
             grid = pixels(stored[:, :shown].flatten(0, 1))
-            title = f"{session.label(method)}, {data}, IPC {ipc}"
-            session.save_figure(
-                figures.image_grid(grid, shown, title=title, row_labels=found.classes), f"{data}-{method}-ipc{ipc}"
-            )
+            title = f"{session.label(method)}, {name}, IPC {ipc}"
+            axes, _ = figures.image_grid(grid, shown, title=title, row_labels=found.classes)
+            session.save_figure(axes.figure, f"{name}-{method}-ipc{ipc}")
             lines.append(
                 {
-                    "data set": data,
+                    "data set": name,
                     "IPC": ipc,
                     "method": session.label(method),
                     "variety": variety(found, real),
@@ -94,14 +94,19 @@ session.save_frame(varieties, digits=3)
 
 # %%
 claims = []
-for (data, ipc), part in varieties.groupby(["data set", "IPC"], sort=False):
+for (name, ipc), part in varieties.groupby(["data set", "IPC"], sort=False):
     by = part.set_index("method").variety
     for base, plugged in (("DC", "DC+DREAM"), ("IDC", "DREAM")):
         if base in by and plugged in by and ipc > 1:
-            evidence = f"{data}, IPC {ipc}: {by[plugged]:.3f} against {by[base]:.3f}"
-            claims.append((f"{plugged} gives more variety than {base}", bool(by[plugged] > by[base]), evidence))
-claims.append(("images show more obvious characteristics of their class", None, "a judgement of the eye; see above"))
+            evidence = f"{name}, IPC {ipc}: {by[plugged]:.3f} against {by[base]:.3f}"
+            claims.append(
+                (f"{plugged} gives more variety than {base}", bool(by[plugged] > by[base]), evidence)
+            )
+claims.append(
+    ("images show more obvious characteristics of their class", None, "a judgement of the eye; see above")
+)
 session.verdict(claims)
 
 # %%
-session.check_complete()
+# NBVAL_CHECK_OUTPUT
+print(session.check_complete())

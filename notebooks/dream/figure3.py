@@ -12,8 +12,8 @@
 # **What the paper shows.** Example images distilled by DREAM from MNIST, FashionMNIST, SVHN, CIFAR-10, CIFAR-100 and
 # TinyImageNet, without a number.
 #
-# **What is shown here.** The sets of the profile's data sets, as they are stored: under multi-formation (factor 2) one
-# stored image is a mosaic of four training images.
+# **What is shown here.** The sets of the profile's data sets, as they are stored: under multi-formation (factor 2)
+# one stored image is a mosaic of four training images.
 
 # %% tags=["parameters"]
 profile: str = "quick"  # quick, cpu or paper
@@ -29,9 +29,8 @@ plugins: str = ""  # Python files with your own parts
 reports: str = "reports"  # where rendered pages and tables go
 
 # %%
-from dreamlib.session import Session
 from dreamlib.report import figures
-from dreamlib.session import pixels
+from dreamlib.session import Session, pixels
 
 session = Session(
     "dream/figure3",
@@ -54,19 +53,21 @@ session.run()
 
 # %%
 shown_sets = 0
-for data in session.study.datasets:
+for name in session.study.datasets:
     for ipc in session.study.ipcs:
         for method in session.study.methods:
-            found = session.distilled(method, data, ipc)
+            found = session.distilled(method, name, ipc)
             if found is None:
-                session.say(f"*{session.label(method)} on {data}, IPC {ipc}: the set is not here; `{session.study.command()}`*")
+                session.say(
+                    f"*{session.label(method)} on {name}, IPC {ipc}: the set is not here; `{session.study.command()}`*"
+                )
                 continue
             columns = min(10, found.stored.shape[1])
             classes = min(10, len(found.classes))
             grid = pixels(found.stored[:classes, :columns].flatten(0, 1))
-            title = f"{session.label(method)}, {data}, IPC {ipc}"
-            figure = figures.image_grid(grid, columns, title=title, row_labels=found.classes[:classes])
-            session.save_figure(figure, f"{data}-{method}-ipc{ipc}")
+            title = f"{session.label(method)}, {name}, IPC {ipc}"
+            axes, _ = figures.image_grid(grid, columns, title=title, row_labels=found.classes[:classes])
+            session.save_figure(axes.figure, f"{name}-{method}-ipc{ipc}")
             shown_sets += 1
 
 # %% [markdown]
@@ -79,8 +80,11 @@ session.settings()
 # ## What holds here
 
 # %%
-session.verdict([("DREAM distils every data set of the figure", None, f"{shown_sets} set(s) shown under this profile")])
+session.verdict(
+    [("DREAM distils every data set of the figure", None, f"{shown_sets} set(s) shown under this profile")]
+)
 
 # %%
-session.check_complete()
+# NBVAL_CHECK_OUTPUT
+print(session.check_complete())
 assert shown_sets

@@ -9,11 +9,11 @@
 # %% [markdown]
 # # DREAM, README figure (b): DC above, DC+DREAM below
 #
-# **The claim.** With DREAM's sampler, DC's images of the same classes are clearer. The paper shows plane, car, dog and cat
-# of CIFAR-100 (those names are CIFAR-10's).
+# **The claim.** With DREAM's sampler, DC's images of the same classes are clearer. The paper shows plane, car, dog
+# and cat of CIFAR-100 (those names are CIFAR-10's).
 #
-# **What is shown.** The first images of four classes, DC in the upper row of each pair and DC+DREAM in the lower one, from
-# the same initial noise and the same networks.
+# **What is shown.** The first images of four classes, DC in the upper row of each pair and DC+DREAM in the lower one,
+# from the same initial noise and the same networks.
 
 # %% tags=["parameters"]
 profile: str = "quick"  # quick, cpu or paper
@@ -29,11 +29,10 @@ plugins: str = ""  # Python files with your own parts
 reports: str = "reports"  # where rendered pages and tables go
 
 # %%
-from dreamlib.session import Session
 import torch
 
 from dreamlib.report import figures
-from dreamlib.session import pixels
+from dreamlib.session import Session, pixels
 
 session = Session(
     "dream/figure_comparison",
@@ -56,30 +55,37 @@ session.run()
 
 # %%
 pairs_shown = 0
-for data in session.study.datasets:
+for name in session.study.datasets:
     for ipc in session.study.ipcs:
-        sets = [session.distilled(method, data, ipc) for method in session.study.methods]
+        sets = [session.distilled(method, name, ipc) for method in session.study.methods]
         if any(found is None for found in sets):
-            session.say(f"*{data}, IPC {ipc}: a set is not here; `{session.study.command()}`*")
+            session.say(f"*{name}, IPC {ipc}: a set is not here; `{session.study.command()}`*")
             continue
-        names = sets[0].classes
-        wanted = [name for name in ("airplane", "automobile", "dog", "cat") if name in names] or list(names[:4])
+        classes = sets[0].classes
+        wanted = [one for one in ("airplane", "automobile", "dog", "cat") if one in classes] or list(
+            classes[:4]
+        )
         columns = min(10, sets[0].stored.shape[1])
         rows, labels = [], []
-        for name in wanted:
+        for one in wanted:
             for method, found in zip(session.study.methods, sets, strict=True):
-                rows.append(found.stored[names.index(name), :columns])
-                labels.append(f"{name}, {session.label(method)}")
-        figure = figures.image_grid(pixels(torch.cat(rows)), columns, title=f"{data}, IPC {ipc}", row_labels=labels)
-        session.save_figure(figure, f"{data}-ipc{ipc}")
+                rows.append(found.stored[classes.index(one), :columns])
+                labels.append(f"{one}, {session.label(method)}")
+        axes, _ = figures.image_grid(
+            pixels(torch.cat(rows)), columns, title=f"{name}, IPC {ipc}", row_labels=labels
+        )
+        session.save_figure(axes.figure, f"{name}-ipc{ipc}")
         pairs_shown += 1
 
 # %% [markdown]
 # ## What holds here
 
 # %%
-session.verdict([("images are clearer with DREAM", None, "a judgement of the eye; the accuracies are in Table 1")])
+session.verdict(
+    [("images are clearer with DREAM", None, "a judgement of the eye; the accuracies are in Table 1")]
+)
 
 # %%
-session.check_complete()
+# NBVAL_CHECK_OUTPUT
+print(session.check_complete())
 assert pairs_shown

@@ -9,13 +9,13 @@
 # %% [markdown]
 # # DREAM, README figure (a): gradient norms of random and of representative images
 #
-# **The claim.** The gradient norms of a class spread widely. A random batch inherits that spread, with images near the
-# decision boundary dominating the mean; a representative one covers the class evenly.
+# **The claim.** The gradient norms of a class spread widely. A random batch inherits that spread, with images near
+# the decision boundary dominating the mean; a representative one covers the class evenly.
 #
-# **What is measured.** One network, trained for a little on real images as in IDC's schedule. For one class (plane, on
-# CIFAR-10): the norm of the cross-entropy gradient over all weights, for every image, for random batches and for a
-# representative batch; and what the batch is for: how far the batch's mean gradient is from the mean gradient of the whole
-# class,
+# **What is measured.** One network, trained for a little on real images as in IDC's schedule. For one class (plane,
+# on CIFAR-10): the norm of the cross-entropy gradient over all weights, for every image, for random batches and for a
+# representative batch; and what the batch is for: how far the batch's mean gradient is from the mean gradient of the
+# whole class,
 #
 # $$\left\lVert \frac{1}{B} \sum_{i \in \mathrm{batch}} g_i - \frac{1}{N} \sum_{i=1}^{N} g_i \right\rVert$$
 
@@ -34,12 +34,12 @@ label: int = 0  # which class
 reports: str = "reports"  # where rendered pages and tables go
 
 # %%
-from dreamlib.session import Session
 import numpy as np
 import pandas as pd
 
-from dreamlib.report import figures
 from dreamlib.probes import gradient_study
+from dreamlib.report import figures
+from dreamlib.session import Session
 
 session = Session(
     "dream/figure_gradnorm",
@@ -59,25 +59,29 @@ session.about()
 
 # %%
 lines, compared = [], {}
-for data in session.study.datasets:
-    study = gradient_study(session.dataset(data), session.cell("dream", data, 10).recipe, label=label, device=session.torch_device)
-    compared[data] = study
-    figure = figures.histogram_pair(
+for name in session.study.datasets:
+    study = gradient_study(
+        session.dataset(name),
+        session.cell("dream", name, 10).recipe,
+        label=label,
+        device=session.torch_device,
+    )
+    compared[name] = study
+    axes = figures.histogram_pair(
         study.norms_random,
         study.norms_representative,
-        labels=(f"random, {len(study.errors_random)} batches", "representative"),
-        background=study.norms_all,
-        title=f"{data}, class {study.class_name}",
+        labels=("random", "representative"),
+        title=f"{name}, class {study.class_name}: {len(study.errors_random)} batches of {study.batch} each",
         xlabel="norm of the gradient",
     )
-    session.save_figure(figure, data)
-    for name, errors in (("random", study.errors_random), ("representative", study.errors_representative)):
+    session.save_figure(axes.figure, name)
+    for sampler, errors in (("random", study.errors_random), ("representative", study.errors_representative)):
         lines.append(
             {
-                "data set": data,
+                "data set": name,
                 "class": study.class_name,
                 "batch": study.batch,
-                "sampler": name,
+                "sampler": sampler,
                 "distance to the class's mean gradient": float(np.mean(errors)),
                 "std": float(np.std(errors, ddof=1)),
                 "n": len(errors),
@@ -92,16 +96,18 @@ session.save_frame(distances, digits=4)
 
 # %%
 claims = []
-for data, study in compared.items():
+for name, study in compared.items():
     a, b = float(np.mean(study.errors_representative)), float(np.mean(study.errors_random))
     claims.append(
         (
             "a representative batch stands nearer to the class's mean gradient than a random one",
             a < b,
-            f"{data}: {a:.3g} against {b:.3g} (n = {len(study.errors_random)} batches each)",
+            f"{name}: {a:.3g} against {b:.3g} (n = {len(study.errors_random)} batches each)",
         )
     )
 session.verdict(claims)
 
 # %%
+# NBVAL_CHECK_OUTPUT
 assert all(np.isfinite(study.norms_all).all() for study in compared.values())
+print("every gradient norm is finite")

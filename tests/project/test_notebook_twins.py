@@ -1,0 +1,51 @@
+"""Every notebook has a twin with the same cells, and takes the same parameters as the others."""
+
+import importlib.util
+from pathlib import Path
+
+import jupytext
+import nbformat
+import pytest
+
+from dreamlib.experiments import PLANS
+
+ROOT = Path(__file__).parents[2]
+SOURCES = sorted((ROOT / "notebooks").glob("*/*.py"))
+
+
+def test_there_is_a_notebook_for_every_item_and_no_other() -> None:
+    assert {f"{path.parent.name}/{path.stem}" for path in SOURCES} == set(PLANS)
+
+
+@pytest.mark.parametrize("source", SOURCES, ids=lambda path: f"{path.parent.name}/{path.stem}")
+def test_twins_hold_the_same_cells(source: Path) -> None:
+    twin = nbformat.read(source.with_suffix(".ipynb"), as_version=4)
+    ours = [(cell.cell_type, cell.source, cell.metadata.get("tags", [])) for cell in jupytext.read(source).cells]
+    theirs = [(cell.cell_type, cell.source, cell.metadata.get("tags", [])) for cell in twin.cells]
+    assert ours == theirs, "run: make sync"
+    assert twin.metadata.kernelspec.name == "python3"
+
+
+@pytest.mark.parametrize("source", SOURCES, ids=lambda path: f"{path.parent.name}/{path.stem}")
+def test_notebook_has_parameters_a_claim_a_verdict_and_a_checked_output(source: Path) -> None:
+    cells = nbformat.read(source.with_suffix(".ipynb"), as_version=4).cells
+    assert cells[0].source.startswith("# ")
+    assert "**The claim.**" in cells[0].source or "**What the paper shows.**" in cells[0].source
+    code = [cell for cell in cells if cell.cell_type == "code"]
+    assert code[0].metadata.tags == ["parameters"]
+    assert any("session.verdict(" in cell.source for cell in code)
+    checked = [cell for cell in code if "# NBVAL_CHECK_OUTPUT" in cell.source]
+    assert checked, "no cell that nbval compares"
+    assert all(cell.outputs for cell in checked), "no stored output to compare with: make dream && make sync"
+
+
+def test_sync_would_change_no_source_cell(tmp_path: Path) -> None:
+    spec = importlib.util.spec_from_file_location("sync", ROOT / "notebooks" / "_sync.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    for source in SOURCES:
+        made = module.twin(source, tmp_path / "not-there.ipynb")
+        kept = nbformat.read(source.with_suffix(".ipynb"), as_version=4)
+        assert [cell.id for cell in made.cells] == [cell.id for cell in kept.cells]
