@@ -1,4 +1,4 @@
-"""From result records and the papers' numbers to tables, figures and pages. Knows no torch and trains nothing.
+"""From result records and the papers' numbers to tables, figures and pages. Knows no torch, trains nothing.
 
 ========== ================================================================================================
 reported   the papers' own numbers, one line per number

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.pyplot import subplots
@@ -156,7 +157,7 @@ def curve_frame(records: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
     kinds = {(record["profile"], record["dataset"], record["ipc"]) for record in records}
     if len(kinds) > 1:
         raise BadValue(
-            f"curves of {len(kinds)} different (profile, data set, images per class) in one frame: {sorted(kinds)}",
+            f"{len(kinds)} different (profile, data set, images per class) in one frame: {sorted(kinds)}",
             "filter the records to one of them",
         )
     pools: dict[tuple[str, int], list[Mapping[str, Any]]] = {}
@@ -242,15 +243,15 @@ def accuracy_curves(
     if target is not None:
         ax.axhline(target, color=GREY, linewidth=1, linestyle=(0, (1, 2)))
         if target_label:
-            # At the right end the curves are far above the line as a rule, so words under it are free.
+            # Curves start low, so the left end of the line is free.
             ax.annotate(
                 target_label,
-                (1, target),
+                (0, target),
                 xycoords=("axes fraction", "data"),
-                xytext=(0, -3),
+                xytext=(4, 3),
                 textcoords="offset points",
-                ha="right",
-                va="top",
+                ha="left",
+                va="bottom",
                 fontsize=8.5,
                 color=GREY,
             )
@@ -321,8 +322,8 @@ def histogram_pair(
     for values, label, tone in ((first, labels[0], PALETTE[0]), (second, labels[1], PALETTE[1])):
         weights = np.full(len(values), 100 / len(values))
         text = f"{label} (n = {len(values)})"
-        ax.hist(values, edges, weights=weights, color=tone, alpha=0.28)
-        ax.hist(values, edges, weights=weights, color=tone, histtype="step", linewidth=1.5, label=text)
+        ax.hist(values, list(edges), weights=weights, color=tone, alpha=0.28)
+        ax.hist(values, list(edges), weights=weights, color=tone, histtype="step", linewidth=1.5, label=text)
         ax.axvline(values.mean(), color=tone, linewidth=1.4, linestyle=(0, (4, 2)))
     ax.set_xlabel(xlabel)
     ax.set_ylabel("share (%)")
@@ -378,12 +379,15 @@ def bars(
     ax.errorbar(
         places[sure], heights[sure], spread[sure], fmt="none", ecolor="#111827", elinewidth=1.2, capsize=3
     )
-    for place, height, error in zip(places[known], heights[known], spread[known], strict=True):
-        top = height + (error if np.isfinite(error) else 0)
+    numbers = np.array(
+        [math.nan if value is None else value for value in reported or [None] * count], dtype=float
+    )
+    tops = np.fmax(heights + np.nan_to_num(spread), numbers)
+    for place, height, top in zip(places[known], heights[known], tops[known], strict=True):
         ax.annotate(
             percent(height),
             (place, top),
-            xytext=(0, 3),
+            xytext=(0, 6),
             textcoords="offset points",
             ha="center",
             va="bottom",
@@ -404,10 +408,9 @@ def bars(
             rotation=90,
         )
     if reported is not None:
-        numbers = np.array([math.nan if value is None else value for value in reported], dtype=float)
         there = np.isfinite(numbers)
         ax.plot(
-            places[there],
+            places[there] + 0.2,
             numbers[there],
             linestyle="none",
             marker="D",
@@ -418,7 +421,8 @@ def bars(
             label="reported by the paper",
             zorder=4,
         )
-        ax.legend(loc="best")
+        ax.legend(loc="upper left", ncols=2)
+        ax.set_ylim(top=1.25 * np.nanmax(tops, initial=1.0))
     ax.set_xticks(places, list(labels))
     ax.set_xlim(-0.6, count - 0.4)
     ax.set_ylabel(ylabel)
@@ -435,18 +439,15 @@ def save(fig: Figure, folder: str | Path, stem: str) -> list[Path]:
     StoreError
         The folder cannot be written.
     """
-    from matplotlib import rc_context
+    return [
+        _save_as(fig, Path(folder) / f"{stem}.png", {"Software": None}),
+        _save_as(fig, Path(folder) / f"{stem}.svg", {"Date": None, "Creator": None}),
+    ]
 
-    written = []
-    with rc_context({"svg.hashsalt": "dreamlib", "svg.fonttype": "path"}):
-        for kind, metadata in (("png", {"Software": None}), ("svg", {"Date": None, "Creator": None})):
-            path = Path(folder) / f"{stem}.{kind}"
-            written.append(
-                write_with(
-                    path,
-                    lambda temporary, kind=kind, metadata=metadata: fig.savefig(
-                        temporary, format=kind, metadata=metadata
-                    ),
-                )
-            )
-    return written
+
+def _save_as(fig: Figure, path: Path, metadata: dict[str, None]) -> Path:
+    def fill(temporary: Path) -> None:
+        with rc_context({"svg.hashsalt": "dreamlib", "svg.fonttype": "path"}):
+            fig.savefig(temporary, format=path.suffix[1:], metadata=metadata)
+
+    return write_with(path, fill)

@@ -44,7 +44,7 @@ def write_with(path: str | Path, fill: Callable[[Path], None]) -> Path:
 
 
 def write_text(path: str | Path, text: str) -> Path:
-    """Write `text` as UTF-8 with ``\\n`` line ends, all or nothing. Raises StoreError as :func:`write_with`."""
+    """Write `text` as UTF-8 with ``\\n`` line ends, as :func:`write_with` does."""
 
     def fill(temporary: Path) -> None:
         temporary.write_bytes(text.encode("utf-8"))

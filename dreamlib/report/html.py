@@ -1,8 +1,9 @@
-"""Notebooks as single offline pages, and the index that lists them. No script, no network, mathematics as MathML."""
+"""Notebooks as single offline pages, and the index that lists them. No script; formulas as MathML."""
 
 from __future__ import annotations
 
 import base64
+import hashlib
 import html
 import re
 from collections.abc import Mapping, Sequence
@@ -14,17 +15,19 @@ from typing import Any
 
 import latex2mathml.converter
 import nbformat
+import pandas as pd
 from markupsafe import Markup
 from nbconvert.filters import Highlight2HTML, ansi2html
 from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
-from pygments.formatters import HtmlFormatter
 
 from ..errors import BadValue, DataError
 from .files import write_text
 from .layouts import profile_words, templates
 from .reported import PAPERS, where
-from .words import duration
+from .words import MISSING, duration
 
+TAGGED = {"injected-parameters": "Parameters of this run", "parameters": "Parameters and their defaults"}
+TITLE = re.compile(r"^#[ \t]+(.+?)[ \t]*#*$", re.MULTILINE)
 KINDS = ("html", "ipynb", "csv", "md", "tex")
 FIRST_TO_SHOW = (
     "text/html",
@@ -100,6 +103,10 @@ def render(notebook_path: str | Path) -> Path:
     notebook = _load(path)
     about = describe(path, notebook)
     renderer = PageRenderer(path.parent)
+    for cell in notebook.cells:  # the header of the page shows the title
+        if cell.cell_type == "markdown" and TITLE.search(cell.source):
+            cell.source = TITLE.sub("", cell.source, count=1)
+            break
     cells = [_view(cell, renderer) for cell in notebook.cells]
     page = (
         templates()
@@ -113,13 +120,23 @@ def render(notebook_path: str | Path) -> Path:
             cells=[cell for cell in cells if cell],
             headings=renderer.headings,
             notebook_name=path.name,
+            fingerprint=fingerprint(path),
             siblings=[kind for kind in ("csv", "md", "tex") if path.with_suffix(f".{kind}").exists()],
             up="../../index.html",
-            highlighting=Markup(_highlighting()),
         )
     )
     assert_offline(page)
     return write_text(path.with_suffix(".html"), page)
+
+
+def fingerprint(notebook: Path) -> str:
+    """What ties a page to the notebook it shows; file times say nothing after a clone."""
+    return hashlib.sha256(notebook.read_bytes()).hexdigest()[:16]
+
+
+def _shows(page: Path, notebook: Path) -> bool:
+    """Whether a page was made from the notebook as it is now."""
+    return f'<meta name="notebook" content="{fingerprint(notebook)}">' in page.read_text(encoding="utf-8")
 
 
 def _load(path: Path) -> nbformat.NotebookNode:
@@ -135,12 +152,13 @@ def describe(path: Path, notebook: nbformat.NotebookNode | None = None) -> About
     """Title, claim, profile and state of an executed notebook."""
     notebook = _load(path) if notebook is None else notebook
     prose = "\n\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
-    heading = re.search(r"^#\s+(.+?)\s*#*$", prose, re.MULTILINE)
+    heading = TITLE.search(prose)
     title = heading.group(1) if heading else path.stem
     rest = prose[heading.end() :] if heading else prose
     blocks = [block.strip() for block in re.split(r"\n\s*\n", rest) if block.strip()]
     claim = next((block for block in blocks if not block.startswith("#")), "")
     claim = " ".join(line.lstrip("> ").strip() for line in claim.splitlines())
+    claim = re.sub(r"^\*\*[^*]+[.:]\*\*\s*", "", claim)  # a label such as "**The claim.**"
     run = notebook.metadata.get("papermill", {})
     folders = path.resolve().parts
     return About(
@@ -163,7 +181,7 @@ def _moment(text: str | None) -> str:
 
 
 class PageRenderer(IPythonRenderer):
-    """Markdown to HTML with mathematics as MathML, local images inside the file, and headings that can be linked to.
+    """Markdown to HTML: formulas as MathML, local images inside the file, headings that can be linked to.
 
     Parameters
     ----------
@@ -212,12 +230,17 @@ def mathml(source: str, *, display: bool) -> str:
     BadValue
         TeX that cannot be understood.
     """
+    written = re.sub(r"\\(?:nonumber|notag)\b|\\(?:label|tag)\{[^}]*\}", "", source.strip())
+    written = re.sub(r"\\arg(?![a-zA-Z])", r"\\operatorname{arg}", written)
     try:
-        body = latex2mathml.converter.convert(source.strip(), display="block" if display else "inline")
+        body = latex2mathml.converter.convert(written, display="block" if display else "inline")
     except Exception as error:  # the converter raises many types, none of which says which formula it was
         raise BadValue(
             f"cannot turn the TeX {source!r} into MathML: {error!r}", "simplify the formula"
         ) from error
+    if unread := re.search(r">\s*(\\[a-zA-Z]+)", body):
+        raise BadValue(f"unknown command {unread.group(1)} in the TeX {source!r}", "use \\operatorname{...}")
+    body = re.sub(r"&(?!#?\w+;)", "&amp;", body)
     alternative = html.escape(" ".join(source.split()), quote=True)
     return body.replace("<math ", f'<math aria-label="{alternative}" ', 1)
 
@@ -253,8 +276,9 @@ def _view(cell: nbformat.NotebookNode, renderer: PageRenderer) -> dict[str, Any]
         return None
     highlight = Highlight2HTML(pygments_lexer="python")
     return {
-        "kind": "parameters" if {"parameters", "injected-parameters"} & set(tags) else "code",
-        "summary": _summary(cell.source),
+        "kind": "code",
+        "summary": next((word for tag, word in TAGGED.items() if tag in tags), _summary(cell.source)),
+        "open": "injected-parameters" in tags,
         "number": cell.execution_count,
         "source": Markup(highlight(cell.source.strip("\n"))),
         "outputs": [Markup(text) for text in (_output(output, renderer) for output in cell.outputs) if text],
@@ -263,9 +287,9 @@ def _view(cell: nbformat.NotebookNode, renderer: PageRenderer) -> dict[str, Any]
 
 
 def _summary(source: str) -> str:
-    """The first comment of a cell says what it does; otherwise its first line."""
-    lines = [line.strip() for line in source.splitlines() if line.strip()]
-    return lines[0].lstrip("# ").rstrip(":") if lines else ""
+    """The comment a cell starts with says what it does; without one it is just code."""
+    first = source.strip().partition("\n")[0]
+    return first.lstrip("#% ").rstrip(":. ") if first.startswith("#") else "Code"
 
 
 def _output(output: nbformat.NotebookNode, renderer: PageRenderer) -> str:
@@ -300,18 +324,10 @@ def _image(kind: str, content: str, metadata: Mapping[str, Any]) -> str:
     return f'<figure><img alt="{alternative}"{size} src="{source}"></figure>'
 
 
-def _highlighting() -> str:
-    light = HtmlFormatter(style="friendly").get_style_defs(".highlight")
-    dark = HtmlFormatter(style="github-dark").get_style_defs(".highlight")
-    both = f"{light}\n@media (prefers-color-scheme: dark) {{\n{dark}\n}}"
-    return re.sub(r"background(-color)?: #[0-9a-fA-F]+;?", "", both)
-
-
 # ---------------------------------------------------------------------------------------------------- offline
 
 _LOADS = {
     "src",
-    "srcset",
     "poster",
     "data",
     "background",
@@ -344,7 +360,7 @@ class _Offline(HTMLParser):
                 self.found.append(f"<{tag} {name}=...>")
             if name in _LOADS and _REMOTE.match(text) and not (tag == "a" and not _script_link(text)):
                 self.found.append(f"<{tag} {name}={text[:80]!r}>")
-            if name == "srcset" and _REMOTE.search(text.replace(",", " ").strip()):
+            if name == "srcset" and any(_REMOTE.match(one) for one in text.split(",")):
                 self.found.append(f"<{tag} srcset={text[:80]!r}>")
             if name == "style" and _CSS.search(text):
                 self.found.append(f"<{tag} style={text[:80]!r}>")
@@ -396,12 +412,13 @@ class Entry:
 
     Attributes
     ----------
-    paper, item, name : str
-        ``"dream"``, ``"table1"``, ``"DREAM Table 1"``.
+    paper, item, name, short : str
+        ``"dream"``, ``"table1"``, ``"DREAM Table 1"``, ``"Table 1"``.
     about : About or None
         None: not run yet.
     status : str
-        ``"complete"``, ``"failed"``, ``"stale page"``, ``"no page"`` or ``"not run"``.
+        ``"rendered"``, ``"3 cells missing"``, ``"failed"``, ``"not executed"`` (a notebook without a run), ``"stale
+        page"``, ``"no page"`` or ``"not run"``.
     links : tuple of (str, str)
         File kind and relative link.
     command : str
@@ -411,6 +428,7 @@ class Entry:
     paper: str
     item: str
     name: str
+    short: str
     about: About | None
     title: str
     claim: str
@@ -423,7 +441,7 @@ def index(
     reports_root: str | Path,
     *,
     notebooks: str | Path | None = None,
-    command: str = "make report NOTEBOOK={paper}/{item} PROFILE={profile}",
+    command: str = "python -m dreamlib notebook {paper}/{item} --profile {profile}",
     profiles: Sequence[str] = ("quick", "cpu", "paper"),
 ) -> Path:
     """Write ``reports/index.html``: every notebook by profile and paper, run or not.
@@ -465,16 +483,10 @@ def index(
         entries = [
             _entry(root, profile, *name, command, renderer) for name in sorted(names, key=_reading_order)
         ]
-        papers = {entry.paper: [one for one in entries if one.paper == entry.paper] for entry in entries}
-        sections.append(
-            (
-                profile,
-                profile_words(profile),
-                papers,
-                sum(entry.about is not None for entry in entries),
-                len(entries),
-            )
-        )
+        there = [entry for entry in entries if entry.about is not None]
+        papers = {entry.paper: [one for one in there if one.paper == entry.paper] for entry in there}
+        todo = [entry for entry in entries if entry.about is None]
+        sections.append((profile, profile_words(profile), papers, todo))
     page = templates().get_template("index.html.j2").render(sections=sections, papers=PAPERS)
     assert_offline(page)
     return write_text(root / "index.html", page)
@@ -492,23 +504,35 @@ def _entry(root: Path, profile: str, paper: str, item: str, command: str, render
         status = "failed"
     elif about is None:
         status = "not run"
+    elif not about.when:
+        status = "not executed"
     elif not page.exists():
         status = "no page"
-    elif page.stat().st_mtime_ns < notebook.stat().st_mtime_ns:
+    elif not _shows(page, notebook):
         status = "stale page"
     else:
-        status = "complete"
+        missing = _missing(stem.with_name(f"{item}.csv"))
+        status = f"{missing} cell{'s' * (missing != 1)} missing" if missing else "rendered"
     return Entry(
         paper=paper,
         item=item,
         name=where(paper, item),
+        short=where("", item).strip(),
         about=about,
         title=Markup(strip_outer(renderer.markdown(about.title))) if about else "",
         claim=Markup(strip_outer(renderer.markdown(first_sentence(about.claim)))) if about else "",
         status=status,
         links=links,
-        command="" if status == "complete" else command.format(profile=profile, paper=paper, item=item),
+        command="" if status == "rendered" else command.format(profile=profile, paper=paper, item=item),
     )
+
+
+def _missing(table: Path) -> int:
+    """Cells of an accuracy table's CSV that could be measured and were not; 0 for any other file."""
+    if not table.exists() or not table.read_text(encoding="utf-8").strip():
+        return 0
+    frame = pd.read_csv(table)
+    return int((frame["status"] == MISSING).sum()) if "status" in frame else 0
 
 
 def first_sentence(text: str) -> str:

@@ -1,8 +1,9 @@
-"""How an accuracy table looks in Markdown, LaTeX and HTML. The numbers are made in :mod:`dreamlib.report.tables`.
+"""How an accuracy table looks in Markdown, LaTeX and HTML. The numbers come from :mod:`.tables`.
 
-All three follow one plan. A method takes two lines, so that like stands under like: what was measured here,
-and below it what the paper reports, with the difference in brackets. A method that is not implemented has
-only the second line and says so. A cell that could be measured and was not says "missing", never nothing.
+All three follow one plan. A method takes two lines, so that like stands under like: what was measured here, and
+below it what the paper reports, with the difference in brackets (in LaTeX, where pages are narrow, on a third line).
+A method that is not implemented has only the second line and says so. A cell that could be measured and was not says
+"missing", never nothing.
 """
 
 from __future__ import annotations
@@ -39,12 +40,12 @@ BUDGETS = {
     "whole": "trained on the whole training set",
 }
 NO_PAPER = "no paper reports this data set"
-LATEX_PANEL = 6  # columns that fit on a page of A4 in \footnotesize
+LATEX_PANEL = 6  # columns that fit on a page of A4 in \scriptsize
 
 
 @cache
 def templates() -> Environment:
-    """The templates of this package; HTML is escaped unless marked otherwise, and a missing value is an error."""
+    """The templates of this package; values are escaped, and a missing one is an error."""
     environment = Environment(
         loader=PackageLoader("dreamlib.report", "templates"),
         autoescape=True,
@@ -77,7 +78,7 @@ def mark(position: int) -> str:
 
 
 def notes(table: AccuracyTable) -> Notes:
-    """Collect what has to be said about single numbers: other sources, other budgets, remarks of the papers."""
+    """Collect what has to be said of single numbers: other sources, other budgets, the papers' remarks."""
     texts: list[str] = []
 
     def marks(wanted: list[str]) -> str:
@@ -114,8 +115,8 @@ def legend(table: AccuracyTable) -> list[str]:
             n, sets = counts.pop()
             sentences.append(f"n = {n} of {sets} distilled set{'s' * (sets != 1)} in every cell.")
     sentences.append(
-        f"Reported: as printed in {where(table.paper, table.item)}, never measured here; in brackets measured minus "
-        "reported, in points."
+        f"Reported: as printed in {where(table.paper, table.item)}, never measured here. "
+        "Difference: measured minus reported, in points."
     )
     sentences.append(profile_words(table.profile))
     return sentences
@@ -128,8 +129,8 @@ def profile_words(profile: str) -> str:
     if profile == "paper":
         return "Profile paper: the published protocol."
     return (
-        f"Profile {profile}: a scaled-down protocol, so a difference shows what the scaling costs and is no verdict on "
-        "the method."
+        f"Profile {profile}: a scaled-down protocol, so a difference from the paper shows what scaling down "
+        "costs and is no verdict on the method."
     )
 
 
@@ -196,7 +197,7 @@ def markdown(table: AccuracyTable) -> str:
 
 
 def _md(text: str) -> str:
-    return re.sub(r"([\\`*_|<>\[\]])", r"\\\1", text)
+    return re.sub(r"([\\`*_|<>\[\]])", r"\\\1", " ".join(text.split()))
 
 
 def _sup(letters: str) -> str:
@@ -239,16 +240,17 @@ _LATEX = {
     "∞": r"$\infty$",
 }
 _GREEK = dict(
-    zip(
-        "αβγδεζηθικλμνξπρστυφχψωΓΔΘΛΞΠΣΦΨΩ", "alpha beta gamma delta varepsilon zeta eta theta iota kappa
-        lambda mu nu xi pi rho sigma tau upsilon varphi chi " "psi omega Gamma Delta Theta Lambda Xi Pi Sigma
-        Phi Psi Omega".split(), strict=True,
+    re.findall(
+        r"(\S) (\w+)",
+        "α alpha β beta γ gamma δ delta ε varepsilon ζ zeta η eta θ theta ι iota κ kappa λ lambda μ mu ν nu "
+        "ξ xi π pi ρ rho σ sigma τ tau υ upsilon φ varphi χ chi ψ psi ω omega Γ Gamma Δ Delta Θ Theta Λ Lambda "
+        "Ξ Xi Π Pi Σ Sigma Φ Phi Ψ Psi Ω Omega",
     )
 )
 
 
 def tex(text: str) -> str:
-    """`text` with everything LaTeX would read as a command escaped; Greek and common signs become their commands.
+    """`text` with all that LaTeX would read as a command escaped; Greek and common signs become commands.
 
     Accented Latin letters stay as they are, which LaTeX has understood since 2018.
     """
@@ -256,22 +258,26 @@ def tex(text: str) -> str:
 
 
 def latex(table: AccuracyTable) -> str:
-    """The table as a LaTeX float; see :meth:`AccuracyTable.latex`."""
+    """The table as one LaTeX float per page-wide piece; see :meth:`AccuracyTable.latex`."""
     said, with_n = notes(table), varies(table)
-    lines = ["% needs \\usepackage{booktabs}", "\\begin{table}[htbp]", "\\centering", "\\footnotesize"]
-    lines += ["\\setlength{\\tabcolsep}{3.5pt}"]
-    lines.append("\\caption{" + " ".join(tex(sentence) for sentence in legend(table)) + "}")
-    for number, columns in enumerate(_panels(table)):
-        if number:
-            lines.append("\\par\\medskip")
-        lines += _latex_panel(table, columns, said, with_n)
     under = ["\\textbf{Bold}: best measured of its column."]
     under += [f"\\textsuperscript{{{letter}}}~{tex(text)}." for letter, text in said.marked()]
+    if any(row.method is None for row in table.rows):
+        under.append("\\textsuperscript{*}~not implemented here, so only the reported number is shown.")
     if table.missing:
         fill = f" To fill: \\texttt{{{tex(table.command)}}}" if table.command else ""
         under.append(tex(missing_words(table)) + fill)
-    lines += ["\\par\\medskip", "\\begin{minipage}{\\linewidth}\\scriptsize", *under, "\\end{minipage}"]
-    return "\n".join([*lines, "\\end{table}", ""])
+    lines = ["% needs \\usepackage{booktabs}"]
+    for number, columns in enumerate(_panels(table)):
+        lines += ["\\begin{table}[htbp]", "\\centering", "\\scriptsize", "\\setlength{\\tabcolsep}{2pt}"]
+        if number:
+            lines.append("\\textit{(continued)}\\par\\smallskip")
+        else:
+            lines.append("\\caption{" + " ".join(tex(sentence) for sentence in legend(table)) + "}")
+        lines += _latex_panel(table, columns, said, with_n)
+        lines += ["\\par\\medskip", "\\begin{minipage}{\\linewidth}\\scriptsize", *under, "\\end{minipage}"]
+        lines.append("\\end{table}")
+    return "\n".join([*lines, ""])
 
 
 def _panels(table: AccuracyTable) -> list[list[tuple[str, int]]]:
@@ -296,43 +302,55 @@ def _latex_panel(
         )
         rules.append(f"\\cmidrule(lr){{{left}-{left + width - 1}}}")
         left += width
-    lines = [f"\\begin{{tabular}}{{@{{}}ll{'r' * len(columns)}@{{}}}}", "\\toprule"]
+    # The box keeps a piece that is a little wider than the text in the middle of the page.
+    lines = [
+        f"\\makebox[\\linewidth][c]{{\\begin{{tabular}}{{@{{}}ll{'r' * len(columns)}@{{}}}}",
+        "\\toprule",
+    ]
     lines += [" & & " + " & ".join(heads) + r" \\", "".join(rules)]
     lines += ["Method & & " + " & ".join(str(ipc) for _, ipc in columns) + r" \\", "\\midrule"]
     group = ""
     for index, row in enumerate(table.rows):
+        cells = [table.cells[index, column] for column in columns]
         if row.group and row.group != group:
             lines.append(
                 f"\\multicolumn{{{len(columns) + 2}}}{{@{{}}l}}{{\\textit{{{tex(row.group)}}}}} \\\\"
             )
         group = row.group
-        label = tex(row.label)
-        if row.method is None:
-            label += " (not implemented)"
-        else:
-            texts = []
-            for column in columns:
-                text = tex(measured_words(table.cells[index, column], with_n))
-                texts.append(f"\\textbf{{{text}}}" if table.best(column) == index else text)
-            lines.append(f"{label} & measured & " + " & ".join(texts) + r" \\")
-            label = ""
-        if row.reported_as is not None or row.method is None:
-            texts = [
-                _tex_reported(table.cells[index, column], said.of_cell[index, column]) for column in columns
+        label = tex(row.label) + (r"\textsuperscript{*}" if row.method is None else "")
+        texts: dict[str, list[str]] = {}
+        if row.method is not None:
+            texts["measured"] = [
+                f"\\textbf{{{text}}}" if table.best(column) == index else text
+                for column, cell in zip(columns, cells, strict=True)
+                for text in [_small_spread(tex(measured_words(cell, with_n)))]
             ]
-            lines.append(f"{label} & \\textit{{reported}} & " + " & ".join(texts) + r" \\")
-    return [*lines, "\\bottomrule", "\\end{tabular}"]
+        if row.reported_as is not None or row.method is None:
+            marks = [said.of_cell[index, column] for column in columns]
+            texts["\\textit{reported}"] = list(map(_tex_reported, cells, marks))
+        if any(cell.difference is not None for cell in cells):
+            texts["difference"] = [
+                "--" if (d := cell.difference) is None else tex(points(d)) for cell in cells
+            ]
+        for kind, shown in texts.items():
+            lines.append(f"{label} & {kind} & " + " & ".join(shown) + r" \\")
+            label = ""
+    return [*lines, "\\bottomrule", "\\end{tabular}}"]
 
 
 def _tex_sup(letters: str) -> str:
     return f"\\textsuperscript{{{letters}}}" if letters else ""
 
 
+def _small_spread(text: str) -> str:
+    """Six columns fit on a page when what follows the mean is tiny."""
+    return re.sub(r" (\$\\pm\$ [\d.]+)", r"{\\tiny\\,\1}", text)
+
+
 def _tex_reported(cell: Cell, letters: str) -> str:
     if cell.number is None:
         return "--"
-    text = f"\\textit{{{tex(percent(cell.number.value, cell.number.std))}}}{_tex_sup(letters)}"
-    return text if cell.difference is None else f"{text} ({tex(points(cell.difference))})"
+    return f"\\textit{{{_small_spread(tex(percent(cell.number.value, cell.number.std)))}}}{_tex_sup(letters)}"
 
 
 # --------------------------------------------------------------------------------------------------------
@@ -372,14 +390,20 @@ def direction(difference: float) -> str:
     return "level" if abs(difference) < 0.05 else "above" if difference > 0 else "below"
 
 
-def plain_html(frame: pd.DataFrame, caption: str, decimals: int) -> str:
-    """Any DataFrame as an HTML fragment in the look of :func:`html`."""
+def plain_html(frame: pd.DataFrame, caption: str, decimals: int, same: dict[str, str] | None = None) -> str:
+    """Any DataFrame as an HTML fragment in the look of :func:`html`; `same` is listed below it."""
+    names = [str(name) for name in frame.columns]
     numeric = {str(name): bool(pd.api.types.is_numeric_dtype(frame[name])) for name in frame.columns}
-    lines = [[_plain(value, decimals) for value in line] for line in frame.itertuples(index=False, name=None)]
-    return (
-        templates()
-        .get_template("plain.html.j2")
-        .render(caption=caption, names=[str(name) for name in frame.columns], numeric=numeric, lines=lines)
+    lines = [
+        [
+            data_set(value) if name == "dataset" else _plain(value, decimals)
+            for name, value in zip(names, line, strict=True)
+        ]
+        for line in frame.itertuples(index=False, name=None)
+    ]
+    template = templates().get_template("plain.html.j2")
+    return template.render(
+        caption=caption, names=names, numeric=numeric, lines=lines, same=list((same or {}).items())
     )
 
 

@@ -39,21 +39,24 @@ class ThisInterpreter(AsyncKernelManager):
 
     @property
     def kernel_spec(self) -> KernelSpec:
-        """The command of the kernel; the frozen-modules warning of the debugger would land in the terminal."""
+        """The command of the kernel; without the debugger's warning, which would land in the terminal."""
+        # tqdm.auto asks for a widget that would not live in a stored page anyway; its plain bar is what is wanted.
+        quiet = "ignore:IProgress not found"
+        warnings = ",".join(filter(None, [os.environ.get("PYTHONWARNINGS"), quiet]))
         return KernelSpec(
             argv=[sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"],
             display_name=KERNEL["display_name"],
             language=KERNEL["language"],
-            env={"PYDEVD_DISABLE_FILE_VALIDATION": "1", "PYTHONUNBUFFERED": "1"},
+            env={"PYDEVD_DISABLE_FILE_VALIDATION": "1", "PYTHONWARNINGS": warnings},
         )
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self._folder = tempfile.mkdtemp(prefix="dreamlib-")
-        self.connection_file = os.path.join(self._folder, "kernel.json")
+        self.connection_file = str(Path(self._folder, "kernel.json"))
         if platform.system() != "Windows":
             self.transport = "ipc"
-            self.ip = os.path.join(self._folder, "k")  # a socket's path may have about a hundred characters
+            self.ip = str(Path(self._folder, "k"))  # a socket's path may have about a hundred characters
 
     def cleanup_connection_file(self) -> None:
         """Remove the connection file and its private folder."""
@@ -131,7 +134,7 @@ def run_notebook(
 
 
 def _read(source: Path, kernel: str) -> nbformat.NotebookNode:
-    """The notebook with a kernel papermill accepts, no outputs and cell ids that depend on nothing but the text."""
+    """The notebook with a kernel papermill accepts, no outputs, and cell ids made of the text alone."""
     if not source.is_file():
         raise DataError(f"no notebook {source}", f"ls {source.parent}")
     try:
@@ -155,7 +158,10 @@ def _scratch(output: Path) -> Iterator[Path]:
     """A folder for half-made files, in the folder of `output`: papermill saves after every cell."""
     try:
         output.parent.mkdir(parents=True, exist_ok=True)
-        folder = Path(tempfile.mkdtemp(dir=output.parent, prefix=f".{output.stem}-"))
+        for old in output.parent.glob(f".{output.stem}-run*-*"):
+            if not _alive(old):  # left by a run that was killed
+                shutil.rmtree(old, ignore_errors=True)
+        folder = Path(tempfile.mkdtemp(dir=output.parent, prefix=f".{output.stem}-run{os.getpid()}-"))
     except OSError as error:
         raise cannot_write(output, error) from error
     try:
@@ -164,6 +170,20 @@ def _scratch(output: Path) -> Iterator[Path]:
         raise cannot_write(output, error) from error
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _alive(scratch: Path) -> bool:
+    """Whether the process that made a scratch folder still runs, as far as this machine can tell."""
+    process = re.search(r"-run(\d+)-", scratch.name)
+    if platform.system() == "Windows":  # there, signal 0 is Ctrl-C
+        return True
+    try:
+        os.kill(int(process.group(1)) if process else 0, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return True
 
 
 def _check(notebook: Path, parameters: Mapping[str, Any], source: Path) -> None:
@@ -228,7 +248,7 @@ def _explain(error: Exception, source: Path, failed: Path, timeout: int | None) 
 
 
 def _place(result: nbformat.NotebookNode, source: Path, output: Path, folder: Path, *, failed: bool) -> None:
-    """Replace the paths of the scratch folder by the notebook's own, relative to the project where possible."""
+    """Replace the scratch folder's paths by the notebook's own, relative to the project where possible."""
     about = result.metadata.setdefault("papermill", {})
     about["input_path"], about["output_path"] = _relative(source, folder), _relative(output, folder)
     about["exception"] = failed or None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -13,19 +12,8 @@ import pandas as pd
 
 from ..errors import DataError
 
-COLUMNS = (
-    "paper",
-    "item",
-    "dataset",
-    "budget",
-    "ipc",
-    "method",
-    "network",
-    "metric",
-    "value",
-    "std",
-    "note",
-)
+COLUMNS = ("paper", "item", "dataset", "budget", "ipc", "method", "network", "metric", "value", "std", "note")
+TEXTS = tuple(name for name in COLUMNS if name not in ("ipc", "value", "std"))
 PAPERS = {"dream": "DREAM", "dm": "DM", "dim": "DiM"}
 
 
@@ -149,19 +137,12 @@ def rows(frame: pd.DataFrame) -> list[Reported]:
     """The rows of :func:`load_reported` as :class:`Reported` values."""
     return [
         Reported(
-            paper=line.paper,
-            item=line.item,
-            dataset=line.dataset,
-            budget=line.budget,
-            ipc=None if pd.isna(line.ipc) else int(line.ipc),
-            method=line.method,
-            network=line.network,
-            metric=line.metric,
-            value=float(line.value),
-            std=None if math.isnan(line.std) else float(line.std),
-            note=line.note,
+            **{name: str(line[name]) for name in TEXTS},
+            ipc=None if pd.isna(line["ipc"]) else int(line["ipc"]),
+            value=float(line["value"]),
+            std=None if pd.isna(line["std"]) else float(line["std"]),
         )
-        for line in frame.itertuples(index=False)
+        for line in frame.to_dict("records")
     ]
 
 
@@ -200,8 +181,10 @@ def reported(paper: str, item: str, dataset: str, ipc: int, method: str) -> floa
 
 def where(paper: str, item: str) -> str:
     """How a caption names an item: ``where("dream", "table1")`` is ``"DREAM Table 1"``."""
-    words = {"table": "Table", "fig": "Figure", "section": "Section", "readme": "README"}
+    words = {"table": "Table", "figure": "Figure", "fig": "Figure", "section": "Section", "readme": "README"}
+    name = item
     for key, word in words.items():
         if item.startswith(key):
-            return f"{PAPERS.get(paper, paper)} {word} {item[len(key) :]}".strip()
-    return f"{PAPERS.get(paper, paper)} {item}"
+            name = f"{word} {item[len(key) :].replace('_', ' ').strip()}"
+            break
+    return f"{PAPERS.get(paper, paper)} {name}".strip()

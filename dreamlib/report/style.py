@@ -34,10 +34,11 @@ COLOURS = {
     "idc": PALETTE[3],
     "dim": PALETTE[4],
     "mtt": PALETTE[5],
-    "dream": PALETTE[6],
+    "idc-dm": PALETTE[6],
     "herding": PALETTE[7],
     "random": PALETTE[8],
-    "kcenter": PALETTE[9],
+    "k-center": PALETTE[9],
+    "forgetting": "#94a3b8",
     "whole": "#000000",
 }
 SAME = {"dream": "idc"}  # DREAM as such is IDC with representative matching
@@ -45,7 +46,7 @@ MARKERS = ("o", "s", "D", "^", "v", "P", "X", "h")
 
 
 def use() -> None:
-    """Set matplotlib and seaborn to the look of the reports. Inside a notebook, inline figures become sharp."""
+    """Set matplotlib and seaborn to the look of the reports. In a notebook, inline figures become sharp."""
     seaborn.set_theme(context="notebook", style="ticks", palette=list(PALETTE))
     matplotlib.rcParams.update(
         {
@@ -58,7 +59,7 @@ def use() -> None:
             "font.sans-serif": ["DejaVu Sans"],
             "font.size": 10.5,
             "axes.titlesize": 11.5,
-            "axes.titleweight": "semibold",
+            "axes.titleweight": "bold",
             "axes.titlelocation": "left",
             "axes.labelsize": 10.5,
             "xtick.labelsize": 9.5,
@@ -108,7 +109,7 @@ def colour(method: str) -> str:
 
 
 def line(method: str) -> dict[str, Any]:
-    """Keyword arguments for ``plot``: thin with open markers for a base method, strong and filled with DREAM."""
+    """Keyword arguments for ``plot``: thin with open markers for a base method, strong with DREAM."""
     strong = with_dream(method)
     name = SAME.get(stem(method), stem(method))
     order = list(COLOURS)
@@ -116,8 +117,8 @@ def line(method: str) -> dict[str, Any]:
     tone = colour(method)
     return {
         "color": tone,
-        "linestyle": "-" if strong else (0, (5, 1.6)),
-        "linewidth": 2.5 if strong else 1.5,
+        "linestyle": "-",
+        "linewidth": 2.6 if strong else 1.3,
         "marker": MARKERS[position % len(MARKERS)],
         "markersize": 5.5,
         "markerfacecolor": tone if strong else "white",

@@ -192,11 +192,11 @@ class AccuracyTable:
         return layouts.markdown(self)
 
     def latex(self) -> str:
-        """A LaTeX ``table`` float; the document needs ``\\usepackage{booktabs}`` and nothing else."""
+        """LaTeX ``table`` floats, one per six columns; they need ``\\usepackage{booktabs}``."""
         return layouts.latex(self)
 
     def html(self) -> str:
-        """An HTML fragment with its own style: the table, its notes, and the cost of every cell folded away."""
+        """An HTML fragment with its own style: table, notes, and, folded away, what every cell cost."""
         return layouts.html(self)
 
     def _repr_html_(self) -> str:
@@ -314,7 +314,8 @@ def _cell(row: Row, dataset: str, ipc: int, records: Sequence[Record], number: R
         twice = sorted({str(seed) for seed in seeds if seeds.count(seed) > 1})
         keys = ", ".join(str(record.get("key", "?"))[:12] for record in records)
         raise BadValue(
-            f"{row.method} on {dataset} at {ipc} images per class: several records for seed {', '.join(twice)} ({keys})",
+            f"{row.method} on {dataset} at {ipc} images per class: several records for seed "
+            f"{', '.join(twice)} ({keys})",
             "they differ in a setting; keep the records of one recipe and evaluation",
         )
     peaks = [record["peak_memory_bytes"] for record in records if record.get("peak_memory_bytes")]
@@ -381,7 +382,11 @@ SETTINGS = (
     "iterations",
     "evaluation",
     "epochs",
+    "batch",
     "augmentation",
+    "strengths",
+    "cutmix",
+    "network",
     "networks",
     "seeds",
     "seconds",
@@ -410,7 +415,11 @@ def _settings(records: Sequence[Record]) -> dict[str, str]:
         "iterations": every("iterations"),
         "evaluation": every("evaluation", "protocol"),
         "epochs": _values(_anywhere(record.get("evaluation"), "epochs") for record in records),
-        "augmentation": _values(_words(_anywhere(record.get("evaluation"), "augment")) for record in records),
+        "batch": _values(_anywhere(record.get("evaluation"), "batch") for record in records),
+        "augmentation": _values(_augmentation(record)[0] for record in records),
+        "strengths": _values(_augmentation(record)[1] for record in records),
+        "cutmix": _values(_anywhere(record.get("evaluation"), "cutmix") for record in records),
+        "network": _values(_words(_dig(record, "evaluation", "network")) for record in records),
         "networks": every("evaluation", "networks"),
         "seeds": every("seed"),
         "seconds": _span(seconds, duration),
@@ -440,13 +449,24 @@ def _anywhere(tree: object, name: str) -> object:
     return next((value for branch in tree.values() if (value := _anywhere(branch, name)) is not None), None)
 
 
+def _augmentation(record: Record) -> tuple[object, object]:
+    """Which transforms an evaluation uses, and how strong they are."""
+    value = _anywhere(record.get("evaluation"), "augment")
+    if not isinstance(value, Mapping):
+        return value, None
+    family = value.get("family")
+    named = f"{value.get('strategy')}" + (
+        f" ({family})" if family and value.get("strategy") != "none" else ""
+    )
+    return named, _words({name: one for name, one in value.items() if name not in ("strategy", "family")})
+
+
 def _words(value: object) -> object:
-    """A nested setting on one line: ``{"strategy": "color_crop", "prob": 0.5}`` is ``strategy color_crop, prob 0.5``."""
-    if isinstance(value, Mapping):
-        return ", ".join(
-            f"{name} {_words(inner)}" for name, inner in value.items() if inner not in (None, "")
-        )
-    return value
+    """A nested setting on one line: ``{"name": "flip", "p": 0.5}`` reads ``name flip, p 0.5``."""
+    if not isinstance(value, Mapping):
+        return value
+    told = {name: one for name, one in value.items() if name != "part" and one not in (None, "")}
+    return ", ".join(f"{name} {_words(one)}" for name, one in told.items())
 
 
 def _values(values: Iterable[object]) -> str:
@@ -458,7 +478,7 @@ def _values(values: Iterable[object]) -> str:
         if len(numbers) > 2 and numbers == list(range(numbers[0], numbers[-1] + 1)):
             return f"{numbers[0]}–{numbers[-1]}"
         return ", ".join(str(value) for value in numbers)
-    return "; ".join(str(value) for value in distinct)
+    return "; ".join(sorted(map(str, distinct)))
 
 
 def _span(values: Sequence[float | None], words: Any) -> str:
@@ -480,8 +500,16 @@ class Fragment:
 
 
 def styled(frame: pd.DataFrame, caption: str = "", *, decimals: int = 2) -> Fragment:
-    """Any DataFrame in the look of the accuracy tables; values are escaped, NaN reads "–", the index is not shown."""
+    """Any DataFrame in the look of the accuracy tables; escaped, NaN as "–", without the index."""
     return Fragment(layouts.plain_html(frame, caption, decimals))
+
+
+def settings(records: Sequence[Record], caption: str = "") -> Fragment:
+    """:func:`settings_table` for a page: what all methods share is listed once, below what differs between them."""
+    frame = settings_table(records)
+    shared = [name for name in frame.columns[1:] if len(frame) > 1 and frame[name].nunique() == 1]
+    same = {name: str(frame[name].iloc[0]) for name in shared}
+    return Fragment(layouts.plain_html(frame.drop(columns=shared), caption, 2, same))
 
 
 def paired_difference(
@@ -503,9 +531,9 @@ def paired_difference(
     Returns
     -------
     DataFrame
-        One line per data set and budget: `dataset`, `ipc`, `method`, `base`, `difference` (points), `low`, `high`,
-        `n` (paired sets), `networks` (of both together), `unit`, and `verdict`: "higher", "lower", "no clear
-        difference" or "missing".
+        One line per data set and budget: `dataset`, `ipc`, `method`, `base`, `difference` (points), `low`,
+        `high`, `n` (paired sets), `networks` (of both together), `unit`, and `verdict`:
+        "higher", "lower", "no clear difference" or "missing".
 
     Notes
     -----
@@ -519,7 +547,8 @@ def paired_difference(
             of_seed = sets.setdefault(place, {})
             if record["seed"] in of_seed:
                 raise BadValue(
-                    f"{place[0]} on {place[1]} at {place[2]} images per class: two records for seed {record['seed']}",
+                    f"{method} or {base} on {place[1]} at {place[2]} images per class: "
+                    f"two records for seed {record['seed']}",
                     "keep the records of one profile, recipe and evaluation",
                 )
             of_seed[record["seed"]] = np.asarray(record["accuracies"], dtype=float)
@@ -530,7 +559,22 @@ def paired_difference(
             pairs = [(ours[one], theirs[one]) for one in sorted(ours.keys() & theirs.keys())]
             line = {"dataset": dataset, "ipc": ipc, "method": method, "base": base}
             lines.append(line | _difference(pairs, draws, generator))
-    return pd.DataFrame(lines)
+    return pd.DataFrame(lines, columns=list(DIFFERENCE))
+
+
+DIFFERENCE = (
+    "dataset",
+    "ipc",
+    "method",
+    "base",
+    "difference",
+    "low",
+    "high",
+    "n",
+    "networks",
+    "unit",
+    "verdict",
+)
 
 
 def _difference(

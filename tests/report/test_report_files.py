@@ -1,0 +1,50 @@
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+
+import pytest
+
+from dreamlib.errors import StoreError
+from dreamlib.report.files import write_text, write_with
+
+
+def test_write_text(tmp_path: Path) -> None:
+    path = write_text(tmp_path / "new" / "a.md", "Söhne\n±\n")
+    assert path.read_bytes() == "Söhne\n±\n".encode()
+    assert [file.name for file in path.parent.iterdir()] == ["a.md"]
+    assert path.stat().st_mode & 0o777 == 0o644
+
+
+@pytest.mark.parametrize("reason", [errno.ENOSPC, errno.EACCES, errno.EROFS])
+def test_what_was_there_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reason: int) -> None:
+    path = write_text(tmp_path / "a.md", "old")
+
+    def full(source: object, target: object) -> None:
+        raise OSError(reason, os.strerror(reason))
+
+    monkeypatch.setattr(os, "replace", full)
+    with pytest.raises(StoreError, match=r"a\.md") as caught:
+        write_text(path, "new")
+    assert str(tmp_path) in caught.value.message
+    assert os.strerror(reason) in caught.value.message
+    assert caught.value.hint
+    assert path.read_text() == "old"
+    assert [file.name for file in tmp_path.iterdir()] == ["a.md"]
+
+
+def test_a_fault_half_way_leaves_nothing(tmp_path: Path) -> None:
+    def fill(temporary: Path) -> None:
+        temporary.write_text("half")
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write_with(tmp_path / "a.md", fill)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_that_is_a_file(tmp_path: Path) -> None:
+    (tmp_path / "reports").write_text("")
+    with pytest.raises(StoreError, match="reports"):
+        write_text(tmp_path / "reports" / "a.md", "text")

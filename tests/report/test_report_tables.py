@@ -1,0 +1,355 @@
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from dreamlib.errors import BadValue, StoreError
+from dreamlib.report.tables import (
+    SETTINGS,
+    AccuracyTable,
+    Row,
+    accuracy_table,
+    paired_difference,
+    settings,
+    settings_table,
+    styled,
+)
+from dreamlib.report.words import duration, percent, points, size
+
+Make = Callable[..., dict[str, Any]]
+ROWS = [
+    Row("dc", "DC", "DC", "Gradient matching"),
+    Row("dc+dream", "DC+DREAM", None, "Gradient matching"),
+    Row("dm", "DM <b> & Söhne_1", "DM", "Feature matching"),
+    Row(None, "KIP", "KIP", "Others"),
+    Row("whole", "Whole data set", "Whole dataset", "Others", bound=True),
+]
+
+
+@pytest.fixture
+def table(make: Make, numbers: pd.DataFrame) -> AccuracyTable:
+    records = [
+        make("dc", seed=0, accuracies=[44.0, 46.0]),
+        make("dc", seed=1, accuracies=[47.0, 45.5], peak_memory_bytes=2**21),
+        make("dc+dream", seed=0, accuracies=[48.25], key="one"),
+        make("dc+dream", seed=0, accuracies=[48.25], key="one"),  # the same record twice counts once
+        make("dc", seed=0, iteration=10, key="halfway", accuracies=[1.0, 2.0]),  # belongs to a curve
+        make("dc", "fashionmnist", 1, accuracies=[70.6]),
+        make("dm", "digits", 1, accuracies=[90.0, 92.0]),
+        make("whole", ipc=0, accuracies=[85.0, 85.2]),
+    ]
+    return accuracy_table(
+        records, ROWS, ["cifar10", "fashionmnist", "digits"], [1, 10], numbers, command="make table1 A=_b"
+    )
+
+
+def line(frame: pd.DataFrame, method: str, dataset: str, ipc: int) -> pd.Series:
+    found = frame[(frame["method"] == method) & (frame["dataset"] == dataset) & (frame["ipc"] == ipc)]
+    assert len(found) == 1
+    return found.iloc[0]
+
+
+def test_arithmetic_is_numpys(table: AccuracyTable) -> None:
+    cell = line(table.frame(), "dc", "cifar10", 10)
+    pooled = [44.0, 46.0, 47.0, 45.5]
+    assert cell["measured"] == np.mean(pooled)
+    assert cell["std"] == np.std(pooled, ddof=1)
+    assert (cell["n"], cell["sets"]) == (4, 2)
+    assert cell["difference"] == np.mean(pooled) - 44.9
+    assert cell["reported_std"] == 0.5
+    assert cell["seconds"] == 14.0
+    assert cell["peak_memory_bytes"] == 2**21
+    assert cell["reported_from"] == "DREAM Table 1"
+
+
+def test_one_network_has_no_spread(table: AccuracyTable) -> None:
+    cell = line(table.frame(), "dc+dream", "cifar10", 10)
+    assert cell["n"] == 1
+    assert np.isnan(cell["std"])
+    assert cell["reported_from"] == "not reported"
+    assert "48.2 (n=1)" in table.markdown()
+
+
+def test_a_fallback_is_marked(table: AccuracyTable) -> None:
+    cell = line(table.frame(), "dc", "fashionmnist", 1)
+    assert (cell["reported"], cell["reported_from"]) == (70.5, "DiM Table 2")
+    for text in (table.markdown(), table.latex(), table.html()):
+        assert "reported by DiM Table 2" in text
+
+
+def test_whole_data_set_answers_for_every_budget(table: AccuracyTable) -> None:
+    for ipc in (1, 10):
+        cell = line(table.frame(), "whole", "cifar10", ipc)
+        assert cell["measured"] == pytest.approx(85.1)
+        assert cell["reported"] == 84.8
+        assert table.best(("cifar10", ipc)) != 4
+    assert table.best(("cifar10", 10)) == 1
+    assert table.best(("cifar10", 1)) is None
+
+
+def test_status_tells_what_a_number_is(table: AccuracyTable) -> None:
+    frame = table.frame()
+    assert set(frame["status"]) == {"measured", "missing", "not implemented"}
+    assert (
+        frame.loc[frame["status"] != "measured", ["measured", "std", "difference", "seconds"]]
+        .isna()
+        .all(axis=None)
+    )
+    assert (frame.loc[frame["status"] != "measured", "n"] == 0).all()
+    assert table.missing == (frame["status"] == "missing").sum()
+    assert len(frame) == len(ROWS) * 6
+
+
+def test_reported_only_never_looks_measured(table: AccuracyTable) -> None:
+    [kip] = re.findall(r"^\| KIP .*$", table.markdown(), re.MULTILINE)
+    assert kip.startswith("| KIP (not implemented) | *reported* |")
+    assert "*62.7*" in kip
+    assert "**" not in kip
+    page = table.html()
+    [body] = [part for part in page.split("<tbody>") if ">KIP" in part]
+    assert "not implemented" in body
+    assert '<em class="reported">62.7</em>' in body
+    assert 'class="measured' not in body
+    [tex] = [one for one in table.latex().splitlines() if one.startswith("KIP")]
+    assert tex.startswith(r"KIP\textsuperscript{*} & \textit{reported} & -- & \textit{62.7}")
+
+
+def test_missing_is_a_word_with_its_command(table: AccuracyTable) -> None:
+    for text, command in (
+        (table.markdown(), "`make table1 A=_b`"),
+        (table.latex(), r"\texttt{make table1 A=\_b}"),
+        (table.html(), "<code>make table1 A=_b</code>"),
+    ):
+        assert command in text
+        assert f"{table.missing} cells are missing." in text
+    body = table.markdown().split("\n\n")[0]
+    assert body.count("missing") == table.missing
+    measured = [one for one in body.splitlines() if "| measured |" in one]
+    assert all(cell.strip() for one in measured for cell in one.strip("|").split("|")[2:])
+
+
+def test_profile_is_named_and_explained(table: AccuracyTable, numbers: pd.DataFrame) -> None:
+    for text in (table.markdown(), table.latex(), table.html()):
+        assert "Profile quick: a scaled-down protocol" in text
+    empty = accuracy_table([], ROWS, ["cifar10"], [10], numbers)
+    assert "Nothing has been measured yet." in empty.markdown()
+    assert 'class="measured' not in empty.html()
+
+
+def test_data_set_of_no_paper(table: AccuracyTable) -> None:
+    cell = line(table.frame(), "dm", "digits", 1)
+    assert np.isnan(cell["reported"])
+    assert "Digits<sup>a</sup> · 1" in table.markdown()
+    assert "<sup>a</sup> no paper reports this data set" in table.markdown()
+
+
+def test_budgets_of_a_generator_are_told(make: Make, numbers: pd.DataFrame) -> None:
+    table = accuracy_table(
+        [], [Row("dim", "DiM", "DiM")], ["cifar10"], [10], numbers, paper="dim", item="table2"
+    )
+    assert "images per class that a generator draws anew (INPC)" in table.markdown()
+    assert "as printed in DiM Table 2" in table.markdown()
+
+
+def test_n_is_said_once_or_in_every_cell(table: AccuracyTable, make: Make, numbers: pd.DataFrame) -> None:
+    assert "(n=4)" in table.markdown()
+    assert "(n=4)" in table.html()
+    same = accuracy_table([make("dc"), make("dc", ipc=1)], ROWS[:1], ["cifar10"], [1, 10], numbers)
+    assert "n = 2 of 1 distilled set in every cell." in same.markdown()
+    assert "(n=" not in same.markdown()
+
+
+def test_html_escapes_and_keeps_non_ascii(table: AccuracyTable) -> None:
+    page = table.html()
+    assert "DM &lt;b&gt; &amp; Söhne_1" in page
+    assert "<b>" not in page
+    assert table._repr_html_() == page
+
+
+def test_markdown_escapes(table: AccuracyTable) -> None:
+    assert r"| DM \<b\> & Söhne\_1 | measured |" in table.markdown()
+    widths = {one.count("|") for one in table.markdown().split("\n\n")[0].splitlines()}
+    assert widths == {9}
+
+
+def test_latex_is_balanced(table: AccuracyTable) -> None:
+    text = table.latex()
+    assert text.replace(r"\{", "").replace(r"\}", "").count("{") == text.replace(r"\{", "").replace(
+        r"\}", ""
+    ).count("}")
+    assert re.findall(r"\\begin\{(\w+)\}", text) == ["table", "tabular", "minipage"]
+    assert re.findall(r"\\end\{(\w+)\}", text) == ["tabular", "minipage", "table"]
+    assert text.count("$") % 2 == 0
+    assert r"DM \textless{}b\textgreater{} \& Söhne\_1 & measured &" in text
+    body = text[text.index("\\midrule") : text.index("\\bottomrule")]
+    for one in body.splitlines()[1:]:
+        assert one.endswith(r"\\")
+        if not one.startswith(r"\multicolumn"):
+            assert len(re.findall(r"(?<!\\)&", one)) == 7
+    assert not set(re.sub(r"\\.", "", text)) & set("±−–")
+
+
+def test_latex_parts_wide_tables(make: Make, numbers: pd.DataFrame) -> None:
+    table = accuracy_table(
+        [make()],
+        ROWS[:1],
+        ["cifar10", "mnist", "svhn"],
+        {"cifar10": [1, 10, 50], "mnist": [1, 10], "svhn": [1, 10]},
+        numbers,
+    )
+    assert len(table.columns) == 7
+    assert table.latex().count("\\begin{tabular}") == 2
+    assert table.latex().count("\\caption") == 1
+
+
+def test_golden_markdown(make: Make, numbers: pd.DataFrame) -> None:
+    rows = [Row("dc", "DC", "DC"), Row("dm", "DM", None), Row(None, "KIP", "KIP")]
+    table = accuracy_table(
+        [make("dc"), make("dm", accuracies=[40.0, 41.0])], rows, ["cifar10"], [10], numbers
+    )
+    assert table.markdown().split("\n\n")[0] == (
+        "| Method | | CIFAR-10 · 10 |\n"
+        "|---|---|---:|\n"
+        "| DC | measured | **45.0 ± 1.4** |\n"
+        "|  | *reported* | *44.9 ± 0.5* (+0.1) |\n"
+        "| DM | measured | 40.5 ± 0.7 |\n"
+        "| KIP (not implemented) | *reported* | *62.7* |"
+    )
+
+
+def test_records_that_must_not_be_pooled(make: Make, numbers: pd.DataFrame) -> None:
+    with pytest.raises(BadValue, match="profiles cpu, quick in one table"):
+        accuracy_table([make(), make("dm", profile="cpu")], ROWS, ["cifar10"], [10], numbers)
+    with pytest.raises(BadValue, match="several records for seed 0"):
+        accuracy_table([make(), make(key="other")], ROWS, ["cifar10"], [10], numbers)
+
+
+def test_save(table: AccuracyTable, tmp_path: Path) -> None:
+    files = table.save(tmp_path / "quick" / "dream", "table1")
+    assert [file.name for file in files] == ["table1.csv", "table1.md", "table1.tex"]
+    assert sorted(file.name for file in (tmp_path / "quick" / "dream").iterdir()) == sorted(
+        f.name for f in files
+    )
+    kept = pd.read_csv(io.StringIO(files[0].read_text()))
+    assert kept["measured"].dropna().tolist() == table.frame()["measured"].dropna().tolist()
+    assert files[1].read_text() == table.markdown()
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StoreError, match="file"):
+        table.save(tmp_path / "file", "table1")
+
+
+def test_settings_show_what_differs(make: Make) -> None:
+    records = [
+        make("dc", seed=0),
+        make("dc", seed=1, ipc=1, device="GPU", seconds={"distill": 60.0, "evaluate": 60.0}),
+        make("dc", seed=2, revision=""),
+        make("dm", seed=0, recipe={}, evaluation={}, peak_memory_bytes=0),
+        make("dm", seed=0, iteration=1, key="halfway", ipc=50),
+    ]
+    frame = settings_table(records)
+    assert tuple(frame.columns) == SETTINGS
+    dc, dm = frame.iloc[0], frame.iloc[1]
+    assert dc["seeds"] == "0–2"
+    assert dc["images/class"] == "1, 10"
+    assert dc["device"] == "CPU; GPU"
+    assert dc["seconds"] == "7.0 s – 2 min 00 s"
+    assert dc["epochs"] == "300"
+    assert dc["augmentation"] == "crop (dsa)"
+    assert dc["network"] == "name convnet, depth 3"
+    assert dc["revision"] == "0123456789; not recorded"
+    assert dc["versions"] == "python 3.11, torch 2.11"
+    assert dm["images/class"] == "10"
+    assert dm["real batch"] == dm["epochs"] == dm["peak memory"] == "not recorded"
+    assert settings_table([]).empty
+
+
+def test_settings_page_lists_the_same_once(make: Make) -> None:
+    text = settings([make("dc"), make("dm", device="GPU <1>")]).text
+    assert "<dt>normalisation</dt><dd>pixels</dd>" in text
+    assert "GPU &lt;1&gt;" in text
+    assert '<th scope="col">device</th>' in text
+
+
+def test_styled() -> None:
+    frame = pd.DataFrame({"dataset": ["cifar10", "x<y"], "value": [-1.234, np.nan], "n": [3, 4]})
+    text = styled(frame, "What & why", decimals=1)._repr_html_()
+    assert "CIFAR-10" in text
+    assert "x&lt;y" in text
+    assert "−1.2" in text
+    assert ">–<" in text
+    assert "What &amp; why" in text
+    assert "<td" not in styled(pd.DataFrame(columns=["a"])).text
+
+
+def test_paired_difference(make: Make) -> None:
+    records = [make("dc", seed=seed, accuracies=[40.0 + seed, 41.0 + seed]) for seed in range(3)] + [
+        make("dc+dream", seed=seed, accuracies=[43.0 + seed, 44.5 + seed]) for seed in range(4)
+    ]
+    frame = paired_difference(records, "dc+dream", "dc", ["cifar10"], [1, 10])
+    missing, found = frame.iloc[0], frame.iloc[1]
+    assert missing["verdict"] == "missing"
+    assert np.isnan(missing["difference"])
+    assert found["difference"] == pytest.approx(3.25)
+    assert (found["n"], found["networks"], found["unit"]) == (3, 12, "distilled sets")
+    assert found["low"] < found["difference"] < found["high"]
+    assert found["verdict"] == "higher"
+    again = paired_difference(records, "dc+dream", "dc", ["cifar10"], [1, 10])
+    pd.testing.assert_frame_equal(frame, again)
+    back = paired_difference(records, "dc", "dc+dream", ["cifar10"], [10]).iloc[0]
+    assert back["difference"] == -found["difference"]
+    assert back["verdict"] == "lower"
+
+
+def test_one_seed_speaks_of_its_networks_only(make: Make) -> None:
+    records = [make("dc", accuracies=[40.0, 50.0]), make("dm", accuracies=[41.0, 49.5])]
+    found = paired_difference(records, "dm", "dc", ["cifar10"], [10]).iloc[0]
+    assert found["unit"] == "networks of one set"
+    assert found["verdict"] == "no clear difference"
+    with pytest.raises(BadValue, match="two records for seed 0"):
+        paired_difference([*records, make("dm", key="other")], "dm", "dc", ["cifar10"], [10])
+    assert list(paired_difference([], "dm", "dc", [], []).columns)[:5] == [
+        "dataset",
+        "ipc",
+        "method",
+        "base",
+        "difference",
+    ]
+
+
+def test_bootstrap_agrees_with_the_plain_one(make: Make) -> None:
+    generator = np.random.default_rng(1)
+    ours, theirs = generator.normal(50, 2, 40), generator.normal(49, 2, 40)
+    records = [make("dm", accuracies=ours.tolist()), make("dc", accuracies=theirs.tolist())]
+    found = paired_difference(records, "dm", "dc", ["cifar10"], [10]).iloc[0]
+    plain = [generator.choice(ours, 40).mean() - generator.choice(theirs, 40).mean() for _ in range(4000)]
+    assert np.percentile(plain, [2.5, 97.5]) == pytest.approx([found["low"], found["high"]], abs=0.1)
+
+
+@pytest.mark.parametrize(
+    ("said", "words"),
+    [
+        (percent(61.24, 0.78), "61.2 ± 0.8"),
+        (percent(61.24), "61.2"),
+        (points(0.04), "0.0"),
+        (points(-0.04), "0.0"),
+        (points(-1.26), "−1.3"),
+        (points(2.0), "+2.0"),
+        (duration(8.44), "8.4 s"),
+        (duration(59.97), "1 min 00 s"),
+        (duration(3599.7), "1 h 00 min"),
+        (duration(7500), "2 h 05 min"),
+        (size(312), "312 B"),
+        (size(1023.99), "1.0 KiB"),
+        (size(5 * 2**30), "5.0 GiB"),
+        (size(5000 * 2**30), "5000.0 GiB"),
+    ],
+)
+def test_words(said: str, words: str) -> None:
+    assert said == words
