@@ -3,7 +3,7 @@
 from .method import Method
 from .profiles import Profile, profiles
 from .protocols import protocol
-from .published import methods as methods
+from .published import methods
 from .rules import Rule, apply, rule
 
 __all__ = ["Method", "Profile", "Rule", "apply", "methods", "profiles", "protocol", "rule"]

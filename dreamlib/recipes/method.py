@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, is_dataclass, replace
 from typing import Any
 
 from ..data import names as dataset_names
@@ -51,7 +51,7 @@ class Method:
         ----------
         name, label : str
             Of the new method. By default made from the changed parts: ``dc`` with a representative sampler is
-            ``dc+dream``, any other part adds its class name.
+            ``dc+dream``, any other part adds its class name and a plain value its field (``dc+image_lr=0.2``).
         **parts
             Fields of :class:`~dreamlib.recipe.Recipe`; a double underscore reaches inside
             (``schedule__steps=20``).
@@ -59,8 +59,8 @@ class Method:
         recipe = self.recipe
         for path, value in parts.items():
             recipe = change(recipe, path.replace("__", "."), value)
-        tail = "+".join(_word(value) for value in parts.values())
         given = {path.replace("__", "."): value for path, value in parts.items()}
+        tail = "+".join(_word(path, value) for path, value in given.items())
         # The caller's word is the last: no rule of the base method may undo it.
         own = Rule((), tuple(given.items()), f"chosen in {name or self.name + '+' + tail.lower()}")
         return replace(
@@ -79,8 +79,10 @@ class Method:
         return recipe, {**dict(self.sources), **sources}
 
 
-def _word(part: object) -> str:
-    return "DREAM" if type(part).__name__ == "Representative" else str(getattr(type(part), "__name__", part))
+def _word(path: str, value: object) -> str:
+    if not is_dataclass(value):
+        return f"{path}={value}"
+    return "DREAM" if type(value).__name__ == "Representative" else type(value).__name__
 
 
 class Methods(Mapping[str, Method]):
@@ -105,6 +107,13 @@ class Methods(Mapping[str, Method]):
             )
         self._methods[method.name] = method
         return method
+
+    def lineage(self, name: str) -> tuple[str, ...]:
+        """A method and those it is a variant of: what a profile says of DM holds for DM with a user's sampler too."""
+        found = [name]
+        while (base := self[found[-1]].base) and base in self:
+            found.append(base)
+        return tuple(found)
 
     def __getitem__(self, name: str) -> Method:
         if name not in self._methods:

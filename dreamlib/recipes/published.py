@@ -18,6 +18,8 @@ from ..training import SGD
 from .method import DIGIT_SETS, Method, methods
 from .rules import Rule, rule
 
+__all__ = ["methods"]
+
 DSA_ALL = "color_crop_cutout_flip_scale_rotate"
 NO_FLIP = DSA_ALL.replace("_flip", "")
 

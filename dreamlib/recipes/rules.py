@@ -17,7 +17,8 @@ class Rule:
     Attributes
     ----------
     where : tuple of (name, allowed values)
-        Facts of the cell: ``dataset``, ``ipc``, ``method`` ... All must hold. Empty always holds.
+        Facts of the cell: ``dataset``, ``ipc``, ``method`` ... All must hold. Empty always holds. A fact may have
+        several values (a method and those it is a variant of); one of them is enough.
     change : tuple of (dotted path, value)
         Fields of the dataclass the rule is applied to.
     source : str
@@ -32,7 +33,13 @@ class Rule:
     optional: bool = False
 
     def holds(self, facts: dict[str, Any]) -> bool:
-        return all(facts.get(name) in allowed for name, allowed in self.where)
+        """Whether every condition is met."""
+
+        def values(name: str) -> tuple[Any, ...]:
+            fact = facts.get(name)
+            return fact if isinstance(fact, tuple) else (fact,)
+
+        return all(any(value in allowed for value in values(name)) for name, allowed in self.where)
 
 
 def rule(source: str, change: dict[str, Any], *, optional: bool = False, **where: Any) -> Rule:
