@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import platform
 import sys
+from pathlib import Path
 
 import torch
 
@@ -49,7 +50,9 @@ def resolve_device(name: str = "auto") -> torch.device:
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         first = str(error).splitlines()[0]
-        raise BadValue(f"device {name!r} cannot be used: {first}", "--device cpu, or --device auto") from error
+        raise BadValue(
+            f"device {name!r} cannot be used: {first}", "--device cpu, or --device auto"
+        ) from error
     return device
 
 
@@ -58,7 +61,7 @@ def describe(device: torch.device) -> str:
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     if sys.platform.startswith("linux"):
-        with open("/proc/cpuinfo", encoding="utf-8") as lines:
+        with Path("/proc/cpuinfo").open(encoding="utf-8") as lines:
             for line in lines:
                 if line.startswith("model name"):
                     return f"{line.split(':', 1)[1].strip()}, {torch.get_num_threads()} thread(s)"

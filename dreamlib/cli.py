@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import re
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from . import plugins
 from .errors import BadValue, DreamlibError
+from .experiments.interrupts import Interrupts
 
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
@@ -62,13 +65,17 @@ def parser() -> argparse.ArgumentParser:
     choice.add_argument("--datasets", default="", help="comma-separated; default: the profile's")
     choice.add_argument("--ipc", default="", help="images per class, comma-separated; default: the profile's")
     choice.add_argument("--methods", default="", help="comma-separated; default: the item's")
-    choice.add_argument("--seeds", type=int, default=0, help="synthetic sets per cell; default: the profile's")
+    choice.add_argument(
+        "--seeds", type=int, default=0, help="synthetic sets per cell; default: the profile's"
+    )
     choice.add_argument("--results", default=None, help="results folder (default: reports/results)")
     choice.add_argument("--plugins", default="", help="Python files with your own parts, comma-separated")
 
     effort = argparse.ArgumentParser(add_help=False)
     effort.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps (default: auto)")
-    effort.add_argument("--workers", type=int, default=0, help="processes; default: one per CPU core, one on a GPU")
+    effort.add_argument(
+        "--workers", type=int, default=0, help="processes; default: one per CPU core, one on a GPU"
+    )
     effort.add_argument("--data", default=None, help="data folder (default: DREAMLIB_DATA, else data)")
 
     run = commands.add_parser("run", parents=[choice, effort], help="compute what an item still lacks")
@@ -76,22 +83,33 @@ def parser() -> argparse.ArgumentParser:
     run.add_argument("--for", dest="seconds", default=None, help="stop cleanly inside this time: 90s, 9m, 2h")
     run.add_argument("--quiet", action="store_true", help="no progress bar")
 
-    status = commands.add_parser("status", parents=[choice], help="what is done, missing, failed, and the time left")
+    status = commands.add_parser(
+        "status", parents=[choice], help="what is done, missing, failed, and the time left"
+    )
     status.add_argument("item", nargs="?", default="all")
 
     show = commands.add_parser("show", parents=[choice], help="print the results of an item")
     show.add_argument("item", nargs="?", default="dream/table1")
 
     export = commands.add_parser("export", parents=[choice], help="write a distilled set for use elsewhere")
-    export.add_argument("set", nargs="?", default="", help="a .safetensors set; default: chosen by --methods, --datasets, --ipc")
+    export.add_argument(
+        "set",
+        nargs="?",
+        default="",
+        help="a .safetensors set; default: chosen by --methods, --datasets, --ipc",
+    )
     export.add_argument("--to", required=True, help="file (safetensors, parquet) or folder (images)")
     export.add_argument("--format", default="safetensors", help="safetensors, images or parquet")
     export.add_argument("--seed", type=int, default=0)
 
-    notebook = commands.add_parser("notebook", parents=[choice, effort], help="execute a notebook and render it (make)")
+    notebook = commands.add_parser(
+        "notebook", parents=[choice, effort], help="execute a notebook and render it (make)"
+    )
     notebook.add_argument("item", help="for example dream/table1")
     notebook.add_argument("--reports", default="reports", help="where rendered notebooks go")
-    notebook.add_argument("-p", dest="extra", action="append", default=[], metavar="NAME=VALUE", help="any other parameter")
+    notebook.add_argument(
+        "-p", dest="extra", action="append", default=[], metavar="NAME=VALUE", help="any other parameter"
+    )
 
     index = commands.add_parser("index", help="rewrite reports/index.html")
     index.add_argument("--reports", default="reports")
@@ -124,14 +142,18 @@ def _run(args: argparse.Namespace) -> int:
     from .experiments import expected_seconds, run_cells
     from .recipes import profiles
 
-    studies = _studies(args)
-    cells = list({cell.key: cell for entry in studies for cell in entry.cells}.values())
-    store = studies[0].store
+    begun = time.monotonic()
     seconds = None if args.seconds is None else duration(args.seconds)
+    studies = _studies(args)
+    # By name, not by key: a method under a second name is the same computation, but a row and a record of its own.
+    cells = list({cell.name: cell for entry in studies for cell in entry.cells}.values())
+    store = studies[0].store
     left = expected_seconds(cells, store)
     missing = sum(store.record(cell) is None for cell in cells)
     about = "" if not left else f", about {span(left)} of computing"
     print(f"{args.item}, profile {args.profile}: {len(cells)} cells, {missing} to compute{about}", flush=True)
+    if seconds:  # what we have done so far is part of the time given
+        seconds = max(seconds - (time.monotonic() - begun), 0.001)
     summary = run_cells(
         cells,
         store,
@@ -143,7 +165,10 @@ def _run(args: argparse.Namespace) -> int:
         plugin_files=names_of(args.plugins),
         data_root=args.data,
     )
-    print(f"computed {summary.computed}, found {summary.found}, still missing {summary.missing}, failed {len(summary.failed)}")
+    print(
+        f"computed {summary.computed}, found {summary.found}, still missing {summary.missing}, "
+        f"failed {len(summary.failed)}"
+    )
     for name, error in summary.failed.items():
         print(f"failed: {name}\n  {error}", file=sys.stderr)
     if summary.missing:
@@ -163,12 +188,13 @@ def _status(args: argparse.Namespace) -> int:
             for phase in ("distill", "evaluate"):
                 found = store.read_checkpoint(cell, phase)
                 if found is not None:
-                    begun.append(f"{cell.name}: {phase} at step {found[1]['step']} of {found[1]['steps']}")
+                    name = cell.set_name if phase == "distill" else cell.name
+                    begun.append(f"{name}: {phase} at step {found[1]['step']} of {found[1]['steps']}")
         left = expected_seconds(entry.cells, store)
-        time = "unknown until a first cell is finished" if left is None else span(left)
+        wanted = "unknown until a first cell is finished" if left is None else span(left)
         print(
-            f"{entry.item}, profile {entry.profile}: {len(entry.cells) - len(missing)} of {len(entry.cells)} cells done, "
-            f"{len(missing) - len(failed)} missing, {len(failed)} failed; computing time left: {time}"
+            f"{entry.item}, profile {entry.profile}: {len(entry.cells) - len(missing)} of {len(entry.cells)} cells "
+            f"done, {len(missing) - len(failed)} missing, {len(failed)} failed; computing time left: {wanted}"
         )
         for line in sorted(set(begun)):
             print(f"  begun   {line}")
@@ -183,7 +209,8 @@ def _show(args: argparse.Namespace) -> int:
     import statistics
 
     for entry in _studies(args):
-        print(f"{entry.item}, profile {entry.profile}: last-epoch top-1 accuracy, mean ± standard deviation (networks)")
+        about = "last-epoch top-1 accuracy, mean ± standard deviation (networks)"
+        print(f"{entry.item}, profile {entry.profile}: {about}")
         grouped: dict[tuple[str, str, int, int], list[float]] = {}
         for record in entry.records():
             at = (record["dataset"], record["label"], record["ipc"], record["iteration"])
@@ -191,7 +218,8 @@ def _show(args: argparse.Namespace) -> int:
         for (dataset, label, ipc, step), values in grouped.items():
             spread = statistics.stdev(values) if len(values) > 1 else float("nan")
             mean = statistics.mean(values)
-            print(f"  {dataset:14} IPC {ipc:<3} {label:14} step {step:<6} {mean:5.1f} ± {spread:.1f}  ({len(values)})")
+            row = f"{dataset:14} IPC {ipc:<3} {label:14} step {step:<6}"
+            print(f"  {row} {mean:5.1f} ± {spread:.1f}  ({len(values)})")
         if entry.missing():
             print(f"  {len(entry.missing())} cells missing; fill them with: {entry.command()}")
         folder = entry.store.root / entry.profile / "sets"
@@ -220,7 +248,8 @@ def _export(args: argparse.Namespace) -> int:
     written = export(distilled, args.to, args.format)
     print(f"{len(distilled.labels)} images of {len(distilled.classes)} classes -> {written}")
     if args.format != "safetensors" and distilled.clipped:
-        print(f"note: {distilled.clipped:.1%} of the pixels lay outside [0, 1] and were clamped; safetensors keeps them")
+        share = f"{distilled.clipped:.1%} of the pixels lay outside [0, 1] and were clamped"
+        print(f"note: {share}; safetensors keeps them")
     return 0
 
 
@@ -233,20 +262,22 @@ def _notebook(args: argparse.Namespace) -> int:
     paper, _, name = args.item.partition("/")
     # Checked here, before a kernel is started, and by the very code that will read them.
     plugins.load(names_of(args.plugins))
-    study(
+    chosen = study(
         args.item,
         profile=args.profile,
         datasets=names_of(args.datasets),
         ipcs=numbers_of(args.ipc),
         methods=names_of(args.methods),
         seeds=args.seeds,
+        store=args.results,
     )
     root = project_root()
     reports = Path(args.reports)
     parameters: dict[str, Any] = {"profile": args.profile, "seeds": args.seeds, "workers": args.workers}
     parameters |= {"datasets": args.datasets, "ipcs": args.ipc, "methods": args.methods}
-    parameters |= {"device": args.device, "plugins": args.plugins, "results": args.results or ""}
-    parameters |= {"data": args.data or "", "reports": str(reports.resolve())}
+    parameters |= {"device": args.device, "plugins": args.plugins}
+    parameters |= {"results": _inside(Path(args.results), root) if args.results else ""}
+    parameters |= {"data": args.data or "", "reports": _inside(reports, root)}
     for pair in args.extra:
         key, separator, value = pair.partition("=")
         if not separator:
@@ -255,10 +286,21 @@ def _notebook(args: argparse.Namespace) -> int:
             parameters[key] = json.loads(value)
         except ValueError:
             parameters[key] = value
+    if chosen.missing():
+        # The notebook would compute its cells by itself; computed here, their progress can be seen and interrupted.
+        print(
+            f"{args.item}, profile {args.profile}: computing {len(chosen.missing())} of {len(chosen.cells)} cells"
+        )
+        chosen.run(
+            workers=args.workers,
+            device=args.device,
+            plugin_files=names_of(args.plugins),
+            data_root=args.data,
+        )
     output = reports / args.profile / paper / f"{name}.ipynb"
-    run_notebook(root / "notebooks" / paper / f"{name}.ipynb", output, parameters)
+    run_notebook(root / "notebooks" / paper / f"{name}.py", output, parameters)
     page = html.render(output)
-    index = html.index(reports)
+    index = html.index(reports, notebooks=root / "notebooks")
     print(f"\n{args.item} is done:\n  page      {page}\n  notebook  {output}\n  all pages {index}")
     for file in sorted(output.parent.glob(f"{name}.*")):
         if file.suffix in (".csv", ".md", ".tex"):
@@ -266,10 +308,17 @@ def _notebook(args: argparse.Namespace) -> int:
     return 0
 
 
+def _inside(path: Path, root: Path) -> str:
+    """``path`` relative to the project where it lies inside: a page names no folder of the machine that made it."""
+    absolute = path.resolve()
+    return absolute.relative_to(root).as_posix() if absolute.is_relative_to(root) else str(absolute)
+
+
 def _index(args: argparse.Namespace) -> int:
     from .report import html
+    from .report.reported import project_root
 
-    print(html.index(Path(args.reports)))
+    print(html.index(Path(args.reports), notebooks=project_root() / "notebooks"))
     return 0
 
 
@@ -306,10 +355,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Entry point; returns the exit status: 0 done, 1 a cell failed, 2 bad input, 130 interrupted."""
     args = parser().parse_args(arguments)
     try:
-        return COMMANDS[args.command](args)
+        with Interrupts().listening():
+            status = COMMANDS[args.command](args)
+            sys.stdout.flush()
+            return status
+    except BrokenPipeError:  # "dreamlib list | head": nobody reads on, at the exit either
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return 1
     except DreamlibError as error:
         print(f"dreamlib: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("\ninterrupted; everything finished is kept, run the same command again to go on", file=sys.stderr)
+        print("\ninterrupted; what is finished is kept, run the same command again to go on", file=sys.stderr)
         return 130

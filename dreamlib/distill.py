@@ -173,7 +173,11 @@ class Distillation:
         if index is None:
             shape = (data.num_classes, self.slots, *data.shape)
             images = torch.randn(shape, generator=self.streams["initial"], device=self.device)
-            images = images if recipe.container.space == "normalised" else data.normalisation.undo(images).clamp(0, 1)
+            images = (
+                images
+                if recipe.container.space == "normalised"
+                else data.normalisation.undo(images).clamp(0, 1)
+            )
         else:
             images = data.take(index) if recipe.container.space == "normalised" else data.unit(index)
         self.stored = recipe.container.pack(images, self.ipc)
@@ -198,7 +202,11 @@ class Distillation:
             loss, gradients = self._retrying_gradient(transform, self._subset())
             for name, gradient in gradients.items():
                 sgd_update(
-                    [self.stored[name]], [gradient], [self.velocity[name]], recipe.rate(self.ipc), recipe.image_momentum
+                    [self.stored[name]],
+                    [gradient],
+                    [self.velocity[name]],
+                    recipe.rate(self.ipc),
+                    recipe.image_momentum,
                 )
         self.matched += 1
         self._note(loss)
@@ -221,7 +229,9 @@ class Distillation:
 
     def _decode(self, stored: dict[str, Tensor]) -> Tensor:
         images = self.recipe.container.decode(stored)
-        return images if self.recipe.container.space == "normalised" else self.data.normalisation.apply(images)
+        return (
+            images if self.recipe.container.space == "normalised" else self.data.normalisation.apply(images)
+        )
 
     def _subset(self) -> Tensor | None:
         """Which decoded images this step looks at, (C, synthetic_batch), or None for all of them."""
@@ -232,7 +242,9 @@ class Distillation:
         keys = torch.rand(self.data.num_classes, count, generator=self.streams["subset"], device=self.device)
         return keys.topk(self.recipe.synthetic_batch, dim=1).indices
 
-    def _retrying_gradient(self, transform: Transform, subset: Tensor | None) -> tuple[Tensor, dict[str, Tensor]]:
+    def _retrying_gradient(
+        self, transform: Transform, subset: Tensor | None
+    ) -> tuple[Tensor, dict[str, Tensor]]:
         """The gradient of the matching loss; on a full device again with half as many classes at once."""
         while True:
             try:
@@ -240,7 +252,8 @@ class Distillation:
             except torch.OutOfMemoryError as error:
                 if self.classes_at_once == 1:
                     raise OutOfMemory(
-                        f"{self.device} has too little memory to match one class of {self.recipe.real_batch} real images",
+                        f"{self.device} has too little memory to match one class of {self.recipe.real_batch} "
+                        "real images",
                         "a smaller real_batch or network width, or --device cpu",
                     ) from error
             self.classes_at_once = -(-self.classes_at_once // 2)
@@ -257,10 +270,14 @@ class Distillation:
             stored = {name: value[classes].requires_grad_() for name, value in self.stored.items()}
             synthetic = self._decode(stored)
             if subset is not None:
-                synthetic = synthetic[torch.arange(len(classes), device=self.device).unsqueeze(1), subset[classes]]
+                synthetic = synthetic[
+                    torch.arange(len(classes), device=self.device).unsqueeze(1), subset[classes]
+                ]
             with torch.no_grad():
                 real = augment(self.data.take(self.choice[classes], classes))
-            target = [value.detach() for value in matcher.measure(network, real, classes, differentiable=False)]
+            target = [
+                value.detach() for value in matcher.measure(network, real, classes, differentiable=False)
+            ]
             measured = matcher.measure(network, augment(synthetic), classes, differentiable=True)
             loss = matcher.distance(target, measured)
             for name, gradient in zip(stored, torch.autograd.grad(loss, list(stored.values())), strict=True):
@@ -293,10 +310,14 @@ class Distillation:
         weights = list(self.network.parameters())
         self.network.requires_grad_(True)
         logits = self.network(batch[0])
-        loss = share[0] * F.cross_entropy(logits, first[0]) + (1 - share[0]) * F.cross_entropy(logits, second[0])
+        loss = share[0] * F.cross_entropy(logits, first[0]) + (1 - share[0]) * F.cross_entropy(
+            logits, second[0]
+        )
         gradients = torch.autograd.grad(loss, weights)
         self.network.requires_grad_(False)
-        sgd_update(weights, gradients, self.network_velocity, schedule.lr, schedule.momentum, schedule.weight_decay)
+        sgd_update(
+            weights, gradients, self.network_velocity, schedule.lr, schedule.momentum, schedule.weight_decay
+        )
 
     # Bookkeeping
 
@@ -329,9 +350,12 @@ class Distillation:
     # Checkpoints
 
     def state(self) -> dict[str, Tensor]:
-        """Everything needed to go on bit for bit, as named tensors."""
+        """Everything needed to go on bit for bit, as named tensors. Live ones: write them before the next step."""
         out = {f"stream.{name}": value for name, value in self.streams.state().items()}
-        out |= {f"seconds.{name}": torch.tensor(value, dtype=torch.float64) for name, value in self.seconds.items()}
+        out |= {
+            f"seconds.{name}": torch.tensor(value, dtype=torch.float64)
+            for name, value in self.seconds.items()
+        }
         if not self.stored:
             if self._embedding is not None:
                 out |= {f"embedding.{name}": value for name, value in self._embedding.state().items()}
@@ -363,7 +387,9 @@ class Distillation:
         self.network.load_state_dict(_below(state, "network."))
         self.network.requires_grad_(False)
         velocities = _below(state, "network_velocity.")
-        self.network_velocity = [velocities[str(i)].to(self.device) for i in range(len(velocities))]
+        self.network_velocity = [
+            velocities[str(i)].to(self.device, copy=True) for i in range(len(velocities))
+        ]
         self.snapshots = {}
         for name, value in _below(state, "snapshot.").items():
             step, _, tensor = name.partition(".")
@@ -372,7 +398,7 @@ class Distillation:
         self.choice, self.matched = state["choice"].to(self.device), int(state["matched"])
 
     def _on_device(self, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-        return {name: value.to(self.device) for name, value in tensors.items()}
+        return {name: value.to(self.device, copy=True) for name, value in tensors.items()}
 
 
 def _below(state: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
@@ -380,7 +406,7 @@ def _below(state: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
 
 
 def distill(data: ClassData, recipe: Recipe, ipc: int, seed: int = 0) -> Distillation:
-    """Run a recipe to its end in one call; the synthetic set is ``result.stored``. For long runs see ``experiments``."""
+    """Run a recipe to its end in one call; the set is ``result.stored``. For long runs see ``experiments``."""
     run = Distillation(data, recipe, ipc, seed)
     while not run.done:
         run.advance()

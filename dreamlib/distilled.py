@@ -16,6 +16,7 @@ from .containers import CONTAINERS
 from .data import Normalisation
 from .errors import BadValue, StoreError, unknown
 from .experiments.files import read_tensors, write_atomically, write_tensors
+from .registry import plain
 
 FORMATS = ("safetensors", "images", "parquet")
 
@@ -68,7 +69,7 @@ class DistilledSet:
 
 
 def load_set(path: str | Path) -> DistilledSet:
-    """Load a distilled set from its safetensors file.
+    """Load a distilled set from its safetensors file, or from the one that :func:`export` made of it.
 
     Raises
     ------
@@ -80,17 +81,22 @@ def load_set(path: str | Path) -> DistilledSet:
         raise StoreError(f"no distilled set at {path}", "dreamlib show   (lists the sets there are)")
     stored, about = read_tensors(path)
     try:
-        fields = {k: v for k, v in about["container"].items() if k not in ("part", "source")}
-        kinds = {CONTAINERS[name].__name__: CONTAINERS[name] for name in CONTAINERS}
-        container = kinds[about["container"]["part"]](**fields)
         normalisation = Normalisation(
             about["normalisation"]["name"],
             tuple(about["normalisation"]["mean"]),
             tuple(about["normalisation"]["std"]),
         )
         classes = tuple(about["classes"])
+        if "labels" in stored:  # exported: already images in unit space
+            images, labels, kept = stored["images"], stored["labels"], stored["stored"]
+            return DistilledSet(images, labels, kept, classes, normalisation, about)
+        fields = {k: v for k, v in about["container"].items() if k not in ("part", "source")}
+        kinds = {CONTAINERS[name].__name__: CONTAINERS[name] for name in CONTAINERS}
+        container = kinds[about["container"]["part"]](**fields)
     except (KeyError, TypeError) as error:
-        raise StoreError(f"{path} is not a distilled set of this version: {error!r}", "distil it again") from error
+        raise StoreError(
+            f"{path} is not a distilled set of this version: {error!r}", "distil it again"
+        ) from error
 
     def unit(images: Tensor) -> Tensor:
         return normalisation.undo(images) if container.space == "normalised" else images.clamp(0, 1)
@@ -110,9 +116,10 @@ def export(distilled: DistilledSet, target: str | Path, form: str) -> Path:
     target : path
         A file for ``safetensors`` and ``parquet``, a folder for ``images``.
     form : str
-        ``"safetensors"``: float32 images in unit space and labels, lossless. ``"images"``: PNG files, one folder per
-        class, as torchvision's ImageFolder reads them. ``"parquet"``: PNG bytes and labels as Hugging Face's ``datasets``
-        reads them. The last two hold 8 bits per value and clamp to [0, 1].
+        ``"safetensors"``: float32 images in unit space (decoded, and as stored) and labels, lossless.
+        ``"images"``: PNG files, one folder per class, as torchvision's ImageFolder reads them. ``"parquet"``: PNG
+        bytes and labels as Hugging Face's ``datasets`` reads them. The last two hold 8 bits per value and clamp to
+        [0, 1].
 
     Returns
     -------
@@ -123,8 +130,13 @@ def export(distilled: DistilledSet, target: str | Path, form: str) -> Path:
     if form not in FORMATS:
         raise unknown("export format", form, FORMATS)
     if form == "safetensors":
-        tensors = {"images": distilled.images, "labels": distilled.labels}
-        about = {**distilled.about, "classes": list(distilled.classes), "space": "unit"}
+        tensors = {"images": distilled.images, "labels": distilled.labels, "stored": distilled.stored}
+        about = {
+            **distilled.about,
+            "classes": list(distilled.classes),
+            "normalisation": plain(distilled.normalisation),
+            "space": "unit",
+        }
         write_tensors(target, tensors, about)
         return target
     pictures = [_png(image) for image in distilled.bytes()]

@@ -111,9 +111,13 @@ class EvaluationRun:
 
     def restore(self, state: dict[str, Tensor]) -> None:
         """Go on from what :meth:`state` returned, in a fresh object made with the same arguments."""
-        self.streams.restore({k.removeprefix("stream."): v for k, v in state.items() if k.startswith("stream.")})
+        self.streams.restore(
+            {k.removeprefix("stream."): v for k, v in state.items() if k.startswith("stream.")}
+        )
         self.training.generator = self.streams["evaluation"]
-        self.training.restore({k.removeprefix("training."): v for k, v in state.items() if k.startswith("training.")})
+        self.training.restore(
+            {k.removeprefix("training."): v for k, v in state.items() if k.startswith("training.")}
+        )
         self.seconds = float(state["seconds"])
 
 

@@ -5,10 +5,13 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import sys
+import traceback
 from collections.abc import Iterable
 from pathlib import Path
 
 from .errors import DreamlibError, PluginError
+
+_loaded: dict[str, str] = {}
 
 
 def load(files: Iterable[str | Path]) -> list[str]:
@@ -31,10 +34,10 @@ def load(files: Iterable[str | Path]) -> list[str]:
     """
     names = []
     for file in files:
-        path = Path(file).resolve()
+        path = Path(file).expanduser().resolve()
         name = f"dreamlib_plugin_{path.stem}_{hashlib.sha256(str(path).encode()).hexdigest()[:8]}"
         names.append(name)
-        if name in sys.modules:
+        if name in _loaded:
             continue
         if not path.is_file():
             raise PluginError(f"plug-in {file} is not a file", "PLUGINS=path/to/my_sampler.py")
@@ -48,7 +51,17 @@ def load(files: Iterable[str | Path]) -> list[str]:
         except DreamlibError:
             del sys.modules[name]
             raise
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             del sys.modules[name]
-            raise PluginError(f"plug-in {file} failed to import: {error!r}", "fix it and run again") from error
+            trace = traceback.extract_tb(error.__traceback__)
+            lines = [frame.lineno for frame in trace if frame.filename == str(path)]
+            at = f", line {lines[-1]}" if lines else ""
+            message = f"plug-in {file}{at} failed to import: {error!r}"
+            raise PluginError(message, "fix it and run again") from error
+        _loaded[name] = str(file)
     return names
+
+
+def files() -> tuple[str, ...]:
+    """The plug-in files of this process, as they were named."""
+    return tuple(_loaded.values())

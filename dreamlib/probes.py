@@ -99,10 +99,14 @@ def gradient_study(
     random_norms, random_errors = draw(Random(), "random")
     rep_norms, rep_errors = draw(Representative(pool=getattr(recipe.sampler, "pool", None)), "representative")
     return GradientStudy(
-        dataset.classes[label],
-        recipe.real_batch,
-        *(t.cpu().numpy() for t in (norms, random_norms, rep_norms, random_errors, rep_errors)),
-        float(target.norm()),
+        class_name=dataset.classes[label],
+        batch=recipe.real_batch,
+        norms_all=norms.cpu().numpy(),
+        norms_random=random_norms.cpu().numpy(),
+        norms_representative=rep_norms.cpu().numpy(),
+        errors_random=random_errors.cpu().numpy(),
+        errors_representative=rep_errors.cpu().numpy(),
+        mean_norm=float(target.norm()),
     )
 
 

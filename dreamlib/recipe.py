@@ -63,7 +63,8 @@ class Recipe:
     network : NetworkSpec
         Architecture of the matching networks.
     iterations : int
-        Networks drawn; there are ``iterations * schedule.steps`` matching steps. 0: the synthetic set stays as it starts.
+        Networks drawn; there are ``iterations * schedule.steps`` matching steps. 0: the synthetic set stays as it
+        starts.
     real_batch : int
         Real images of each class per step.
     synthetic_batch : int
@@ -107,7 +108,13 @@ class Recipe:
 
     def check(self) -> None:
         """Raise :class:`BadValue` for numbers outside their range."""
-        least = {"iterations": 0, "real_batch": 1, "synthetic_batch": 1, "image_lr": 0.0, "image_momentum": 0.0}
+        least = {
+            "iterations": 0,
+            "real_batch": 1,
+            "synthetic_batch": 1,
+            "image_lr": 0.0,
+            "image_momentum": 0.0,
+        }
         for name, low in least.items():
             if not getattr(self, name) >= low:
                 raise BadValue(f"recipe: {name} is {getattr(self, name)}; expected at least {low}", "")
@@ -125,7 +132,8 @@ D = TypeVar("D")
 def change(data: D, path: str, value: Any, *, optional: bool = False) -> D:
     """A copy of a (nested) dataclass with the field at the dotted ``path`` replaced.
 
-    With ``optional`` a path that does not exist changes nothing: a profile can bound the pool of whatever sampler has one.
+    With ``optional`` only a field that exists and holds None is set: a profile bounds the pool of a sampler that has
+    none.
     """
     head, _, rest = path.partition(".")
     if not is_dataclass(data) or head not in {entry.name for entry in fields(data)}:
@@ -133,5 +141,7 @@ def change(data: D, path: str, value: Any, *, optional: bool = False) -> D:
             return data
         names = [entry.name for entry in fields(data)] if is_dataclass(data) else []
         raise unknown(f"field of {type(data).__name__}", head, names)
+    if optional and not rest and getattr(data, head) is not None:
+        return data
     inner = change(getattr(data, head), rest, value, optional=optional) if rest else value
     return replace(data, **{head: inner})  # type: ignore[type-var]

@@ -64,7 +64,11 @@ def sgd_update(
 ) -> None:
     """One step of :class:`torch.optim.SGD` on many tensors, in place (weights and velocity)."""
     with torch.no_grad():
-        steps = torch._foreach_add(list(gradients), list(weights), alpha=weight_decay) if weight_decay else gradients
+        steps = (
+            torch._foreach_add(list(gradients), list(weights), alpha=weight_decay)
+            if weight_decay
+            else gradients
+        )
         torch._foreach_mul_(list(velocity), momentum)
         torch._foreach_add_(list(velocity), list(steps))
         torch._foreach_add_(list(weights), list(velocity), alpha=-lr)
@@ -86,7 +90,12 @@ class Stack:
     """
 
     def __init__(
-        self, spec: NetworkSpec, shape: tuple[int, int, int], num_classes: int, count: int, generator: torch.Generator
+        self,
+        spec: NetworkSpec,
+        shape: tuple[int, int, int],
+        num_classes: int,
+        count: int,
+        generator: torch.Generator,
     ) -> None:
         if count < 1:
             raise BadValue(f"{count} networks to train; expected at least 1", "networks=5")
@@ -192,12 +201,21 @@ class Training:
         weights = [weight.detach().requires_grad_() for weight in stack.weights()]
         logits = stack(images, weights)
         share = share.unsqueeze(1)
-        loss = (share * _cross_entropy(logits, first) + (1 - share) * _cross_entropy(logits, second)).mean(1).sum()
+        loss = (
+            (share * _cross_entropy(logits, first) + (1 - share) * _cross_entropy(logits, second))
+            .mean(1)
+            .sum()
+        )
         gradients = torch.autograd.grad(loss, weights)
         if self.watch is not None:
             self.watch(index, logits.argmax(2) == labels)
         sgd_update(
-            stack.weights(), gradients, self.velocity, settings.rate(epoch), settings.momentum, settings.weight_decay
+            stack.weights(),
+            gradients,
+            self.velocity,
+            settings.rate(epoch),
+            settings.momentum,
+            settings.weight_decay,
         )
         self.step += 1
         return loss.detach()
@@ -211,7 +229,7 @@ class Training:
             )
 
     def state(self) -> dict[str, Tensor]:
-        """Everything needed to go on, but for the random streams."""
+        """Everything needed to go on, but for the random streams. Live tensors: write them before the next step."""
         out = {f"network.{name}": value for name, value in self.stack.tensors.items()}
         out |= {f"velocity.{i}": value for i, value in enumerate(self.velocity)}
         return out | {"order": self.order, "step": torch.tensor(self.step)}
@@ -219,8 +237,8 @@ class Training:
     def restore(self, state: dict[str, Tensor]) -> None:
         device = self.generator.device
         for name in self.stack.tensors:
-            self.stack.tensors[name] = state[f"network.{name}"].to(device)
-        self.velocity = [state[f"velocity.{i}"].to(device) for i in range(len(self.velocity))]
+            self.stack.tensors[name] = state[f"network.{name}"].to(device, copy=True)
+        self.velocity = [state[f"velocity.{i}"].to(device, copy=True) for i in range(len(self.velocity))]
         self.order, self.step = state["order"].to(device), int(state["step"])
 
 

@@ -31,7 +31,7 @@ class Container(Protocol):
         ...
 
     def pack(self, images: Tensor, ipc: int) -> dict[str, Tensor]:
-        """Start values from images (C, slots, c, h, w) in ``space``: each tensor's first two dimensions are (C, ipc)."""
+        """Start values from images (C, slots, c, h, w) in ``space``: tensors of shape (C, ipc, ...)."""
         ...
 
     def decode(self, stored: dict[str, Tensor]) -> Tensor:
@@ -44,5 +44,7 @@ register = CONTAINERS.register
 
 
 def check_space(space: str) -> None:
+    """Raise :class:`BadValue` unless ``space`` is one of :data:`SPACES`."""
+    """Raise :class:`BadValue` for a space that is none of ``SPACES``."""
     if space not in SPACES:
         raise BadValue(f"container space {space!r}; expected one of {', '.join(SPACES)}", "")

@@ -17,7 +17,7 @@ DECODINGS = ("uniform", "multi-scale")
 @register("multi-formation")
 @dataclass(frozen=True)
 class MultiFormation:
-    """A stored image is cut into factor x factor tiles; each tile, enlarged bilinearly, is a training image (IDC, section 4).
+    """A stored image is cut into factor x factor tiles; each, enlarged, is a training image (IDC, section 4).
 
     Parameters
     ----------

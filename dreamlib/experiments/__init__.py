@@ -5,4 +5,15 @@ from .run import Summary, expected_seconds, run_cells
 from .store import Store
 from .studies import PLANS, Study, items, study
 
-__all__ = ["PLANS", "Cell", "Store", "Study", "Summary", "expected_seconds", "items", "make_cell", "run_cells", "study"]
+__all__ = [
+    "PLANS",
+    "Cell",
+    "Store",
+    "Study",
+    "Summary",
+    "expected_seconds",
+    "items",
+    "make_cell",
+    "run_cells",
+    "study",
+]

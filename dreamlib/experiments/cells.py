@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from ..errors import BadValue
+from ..data import names as dataset_names
+from ..distill import snapshot_steps
+from ..errors import BadValue, unknown
 from ..evaluate import Evaluation
 from ..recipe import Recipe
-from ..recipes import apply, methods, profiles, protocol
+from ..recipes import methods, profiles, protocol
 from ..registry import plain
 from .files import digest
 
@@ -21,8 +24,8 @@ NUMERICS = 1
 class Cell:
     """One synthetic set, judged in one way.
 
-    Two cells that share recipe, data set, IPC and seed share the synthetic set (:attr:`set_key`); the evaluation and
-    the step at which the set is taken make the rest of the :attr:`key`.
+    Two cells that share recipe, data set, IPC and seed share the synthetic set (:attr:`set_key`); the evaluation
+    and the step at which the set is taken make the rest of the :attr:`key`.
 
     Attributes
     ----------
@@ -63,12 +66,17 @@ class Cell:
     def name(self) -> str:
         """Readable and unique: the stem of the cell's files."""
         at = "" if self.step == self.recipe.steps else f"-at{self.step}"
-        return f"{self.set_name[:-11]}{at}-{self.key[:10]}"
+        return f"{self.short_name}{at}-{self.key[:10]}"
 
     @property
     def set_name(self) -> str:
-        dataset = self.dataset.replace("/", "_").replace(":", "_").strip("._")
-        return f"{dataset}-{self.method}-ipc{self.ipc}-s{self.seed}-{self.set_key[:10]}"
+        """Readable and unique: the stem of the synthetic set's files."""
+        return f"{self.short_name}-{self.set_key[:10]}"
+
+    @property
+    def short_name(self) -> str:
+        """For people: data set, method, budget and seed. A long path of a user's own data keeps its end."""
+        return f"{_word(self.dataset)}-{_word(self.method)}-ipc{self.ipc}-s{self.seed}"
 
     def describe(self) -> dict[str, Any]:
         """The part of a record that says what was asked."""
@@ -88,7 +96,14 @@ class Cell:
         }
 
 
-def make_cell(profile: str, method: str, dataset: str, ipc: int, seed: int, *, step: int | None = None) -> Cell:
+def _word(text: str) -> str:
+    """A part of a file name."""
+    return re.sub(r"[^\w.+-]+", "_", text)[-60:].strip("._")
+
+
+def make_cell(
+    profile: str, method: str, dataset: str, ipc: int, seed: int, *, step: int | None = None
+) -> Cell:
     """The cell of a method under a profile.
 
     Parameters
@@ -98,15 +113,26 @@ def make_cell(profile: str, method: str, dataset: str, ipc: int, seed: int, *, s
     ipc, seed : int
         Images per class (>= 1) and seed (>= 0).
     step : int, optional
-        Judge the set after so many matching steps; default: at the end.
+        Judge the set after so many matching steps, one of :func:`~dreamlib.distill.snapshot_steps`; default: at the
+        end.
+
+    Raises
+    ------
+    UnknownName, BadValue
+        Naming what is not known or out of range, with the valid names.
     """
     if ipc < 1:
         raise BadValue(f"IPC is {ipc}; expected at least 1 image per class", "IPC=1,10")
+    if seed < 0:
+        raise BadValue(f"seed is {seed}; expected 0 or more", "--seed 0")
+    if not re.match(r"(parquet|folder):.", dataset) and dataset not in dataset_names():
+        raise unknown("data set", dataset, dataset_names(), "; or parquet:PATH, folder:PATH")
     scale, row = profiles[profile], methods[method]
-    facts = {"dataset": dataset, "ipc": ipc, "method": method, "profile": profile}
-    recipe, sources = row.resolve(dataset, ipc)
-    recipe, more = apply(recipe, scale.recipe_rules, facts)
-    evaluation, judged = protocol(row.protocol, facts, scale.evaluation_rules)
+    recipe, sources = row.resolve(dataset, ipc, scale.recipe_rules)
+    evaluation, judged = protocol(row.protocol, row.facts(dataset, ipc), scale.evaluation_rules)
+    kept = snapshot_steps(recipe.steps)
+    if step is not None and step not in kept:
+        raise BadValue(f"no set is kept after step {step}; expected one of {', '.join(map(str, kept))}", "")
     return Cell(
         profile=profile,
         method=method,
@@ -118,5 +144,5 @@ def make_cell(profile: str, method: str, dataset: str, ipc: int, seed: int, *, s
         recipe=recipe,
         evaluation=evaluation,
         step=recipe.steps if step is None else step,
-        sources={**sources, **more, **judged},
+        sources={**sources, **judged},
     )

@@ -40,18 +40,21 @@ def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
         os.replace(temporary, path)
         temporary = None
     except (OSError, SafetensorError) as error:
-        raise _explain(error, path) from error
+        raise cannot_write(path, error) from error
     finally:
         if temporary is not None:
             with contextlib.suppress(OSError):
                 temporary.unlink()
 
 
-def _explain(error: Exception, path: Path) -> StoreError:
+def cannot_write(path: Path, error: Exception) -> StoreError:
+    """The error to raise when ``path`` could not be written because of ``error``."""
     full = getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT) or "No space left" in str(error)
     if full:
-        return StoreError(f"no space left for {path}; nothing that was finished is lost", "free some space and run again")
-    return StoreError(f"cannot write {path}: {error}", "--results DIR with a folder you may write to")
+        message = f"no space left for {path}; nothing that was finished is lost"
+        return StoreError(message, "free some space and run again")
+    hint = "a folder that you may write to; for results: --results DIR"
+    return StoreError(f"cannot write {path}: {error}", hint)
 
 
 def canonical(data: Any) -> str:
@@ -88,9 +91,13 @@ def read_json(path: Path) -> dict[str, Any]:
         seal = data.pop("sha256")
         if seal != digest(data):
             raise ValueError("its contents do not match its checksum")
-    except (OSError, ValueError, KeyError, AttributeError) as error:
-        raise StoreError(f"{path} is damaged or not ours: {error!r}", "remove it; it will be computed again") from error
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise _damaged(path, error) from error
     return dict(data)
+
+
+def _damaged(path: Path, error: Exception) -> StoreError:
+    return StoreError(f"{path} is damaged or not ours: {error!r}", "remove it; it will be computed again")
 
 
 def tensors_digest(tensors: dict[str, Tensor]) -> str:
@@ -104,9 +111,14 @@ def tensors_digest(tensors: dict[str, Tensor]) -> str:
 
 
 def write_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, Any]) -> None:
-    """Write named tensors as safetensors, with ``metadata`` (JSON) and a checksum in the header."""
-    plain = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
-    header = {"dreamlib": canonical(metadata), "sha256": tensors_digest(plain)}
+    """Write named tensors as safetensors, with ``metadata`` (JSON) and checksums of both in the header."""
+    # Copies: safetensors refuses tensors that share their memory.
+    plain = {name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()}
+    header = {
+        "dreamlib": canonical(metadata),
+        "sha256": tensors_digest(plain),
+        "sha256_of_metadata": digest(metadata),
+    }
     write_atomically(path, lambda temporary: save_file(plain, temporary, metadata=header))
 
 
@@ -123,9 +135,11 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
             header = file.metadata() or {}
             names = file.keys()
             tensors = {name: file.get_tensor(name) for name in names}
-        metadata = json.loads(header["dreamlib"])
-        if tensors_digest(tensors) != header["sha256"]:
+        metadata = dict(json.loads(header["dreamlib"]))
+        seals = tensors_digest(tensors), digest(metadata)
+        # The first files had only one of the two.
+        if seals != (header["sha256"], header.get("sha256_of_metadata", seals[1])):
             raise ValueError("its contents do not match its checksum")
-    except (OSError, ValueError, KeyError, SafetensorError) as error:
-        raise StoreError(f"{path} is damaged or not ours: {error!r}", "remove it; it will be computed again") from error
-    return tensors, dict(metadata)
+    except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
+        raise _damaged(path, error) from error
+    return tensors, metadata

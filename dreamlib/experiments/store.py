@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import glob
+import itertools
 import os
+import tempfile
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -14,7 +17,7 @@ from torch import Tensor
 
 from ..errors import StoreError
 from .cells import Cell
-from .files import read_json, read_tensors, write_json, write_tensors
+from .files import cannot_write, read_json, read_tensors, write_json, write_tensors
 
 SCHEMA = 1
 
@@ -26,7 +29,7 @@ class Store:
 
         <root>/<profile>/<cell name>.json            one record per cell
         <root>/<profile>/sets/<set name>.safetensors  the synthetic set, and its course in <...>.course.safetensors
-        <root>/<profile>/work/<set key>.*             locks, checkpoints and failures of what is not finished
+        <root>/<profile>/work/<key>.*                 locks, checkpoints and failures of what is not finished
 
     Every file is written atomically and carries a checksum. A damaged or foreign file is set aside (renamed, with a
     warning) and computed again, never read as a result and never deleted.
@@ -42,14 +45,17 @@ class Store:
 
     def check_writable(self) -> None:
         """Raise :class:`StoreError` now rather than after an hour of computing."""
-        probe = self.root / ".writable"
-        write_json(probe, {})
-        with suppress(OSError):
-            probe.unlink()
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=self.root) as probe:
+                probe.write(b"?")
+        except OSError as error:
+            raise cannot_write(self.root, error) from error
 
     # Records
 
     def record_path(self, cell: Cell) -> Path:
+        """Where the record of a cell is, or will be."""
         return self.root / cell.profile / f"{cell.name}.json"
 
     def record(self, cell: Cell) -> dict[str, Any] | None:
@@ -70,16 +76,19 @@ class Store:
         return record
 
     def write_record(self, cell: Cell, result: dict[str, Any]) -> None:
+        """Write the record of a finished cell; its failures are forgotten."""
         write_json(self.record_path(cell), {"schema": SCHEMA, "key": cell.key, **cell.describe(), **result})
-        with suppress(OSError):
-            self._failure_path(cell).unlink()
+        self._drop_failure(cell, "distill")
+        self._drop_failure(cell, "evaluate")
 
     # Synthetic sets
 
     def set_path(self, cell: Cell) -> Path:
+        """Where the synthetic set of a cell is, or will be."""
         return self.root / cell.profile / "sets" / f"{cell.set_name}.safetensors"
 
     def course_path(self, cell: Cell) -> Path:
+        """Where the set's states along the way are, or will be."""
         return self.set_path(cell).with_suffix(".course.safetensors")
 
     def read_set(self, cell: Cell) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
@@ -98,12 +107,19 @@ class Store:
         return course
 
     def write_set(
-        self, cell: Cell, tensors: dict[str, Tensor], course: dict[int, dict[str, Tensor]], metadata: dict[str, Any]
+        self,
+        cell: Cell,
+        tensors: dict[str, Tensor],
+        course: dict[int, dict[str, Tensor]],
+        metadata: dict[str, Any],
     ) -> None:
+        """Write a finished set and its course (step -> tensors)."""
         metadata = {"key": cell.set_key, **metadata}
-        flat = {f"{step}.{name}": value for step, tensors_ in course.items() for name, value in tensors_.items()}
-        write_tensors(self.course_path(cell), flat, metadata)  # first, so that a finished set always has its course
+        flat = {f"{step}.{name}": value for step, at in course.items() for name, value in at.items()}
+        # The course first, so that a finished set always has it.
+        write_tensors(self.course_path(cell), flat, metadata)
         write_tensors(self.set_path(cell), tensors, metadata)
+        self._drop_failure(cell, "distill")
 
     # Unfinished work
 
@@ -111,40 +127,51 @@ class Store:
         return self.root / cell.profile / "work"
 
     def checkpoint_path(self, cell: Cell, phase: str) -> Path:
-        key = cell.set_key if phase == "distill" else cell.key
-        return self._work(cell) / f"{key[:24]}.{phase}.safetensors"
+        """The checkpoint of a phase: ``"distill"``, one for all cells of a set, or ``"evaluate"``."""
+        return self._work(cell) / f"{_key(cell, phase)[:24]}.{phase}.safetensors"
 
     def read_checkpoint(self, cell: Cell, phase: str) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
-        return self._read(self.checkpoint_path(cell, phase), cell.set_key if phase == "distill" else cell.key)
+        """The state and metadata of an unfinished phase, or None."""
+        return self._read(self.checkpoint_path(cell, phase), _key(cell, phase))
 
-    def write_checkpoint(self, cell: Cell, phase: str, state: dict[str, Tensor], metadata: dict[str, Any]) -> None:
-        key = cell.set_key if phase == "distill" else cell.key
-        write_tensors(self.checkpoint_path(cell, phase), state, {"key": key, **metadata})
+    def write_checkpoint(
+        self, cell: Cell, phase: str, state: dict[str, Tensor], metadata: dict[str, Any]
+    ) -> None:
+        """Keep the state of an unfinished phase."""
+        write_tensors(self.checkpoint_path(cell, phase), state, {"key": _key(cell, phase), **metadata})
 
     def drop_checkpoint(self, cell: Cell, phase: str) -> None:
+        """Remove the checkpoint of a phase that is finished."""
         with suppress(OSError):
             self.checkpoint_path(cell, phase).unlink()
 
-    def _failure_path(self, cell: Cell) -> Path:
-        return self._work(cell) / f"{cell.key[:24]}.failed.json"
+    def _failure_path(self, cell: Cell, phase: str) -> Path:
+        return self._work(cell) / f"{_key(cell, phase)[:24]}.failed.json"
 
-    def write_failure(self, cell: Cell, error: str) -> None:
-        write_json(self._failure_path(cell), {"key": cell.key, "error": error, **cell.describe()})
+    def write_failure(self, cell: Cell, phase: str, error: str, run_id: str) -> None:
+        """Note why a phase failed, and in which run; a set that failed stands for all its cells."""
+        note = {"key": _key(cell, phase), "error": error, "run": run_id, **cell.describe()}
+        write_json(self._failure_path(cell, phase), note)
 
-    def failure(self, cell: Cell) -> str | None:
-        """Why the last try at a cell failed, or None."""
-        path = self._failure_path(cell)
-        if not path.exists():
-            return None
-        with suppress(StoreError):
-            return str(read_json(path)["error"])
-        return "unreadable failure note"
+    def failure(self, cell: Cell, run_id: str | None = None) -> str | None:
+        """Why the last try at a cell failed, or None; with ``run_id``, only what failed in that run."""
+        for phase in ("distill", "evaluate"):
+            with suppress(StoreError):  # none there; one that is damaged is overwritten by the next
+                note = read_json(self._failure_path(cell, phase))
+                if run_id in (None, note.get("run")):
+                    return str(note.get("error"))
+        return None
+
+    def _drop_failure(self, cell: Cell, phase: str) -> None:
+        with suppress(OSError):
+            self._failure_path(cell, phase).unlink()
 
     @contextmanager
     def lock(self, cell: Cell) -> Iterator[bool]:
         """Hold a synthetic set for oneself; yields False at once when another process has it.
 
-        The operating system drops the lock of a process that dies, however it dies.
+        The operating system drops the lock of a process that dies, however it dies. What such a process was writing
+        is removed then: nobody else writes these files.
         """
         path = self._work(cell) / f"{cell.set_key[:24]}.lock"
         try:
@@ -155,11 +182,25 @@ class Store:
             yield False
             return
         except OSError as error:
-            raise StoreError(f"cannot lock {path}: {error}", "--results DIR on a disk that supports locks") from error
+            hint = "--results DIR on a disk that supports locks"
+            raise StoreError(f"cannot lock {path}: {error}", hint) from error
         try:
+            self._sweep(cell)
             yield True
         finally:
             lock.release()
+
+    def _sweep(self, cell: Cell) -> None:
+        for target in (
+            self.record_path(cell),
+            self.set_path(cell),
+            self.course_path(cell),
+            self.checkpoint_path(cell, "distill"),
+            self.checkpoint_path(cell, "evaluate"),
+        ):
+            for leftover in target.parent.glob(f".{glob.escape(target.name)}.*.tmp"):
+                with suppress(OSError):
+                    leftover.unlink()
 
     # Damage
 
@@ -176,7 +217,17 @@ class Store:
         return tensors, metadata
 
     def _set_aside(self, path: Path, error: Exception) -> None:
-        aside = path.with_name(f"{path.name}.damaged")
-        with suppress(OSError):
+        names = (path.with_name(f"{path.name}{number or ''}.damaged") for number in itertools.count())
+        aside = next(name for name in names if not name.exists())
+        try:
             os.replace(path, aside)
-        warnings.warn(f"set aside as {aside.name}, to be computed again: {error}", stacklevel=3)
+        except FileNotFoundError:
+            return  # another process was faster: it has set it aside, or finished and removed it
+        except OSError as refused:
+            warnings.warn(f"passed over {path}, it cannot be set aside ({refused}): {error}", stacklevel=3)
+            return
+        warnings.warn(f"set aside {path} as {aside.name}: {error}", stacklevel=3)
+
+
+def _key(cell: Cell, phase: str) -> str:
+    return cell.set_key if phase == "distill" else cell.key

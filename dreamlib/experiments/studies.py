@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ..data import names as dataset_names
+from .. import plugins
 from ..distill import snapshot_steps
 from ..errors import BadValue, unknown
-from ..recipes import methods, profiles
+from ..recipes import profiles
 from .cells import Cell, make_cell
 from .run import Summary, run_cells
 from .store import Store
@@ -53,9 +54,27 @@ PLANS: dict[str, Plan] = {
     plan.item: plan
     for plan in (
         Plan("dream/table1", "Top-1 accuracy of many methods", (*DISTILLED, *CORESETS, *PLUGGED)),
-        Plan("dream/table2", "Time cost of the DREAM strategy", ("idc", "dream", "idc+dream"), ipcs=(10,), seeds=1),
-        Plan("dream/figure1", "Accuracy along distillation, with and without DREAM", CURVES, course=True, ipcs=(10,)),
-        Plan("dream/figure2", "Images with and without DREAM", ("dc", "dc+dream", "idc", "dream"), ipcs=(10,), seeds=1),
+        Plan(
+            "dream/table2",
+            "Time cost of the DREAM strategy",
+            ("idc", "dream", "idc+dream"),
+            ipcs=(10,),
+            seeds=1,
+        ),
+        Plan(
+            "dream/figure1",
+            "Accuracy along distillation, with and without DREAM",
+            CURVES,
+            course=True,
+            ipcs=(10,),
+        ),
+        Plan(
+            "dream/figure2",
+            "Images with and without DREAM",
+            ("dc", "dc+dream", "idc", "dream"),
+            ipcs=(10,),
+            seeds=1,
+        ),
         Plan("dream/figure3", "Distilled sets of every data set", ("dream",), ipcs=(10,), seeds=1),
         Plan("dream/figure_gradnorm", "Gradient norms of random and representative images", ()),
         Plan("dream/figure_comparison", "DC above, DC+DREAM below", ("dc", "dc+dream"), ipcs=(10,), seeds=1),
@@ -100,11 +119,11 @@ class Study:
         return [cell for cell in self.cells if self.store.record(cell) is None]
 
     def command(self) -> str:
-        """What to type to fill what is missing."""
+        """What to type to fill what is missing: the study as it is, its plug-ins and its results folder included."""
         paper, _, name = self.item.partition("/")
         target = name if paper == "dream" else f"{paper}-{name}"
         chosen = plan(self.item)
-        words = [f"make {target} PROFILE={self.profile}"]
+        words = ["make", target, f"PROFILE={self.profile}"]
         scale = profiles[self.profile]
         if self.datasets != _datasets(chosen, self.profile):
             words.append(f"DATASETS={','.join(self.datasets)}")
@@ -114,7 +133,11 @@ class Study:
             words.append(f"METHODS={','.join(self.methods)}")
         if self.seeds != (chosen.seeds or scale.seeds):
             words.append(f"SEEDS={self.seeds}")
-        return " ".join(words)
+        if files := plugins.files():
+            words.append(f"PLUGINS={','.join(files)}")
+        if self.store.root != Store().root and self.store.root.parts[-2:] != ("reports", "results"):
+            words.append(f"RESULTS={self.store.root}")
+        return shlex.join(words)
 
 
 def _datasets(chosen: Plan, profile: str) -> tuple[str, ...]:
@@ -152,17 +175,10 @@ def study(
     UnknownName, BadValue
         Naming what is not known or out of range, with the valid names.
     """
-    from ..recipes import methods as known
-
     chosen, scale = plan(item), profiles[profile]
-    data = tuple(datasets) or _datasets(chosen, profile)
-    for name in data:
-        if not name.startswith(("parquet:", "folder:")) and name not in dataset_names():
-            raise unknown("data set", name, dataset_names(), "; or parquet:PATH, folder:PATH")
-    budgets = tuple(ipcs) or chosen.ipcs or scale.ipcs
-    rows = tuple(methods) or chosen.methods
-    for row in rows:
-        known[row]
+    data = tuple(dict.fromkeys(datasets)) or _datasets(chosen, profile)
+    budgets = tuple(dict.fromkeys(ipcs)) or chosen.ipcs or scale.ipcs
+    rows = tuple(dict.fromkeys(methods)) or chosen.methods
     if seeds < 0:
         raise BadValue(f"seeds is {seeds}; expected 1 or more (0: the profile's {scale.seeds})", "SEEDS=3")
     count = seeds or chosen.seeds or scale.seeds

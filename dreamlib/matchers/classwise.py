@@ -29,7 +29,14 @@ class _GroupwiseConv2d(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, x: Tensor, w: Tensor, copies: Tensor, bias: Tensor | None, stride: Any, padding: Any, dilation: Any
+        ctx: Any,
+        x: Tensor,
+        w: Tensor,
+        copies: Tensor,
+        bias: Tensor | None,
+        stride: Any,
+        padding: Any,
+        dilation: Any,
     ) -> Tensor:
         ctx.save_for_backward(x, w)
         ctx.groups, ctx.conv = copies.shape[0], {"stride": stride, "padding": padding, "dilation": dilation}
@@ -69,7 +76,11 @@ class GroupwiseWeights(TorchFunctionMode):
         self._copy_of = {id(w): copy for w, copy in zip(weights, self.copies, strict=True)}
 
     def __torch_function__(
-        self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+        self,
+        func: Callable[..., Any],
+        types: Any,
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
     ) -> Any:
         kwargs = kwargs or {}
         copy = self._copy_of.get(id(args[1])) if len(args) > 1 else None

@@ -48,7 +48,7 @@ class Gradient:
         groups, each = images.shape[:2]
         with torch.enable_grad(), GroupwiseWeights(matched_weights(network, self.layers), groups) as weights:
             logits = network(images.flatten(0, 1))
-            # Sum over classes of the mean over a class's images: each copy of a weight receives its class's mean gradient.
+            # Sum over classes of the mean over a class's images: each copy of a weight gets its class's mean gradient.
             loss = F.cross_entropy(logits, labels.repeat_interleave(each), reduction="sum") / each
         return list(torch.autograd.grad(loss, weights.copies, create_graph=differentiable))
 

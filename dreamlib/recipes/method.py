@@ -27,8 +27,11 @@ class Method:
         Evaluation protocol of the method's own paper.
     rules : tuple of Rule
         Settings by ``dataset`` and ``ipc``.
-    base : str
-        For a variant, the method it differs from in one part.
+    family : tuple of str
+        For a variant, the method it was made from, and what that one was made from: what a profile says of DM holds for
+        DM with a user's sampler too.
+    chosen : tuple of Rule
+        Numbers chosen by :meth:`using`, applied after a profile's rules: the caller's word is the last.
     sources : tuple of (str, str)
         Where the settings in ``recipe`` come from, by field (or "all").
     reported_as : str
@@ -40,7 +43,8 @@ class Method:
     recipe: Recipe
     protocol: str
     rules: tuple[Rule, ...] = ()
-    base: str = ""
+    chosen: tuple[Rule, ...] = ()
+    family: tuple[str, ...] = ()
     sources: tuple[tuple[str, str], ...] = ()
     reported_as: str = ""
 
@@ -56,26 +60,43 @@ class Method:
             Fields of :class:`~dreamlib.recipe.Recipe`; a double underscore reaches inside
             (``schedule__steps=20``).
         """
-        recipe = self.recipe
-        for path, value in parts.items():
-            recipe = change(recipe, path.replace("__", "."), value)
         given = {path.replace("__", "."): value for path, value in parts.items()}
+        recipe = self.recipe
+        for path, value in given.items():
+            recipe = change(recipe, path, value)
         tail = "+".join(_word(path, value) for path, value in given.items())
-        # The caller's word is the last: no rule of the base method may undo it.
-        own = Rule((), tuple(given.items()), f"chosen in {name or self.name + '+' + tail.lower()}")
+        source = f"chosen in {name or self.name + '+' + tail.lower()}"
+        # No rule of the base method may undo the caller's word. A profile may still bound a whole part (the pool of a
+        # sampler), but not a number that was chosen.
+        parts_given = tuple((path, value) for path, value in given.items() if is_dataclass(value))
+        numbers = tuple((path, value) for path, value in given.items() if not is_dataclass(value))
         return replace(
             self,
             name=name or f"{self.name}+{tail.lower()}",
             label=label or f"{self.label}+{tail}",
             recipe=recipe,
-            base=self.name,
-            rules=(*self.rules, own),
+            family=(self.name, *self.family),
+            rules=(*self.rules, Rule((), (*parts_given, *numbers), source)),
+            chosen=(*self.chosen, Rule((), numbers, source)),
             reported_as="",
         )
 
-    def resolve(self, dataset: str, ipc: int) -> tuple[Recipe, dict[str, str]]:
-        """The recipe for one data set and budget, and the source of every setting that a rule made."""
-        recipe, sources = apply(self.recipe, self.rules, {"dataset": dataset, "ipc": ipc, "method": self.name})
+    @property
+    def base(self) -> str:
+        """The method this one is a variant of; empty for an original."""
+        return self.family[0] if self.family else ""
+
+    def facts(self, dataset: str, ipc: int) -> dict[str, Any]:
+        """What rules ask of a cell."""
+        return {"dataset": dataset, "ipc": ipc, "method": (self.name, *self.family)}
+
+    def resolve(self, dataset: str, ipc: int, scale: tuple[Rule, ...] = ()) -> tuple[Recipe, dict[str, str]]:
+        """The recipe for one data set and budget, and the source of every setting that a rule made.
+
+        ``scale`` holds a profile's rules.
+        """
+        rules = (*self.rules, *scale, *self.chosen)
+        recipe, sources = apply(self.recipe, rules, self.facts(dataset, ipc))
         return recipe, {**dict(self.sources), **sources}
 
 
@@ -107,13 +128,6 @@ class Methods(Mapping[str, Method]):
             )
         self._methods[method.name] = method
         return method
-
-    def lineage(self, name: str) -> tuple[str, ...]:
-        """A method and those it is a variant of: what a profile says of DM holds for DM with a user's sampler too."""
-        found = [name]
-        while (base := self[found[-1]].base) and base in self:
-            found.append(base)
-        return tuple(found)
 
     def __getitem__(self, name: str) -> Method:
         if name not in self._methods:

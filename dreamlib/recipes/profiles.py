@@ -40,7 +40,7 @@ class Profile:
     threads: int = 1
 
 
-# A rule for a method holds for its variants too (Methods.lineage).
+# A rule for a method holds for its variants too (Method.family).
 GRADIENT_PIXELS = ("dc", "dsa")
 TRAINED_CORESETS = ("herding", "k-center", "forgetting")
 IDC_FAMILY = ("idc", "idc-dm")

@@ -127,7 +127,15 @@ methods.register(
             augment=Siamese(DSA_ALL),
         ),
         protocol="dsa",
-        rules=(_no_flip("augment.strategy"),),
+        rules=(
+            _no_flip("augment.strategy"),
+            rule(
+                "DM released code: larger learning rate at 100 images per class and more",
+                {"image_lr": 10.0},
+                dataset=("cifar10", "cifar100"),
+                ipc=(100, 200, 500, 1000),
+            ),
+        ),
         sources=(("all", "DM section 4.1 and released code"),),
         reported_as="DM",
     )
@@ -197,7 +205,7 @@ methods.register(
         replace(_idc, sampler=Representative(every=10), initial=RepresentativeImages(), real_batch=128),
         protocol="idc",
         rules=_idc_rules,
-        base="idc",
+        family=("idc",),
         sources=(
             *_idc_sources,
             ("sampler", "DREAM supplement section 6: clustering every 10 inner loops"),

@@ -24,7 +24,7 @@ class Rule:
     source : str
         Where the values come from.
     optional : bool
-        A path that the parts at hand do not have is passed over.
+        A bound for parts that have none: the path is passed over where the part has no such field, or a value already.
     """
 
     where: tuple[tuple[str, tuple[Any, ...]], ...]
@@ -54,6 +54,7 @@ def apply(data: D, rules: tuple[Rule, ...], facts: dict[str, Any]) -> tuple[D, d
     for entry in rules:
         if entry.holds(facts):
             for path, value in entry.change:
-                data = change(data, path, value, optional=entry.optional)
-                sources[path] = entry.source
+                before, data = data, change(data, path, value, optional=entry.optional)
+                if not entry.optional or data != before:
+                    sources[path] = entry.source
     return data, sources

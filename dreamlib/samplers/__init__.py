@@ -3,8 +3,8 @@
 from .base import SAMPLERS, Sampler, View, register
 from .clustering import Clusters, kmeans, nearest_members
 from .gradnorm import GradientNormBand, gradient_norms
-from .uniform import Random
 from .representative import Representative
+from .uniform import Random
 
 __all__ = [
     "SAMPLERS",

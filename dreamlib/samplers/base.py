@@ -44,14 +44,18 @@ class View:
         if pool is None or pool >= int(self.data.sizes.max()):
             return self.data.padded_index()
         if pool < self.batch:
-            raise BadValue(f"pool {pool} is smaller than the {self.batch} images wanted of each class", "raise pool")
+            raise BadValue(
+                f"pool {pool} is smaller than the {self.batch} images wanted of each class", "raise pool"
+            )
         index = self.data.draw(min(pool, self.data.smallest), self.generator)
         return index, torch.ones_like(index, dtype=torch.bool)
 
     def embed(self, index: Tensor, *, space: str = "normalised") -> Tensor:
         """Embedding of the images ``index`` (C, P) by the current network, (C, P, D), without gradients."""
         take = self.data.take if space == "normalised" else self.data.unit
-        rows = [embed(self.network, take(row.unsqueeze(0), row.new_tensor([c]))[0]) for c, row in enumerate(index)]
+        rows = [
+            embed(self.network, take(row.unsqueeze(0), row.new_tensor([c]))[0]) for c, row in enumerate(index)
+        ]
         return torch.stack(rows)
 
 

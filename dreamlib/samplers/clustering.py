@@ -58,8 +58,8 @@ def kmeans(
     The random start, at most 100 rounds and the tolerance of 1e-4 are those of DREAM's released code, which
     leaves the start unseeded; here it comes from ``generator``. A class that has converged is not touched any more,
     so the result of a class does not depend on its neighbours. An empty cluster moves to the point that is
-    farthest from its centre (as in scikit-learn), so there are always k clusters with at least one point each
-    as long as the class has k distinct points.
+    farthest from its centre (as in scikit-learn), so a class that has converged has k clusters with at least one
+    point each, provided it has k distinct points.
 
     Parameters
     ----------
@@ -103,14 +103,13 @@ def kmeans(
     centres = centred.gather(1, start.unsqueeze(2).expand(-1, -1, width))
     active = torch.ones(classes, dtype=torch.bool, device=points.device)
     done = 0
-    for done in range(1, rounds + 1):
+    while done < rounds and bool(active.any()):
         rows = active.nonzero().squeeze(1)
         moved = _update(centred[rows], centres[rows], mask[rows])
         shift = (moved - centres[rows]).square().sum((1, 2))
         centres[rows] = moved
         active[rows] = shift > threshold[rows]
-        if not bool(active.any()):
-            break
+        done += 1
     distance, assignment = squared_distances(centred, centres).min(2)
     inertia = distance.masked_fill(~mask, 0).sum(1)
     mean = (points * weight).sum(1, keepdim=True) / sizes.view(-1, 1, 1)
@@ -128,7 +127,8 @@ def _update(points: Tensor, centres: Tensor, mask: Tensor) -> Tensor:
     mean = total.view(classes, k + 1, width)[:, :k] / number.clamp_min(1).unsqueeze(2)
     empty = number == 0
     if bool(empty.any()):
-        far = distance.masked_fill(~mask, -1).topk(k, dim=1).indices  # the i-th empty cluster takes the i-th farthest
+        # The i-th empty cluster takes the i-th farthest point.
+        far = distance.masked_fill(~mask, -1).topk(k, dim=1).indices
         rank = (empty.cumsum(1) - 1).clamp_min(0)
         refill = points.gather(1, far.gather(1, rank).unsqueeze(2).expand(-1, -1, width))
         mean = torch.where(empty.unsqueeze(2), refill, mean)

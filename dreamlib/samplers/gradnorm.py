@@ -70,7 +70,9 @@ class GradientNormBand:
 
     def choose(self, view: View) -> Tensor:
         if not 0 <= self.low < self.high <= 1:
-            raise BadValue(f"band low={self.low}, high={self.high}: expected 0 <= low < high <= 1", "low=0.25, high=0.75")
+            raise BadValue(
+                f"band low={self.low}, high={self.high}: expected 0 <= low < high <= 1", "low=0.25, high=0.75"
+            )
         index, mask = view.candidates(self.pool)
         classes, count = index.shape
         images = view.data.take(index).flatten(0, 1)

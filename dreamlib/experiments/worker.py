@@ -1,0 +1,385 @@
+"""A worker: computes cells one after the other, saves as it goes, and stops where everything is whole."""
+
+from __future__ import annotations
+
+import math
+import os
+import time
+import warnings
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import cache, partial
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+import torch
+from torch import Tensor
+
+from .. import backend
+from ..data import ClassData, Dataset, load
+from ..distill import Distillation
+from ..errors import BadValue, DataError, DreamlibError, OutOfMemory, StoreError
+from ..evaluate import EvaluationRun
+from .cells import Cell
+from .files import tensors_digest
+from .interrupts import Interrupts
+from .store import Store
+
+POLL_SECONDS = 0.5
+
+
+class OutOfTime(Exception):
+    """The time given is over; everything is saved."""
+
+
+class Task(Protocol):
+    """Work that advances by small steps and can be saved between any two of them."""
+
+    @property
+    def step(self) -> int: ...
+    @property
+    def steps(self) -> int: ...
+    @property
+    def done(self) -> bool: ...
+    def advance(self) -> object: ...
+    def state(self) -> dict[str, Tensor]: ...
+    def restore(self, state: dict[str, Tensor]) -> None: ...
+
+
+T = TypeVar("T", bound=Task)
+
+
+@dataclass
+class Clock:
+    """How much time is left, with room for the next step and for saving.
+
+    Attributes
+    ----------
+    seconds : float, optional
+        Time given; None is all the time in the world.
+    reserve : float
+        Twice a long step: the longest so far, slowly forgotten.
+    worked : bool
+        Whether a step has been made. The first one always is, so that slices however short get there in the end.
+    """
+
+    seconds: float | None = None
+    started: float = field(default_factory=time.monotonic)
+    reserve: float = 0.0
+    worked: bool = False
+
+    def tick(self, seconds: float) -> None:
+        """A step took so long."""
+        self.worked = True
+        self.reserve = max(2 * seconds, 0.9 * self.reserve)
+
+    def remaining(self) -> float | None:
+        """Seconds left; None without a limit."""
+        return None if self.seconds is None else self.seconds - (time.monotonic() - self.started)
+
+    def expired(self) -> bool:
+        """Whether another step might not fit."""
+        left = self.remaining()
+        return left is not None and left < self.reserve
+
+    def over(self) -> bool:
+        """Whether to stop now."""
+        return self.worked and self.expired()
+
+
+def checkpoint_seconds() -> float:
+    """Seconds between two checkpoints: the environment variable DREAMLIB_CHECKPOINT_SECONDS, else 20."""
+    text = os.environ.get("DREAMLIB_CHECKPOINT_SECONDS") or "20"
+    with suppress(ValueError):
+        if (seconds := float(text)) >= 0 and math.isfinite(seconds):
+            return seconds
+    raise BadValue(
+        f"DREAMLIB_CHECKPOINT_SECONDS is {text!r}; expected a number of seconds",
+        "DREAMLIB_CHECKPOINT_SECONDS=20",
+    )
+
+
+class Worker:
+    """Computes cells one after the other, in this process.
+
+    Parameters
+    ----------
+    store : Store
+        Where results are and go.
+    device : torch.device
+        Where to compute.
+    clock : Clock
+        When to stop.
+    interrupts : Interrupts
+        Who may ask to stop earlier.
+    run_id : str
+        What this run is called in its failure notes: no worker of a run tries again what another one failed at.
+    say : callable
+        ``say(text, step, steps, loss)`` is told about progress.
+    data_root : str, optional
+        Data folder; see :func:`dreamlib.data.load`.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        device: torch.device,
+        clock: Clock,
+        interrupts: Interrupts,
+        run_id: str,
+        say: Callable[[str, int, int, float | None], None] = lambda *_: None,
+        data_root: str | None = None,
+    ) -> None:
+        self.store, self.device, self.clock, self.interrupts = store, device, clock, interrupts
+        self.run_id, self.say, self.data_root = run_id, say, data_root
+        self.checkpoint_seconds = checkpoint_seconds()
+        self._datasets: dict[str, Dataset | DataError] = {}
+        self._classes: dict[tuple[str, int | None], ClassData] = {}
+
+    def dataset(self, name: str) -> Dataset:
+        """A data set, read once; one that cannot be read is not tried (or downloaded) again for every cell."""
+        if name not in self._datasets:
+            try:
+                self._datasets[name] = load(name, self.data_root)
+            except DataError as error:
+                self._datasets[name] = error
+        found = self._datasets[name]
+        if isinstance(found, DataError):
+            raise found
+        return found
+
+    def classes(self, name: str, per_class: int | None) -> ClassData:
+        """Training images by class, on the device."""
+        if (name, per_class) not in self._classes:
+            self._classes[name, per_class] = ClassData(self.dataset(name), self.device, per_class=per_class)
+        return self._classes[name, per_class]
+
+    def run(self, cells: Sequence[Cell], on_done: Callable[[Cell, str | None], None]) -> None:
+        """Compute every cell that is not there; those that another process holds come again later.
+
+        Parameters
+        ----------
+        cells : sequence of Cell
+            In the order of their value.
+        on_done : callable
+            ``on_done(cell, error)``, error None for a cell that now has its record.
+
+        Raises
+        ------
+        OutOfTime, KeyboardInterrupt
+            After everything has been saved.
+        StoreError
+            When nothing can be written.
+        """
+        waiting = [cell for cell in cells if self.store.record(cell) is None]
+        while waiting:
+            held = []
+            for cell in waiting:
+                if self.clock.over():
+                    raise OutOfTime
+                with self.store.lock(cell) as mine:
+                    if not mine:
+                        held.append(cell)
+                        continue
+                    error = self._attempt(cell)
+                on_done(cell, error)
+            waiting = held
+            if waiting:
+                if self.clock.expired():
+                    raise OutOfTime
+                time.sleep(POLL_SECONDS)
+
+    def _attempt(self, cell: Cell) -> str | None:
+        """Compute a cell whose lock is held, unless another process has done so before we got the lock.
+
+        An error of its own is noted and returned, so that the other cells still get their turn.
+        """
+        if self.store.record(cell) is not None:
+            return None
+        if (known := self.store.failure(cell, self.run_id)) is not None:
+            return known
+        phase = "distill"
+        try:
+            self.dataset(cell.dataset)  # a download can be broken off at any moment, a step cannot
+            with self.interrupts.deferred():
+                if self.device.type == "cuda":
+                    torch.cuda.reset_peak_memory_stats(self.device)
+                stored, about = self._distilled(cell)
+                phase = "evaluate"
+                self._record(cell, self._evaluated(cell, stored), about)
+        except StoreError:
+            raise  # a folder that cannot be written will not take the next cell either
+        except DreamlibError as error:
+            self.store.write_failure(cell, phase, str(error), self.run_id)
+            return str(error)
+        return None
+
+    def _record(self, cell: Cell, run: EvaluationRun, about: dict[str, Any]) -> None:
+        self.store.write_record(
+            cell,
+            {
+                "accuracies": run.accuracies,
+                "curve": about["curve"],
+                "seconds": {**about["seconds"], "evaluate": run.seconds},
+                "resumed": about["resumed"],
+                "peak_memory_bytes": max(about["peak_memory_bytes"], backend.peak_memory(self.device)),
+                "device": backend.describe(self.device),
+                "versions": versions(),
+                "revision": revision(),
+                "created": datetime.now(UTC).isoformat(timespec="seconds"),
+                "normalisation": about["normalisation"],
+                "data_fingerprint": about["data_fingerprint"],
+                "images_stored": about["images_stored"],
+                "images_decoded": run.training.size,
+                "bytes_stored": about["bytes_stored"],
+                "test_images": len(self.dataset(cell.dataset).test_labels),
+                "set_sha256": about["set_sha256"],
+            },
+        )
+        self.store.drop_checkpoint(cell, "evaluate")
+        self.store.drop_checkpoint(cell, "distill")
+
+    def _distilled(self, cell: Cell) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """The synthetic set after ``cell.step`` steps, from the store or distilled now."""
+        found = self.store.read_set(cell)
+        if found is None:
+            found = self._distil(cell)
+        elif found[1]["data_fingerprint"] != self.dataset(cell.dataset).fingerprint:
+            raise DataError(
+                f"{self.store.set_path(cell)} was distilled from other data than {cell.dataset!r} is now",
+                "use another --results folder for other data",
+            )
+        tensors, about = found
+        if cell.step != cell.recipe.steps:
+            course = self.store.read_course(cell)
+            if course is None or cell.step not in course:  # not everybody keeps it
+                _, about = self._distil(cell)
+                course = self.store.read_course(cell) or {}
+            tensors = course[cell.step]
+        return {name: value.to(self.device) for name, value in tensors.items()}, about
+
+    def _distil(self, cell: Cell) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        dataset = self.dataset(cell.dataset)
+        data = self.classes(cell.dataset, cell.recipe.per_class)
+        start = partial(Distillation, data, cell.recipe, cell.ipc, cell.seed)
+        run, resumed = self._drive(cell, start, "distill", {"data": dataset.fingerprint})
+        stored = {name: value.cpu() for name, value in run.stored.items()}
+        about = {
+            **cell.describe(),
+            "container": cell.describe()["recipe"]["container"],
+            "classes": list(dataset.classes),
+            "shape": list(dataset.shape),
+            "normalisation": {
+                "name": dataset.normalisation.name,
+                "mean": list(dataset.normalisation.mean),
+                "std": list(dataset.normalisation.std),
+            },
+            "data_fingerprint": dataset.fingerprint,
+            "curve": {"step": [step for step, _ in run.losses], "loss": [loss for _, loss in run.losses]},
+            "seconds": {**run.seconds, "distill": sum(run.seconds.values())},
+            "resumed": resumed,
+            "peak_memory_bytes": backend.peak_memory(self.device),
+            "images_stored": sum(len(v.flatten(0, 1)) for v in stored.values()),
+            "bytes_stored": sum(v.numel() * v.element_size() for v in stored.values()),
+            "set_sha256": tensors_digest(stored),
+        }
+        self.store.write_set(cell, stored, run.snapshots, about)
+        self.store.drop_checkpoint(cell, "distill")
+        return stored, about
+
+    def _evaluated(self, cell: Cell, stored: dict[str, Tensor]) -> EvaluationRun:
+        dataset = self.dataset(cell.dataset)
+        with torch.no_grad():
+            images = cell.recipe.container.decode(stored)
+        if cell.recipe.container.space == "unit":
+            images = dataset.normalisation.apply(images.clamp(0, 1))
+        start = partial(EvaluationRun, images, dataset, cell.evaluation, cell.seed)
+        run, _ = self._drive(cell, start, "evaluate", {"set": tensors_digest(stored)})
+        return run
+
+    def _drive(
+        self, cell: Cell, start: Callable[[], T], phase: str, origin: dict[str, Any]
+    ) -> tuple[T, bool]:
+        """Take a task to its end, with checkpoints; also returns whether it went on from an earlier one."""
+        origin = {**origin, "device": self.device.type}  # random streams do not carry over to another kind
+        run, resumed = self._resumed(cell, start, phase, origin)
+        saved = time.monotonic()
+        try:
+            while not run.done:
+                # Here, between two steps, everything is whole, so that what is saved is what an undisturbed run has.
+                if self.interrupts.asked or self.clock.over():
+                    self._save(cell, run, phase, origin)
+                    self.interrupts.check()
+                    raise OutOfTime
+                begun = time.monotonic()
+                run.advance()
+                now = time.monotonic()
+                self.clock.tick(now - begun)
+                losses = getattr(run, "losses", None)
+                self.say(f"{cell.short_name} {phase}", run.step, run.steps, losses[-1][1] if losses else None)
+                if now - saved > self.checkpoint_seconds and not run.done:
+                    self._save(cell, run, phase, origin)
+                    saved = time.monotonic()
+        except torch.OutOfMemoryError as error:
+            raise OutOfMemory(
+                f"{self.device} ran out of memory in {phase} of {cell.name}",
+                "--device cpu, or fewer evaluation networks",
+            ) from error
+        return run, resumed
+
+    def _resumed(
+        self, cell: Cell, start: Callable[[], T], phase: str, origin: dict[str, Any]
+    ) -> tuple[T, bool]:
+        """The task as its checkpoint left it, or from the start where there is none that fits."""
+        run, found = start(), self.store.read_checkpoint(cell, phase)
+        if found is None:
+            return run, False
+        state, about = found
+        try:
+            if about["origin"] != origin:
+                raise ValueError("it was made from other data, or on another kind of device")
+            run.restore(state)
+            if run.state().keys() != state.keys():
+                raise ValueError("it has other contents, of another version of this code")
+        except (KeyError, ValueError, RuntimeError) as error:  # the last: other shapes
+            why = f"its checkpoint does not fit: {error}"
+            warnings.warn(f"{phase} of {cell.name} starts over, {why}", stacklevel=2)
+            return start(), False
+        return run, True
+
+    def _save(self, cell: Cell, run: Task, phase: str, origin: dict[str, Any]) -> None:
+        metadata = {"origin": origin, "step": run.step, "steps": run.steps}
+        self.store.write_checkpoint(cell, phase, run.state(), metadata)
+
+
+def versions() -> dict[str, str]:
+    """Versions that decide numbers."""
+    import platform
+
+    own = "0"
+    with suppress(PackageNotFoundError):
+        own = version("dreamlib")
+    return {"python": platform.python_version(), "torch": torch.__version__, "dreamlib": own}
+
+
+@cache
+def revision() -> str:
+    """Git commit of this code, with "+" when the working tree differs; empty when git does not know the file."""
+    import subprocess
+
+    here = Path(__file__).resolve()
+    with suppress(OSError, subprocess.SubprocessError):
+
+        def git(*words: str) -> str:
+            return subprocess.run(
+                ["git", *words], cwd=here.parent, capture_output=True, text=True, check=True, timeout=10
+            ).stdout.strip()
+
+        # Installed into a virtual environment inside somebody's own repository, the code is not that repository's.
+        git("ls-files", "--error-unmatch", here.name)
+        changed = git("status", "--porcelain", "--", str(here.parent.parent))
+        return git("rev-parse", "--short=12", "HEAD") + ("+" if changed else "")
+    return ""

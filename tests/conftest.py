@@ -1,0 +1,39 @@
+"""One thread, no display, a cache of its own: tests disturb neither each other nor the user's files."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+import pytest
+import torch
+
+from dreamlib.data import ClassData, Dataset, load
+
+os.environ["MPLBACKEND"] = "Agg"
+torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DREAMLIB_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
+@pytest.fixture(scope="session")
+def digits() -> Dataset:
+    """Scikit-learn's digits: 1,347 training and 450 test images of 1 x 8 x 8."""
+    return load("digits")
+
+
+@pytest.fixture(scope="session")
+def data(digits: Dataset) -> ClassData:
+    """All training images; classes of 130 to 137."""
+    return ClassData(digits)
+
+
+@pytest.fixture(scope="session")
+def few(digits: Dataset) -> ClassData:
+    """Twelve training images of each class."""
+    return ClassData(digits, per_class=12)

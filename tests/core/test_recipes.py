@@ -1,0 +1,347 @@
+"""The published settings, against tables written by hand from the papers and their released code."""
+
+from __future__ import annotations
+
+from dataclasses import fields, replace
+from typing import Any
+
+import pytest
+
+from dreamlib.augment import Siamese
+from dreamlib.containers import MultiFormation, Pixels
+from dreamlib.coresets import Noise, RealImages, RepresentativeImages
+from dreamlib.data import names as datasets
+from dreamlib.errors import PluginError, UnknownName
+from dreamlib.matchers import Feature, Gradient
+from dreamlib.networks import NetworkSpec
+from dreamlib.recipe import Recipe
+from dreamlib.recipes import Method, apply, methods, profiles, protocol
+from dreamlib.recipes.protocols import names as protocols
+from dreamlib.samplers import Random, Representative
+
+BUDGETS = (1, 10, 50)
+DATASETS = ("digits", "mnist", "fashionmnist", "svhn", "cifar10", "cifar100")
+DIGITS = ("digits", "mnist", "svhn")  # a mirrored digit is no digit
+DSA = {True: "color_crop_cutout_scale_rotate", False: "color_crop_cutout_flip_scale_rotate"}
+
+# Outer loops (matching steps with one network) and inner loops (passes over the synthetic set after each).
+LOOPS = {1: (1, 1), 10: (10, 50), 50: (50, 10)}
+
+# metric, image learning rate at IPC 10, real images per update of the network
+IDC = {
+    "digits": ("l1", 1e-4, 500),
+    "mnist": ("l1", 1e-4, 500),
+    "fashionmnist": ("l1", 1e-4, 500),
+    "svhn": ("mse", 5e-3, 500),
+    "cifar10": ("mse", 5e-3, 2000),
+    "cifar100": ("mse", 5e-3, 2000),
+}
+
+SELECTED = ("random", "herding", "k-center", "forgetting")
+PIXEL_METHODS = ("dm", "dc", "dsa", "dm+dream", "dc+dream", "dsa+dream")
+IDC_METHODS = ("idc", "idc-dm", "dream", "idc+dream", "idc-dm+dream")
+
+
+def test_all_methods_and_datasets_are_covered_here() -> None:
+    assert set(methods) == {*SELECTED, *PIXEL_METHODS, *IDC_METHODS}
+    assert set(datasets()) == set(DATASETS)
+    assert set(protocols()) == {"dc", "dsa", "idc"}
+
+
+def facts(recipe: Any, *paths: str) -> dict[str, Any]:
+    out = {}
+    for path in paths:
+        value = recipe
+        for name in path.split("."):
+            value = getattr(value, name)
+        out[path] = value
+    return out
+
+
+@pytest.mark.parametrize("ipc", BUDGETS)
+@pytest.mark.parametrize("dataset", DATASETS)
+@pytest.mark.parametrize("method", PIXEL_METHODS)
+def test_dc_dsa_and_dm(method: str, dataset: str, ipc: int) -> None:
+    recipe, _ = methods[method].resolve(dataset, ipc)
+    base = method.removesuffix("+dream")
+    outer, inner = LOOPS[ipc]
+    if base == "dsa" and (dataset, ipc) == ("cifar100", 50):
+        outer, inner = 10, 10
+    strategy = "none" if base == "dc" else DSA[dataset in DIGITS]
+    expected: dict[str, Any] = {
+        "container": Pixels("normalised"),
+        "sampler": Representative(every=10) if method.endswith("+dream") else Random(every=1),
+        "initial": Noise() if base == "dc" else RealImages(),
+        "network": NetworkSpec("convnet", depth=3, width=128, norm="instance"),
+        "real_batch": 256,
+        "image_momentum": 0.5,
+        "augment": Siamese(strategy),
+        "per_class": None,
+    }
+    if base == "dm":
+        expected |= {
+            "matcher": Feature("mse"),
+            "iterations": 20000,
+            "schedule.steps": 1,
+            "schedule.trained_on": "nothing",
+        }
+        rate = 1.0
+    else:
+        expected |= {
+            "matcher": Gradient("cosine", "weights"),
+            "iterations": 1000,
+            "schedule.steps": outer,
+            "schedule.trained_on": "synthetic",
+            "schedule.epochs": inner,
+            "schedule.batch": 256,
+            "schedule.lr": 0.01,
+            "schedule.momentum": 0.0,
+            "schedule.weight_decay": 0.0,
+            "schedule.cutmix": 0.0,
+            "schedule.augment": Siamese(strategy),
+        }
+        rate = 0.1
+    assert facts(recipe, *expected) == expected
+    assert recipe.rate(ipc) == rate
+
+
+@pytest.mark.parametrize("ipc", BUDGETS)
+@pytest.mark.parametrize("dataset", DATASETS)
+@pytest.mark.parametrize("method", IDC_METHODS)
+def test_idc_and_dream(method: str, dataset: str, ipc: int) -> None:
+    recipe, _ = methods[method].resolve(dataset, ipc)
+    metric, rate, images = IDC[dataset]
+    grey_digits = dataset in ("digits", "mnist")
+    dm = method.startswith("idc-dm")
+    expected = {
+        "container": MultiFormation(factor=2, decoding="uniform", space="unit"),
+        "sampler": Random(every=1) if method in ("idc", "idc-dm") else Representative(every=10),
+        "matcher": Feature("mse") if dm else Gradient(metric, "convolutions"),
+        "initial": RepresentativeImages() if method == "dream" else RealImages(),
+        "network": NetworkSpec("convnet", depth=3, width=128, norm="instance"),
+        "iterations": 2000,
+        "real_batch": 128 if method == "dream" else 64,
+        "synthetic_batch": 128,
+        "image_momentum": 0.5,
+        "augment": Siamese("color_crop" if grey_digits else "color_crop_cutout", family="idc"),
+        "schedule.steps": 100,
+        "schedule.trained_on": "real",
+        "schedule.images": images,
+        "schedule.batch": 64,
+        "schedule.lr": 0.01,
+        "schedule.momentum": 0.9,
+        "schedule.weight_decay": 5e-4,
+        "schedule.cutmix": 0.0 if grey_digits else 0.5,
+        "schedule.augment": Siamese("color_crop", family="idc"),
+    }
+    assert facts(recipe, *expected) == expected
+    if not dm:  # no paper gives the image learning rate of the feature variant
+        assert recipe.rate(ipc) == pytest.approx(rate * ipc / 10)
+
+
+@pytest.mark.parametrize("dataset", DATASETS)
+@pytest.mark.parametrize("method", SELECTED)
+def test_coresets_are_not_matched(method: str, dataset: str) -> None:
+    recipe, _ = methods[method].resolve(dataset, 10)
+    assert recipe.steps == 0
+    assert recipe.container == Pixels("normalised")
+    assert recipe.initial.epochs == (0 if method == "random" else 20)
+
+
+JUDGED_BY = {
+    **dict.fromkeys(("random", "herding", "k-center", "forgetting", "dc", "dc+dream"), "dc"),
+    **dict.fromkeys(("dsa", "dm", "dsa+dream", "dm+dream"), "dsa"),
+    **dict.fromkeys(IDC_METHODS, "idc"),
+}
+
+
+@pytest.mark.parametrize("method", JUDGED_BY)
+def test_methods_are_judged_by_their_own_papers_protocol(method: str) -> None:
+    assert methods[method].protocol == JUDGED_BY[method]
+
+
+# epochs, batch, decay after these fractions, decay by, augmentation, family, CutMix
+EVALUATION: dict[tuple[str, str], tuple[Any, ...]] = {
+    ("dc", "digits"): (1000, 256, (0.5,), 0.1, "crop_scale_rotate", "dsa", 0.0),
+    ("dc", "mnist"): (1000, 256, (0.5,), 0.1, "crop_scale_rotate", "dsa", 0.0),
+    **{("dc", name): (300, 256, (0.5,), 0.1, "none", "dsa", 0.0) for name in DATASETS[2:]},
+    **{("dsa", name): (1000, 256, (0.5,), 0.1, DSA[name in DIGITS], "dsa", 0.0) for name in DATASETS},
+    ("idc", "digits"): (1000, 64, (2 / 3, 5 / 6), 0.2, "color_crop_scale_rotate", "idc", 0.0),
+    ("idc", "mnist"): (1000, 64, (2 / 3, 5 / 6), 0.2, "color_crop_scale_rotate", "idc", 0.0),
+    ("idc", "svhn"): (1000, 64, (2 / 3, 5 / 6), 0.2, "color_crop_scale_rotate", "idc", 0.5),
+    **{
+        ("idc", name): (1000, 64, (2 / 3, 5 / 6), 0.2, "color_crop_flip_scale_rotate", "idc", 0.5)
+        for name in ("fashionmnist", "cifar10", "cifar100")
+    },
+}
+
+
+@pytest.mark.parametrize("ipc", BUDGETS)
+@pytest.mark.parametrize(("name", "dataset"), EVALUATION)
+def test_evaluation_protocols(name: str, dataset: str, ipc: int) -> None:
+    found, sources = protocol(name, {"dataset": dataset, "ipc": ipc, "method": "dm"})
+    how = found.training
+    epochs, batch, decay_at, decay_by, strategy, family, cutmix = EVALUATION[name, dataset]
+    assert (how.epochs, how.batch, how.decay_at, how.decay_by) == (epochs, batch, decay_at, decay_by)
+    assert (how.augment, how.cutmix) == (Siamese(strategy, family=family), cutmix)
+    assert (how.lr, how.momentum, how.weight_decay) == (0.01, 0.9, 5e-4)
+    assert found.network == NetworkSpec("convnet", depth=3, width=128, norm="instance")
+    assert found.networks == (20 if name == "dc" else 5)
+    assert found.protocol == name
+    assert all(sources.values())
+
+
+# DREAM as a plug
+
+
+@pytest.mark.parametrize("ipc", BUDGETS)
+@pytest.mark.parametrize("dataset", DATASETS)
+@pytest.mark.parametrize("base", ["dc", "dsa", "dm", "idc", "idc-dm"])
+def test_dream_is_the_sampler_and_nothing_else(base: str, dataset: str, ipc: int) -> None:
+    plugged = methods[base].using(sampler=Representative())
+    assert (plugged.name, plugged.base) == (f"{base}+dream", base)
+    assert plugged.label == methods[base].label + "+DREAM"
+    before, _ = methods[base].resolve(dataset, ipc)
+    after, sources = plugged.resolve(dataset, ipc)
+    changed = [f.name for f in fields(before) if getattr(before, f.name) != getattr(after, f.name)]
+    assert changed == ["sampler"]
+    assert after == replace(before, sampler=Representative())
+    assert sources["sampler"] == f"chosen in {base}+dream"
+    assert plugged.protocol == methods[base].protocol
+    assert plugged.reported_as == ""
+
+
+def test_the_callers_word_is_the_last() -> None:
+    """DC's own rules set the loops at IPC 1; a caller who set them is not overruled."""
+    mine = methods["dc"].using(schedule__steps=7, augment__strategy="crop")
+    for ipc in BUDGETS:
+        recipe, _ = mine.resolve("mnist", ipc)
+        assert recipe.schedule.steps == 7
+        assert recipe.augment.strategy == "crop"
+        assert recipe.schedule.epochs == LOOPS[ipc][1]
+
+
+@pytest.mark.parametrize(
+    ("changes", "name", "label"),
+    [
+        ({"sampler": Representative()}, "dc+dream", "DC+DREAM"),
+        ({"matcher": Feature()}, "dc+feature", "DC+Feature"),
+        ({"image_lr": 0.2}, "dc+image_lr=0.2", "DC+image_lr=0.2"),
+        (
+            {"schedule__steps": 3, "sampler": Representative()},
+            "dc+schedule.steps=3+dream",
+            "DC+schedule.steps=3+DREAM",
+        ),
+        ({"image_lr": 0.2, "name": "mine", "label": "Mine"}, "mine", "Mine"),
+    ],
+)
+def test_variants_are_named_by_what_they_change(changes: dict[str, Any], name: str, label: str) -> None:
+    found = methods["dc"].using(**changes)
+    assert (found.name, found.label) == (name, label)
+
+
+def test_a_field_that_does_not_exist_cannot_be_used() -> None:
+    with pytest.raises(UnknownName, match="unknown field of Recipe 'smapler'") as caught:
+        methods["dc"].using(smapler=Representative())
+    assert caught.value.hint == "did you mean 'sampler'?"
+
+
+def test_unknown_names_list_the_known() -> None:
+    with pytest.raises(UnknownName, match="unknown method 'dmm'; valid: random, herding"):
+        methods["dmm"]
+    with pytest.raises(UnknownName, match="unknown evaluation protocol 'best'; valid: dc, dsa, idc"):
+        protocol("best", {"dataset": "mnist", "ipc": 1, "method": "dm"})
+    with pytest.raises(UnknownName, match="unknown profile 'fast'; valid: quick, cpu, paper"):
+        profiles["fast"]
+    assert "dmm" not in methods
+    assert "dm" in methods
+
+
+def test_a_name_is_given_to_one_method() -> None:
+    assert methods.register(methods["dm"]) is methods["dm"]
+    other = methods["dc"].using(image_lr=3.0, name="dm")
+    with pytest.raises(PluginError, match="a method named 'dm' exists already"):
+        methods.register(other)
+    assert methods["dm"].recipe.image_lr == 1.0
+
+
+def test_every_setting_has_a_source() -> None:
+    for method in methods.values():
+        for dataset in DATASETS:
+            for ipc in BUDGETS:
+                _, sources = method.resolve(dataset, ipc)
+                assert sources.get("all")
+                assert all(sources.values())
+
+
+# Profiles
+
+
+def test_the_paper_profile_changes_nothing() -> None:
+    assert profiles["paper"].recipe_rules == profiles["paper"].evaluation_rules == ()
+
+
+@pytest.mark.parametrize("profile", ["quick", "cpu"])
+def test_smaller_profiles_apply_to_every_method_and_say_so(profile: str) -> None:
+    scale = profiles[profile]
+    for method in methods.values():
+        for dataset in scale.datasets:
+            for ipc in scale.ipcs:
+                full, _ = method.resolve(dataset, ipc)
+                small, _ = method.resolve(dataset, ipc, scale.recipe_rules)
+                _, sources = apply(full, scale.recipe_rules, method.facts(dataset, ipc))
+                small.check()
+                small.container.check((1, 8, 8) if dataset == "digits" else (3, 32, 32))
+                assert small.network.width < full.network.width
+                assert small.steps <= full.steps
+                assert (small.steps == 0) == (full.steps == 0)
+                assert type(small.sampler) is type(full.sampler)
+                assert type(small.matcher) is type(full.matcher)
+                assert all(source.startswith(f"profile {profile}") for source in sources.values())
+
+
+def quick(method: Method, ipc: int) -> Recipe:
+    return method.resolve("digits", ipc, profiles["quick"].recipe_rules)[0]
+
+
+def test_quick_needs_only_digits_and_stays_small() -> None:
+    assert profiles["quick"].datasets == ("digits",)
+    for method in methods.values():
+        for ipc in profiles["quick"].ipcs:
+            small = quick(method, ipc)
+            assert small.steps <= 500
+            assert small.real_batch <= 130
+
+
+def test_a_family_is_the_methods_a_variant_was_made_from() -> None:
+    assert methods["dc"].family == ()
+    assert methods["idc-dm+dream"].family == ("idc-dm",)
+    assert methods["dream"].family == ("idc",)
+    assert methods["dream"].base == "idc"
+    with pytest.raises(UnknownName, match="unknown method 'cd'"):
+        methods["cd"]
+
+
+def test_a_profile_holds_for_a_users_variant_of_a_variant_even_of_one_without_a_row() -> None:
+    mine = methods["dc+dream"].using(matcher=Feature()).using(real_batch=7, name="mine")
+    assert mine.family[1:] == ("dc+dream", "dc")
+    assert quick(mine, 10).steps == quick(methods["dc"], 10).steps <= 500
+
+
+@pytest.mark.parametrize("profile", ["quick", "cpu"])
+def test_a_number_that_the_caller_chose_survives_rules_and_profile(profile: str) -> None:
+    scale = profiles[profile].recipe_rules
+    mine = methods["dm"].using(image_lr=7.0, schedule__epochs=9)
+    for dataset in profiles[profile].datasets:
+        recipe, sources = mine.resolve(dataset, 1, scale)
+        assert (recipe.image_lr, recipe.schedule.epochs) == (7.0, 9)
+        assert sources["image_lr"] == f"chosen in {mine.name}"
+
+
+def test_a_profile_bounds_a_pool_only_where_there_is_none() -> None:
+    scale = profiles["cpu"].recipe_rules
+    free, bound = (methods["dm"].using(sampler=Representative(pool=pool), name="x") for pool in (None, 64))
+    assert getattr(free.resolve("mnist", 1, scale)[0].sampler, "pool", 0) == 256
+    recipe, sources = bound.resolve("mnist", 1, scale)
+    assert getattr(recipe.sampler, "pool", 0) == 64
+    assert "sampler.pool" not in sources

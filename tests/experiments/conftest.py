@@ -1,0 +1,3 @@
+"""The tiny study, in this process."""
+
+from tinyruns import tiny as tiny

@@ -1,0 +1,136 @@
+"""Studies: the right cells, most valuable first, and a command that leads back to them."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dreamlib import plugins
+from dreamlib.distill import snapshot_steps
+from dreamlib.errors import BadValue, UnknownName
+from dreamlib.experiments import PLANS, Store, Study, items, study
+from dreamlib.recipes import methods
+
+
+def test_every_plan_names_methods_that_exist() -> None:
+    for name, plan in PLANS.items():
+        assert name == plan.item
+        assert set(plan.methods) <= set(methods)
+    assert items()["dream/table1"]
+
+
+def test_names_are_unique_in_all_studies_together() -> None:
+    cells = {cell.name: cell for item in PLANS for cell in study(item, profile="paper").cells}
+    assert len({cell.key for cell in cells.values()}) == len(cells)
+
+
+def test_seed_0_of_everything_comes_first() -> None:
+    cells = study("dream/table1", profile="quick", seeds=3, ipcs=(10, 1), datasets=("digits", "mnist")).cells
+    order = [(cell.seed, cell.ipc, cell.dataset, cell.method) for cell in cells]
+    rows = PLANS["dream/table1"].methods
+    assert order == [
+        (seed, ipc, name, row)
+        for seed in range(3)
+        for ipc in (10, 1)
+        for name in ("digits", "mnist")
+        for row in rows
+    ]
+
+
+def test_a_course_is_judged_at_every_step_that_is_kept() -> None:
+    cells = study("dream/figure1", methods=("dc",), seeds=1).cells
+    assert [cell.step for cell in cells] == list(snapshot_steps(cells[0].recipe.steps))
+    assert len({cell.set_key for cell in cells}) == 1
+    assert cells[-1].key == study("dream/table1", methods=("dc",), ipcs=(10,), seeds=1).cells[0].key
+
+
+def test_what_is_named_twice_is_computed_once() -> None:
+    twice = study("dream/table1", methods=("dm", "dm"), ipcs=(1, 1), datasets=("digits", "digits"), seeds=1)
+    assert len(twice.cells) == 1
+    assert (twice.methods, twice.ipcs, twice.datasets) == (("dm",), (1,), ("digits",))
+
+
+@pytest.mark.parametrize(
+    ("choice", "error", "says"),
+    [
+        ({"item": "dream/tabel1"}, UnknownName, "did you mean 'dream/table1'"),
+        ({"profile": "quik"}, UnknownName, "did you mean 'quick'"),
+        ({"datasets": ("digits", "mnits")}, UnknownName, "did you mean 'mnist'"),
+        ({"methods": ("dm", "dreem")}, UnknownName, "did you mean 'dream'"),
+        ({"ipcs": (1, 0)}, BadValue, "IPC is 0"),
+        ({"ipcs": (-3,)}, BadValue, "IPC is -3"),
+        ({"seeds": -1}, BadValue, "seeds is -1; expected 1 or more"),
+    ],
+)
+def test_bad_choices_are_named(choice: dict[str, Any], error: type[Exception], says: str) -> None:
+    with pytest.raises(error, match=says):
+        study(**{"item": "dream/table1", **choice})
+
+
+def from_command(text: str) -> Study:
+    """What the Makefile makes of a command."""
+    make, target, *pairs = shlex.split(text)
+    assert make == "make"
+    chosen = dict(pair.split("=", 1) for pair in pairs)
+    plugins.load(filter(None, chosen.get("PLUGINS", "").split(",")))
+
+    def listed(name: str) -> tuple[str, ...]:
+        return tuple(filter(None, chosen.get(name, "").split(",")))
+
+    return study(
+        f"dream/{target}",
+        profile=chosen["PROFILE"],
+        datasets=listed("DATASETS"),
+        ipcs=tuple(map(int, listed("IPC"))),
+        methods=listed("METHODS"),
+        seeds=int(chosen.get("SEEDS", 0)),
+        store=chosen.get("RESULTS"),
+    )
+
+
+@pytest.mark.parametrize(
+    "one",
+    [
+        study("dream/table1"),
+        study("dream/table1", profile="paper"),
+        study("dream/table2", profile="cpu", seeds=4),
+        study("dream/figure1", methods=("dc+dream",), datasets=("mnist", "cifar10"), ipcs=(1, 50)),
+        study("dream/figure3", datasets=("folder:/home/me/my $HOME's data",), profile="paper"),
+        study("dream/figure2", seeds=1, ipcs=(10,), store="elsewhere/my results"),
+    ],
+    ids=lambda one: one.command(),
+)
+def test_the_command_leads_back_to_the_same_cells(one: Study) -> None:
+    again = from_command(one.command())
+    assert [cell.name for cell in again.cells] == [cell.name for cell in one.cells]
+    assert again.store.root == one.store.root
+    assert "\n" not in one.command()
+
+
+def test_a_plain_study_has_a_plain_command(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    assert study("dream/table1").command() == "make table1 PROFILE=quick"
+    assert (
+        study("dream/table1", store=str(tmp_path / "reports" / "results")).command()
+        == "make table1 PROFILE=quick"
+    )
+    monkeypatch.setenv("DREAMLIB_RESULTS", str(tmp_path))
+    assert study("dream/table1").command() == "make table1 PROFILE=quick"
+
+
+def test_the_command_names_the_plugins(tiny: None) -> None:
+    one = study("dream/table1", profile="tiny", methods=("endless",))
+    assert "tinyplugin.py" in one.command()
+    assert [cell.name for cell in from_command(one.command()).cells] == [cell.name for cell in one.cells]
+
+
+def test_records_and_missing(tiny: None, tmp_path: Path) -> None:
+    one = study("dream/table1", profile="tiny", methods=("random", "dm"), store=Store(tmp_path))
+    assert [cell.method for cell in one.missing()] == ["random", "dm"]
+    assert one.records() == []
+    summary = one.run(workers=1, device="cpu", progress=False)
+    assert summary.computed == 2
+    assert one.missing() == []
+    assert [record["method"] for record in one.records()] == ["random", "dm"]

@@ -1,0 +1,4 @@
+"""The tiny study, in this process and in others."""
+
+from tinyruns import nobody_stays as nobody_stays
+from tinyruns import tiny as tiny

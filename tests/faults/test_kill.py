@@ -1,0 +1,120 @@
+"""kill -9 at any moment: the next run goes on, and the numbers are those of a run that nobody disturbed."""
+
+from __future__ import annotations
+
+import random
+import signal
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tinyruns import Command, cell, events, leftovers, numbers, run_words, runs, until
+
+from dreamlib.experiments import Store
+
+METHODS = "dm,dc,dream"
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    folder = tmp_path_factory.mktemp("undisturbed")
+    assert Command(run_words(folder, METHODS), folder / "log").end() == 0
+    found = numbers(folder)
+    assert len(found) == 3
+    return found
+
+
+def test_killed_at_random_moments(tmp_path: Path, undisturbed: dict[str, Any]) -> None:
+    dice, kills, log = random.Random(0), 0, tmp_path / "events"
+    for attempt in range(100):
+        seen = len(events(log, "drive"))
+        command = Command(
+            run_words(tmp_path, METHODS), tmp_path / "log", DREAMLIB_CHECKPOINT_SECONDS=0, TINY_LOG=log
+        )
+        command.until_steps(log, seen)
+        command.process.join(dice.uniform(0, 0.3 if attempt % 4 == 3 else 0.1) if attempt < 12 else None)
+        if not command.process.is_alive():
+            break
+        command.signal(signal.SIGKILL)
+        assert command.end() == -signal.SIGKILL
+        kills += 1
+    assert command.end() == 0
+    assert kills >= 10
+    assert numbers(tmp_path) == undisturbed
+    assert not leftovers(tmp_path)
+
+
+def test_killed_between_any_two_operations_on_a_file(tmp_path: Path, undisturbed: dict[str, Any]) -> None:
+    dice, kills = random.Random(1), 0
+    for attempt in range(100):
+        count = dice.randint(1, 40) if attempt < 11 else 10**9
+        command = Command(
+            run_words(tmp_path, METHODS), tmp_path / "log", DREAMLIB_CHECKPOINT_SECONDS=0, TINY_DIE=count
+        )
+        if (code := command.end()) == 0:
+            break
+        assert code == -signal.SIGKILL, command.text
+        kills += 1
+    assert kills >= 10
+    assert numbers(tmp_path) == undisturbed
+    assert not leftovers(tmp_path)
+
+
+@pytest.mark.usefixtures("tiny")
+@pytest.mark.parametrize("count", [3, 6, 7, 9])
+def test_killed_around_the_end_of_a_cell(tmp_path: Path, undisturbed: dict[str, Any], count: int) -> None:
+    """The course, the set, the record: three operations each (new file, to disk, into place)."""
+    command = Command(run_words(tmp_path, "dm"), tmp_path / "log", TINY_DIE=count)
+    assert command.end() == -signal.SIGKILL
+    store = Store(tmp_path)
+    assert (store.read_set(cell()) is not None) == (count > 6)
+    assert store.record(cell()) is None
+    assert Command(run_words(tmp_path, "dm"), tmp_path / "log").end() == 0
+    name = f"{cell().name}.json"
+    assert numbers(tmp_path) == {name: undisturbed[name]}
+    assert not leftovers(tmp_path)
+
+
+@pytest.mark.usefixtures("tiny")
+def test_killed_in_an_evaluation(tmp_path: Path, undisturbed: dict[str, Any]) -> None:
+    store, one = Store(tmp_path), cell()
+    command = Command(run_words(tmp_path, "dm"), tmp_path / "log", DREAMLIB_CHECKPOINT_SECONDS=0)
+    path = store.checkpoint_path(one, "evaluate")
+    until(lambda: path.exists() or not command.process.is_alive())
+    command.signal(signal.SIGKILL)
+    command.end()
+    found, made = store.read_checkpoint(one, "evaluate"), store.set_path(one).stat()
+    assert found is not None
+    assert not store.checkpoint_path(one, "distill").exists()
+    assert Command(run_words(tmp_path, "dm"), tmp_path / "log").end() == 0
+    assert store.set_path(one).stat().st_mtime_ns == made.st_mtime_ns, "the set is not distilled again"
+    name = f"{one.name}.json"
+    assert numbers(tmp_path) == {name: undisturbed[name]}
+    assert not leftovers(tmp_path)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_asked_to_stop(tmp_path: Path, undisturbed: dict[str, Any], number: signal.Signals) -> None:
+    log = tmp_path / "events"
+    command = Command(run_words(tmp_path, METHODS), tmp_path / "log", TINY_LOG=log)
+    command.until_steps(log)
+    command.signal(number)
+    assert command.end() == 130
+    assert "Traceback" not in command.text
+    assert "run the same command again to go on" in command.text
+    assert leftovers(tmp_path, ".distill.safetensors", ".evaluate.safetensors"), "a checkpoint was written"
+    assert not leftovers(tmp_path, ".tmp")
+    assert Command(run_words(tmp_path, METHODS), tmp_path / "log").end() == 0
+    assert numbers(tmp_path) == undisturbed
+
+
+def test_a_slice_of_time_ends_in_time(tmp_path: Path) -> None:
+    begun = time.monotonic()
+    command = Command(run_words(tmp_path, "endless", "--for", "2s"), tmp_path / "log")
+    assert command.end() == 0
+    assert time.monotonic() - begun < 8  # 2 s, and the start of a process on a busy machine
+    assert "still missing 1, failed 0" in command.text
+    (first,) = leftovers(tmp_path)
+    assert first.endswith(".distill.safetensors")
+    assert not runs(command.pid)

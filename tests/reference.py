@@ -1,0 +1,302 @@
+"""Plain reference versions: one class, one network, one step at a time, in loops that can be followed by eye.
+
+Written from the papers' equations. The library computes the same for all classes and networks at once; the tests
+compare the two, and the benchmarks time one against the other.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from itertools import pairwise
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from dreamlib.augment import cutmix
+from dreamlib.data import ClassData
+from dreamlib.matchers import Gradient
+from dreamlib.networks import Network, build, initialise
+from dreamlib.recipe import Recipe
+from dreamlib.streams import Streams
+
+# Clustering
+
+
+def kmeans(
+    points: Tensor, start: Tensor, rounds: int = 100, tolerance: float = 1e-4
+) -> tuple[Tensor, list[int]]:
+    """Lloyd's algorithm on one class: (N, D) points and (k, D) start to (k, D) centres and N assignments."""
+    centres = [centre.clone() for centre in start]
+    threshold = tolerance * float(points.var(0, unbiased=False).mean())
+
+    def assign() -> tuple[list[int], list[float]]:
+        nearest, distances = [], []
+        for point in points:
+            squared = [float((point - centre).square().sum()) for centre in centres]
+            nearest.append(min(range(len(centres)), key=squared.__getitem__))
+            distances.append(min(squared))
+        return nearest, distances
+
+    for _ in range(rounds):
+        nearest, distances = assign()
+        farthest = iter(sorted(range(len(points)), key=lambda n: -distances[n]))
+        moved = []
+        for cluster in range(len(centres)):
+            members = [point for point, label in zip(points, nearest, strict=True) if label == cluster]
+            moved.append(torch.stack(members).mean(0) if members else points[next(farthest)])
+        shift = sum(float((new - old).square().sum()) for new, old in zip(moved, centres, strict=True))
+        centres = moved
+        if shift <= threshold:
+            break
+    return torch.stack(centres), assign()[0]
+
+
+# Matching
+
+
+def class_gradient(
+    network: nn.Module, images: Tensor, label: int, layers: str = "weights", create_graph: bool = False
+) -> list[Tensor]:
+    """Gradient of the mean cross-entropy of one class's images (B, c, h, w), weight by weight (DC Eq. 9)."""
+    kinds = (nn.Conv2d, nn.Linear) if layers == "weights" else (nn.Conv2d,)
+    weights = [module.weight.requires_grad_() for module in network.modules() if isinstance(module, kinds)]
+    loss = F.cross_entropy(network(images), torch.full((len(images),), label))
+    return list(torch.autograd.grad(loss, weights, create_graph=create_graph))
+
+
+def distance(metric: str, real: Sequence[Tensor], synthetic: Sequence[Tensor]) -> Tensor:
+    """Distance between two lists of measurements of one class, output row by output row (DC Eq. 10)."""
+    total = torch.zeros(())
+    for a, b in zip(real, synthetic, strict=True):
+        if metric == "mse":
+            total = total + ((a - b) ** 2).sum()
+        elif metric == "l1":
+            total = total + abs(a - b).sum()
+        else:
+            for row, other in zip(a.flatten(1), b.flatten(1), strict=True):
+                total = total + 1 - (row @ other) / (row.norm() * other.norm() + 1e-6)
+    return total
+
+
+def matching_loss(recipe: Recipe, network: Network, real: Tensor, synthetic: Tensor, label: int) -> Tensor:
+    """The loss of one class: DC Eq. 9 for gradient matching, one summand of DM Eq. 5 for feature matching."""
+    matcher = recipe.matcher
+    if isinstance(matcher, Gradient):
+        target = class_gradient(network, real, label, matcher.layers)
+        measured = class_gradient(network, synthetic, label, matcher.layers, create_graph=True)
+        return distance(matcher.metric, target, measured)
+    with torch.no_grad():
+        target = [network.features(real).mean(0)]
+    return distance("mse", target, [network.features(synthetic).mean(0)])
+
+
+# Multi-formation
+
+
+def tiles(image: Tensor, factor: int) -> list[Tensor]:
+    """The factor x factor tiles of one image (c, h, w), each enlarged to its full size (IDC, section 4)."""
+    _, height, width = image.shape
+    h, w = height // factor, width // factor
+    out = []
+    for row in range(factor):
+        for column in range(factor):
+            tile = image[:, row * h : (row + 1) * h, column * w : (column + 1) * w]
+            if factor > 1:
+                tile = F.interpolate(tile[None], size=(height, width), mode="bilinear", align_corners=False)[
+                    0
+                ]
+            out.append(tile)
+    return out
+
+
+def mosaic(images: Tensor, factor: int) -> Tensor:
+    """One image (c, h, w) from factor**2 smaller copies of ``images``, row by row."""
+    _, _, height, width = images.shape
+    h, w = height // factor, width // factor
+    out = torch.empty(images.shape[1:])
+    for number, image in enumerate(images):
+        row, column = divmod(number, factor)
+        small = image
+        if factor > 1:
+            small = F.interpolate(image[None], size=(h, w), mode="bilinear", align_corners=False)[0]
+        out[:, row * h : (row + 1) * h, column * w : (column + 1) * w] = small
+    return out
+
+
+# Coresets
+
+
+def herding(points: Tensor, count: int) -> list[int]:
+    """iCaRL, algorithm 4, on one class (N, D)."""
+    mean = points.mean(0)
+    chosen: list[int] = []
+    for _ in range(count):
+        gaps = {}
+        for n in range(len(points)):
+            if n not in chosen:
+                gaps[n] = float((mean - points[[*chosen, n]].mean(0)).norm())
+        chosen.append(min(gaps, key=gaps.__getitem__))
+    return chosen
+
+
+def k_center(points: Tensor, count: int) -> list[int]:
+    """Greedy k-center on one class (N, D), from the point nearest to the mean."""
+    mean = points.mean(0)
+    chosen = [min(range(len(points)), key=lambda n: float((points[n] - mean).norm()))]
+    while len(chosen) < count:
+        gap = {
+            n: min(float((points[n] - points[c]).norm()) for c in chosen)
+            for n in range(len(points))
+            if n not in chosen
+        }
+        chosen.append(max(gap, key=gap.__getitem__))
+    return chosen
+
+
+def forgetting(visits: Sequence[bool]) -> float:
+    """How often one image was forgotten, given whether it was right at each visit (Toneva et al. 2019)."""
+    if not any(visits):
+        return math.inf
+    return sum(before and not after for before, after in pairwise(visits))
+
+
+# Training
+
+
+def train(
+    network: nn.Module,
+    batches: Iterable[tuple[Tensor, Tensor, int]],
+    *,
+    lr: float,
+    momentum: float,
+    weight_decay: float,
+    milestones: Sequence[int] = (),
+    decay_by: float = 1.0,
+) -> nn.Module:
+    """Plain training of one network on (images, labels, epoch) batches by :class:`torch.optim.SGD`."""
+    optimiser = torch.optim.SGD(network.parameters(), lr=lr, momentum=momentum, weight_decay=weight_decay)
+    for images, labels, epoch in batches:
+        for group in optimiser.param_groups:
+            group["lr"] = lr * decay_by ** len([m for m in milestones if epoch >= m])
+        optimiser.zero_grad()
+        F.cross_entropy(network(images), labels).backward()
+        optimiser.step()
+    return network
+
+
+def accuracy(network: nn.Module, images: Tensor, labels: Tensor) -> float:
+    """Top-1 in percent, one image at a time."""
+    network.eval()
+    with torch.no_grad():
+        right = sum(
+            int(network(image[None]).argmax()) == int(label)
+            for image, label in zip(images, labels, strict=True)
+        )
+    return 100.0 * right / len(labels)
+
+
+# Distillation
+
+
+def distil(data: ClassData, recipe: Recipe, seed: int, start: Tensor, choices: Sequence[Tensor]) -> Tensor:
+    """DC's Algorithm 1, DM's Algorithm 1, IDC's and DREAM's loop, class by class, for ``len(choices)`` steps.
+
+    Parameters
+    ----------
+    data, recipe, seed
+        As for the library.
+    start : Tensor
+        (C, ipc, c, h, w) images to start from, in the container's space.
+    choices : sequence of Tensor
+        (C, B) positions of the real images of each step.
+
+    Returns
+    -------
+    Tensor
+        The stored images after the last step.
+    """
+    streams, schedule = Streams(seed), recipe.schedule
+    unit = recipe.container.space == "unit"
+    factor = getattr(recipe.container, "factor", 1)
+    ipc, classes = start.shape[1], data.num_classes
+    rate = recipe.image_lr * (ipc / 10 if recipe.lr_scaling == "ipc" else 1)
+    images = start.clone().requires_grad_()
+    image_optimiser = torch.optim.SGD([images], lr=rate, momentum=recipe.image_momentum)
+
+    def decoded(label: int) -> Tensor:
+        out = torch.stack([tile for image in images[label] for tile in tiles(image, factor)])
+        return data.normalisation.apply(out) if unit else out
+
+    network = build(recipe.network, data.shape, classes)
+    for step, choice in enumerate(choices):
+        if step % schedule.steps == 0:
+            if unit:
+                images.data.clamp_(0, 1)
+            initialise(network, streams["network"])
+            optimiser = torch.optim.SGD(
+                network.parameters(),
+                lr=schedule.lr,
+                momentum=schedule.momentum,
+                weight_decay=schedule.weight_decay,
+            )
+        transform = recipe.augment.draw(classes, streams["augment"])
+        count = ipc * factor**2
+        subset = None
+        if count > recipe.synthetic_batch:
+            keys = torch.rand(classes, count, generator=streams["subset"])
+            subset = keys.topk(recipe.synthetic_batch, dim=1).indices
+        image_optimiser.zero_grad()
+        for label in range(classes):
+            one = torch.tensor([label])
+            augment = transform.select(one)
+            synthetic = decoded(label)
+            if subset is not None:
+                synthetic = synthetic[subset[label]]
+            real = augment(data.take(choice[one], one))[0]
+            loss = matching_loss(recipe, network, real, augment(synthetic[None])[0], label)
+            images.grad = _add(images.grad, torch.autograd.grad(loss, images)[0])
+        image_optimiser.step()
+        if step % schedule.steps == schedule.steps - 1:
+            continue
+        for batch, labels in _network_batches(data, recipe, streams["training"], decoded):
+            augment = schedule.augment.draw(1, streams["training"], per_image=len(batch))
+            mixed, first, second, share = cutmix(
+                augment(batch[None]), labels[None], streams["training"], schedule.cutmix
+            )
+            logits = network(mixed[0])
+            loss = share * F.cross_entropy(logits, first[0]) + (1 - share) * F.cross_entropy(
+                logits, second[0]
+            )
+            optimiser.zero_grad()
+            loss.backward()
+            optimiser.step()
+    return images.detach()
+
+
+def _add(total: Tensor | None, part: Tensor) -> Tensor:
+    return part if total is None else total + part
+
+
+def _network_batches(
+    data: ClassData, recipe: Recipe, generator: torch.Generator, decoded: Callable[[int], Tensor]
+) -> Iterable[tuple[Tensor, Tensor]]:
+    """What the matching network is trained on after a step: passes over the synthetic set, or real images."""
+    schedule = recipe.schedule
+    if schedule.trained_on == "synthetic":
+        with torch.no_grad():
+            parts = [decoded(label) for label in range(data.num_classes)]
+        images = torch.cat(parts)
+        labels = torch.tensor([label for label, part in enumerate(parts) for _ in part])
+        for _ in range(schedule.epochs):
+            order = torch.rand(len(labels), generator=generator).argsort()
+            for start in range(0, len(order), schedule.batch):
+                part = order[start : start + schedule.batch]
+                yield images[part], labels[part]
+    elif schedule.trained_on == "real":
+        seen = 0
+        while seen < schedule.images:
+            count = min(schedule.batch, schedule.images - seen)
+            yield data.draw_flat(count, generator)
+            seen += count

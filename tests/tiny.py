@@ -1,0 +1,34 @@
+"""Recipes small enough for a test, with every part of the published ones."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import torch
+
+from dreamlib.networks import NetworkSpec
+from dreamlib.recipe import Recipe, change
+from dreamlib.recipes import methods
+
+NETWORK = NetworkSpec(width=8, depth=2)
+
+
+def generator(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def recipe(method: str, **changes: Any) -> Recipe:
+    """A published recipe in six steps (two networks, three steps each) or four; ``changes`` as in ``using``."""
+    out, _ = methods[method].resolve("cifar10", 10)
+    out = replace(out, network=NETWORK, iterations=min(out.iterations, 4), real_batch=4, image_lr=0.1)
+    if out.schedule.trained_on != "nothing":
+        out = replace(
+            out, iterations=2, schedule=replace(out.schedule, steps=3, epochs=2, images=20, batch=8)
+        )
+    small = {"sampler.every": 2} if method.endswith("dream") else {}
+    if out.initial.epochs:
+        small |= {"initial.epochs": 2, "embedding.batch": 64}
+    for path, value in (small | {path.replace("__", "."): value for path, value in changes.items()}).items():
+        out = change(out, path, value)
+    return out

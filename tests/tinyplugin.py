@@ -1,0 +1,89 @@
+"""The plug-in of the fault tests: profile "tiny", a study of seconds, and methods that go wrong on purpose.
+
+Given to commands with ``--plugins``. The environment can ask it for more:
+
+TINY_LOG=FILE   append a line "PID EVENT CELL" when a cell is begun, when its steps begin, when its record is written
+TINY_DIE=N      kill -9 this process at its N-th operation on a file of results
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from dreamlib.experiments import Cell, Store
+from dreamlib.experiments.worker import Worker
+from dreamlib.recipes import Profile, methods, profiles, rule
+
+profiles.register(
+    Profile(
+        "tiny",
+        "for tests",
+        datasets=("digits",),
+        ipcs=(1,),
+        seeds=1,
+        recipe_rules=(
+            rule("tiny", {"network.depth": 2, "network.width": 8, "real_batch": 8, "per_class": 20}),
+            rule("tiny", {"initial.epochs": 2, "embedding.batch": 64}, method="herding"),
+            rule(
+                "tiny",
+                {"iterations": 3, "schedule.steps": 4, "schedule.epochs": 2},
+                method=("dc", "dc+dream"),
+            ),
+            rule("tiny", {"iterations": 30}, method=("dm", "dm+dream", "explodes", "twin", "mine")),
+            rule(
+                "tiny",
+                {"iterations": 2, "schedule.steps": 6, "schedule.images": 32, "container.factor": 1},
+                method=("idc", "dream"),
+            ),
+            # Steps for hours: whoever starts it must be stopped.
+            rule("tiny", {"iterations": 1_000_000}, method="endless"),
+        ),
+        evaluation_rules=(
+            rule("tiny", {"networks": 2, "network.depth": 2, "network.width": 8, "training.epochs": 10}),
+        ),
+    )
+)
+methods.register(methods["dm"].using(image_lr=1e38, name="explodes", label="Explodes"))
+methods.register(methods["dm"].using(image_lr=1.0, name="twin", label="DM by another name"))
+methods.register(methods["dm"].using(image_lr=0.5, name="endless", label="Endless"))
+
+
+def _telling(path: str, event: str, method: Callable[..., Any]) -> Callable[..., Any]:
+    def told(self: object, cell: Cell, *rest: Any) -> Any:
+        with Path(path).open("a") as log:  # one short write: lines of several processes do not mix
+            log.write(f"{os.getpid()} {event} {cell.name}\n")
+        return method(self, cell, *rest)
+
+    return told
+
+
+def _dying(count: int) -> None:
+    """After ``count`` more calls of any of the three functions behind an atomic write, die as by kill -9."""
+    left = count
+
+    def dying(function: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*args: Any, **more: Any) -> Any:
+            nonlocal left
+            left -= 1
+            if left == 0:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return function(*args, **more)
+
+        return call
+
+    tempfile.mkstemp = dying(tempfile.mkstemp)
+    os.fsync = dying(os.fsync)
+    os.replace = dying(os.replace)
+
+
+if log_file := os.environ.get("TINY_LOG"):
+    Worker._attempt = _telling(log_file, "begin", Worker._attempt)
+    Worker._drive = _telling(log_file, "drive", Worker._drive)
+    Store.write_record = _telling(log_file, "record", Store.write_record)
+if operations := os.environ.get("TINY_DIE"):
+    _dying(int(operations))
