@@ -146,10 +146,12 @@ def _run(args: argparse.Namespace) -> int:
     seconds = None if args.seconds is None else duration(args.seconds)
     studies = _studies(args)
     # By name, not by key: a method under a second name is the same computation, but a row and a record of its own.
-    cells = list({cell.name: cell for entry in studies for cell in entry.cells}.values())
+    # Those whose set is wanted too come last, since the last of a name is the one that stays.
+    listed = sorted((cell for entry in studies for cell in entry.cells), key=lambda cell: cell.with_set)
+    cells = list({cell.name: cell for cell in listed}.values())
     store = studies[0].store
     left = expected_seconds(cells, store)
-    missing = sum(store.record(cell) is None for cell in cells)
+    missing = sum(not store.finished(cell) for cell in cells)
     about = "" if not left else f", about {span(left)} of computing"
     print(f"{args.item}, profile {args.profile}: {len(cells)} cells, {missing} to compute{about}", flush=True)
     if seconds:  # what we have done so far is part of the time given

@@ -12,10 +12,11 @@ import torch
 from torch import Tensor
 from torch.utils.data import TensorDataset
 
+from .atomic import write_atomically
 from .containers import CONTAINERS
 from .data import Normalisation
 from .errors import BadValue, StoreError, unknown
-from .experiments.files import read_tensors, write_atomically, write_tensors
+from .experiments.files import read_tensors, write_tensors
 from .registry import plain
 
 FORMATS = ("safetensors", "images", "parquet")

@@ -20,7 +20,8 @@ class DreamlibError(Exception):
     def __init__(self, message: str, hint: str = "") -> None:
         self.message = message
         self.hint = hint
-        super().__init__(f"{message}\n  try: {hint}" if hint else message)
+        lead = "" if hint.startswith("did you mean") else "try: "
+        super().__init__(f"{message}\n  {lead}{hint}" if hint else message)
 
     def __reduce__(self) -> tuple[type, tuple[str, str]]:
         # Errors cross process borders (workers report to their parent), so both arguments must survive pickling.

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from .errors import DreamlibError, PluginError
+from .registry import PLUGIN
 
 _loaded: dict[str, str] = {}
 
@@ -35,7 +36,7 @@ def load(files: Iterable[str | Path]) -> list[str]:
     names = []
     for file in files:
         path = Path(file).expanduser().resolve()
-        name = f"dreamlib_plugin_{path.stem}_{hashlib.sha256(str(path).encode()).hexdigest()[:8]}"
+        name = f"{PLUGIN}{path.stem}_{hashlib.sha256(str(path).encode()).hexdigest()[:8]}"
         names.append(name)
         if name in _loaded:
             continue

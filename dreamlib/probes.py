@@ -32,6 +32,9 @@ class GradientStudy:
         Norms of the images of the class, of the random batches and of the representative ones (float32).
     errors_random, errors_representative : ndarray
         For each batch, the distance of its mean gradient from that of the class.
+    bias_random, bias_representative : float
+        That distance for all batches of a sampler taken together: what averaging over steps does not remove. Batches
+        without a bias of their own leave about ``errors / sqrt(batches)`` by chance.
     mean_norm : float
         Norm of the class's mean gradient, to compare the distances with.
     """
@@ -43,6 +46,8 @@ class GradientStudy:
     norms_representative: np.ndarray
     errors_random: np.ndarray
     errors_representative: np.ndarray
+    bias_random: float
+    bias_representative: float
     mean_norm: float
 
 
@@ -88,16 +93,19 @@ def gradient_study(
     norms = gradient_norms(network, images, labels)
     target = _mean_gradient(network, images, labels)
 
-    def draw(sampler: Sampler, stream: str) -> tuple[Tensor, Tensor]:
-        found, errors = [], []
+    def draw(sampler: Sampler, stream: str) -> tuple[Tensor, Tensor, float]:
+        found, gaps = [], []
         for _ in range(batches):
             chosen = sampler.choose(View(data, network, recipe.real_batch, streams[stream]))[label]
             found.append(norms[chosen])
-            errors.append((_mean_gradient(network, images[chosen], labels[chosen]) - target).norm())
-        return torch.cat(found), torch.stack(errors)
+            gaps.append(_mean_gradient(network, images[chosen], labels[chosen]) - target)
+        every = torch.stack(gaps)
+        return torch.cat(found), every.norm(dim=1), float(every.mean(0).norm())
 
-    random_norms, random_errors = draw(Random(), "random")
-    rep_norms, rep_errors = draw(Representative(pool=getattr(recipe.sampler, "pool", None)), "representative")
+    random_norms, random_errors, random_bias = draw(Random(), "random")
+    rep_norms, rep_errors, rep_bias = draw(
+        Representative(pool=getattr(recipe.sampler, "pool", None)), "representative"
+    )
     return GradientStudy(
         class_name=dataset.classes[label],
         batch=recipe.real_batch,
@@ -106,6 +114,8 @@ def gradient_study(
         norms_representative=rep_norms.cpu().numpy(),
         errors_random=random_errors.cpu().numpy(),
         errors_representative=rep_errors.cpu().numpy(),
+        bias_random=random_bias,
+        bias_representative=rep_bias,
         mean_norm=float(target.norm()),
     )
 

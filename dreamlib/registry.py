@@ -5,12 +5,15 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import inspect
+import sys
 from collections.abc import Callable, Iterator
 from typing import Any, Generic, TypeVar
 
 from .errors import BadValue, PluginError, unknown
 
 T = TypeVar("T")
+
+PLUGIN = "dreamlib_plugin_"  # what the module name of a user's file starts with
 
 
 class Registry(Generic[T]):
@@ -94,7 +97,11 @@ def plain(value: Any) -> Any:
 
 
 def _source(part: type) -> str:
+    """The text that decides what a user's part does: its whole plug-in file, helpers included, else its class."""
+    module = sys.modules.get(part.__module__)
     try:
+        if module is not None and part.__module__.startswith(PLUGIN):
+            return inspect.getsource(module)
         return inspect.getsource(part)
     except (OSError, TypeError):
         return part.__qualname__

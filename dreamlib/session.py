@@ -13,13 +13,13 @@ from IPython.display import HTML, Markdown, display
 from matplotlib.pyplot import close
 
 from . import backend, plugins
+from .atomic import write_text
 from .data import ClassData, Dataset, load
 from .distilled import DistilledSet, load_set
 from .experiments import Cell, Study, make_cell, study
 from .recipes import methods as all_methods
 from .recipes import profiles
 from .report import figures, style, tables
-from .report.files import write_text
 from .report.reported import load_reported, project_root
 
 PAIRS = ("method", "base", "dataset", "ipc", "difference", "low", "high", "n", "networks", "unit", "verdict")

@@ -37,6 +37,8 @@ class Cell:
         Matching steps after which the set is judged; ``recipe.steps`` for the final one.
     sources : dict
         Where the settings come from; for the reader, not part of the key.
+    with_set : bool
+        The synthetic set is wanted too, not only the record (to show its images); not part of the key either.
     """
 
     profile: str
@@ -50,6 +52,7 @@ class Cell:
     evaluation: Evaluation
     step: int
     sources: dict[str, str] = field(default_factory=dict, compare=False, hash=False)
+    with_set: bool = field(default=False, compare=False, hash=False)
 
     @cached_property
     def set_key(self) -> str:

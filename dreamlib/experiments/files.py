@@ -1,14 +1,9 @@
-"""Files that are either whole or not there: atomic writes, checksums, and errors that say what to do."""
+"""Files that carry a checksum of themselves, so that every damaged byte is noticed."""
 
 from __future__ import annotations
 
-import contextlib
-import errno
 import hashlib
 import json
-import os
-import tempfile
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,45 +11,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from ..atomic import write_atomically
 from ..errors import StoreError
-
-
-def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
-    """Call ``write(temporary)`` beside ``path`` and move the result into place; nobody ever sees half a file.
-
-    Raises
-    ------
-    StoreError
-        When the folder cannot be written or the disk is full; ``path`` is then as it was.
-    """
-    temporary = None
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
-        os.close(handle)
-        temporary = Path(name)
-        write(temporary)
-        with temporary.open("rb+") as stream:
-            os.fsync(stream.fileno())
-        temporary.chmod(0o644)
-        os.replace(temporary, path)
-        temporary = None
-    except (OSError, SafetensorError) as error:
-        raise cannot_write(path, error) from error
-    finally:
-        if temporary is not None:
-            with contextlib.suppress(OSError):
-                temporary.unlink()
-
-
-def cannot_write(path: Path, error: Exception) -> StoreError:
-    """The error to raise when ``path`` could not be written because of ``error``."""
-    full = getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT) or "No space left" in str(error)
-    if full:
-        message = f"no space left for {path}; nothing that was finished is lost"
-        return StoreError(message, "free some space and run again")
-    hint = "a folder that you may write to; for results: --results DIR"
-    return StoreError(f"cannot write {path}: {error}", hint)
 
 
 def canonical(data: Any) -> str:
@@ -119,7 +77,14 @@ def write_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, An
         "sha256": tensors_digest(plain),
         "sha256_of_metadata": digest(metadata),
     }
-    write_atomically(path, lambda temporary: save_file(plain, temporary, metadata=header))
+
+    def write(temporary: Path) -> None:
+        try:
+            save_file(plain, temporary, metadata=header)
+        except SafetensorError as error:  # that is how it reports what the system refused
+            raise OSError(str(error)) from error
+
+    write_atomically(path, write)
 
 
 def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:

@@ -124,7 +124,7 @@ def run_cells(
     deadline = None if seconds is None else time.time() + seconds
     where = backend.resolve_device(device)
     checkpoint_seconds()  # raises here rather than in every worker
-    todo = [cell for cell in cells if store.record(cell) is None]
+    todo = [cell for cell in cells if not store.finished(cell)]
     found = len(cells) - len(todo)
     if not todo:
         return Summary(0, found, 0, {})
@@ -147,7 +147,7 @@ def run_cells(
             _run_here(todo, order, interrupts, done, bar.set_postfix_str)
         else:
             _run_workers(todo, order, count, done, bar.set_postfix_str)
-    left = {cell.name for cell in todo if store.record(cell) is None}
+    left = {cell.name for cell in todo if not store.finished(cell)}
     failed = {name: error for name, error in errors.items() if name in left}
     return Summary(len(todo) - len(left), found, len(left) - len(failed), failed)
 
@@ -242,7 +242,7 @@ def _run_workers(
     codes = [process.exitcode for process in processes]
     store = Store(order.root)
     if any(codes) and any(
-        store.record(cell) is None and store.failure(cell, order.run_id) is None for cell in cells
+        not store.finished(cell) and store.failure(cell, order.run_id) is None for cell in cells
     ):
         raise DreamlibError(
             f"a worker process died (exit codes {', '.join(map(str, codes))}); what was finished is kept",

@@ -15,9 +15,10 @@ from typing import Any
 from filelock import FileLock, Timeout
 from torch import Tensor
 
+from ..atomic import cannot_write
 from ..errors import StoreError
 from .cells import Cell
-from .files import cannot_write, read_json, read_tensors, write_json, write_tensors
+from .files import read_json, read_tensors, write_json, write_tensors
 
 SCHEMA = 1
 
@@ -74,6 +75,10 @@ class Store:
             self._set_aside(path, error)
             return None
         return record
+
+    def finished(self, cell: Cell) -> bool:
+        """Whether nothing is left to do for a cell."""
+        return self.record(cell) is not None and (not cell.with_set or self.set_path(cell).is_file())
 
     def write_record(self, cell: Cell, result: dict[str, Any]) -> None:
         """Write the record of a finished cell; its failures are forgotten."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from .. import plugins
@@ -33,6 +33,8 @@ class Plan:
         In the order of the rows.
     course : bool
         Judge the set along the way, not only at its end.
+    sets : bool
+        The images themselves are shown, so a record without its set is not enough.
     ipcs : tuple of int
         Budgets of the item; empty takes the profile's.
     datasets : tuple of str
@@ -45,6 +47,7 @@ class Plan:
     title: str
     methods: tuple[str, ...]
     course: bool = False
+    sets: bool = False
     ipcs: tuple[int, ...] = ()
     datasets: tuple[str, ...] = ()
     seeds: int = 0
@@ -72,12 +75,20 @@ PLANS: dict[str, Plan] = {
             "dream/figure2",
             "Images with and without DREAM",
             ("dc", "dc+dream", "idc", "dream"),
+            sets=True,
             ipcs=(10,),
             seeds=1,
         ),
-        Plan("dream/figure3", "Distilled sets of every data set", ("dream",), ipcs=(10,), seeds=1),
+        Plan("dream/figure3", "Distilled sets of every data set", ("dream",), sets=True, ipcs=(10,), seeds=1),
         Plan("dream/figure_gradnorm", "Gradient norms of random and representative images", ()),
-        Plan("dream/figure_comparison", "DC above, DC+DREAM below", ("dc", "dc+dream"), ipcs=(10,), seeds=1),
+        Plan(
+            "dream/figure_comparison",
+            "DC above, DC+DREAM below",
+            ("dc", "dc+dream"),
+            sets=True,
+            ipcs=(10,),
+            seeds=1,
+        ),
     )
 }
 
@@ -115,8 +126,8 @@ class Study:
         return [record for record in map(self.store.record, self.cells) if record is not None]
 
     def missing(self) -> list[Cell]:
-        """The cells without a record."""
-        return [cell for cell in self.cells if self.store.record(cell) is None]
+        """The cells that are not finished."""
+        return [cell for cell in self.cells if not self.store.finished(cell)]
 
     def command(self) -> str:
         """What to type to fill what is missing: the study as it is, its plug-ins and its results folder included."""
@@ -190,7 +201,8 @@ def study(
                 for row in rows:
                     cell = make_cell(profile, row, name, ipc, seed)
                     steps = snapshot_steps(cell.recipe.steps) if chosen.course else (cell.step,)
-                    cells += [make_cell(profile, row, name, ipc, seed, step=step) for step in steps]
+                    made = [make_cell(profile, row, name, ipc, seed, step=step) for step in steps]
+                    cells += [replace(one, with_set=chosen.sets) for one in made]
     folder = store if isinstance(store, Store) else Store(store)
     return Study(item, chosen.title, profile, data, budgets, rows, count, tuple(cells), folder)
 

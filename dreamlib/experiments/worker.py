@@ -174,7 +174,7 @@ class Worker:
         StoreError
             When nothing can be written.
         """
-        waiting = [cell for cell in cells if self.store.record(cell) is None]
+        waiting = [cell for cell in cells if not self.store.finished(cell)]
         while waiting:
             held = []
             for cell in waiting:
@@ -197,7 +197,7 @@ class Worker:
 
         An error of its own is noted and returned, so that the other cells still get their turn.
         """
-        if self.store.record(cell) is not None:
+        if self.store.finished(cell):
             return None
         if (known := self.store.failure(cell, self.run_id)) is not None:
             return known
@@ -208,6 +208,8 @@ class Worker:
                 if self.device.type == "cuda":
                     torch.cuda.reset_peak_memory_stats(self.device)
                 stored, about = self._distilled(cell)
+                if self.store.record(cell) is not None:
+                    return None  # only the set was not there
                 phase = "evaluate"
                 self._record(cell, self._evaluated(cell, stored), about)
         except StoreError:

@@ -62,12 +62,20 @@ _quick = Profile(
         rule("profile quick", {"iterations": 300, "image_lr": 1.0}, method="dm"),
         rule(
             "profile quick; factor 1 since a 4x4 tile of an 8x8 digit carries too little",
-            {"iterations": 10, "schedule.steps": 20, "schedule.images": 128, "container.factor": 1, "image_lr": 0.01},
+            {
+                "iterations": 10,
+                "schedule.steps": 20,
+                "schedule.images": 128,
+                "container.factor": 1,
+                "image_lr": 0.01,
+            },
             method=IDC_FAMILY,
         ),
     ),
     evaluation_rules=(
-        rule("profile quick", {"networks": 3, "network.depth": 2, "network.width": 32, "training.epochs": 100}),
+        rule(
+            "profile quick", {"networks": 3, "network.depth": 2, "network.width": 32, "training.epochs": 100}
+        ),
     ),
 )
 
@@ -77,20 +85,26 @@ _cpu = Profile(
         "real MNIST, FashionMNIST and CIFAR-10 with all their test images; 1,000 training images of each class; "
         "ConvNet-3 of width 16 (published: 128); 32 real and at most 16 synthetic images per class and step; 100 to "
         "300 matching steps (published: 1,000 to 200,000) with image learning rates raised to match, chosen on "
-        "held-out training images; k-means over 256 images of each class; 40 to 300 evaluation epochs; an hour or two "
-        "on two cores"
+        "held-out training images; k-means over 256 images of each class; 40 to 300 evaluation epochs; one synthetic "
+        "set and three networks per cell; an hour or two on two cores"
     ),
     datasets=("mnist", "fashionmnist", "cifar10"),
     ipcs=(1, 10),
-    seeds=2,
+    seeds=1,
     recipe_rules=(
-        rule("profile cpu", {"network.width": 16, "real_batch": 32, "synthetic_batch": 16, "per_class": 1000}),
+        rule(
+            "profile cpu", {"network.width": 16, "real_batch": 32, "synthetic_batch": 16, "per_class": 1000}
+        ),
         rule("profile cpu", {"sampler.pool": 256}, optional=True),
         rule("profile cpu", {"initial.epochs": 3}, method=TRAINED_CORESETS),
-        rule("profile cpu", {"iterations": 15, "schedule.epochs": 3, "image_lr": 0.5}, method=GRADIENT_PIXELS),
+        rule(
+            "profile cpu", {"iterations": 15, "schedule.epochs": 3, "image_lr": 0.5}, method=GRADIENT_PIXELS
+        ),
         rule("profile cpu", {"iterations": 100}, method=GRADIENT_PIXELS, ipc=1),
         rule("profile cpu", {"iterations": 300, "image_lr": 5.0}, method="dm"),
-        rule("profile cpu", {"iterations": 5, "schedule.steps": 20, "schedule.images": 256}, method=IDC_FAMILY),
+        rule(
+            "profile cpu", {"iterations": 5, "schedule.steps": 20, "schedule.images": 256}, method=IDC_FAMILY
+        ),
         rule("profile cpu", {"image_lr": 0.5}, method="idc"),
         rule("profile cpu", {"image_lr": 0.01}, method="idc", dataset=GREY_SETS),
         rule("profile cpu", {"image_lr": 0.05}, method="idc-dm"),

@@ -26,7 +26,9 @@ _BASE: dict[str, tuple[Evaluation, tuple[Rule, ...], str]] = {
         "DC section 4.1 and released code",
     ),
     "dsa": (
-        Evaluation("dsa", SGD(epochs=1000, batch=256, lr=0.01, decay_at=(0.5,), decay_by=0.1, augment=Siamese(_DSA))),
+        Evaluation(
+            "dsa", SGD(epochs=1000, batch=256, lr=0.01, decay_at=(0.5,), decay_by=0.1, augment=Siamese(_DSA))
+        ),
         (
             rule(
                 "released code: no flip on digits",
@@ -55,14 +57,20 @@ _BASE: dict[str, tuple[Evaluation, tuple[Rule, ...], str]] = {
                 {"training.augment.strategy": "color_crop_scale_rotate"},
                 dataset=DIGIT_SETS,
             ),
-            rule("IDC released code: factor > 1 on MNIST", {"training.cutmix": 0.0}, dataset=("digits", "mnist")),
+            rule(
+                "IDC released code: factor > 1 on MNIST",
+                {"training.cutmix": 0.0},
+                dataset=("digits", "mnist"),
+            ),
         ),
         "IDC and DREAM released code, but the last of its four tests, not the best",
     ),
 }
 
 
-def protocol(name: str, facts: dict[str, Any], extra: tuple[Rule, ...] = ()) -> tuple[Evaluation, dict[str, str]]:
+def protocol(
+    name: str, facts: dict[str, Any], extra: tuple[Rule, ...] = ()
+) -> tuple[Evaluation, dict[str, str]]:
     """The evaluation of a protocol for one cell, and the sources of its settings.
 
     Parameters

@@ -50,7 +50,11 @@ for name, label, initial in (
 # DC's outer and inner loops by IPC (DC supplement; released code get_loops).
 _LOOPS = {1: (1, 1), 10: (10, 50), 20: (20, 25), 30: (30, 20), 40: (40, 15), 50: (50, 10)}
 _loops = tuple(
-    rule("DC, released code: outer and inner loops", {"schedule.steps": outer, "schedule.epochs": inner}, ipc=ipc)
+    rule(
+        "DC, released code: outer and inner loops",
+        {"schedule.steps": outer, "schedule.epochs": inner},
+        ipc=ipc,
+    )
     for ipc, (outer, inner) in _LOOPS.items()
 )
 _dc_schedule = NetworkSchedule(steps=10, trained_on="synthetic", epochs=50, batch=256, lr=0.01)
@@ -192,7 +196,11 @@ methods.register(
         replace(_idc, matcher=Feature(metric="mse")),
         protocol="idc",
         rules=(
-            rule("IDC, released code", {"schedule.images": 500}, dataset=("digits", "mnist", "fashionmnist", "svhn")),
+            rule(
+                "IDC, released code",
+                {"schedule.images": 500},
+                dataset=("digits", "mnist", "fashionmnist", "svhn"),
+            ),
             _idc_rules[2],
         ),
         sources=(*_idc_sources, ("matcher", "IDC released code; DREAM supplement section 3")),

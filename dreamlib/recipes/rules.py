@@ -12,7 +12,7 @@ D = TypeVar("D")
 
 @dataclass(frozen=True)
 class Rule:
-    """"Where these hold, set these fields", as plain data.
+    """ "Where these hold, set these fields", as plain data.
 
     Attributes
     ----------
@@ -44,7 +44,9 @@ class Rule:
 
 def rule(source: str, change: dict[str, Any], *, optional: bool = False, **where: Any) -> Rule:
     """Shorthand: ``rule("released code", {"iterations": 1000}, dataset="mnist", ipc=(1, 10))``."""
-    conditions = tuple((name, value if isinstance(value, tuple) else (value,)) for name, value in where.items())
+    conditions = tuple(
+        (name, value if isinstance(value, tuple) else (value,)) for name, value in where.items()
+    )
     return Rule(conditions, tuple(change.items()), source, optional)
 
 

@@ -7,7 +7,6 @@ style      the one look of every figure: fonts, palette, one colour and line per
 figures    curves, bars, histograms and image grids that any notebook can use
 notebook   runs one notebook with checked parameters
 html       turns a notebook into one offline page, and lists all pages in ``reports/index.html``
-files      writes that are all or nothing
 ========== ================================================================================================
 
 Nothing is imported here, so that ``from dreamlib.report import tables`` does not wait for matplotlib or

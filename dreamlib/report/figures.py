@@ -14,8 +14,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.pyplot import subplots
 
+from ..atomic import write_atomically
 from ..errors import BadValue
-from .files import write_with
 from .style import GREY, PALETTE, colour, line
 from .words import percent
 
@@ -450,4 +450,4 @@ def _save_as(fig: Figure, path: Path, metadata: dict[str, None]) -> Path:
         with rc_context({"svg.hashsalt": "dreamlib", "svg.fonttype": "path"}):
             fig.savefig(temporary, format=path.suffix[1:], metadata=metadata)
 
-    return write_with(path, fill)
+    return write_atomically(path, fill)

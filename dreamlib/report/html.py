@@ -20,8 +20,8 @@ from markupsafe import Markup
 from nbconvert.filters import Highlight2HTML, ansi2html
 from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
 
+from ..atomic import write_text
 from ..errors import BadValue, DataError
-from .files import write_text
 from .layouts import profile_words, templates
 from .reported import PAPERS, where
 from .words import MISSING, duration

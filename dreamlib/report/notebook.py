@@ -22,8 +22,8 @@ from jupyter_client.manager import AsyncKernelManager
 from nbclient.exceptions import CellTimeoutError, DeadKernelError
 from papermill.exceptions import PapermillExecutionError, PapermillMissingParameterException
 
+from ..atomic import cannot_write, write_atomically
 from ..errors import DataError, DreamlibError, unknown
-from .files import cannot_write, write_with
 from .reported import project_root
 
 KERNEL = {"name": "python3", "display_name": "Python 3", "language": "python"}
@@ -126,7 +126,7 @@ def run_notebook(
             result = tidy(nbformat.read(ran, as_version=4))
             _place(result, source, output, folder, failed=error is not None)
             target = output if error is None else failed
-            write_with(target, lambda temporary: nbformat.write(result, temporary))
+            write_atomically(target, lambda temporary: nbformat.write(result, temporary))
     if error is not None:
         raise _explain(error, source, failed, timeout) from error
     failed.unlink(missing_ok=True)

@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from ..atomic import write_text
 from ..errors import BadValue
 from . import layouts
-from .files import write_text
 from .reported import Reported, find, where
 from .reported import rows as numbers_of
 from .words import MEASURED, MISSING, NOT_IMPLEMENTED, data_set, duration, size
@@ -428,9 +428,14 @@ def _settings(records: Sequence[Record]) -> dict[str, str]:
         "bytes stored": _span(stored, size),
         "device": every("device"),
         "versions": _values(_words(record.get("versions")) for record in records),
-        "revision": _values(str(record.get("revision") or "")[:10] for record in records),
+        "revision": _values(_short(str(record.get("revision") or "")) for record in records),
     }
     return {name: values[name] for name in SETTINGS}
+
+
+def _short(revision: str) -> str:
+    """Ten digits of a commit; a plus says that the code differed from it."""
+    return revision[:10] + ("+" if revision.endswith("+") else "")
 
 
 def _dig(record: Record, *path: str) -> object:

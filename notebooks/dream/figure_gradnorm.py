@@ -60,12 +60,8 @@ session.about()
 # %%
 lines, compared = [], {}
 for name in session.study.datasets:
-    study = gradient_study(
-        session.dataset(name),
-        session.cell("dream", name, 10).recipe,
-        label=label,
-        device=session.torch_device,
-    )
+    recipe = session.cell("dream", name, 10).recipe
+    study = gradient_study(session.dataset(name), recipe, label=label, device=session.torch_device)
     compared[name] = study
     axes = figures.histogram_pair(
         study.norms_random,
@@ -75,7 +71,10 @@ for name in session.study.datasets:
         xlabel="norm of the gradient",
     )
     session.save_figure(axes.figure, name)
-    for sampler, errors in (("random", study.errors_random), ("representative", study.errors_representative)):
+    for sampler, errors, bias in (
+        ("random", study.errors_random, study.bias_random),
+        ("representative", study.errors_representative, study.bias_representative),
+    ):
         lines.append(
             {
                 "data set": name,
@@ -84,6 +83,8 @@ for name in session.study.datasets:
                 "sampler": sampler,
                 "distance to the class's mean gradient": float(np.mean(errors)),
                 "std": float(np.std(errors, ddof=1)),
+                "of all batches together": bias,
+                "expected by chance": float(np.mean(errors)) / len(errors) ** 0.5,
                 "n": len(errors),
                 "norm of the class's mean gradient": study.mean_norm,
             }
@@ -98,11 +99,21 @@ session.save_frame(distances, digits=4)
 claims = []
 for name, study in compared.items():
     a, b = float(np.mean(study.errors_representative)), float(np.mean(study.errors_random))
+    chance = b / len(study.errors_random) ** 0.5
     claims.append(
         (
             "a representative batch stands nearer to the class's mean gradient than a random one",
             a < b,
             f"{name}: {a:.3g} against {b:.3g} (n = {len(study.errors_random)} batches each)",
+        )
+    )
+    claims.append(
+        (
+            "representative batches have no bias of their own (not claimed, but what matching averages over)",
+            study.bias_representative < 1.5 * chance,
+            f"{name}: all representative batches together miss the mean gradient by {study.bias_representative:.3g}, "
+            f"all random ones by {study.bias_random:.3g}; {chance:.3g} is expected by chance. A cluster counts once, "
+            "however many images it has",
         )
     )
 session.verdict(claims)

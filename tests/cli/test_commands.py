@@ -144,16 +144,16 @@ def test_list(say: Say) -> None:
     [
         (
             "dream/tabel1",
-            "unknown item 'dream/tabel1'; valid: dream/table1, .*\n  try: did you mean 'dream/table1'",
+            "unknown item 'dream/tabel1'; valid: dream/table1, .*\n  did you mean 'dream/table1'",
         ),
         (
             "dream/table1 --profile quik",
-            "unknown profile 'quik'; valid: quick, .*\n  try: did you mean 'quick'",
+            "unknown profile 'quik'; valid: quick, .*\n  did you mean 'quick'",
         ),
-        ("dream/table1 --methods drem", "unknown method 'drem'; valid: .*dm.*\n  try: did you mean 'dream'"),
+        ("dream/table1 --methods drem", "unknown method 'drem'; valid: .*dm.*\n  did you mean 'dream'"),
         (
             "dream/table1 --datasets mnits",
-            "unknown data set 'mnits'; valid: digits.*parquet:PATH.*\n  try: .*'mnist'",
+            "unknown data set 'mnits'; valid: digits.*parquet:PATH.*\n  did you mean 'mnist'",
         ),
         ("dream/table1 --ipc 0", "IPC is 0; expected at least 1 .*\n  try: IPC=1,10"),
         ("dream/table1 --ipc ten", "IPC 'ten'; expected whole numbers.*\n  try: IPC=1,10"),

@@ -113,7 +113,7 @@ def test_distillation_knows_parts_by_their_protocols_and_not_by_name() -> None:
 
 def test_a_report_knows_records_and_never_torch() -> None:
     for file in files("report"):
-        assert siblings(file) <= {"errors", "report"}, file
+        assert siblings(file) <= {"atomic", "errors", "report"}, file
         assert not others(file) & {"torch", "torchvision", "safetensors"}, file
 
 

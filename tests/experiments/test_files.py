@@ -19,9 +19,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from safetensors.torch import save_file
 
+from dreamlib.atomic import write_atomically
 from dreamlib.errors import StoreError
 from dreamlib.experiments import files
-from dreamlib.experiments.files import read_json, read_tensors, write_atomically, write_json, write_tensors
+from dreamlib.experiments.files import read_json, read_tensors, write_json, write_tensors
 
 DATA = {"name": "é", "values": [1, 2.5, None, True], "nested": {"b": 1, "a": 2}}
 TENSORS = {

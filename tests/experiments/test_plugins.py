@@ -46,11 +46,13 @@ def test_the_key_follows_the_source_and_not_the_place(
         ("first", SAMPLER),
         ("copy", SAMPLER),
         ("edited", SAMPLER.replace("largest=False", "largest=True")),
+        ("helper", SAMPLER + "\n\nSCALE = 2  # a helper beside the class\n"),
     ):
         monkeypatch.setattr(methods, "_methods", {key: methods[key] for key in methods if key != "mine"})
         plugins.load([put(tmp_path / name / f"{name}.py", text)])
         keys[name] = make_cell("tiny", "mine", "digits", 1, 0).key
-    assert keys["first"] == keys["copy"] != keys["edited"]
+    assert keys["first"] == keys["copy"]
+    assert len({keys["first"], keys["edited"], keys["helper"]}) == 3
 
 
 @pytest.mark.parametrize(

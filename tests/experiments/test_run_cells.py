@@ -6,6 +6,7 @@ import os
 import signal
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from dreamlib.errors import BadValue, DreamlibError, OutOfMemory, StoreError
 from dreamlib.evaluate import EvaluationRun
 from dreamlib.experiments import Cell, Store, Summary, run_cells
 from dreamlib.experiments import worker as worker_module
+from dreamlib.experiments.files import read_tensors
 from dreamlib.experiments.interrupts import Interrupts
 from dreamlib.experiments.worker import Clock, checkpoint_seconds, revision
 
@@ -464,3 +466,16 @@ def test_the_interval_of_checkpoints(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_errors_are_ours() -> None:
     assert issubclass(OutOfMemory, DreamlibError)
     assert backend.resolve_device("cpu") == torch.device("cpu")
+
+
+def test_an_item_that_shows_images_gets_back_a_set_that_is_gone_and_keeps_its_record(tmp_path: Path) -> None:
+    store, one = Store(tmp_path), cell("dm")
+    run([one], tmp_path)
+    record, digest = store.record_path(one).read_bytes(), read_tensors(store.set_path(one))[1]["set_sha256"]
+    store.set_path(one).unlink()
+    assert store.finished(one)  # a table needs no more than the record
+    wanted = replace(one, with_set=True)
+    assert not store.finished(wanted)
+    assert run([wanted], tmp_path).computed == 1
+    assert read_tensors(store.set_path(one))[1]["set_sha256"] == digest
+    assert store.record_path(one).read_bytes() == record

@@ -9,7 +9,9 @@ ROOT = Path(__file__).parents[2]
 
 
 def make(*words: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(["make", "--no-print-directory", *words], cwd=ROOT, capture_output=True, text=True, check=False)
+    return subprocess.run(
+        ["make", "--no-print-directory", *words], cwd=ROOT, capture_output=True, text=True, check=False
+    )
 
 
 def test_help_lists_every_target_and_item() -> None:

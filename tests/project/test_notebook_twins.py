@@ -20,7 +20,9 @@ def test_there_is_a_notebook_for_every_item_and_no_other() -> None:
 @pytest.mark.parametrize("source", SOURCES, ids=lambda path: f"{path.parent.name}/{path.stem}")
 def test_twins_hold_the_same_cells(source: Path) -> None:
     twin = nbformat.read(source.with_suffix(".ipynb"), as_version=4)
-    ours = [(cell.cell_type, cell.source, cell.metadata.get("tags", [])) for cell in jupytext.read(source).cells]
+    ours = [
+        (cell.cell_type, cell.source, cell.metadata.get("tags", [])) for cell in jupytext.read(source).cells
+    ]
     theirs = [(cell.cell_type, cell.source, cell.metadata.get("tags", [])) for cell in twin.cells]
     assert ours == theirs, "run: make sync"
     assert twin.metadata.kernelspec.name == "python3"

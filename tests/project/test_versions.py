@@ -17,7 +17,9 @@ def canonical(name: str) -> str:
 
 
 def pins(file: str) -> dict[str, str]:
-    return {canonical(name): version for name, version in PIN.findall((ROOT / file).read_text(encoding="utf-8"))}
+    return {
+        canonical(name): version for name, version in PIN.findall((ROOT / file).read_text(encoding="utf-8"))
+    }
 
 
 def direct() -> list[Requirement]:

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from dreamlib.atomic import write_atomically, write_text
 from dreamlib.errors import StoreError
-from dreamlib.report.files import write_text, write_with
 
 
 def test_write_text(tmp_path: Path) -> None:
@@ -40,7 +40,7 @@ def test_a_fault_half_way_leaves_nothing(tmp_path: Path) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        write_with(tmp_path / "a.md", fill)
+        write_atomically(tmp_path / "a.md", fill)
     assert not list(tmp_path.iterdir())
 
 

@@ -1,0 +1,63 @@
+"""Writes that are all or nothing: a reader sees the old file or the new one, never half of one."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from .errors import StoreError
+
+
+def write_atomically(path: str | Path, write: Callable[[Path], object]) -> Path:
+    """Call ``write(temporary)`` beside ``path`` and move the result into place.
+
+    Parameters
+    ----------
+    path : str or Path
+        The file to make or replace; missing folders are made.
+    write : callable
+        Is given the temporary path and must leave a whole file there.
+
+    Raises
+    ------
+    StoreError
+        When the folder cannot be written or the disk is full; ``path`` is then as it was.
+    """
+    path, temporary = Path(path), None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+        os.close(handle)
+        temporary = Path(name)
+        write(temporary)
+        with temporary.open("rb+") as stream:
+            os.fsync(stream.fileno())
+        temporary.chmod(0o644)  # mkstemp makes private files, but results are there to be read
+        os.replace(temporary, path)
+        temporary = None
+    except OSError as error:
+        raise cannot_write(path, error) from error
+    finally:
+        if temporary is not None:
+            with contextlib.suppress(OSError):
+                temporary.unlink()
+    return path
+
+
+def write_text(path: str | Path, text: str) -> Path:
+    """Write ``text`` as UTF-8 with ``\\n`` line ends. Raises StoreError as :func:`write_atomically`."""
+    return write_atomically(path, lambda temporary: temporary.write_bytes(text.encode("utf-8")))
+
+
+def cannot_write(path: Path, error: OSError) -> StoreError:
+    """The error to raise when ``path`` could not be written because of ``error``."""
+    reason = error.strerror or str(error)
+    if error.errno in (errno.ENOSPC, errno.EDQUOT) or "No space left" in str(error):
+        message = f"no space left for {path} ({reason}); nothing that was finished is lost"
+        return StoreError(message, "free some space and run again")
+    hint = "a folder that you may write to; for results: --results DIR"
+    return StoreError(f"cannot write {path}: {reason}", hint)
