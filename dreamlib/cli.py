@@ -16,6 +16,7 @@ from . import plugins
 from .errors import BadValue, DreamlibError
 from .experiments.interrupts import Interrupts
 
+MAKE = "make {target} PROFILE={profile}"  # what fills a page that is not there
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
@@ -302,7 +303,7 @@ def _notebook(args: argparse.Namespace) -> int:
     output = reports / args.profile / paper / f"{name}.ipynb"
     run_notebook(root / "notebooks" / paper / f"{name}.py", output, parameters)
     page = html.render(output)
-    index = html.index(reports, notebooks=root / "notebooks")
+    index = html.index(reports, notebooks=root / "notebooks", command=MAKE)
     print(f"\n{args.item} is done:\n  page      {page}\n  notebook  {output}\n  all pages {index}")
     for file in sorted(output.parent.glob(f"{name}.*")):
         if file.suffix in (".csv", ".md", ".tex"):
@@ -320,7 +321,7 @@ def _index(args: argparse.Namespace) -> int:
     from .report import html
     from .report.reported import project_root
 
-    print(html.index(Path(args.reports), notebooks=project_root() / "notebooks"))
+    print(html.index(Path(args.reports), notebooks=project_root() / "notebooks", command=MAKE))
     return 0
 
 

@@ -454,7 +454,7 @@ def index(
         Holds ``<paper>/<item>.py``; by default ``notebooks`` beside `reports_root`. What is there and was not
         run is listed with the command that runs it.
     command : str
-        That command, with ``{profile}``, ``{paper}`` and ``{item}``.
+        That command, with ``{profile}``, ``{paper}``, ``{item}`` and ``{target}``, the name of make's target.
     profiles : sequence of str
         Always shown, in this order; others that have reports follow.
 
@@ -523,7 +523,11 @@ def _entry(root: Path, profile: str, paper: str, item: str, command: str, render
         claim=Markup(strip_outer(renderer.markdown(first_sentence(about.claim)))) if about else "",
         status=status,
         links=links,
-        command="" if status == "rendered" else command.format(profile=profile, paper=paper, item=item),
+        command=""
+        if status == "rendered"
+        else command.format(
+            profile=profile, paper=paper, item=item, target=item if paper == "dream" else f"{paper}-{item}"
+        ),
     )
 
 

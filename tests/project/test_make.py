@@ -40,3 +40,9 @@ def test_a_misspelt_parameter_stops_at_once_with_the_valid_ones() -> None:
     done = make("-n", "-o", ".venv/.installed", "table1", "METHOD=dm")
     assert done.returncode == 2
     assert "unknown parameter METHOD; valid: PROFILE DATASETS IPC METHODS" in done.stderr
+
+
+def test_the_readmes_example_is_the_file_it_names() -> None:
+    text, code = (ROOT / "README.md").read_text(), (ROOT / "examples" / "farthest.py").read_text()
+    assert f"```python\n{code}```" in text
+    assert len(code.splitlines()) < 30
