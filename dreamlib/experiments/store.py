@@ -30,7 +30,7 @@ class Store:
 
         <root>/<profile>/<cell name>.json            one record per cell
         <root>/<profile>/sets/<set name>.safetensors  the synthetic set, and its course in <...>.course.safetensors
-        <root>/<profile>/work/<key>.*                 locks, checkpoints and failures of what is not finished
+        <root>/<profile>/unfinished/<key>.*           locks, checkpoints and failures of what is not finished
 
     Every file is written atomically and carries a checksum. A damaged or foreign file is set aside (renamed, with a
     warning) and computed again, never read as a result and never deleted.
@@ -129,7 +129,7 @@ class Store:
     # Unfinished work
 
     def _work(self, cell: Cell) -> Path:
-        return self.root / cell.profile / "work"
+        return self.root / cell.profile / "unfinished"
 
     def checkpoint_path(self, cell: Cell, phase: str) -> Path:
         """The checkpoint of a phase: ``"distill"``, one for all cells of a set, or ``"evaluate"``."""

@@ -247,7 +247,7 @@ def test_writability_is_known_before_an_hour_of_computing(tmp_path: Path) -> Non
 
 def test_a_lock_that_cannot_be_made_names_its_place(tmp_path: Path) -> None:
     (tmp_path / "tiny").touch()
-    with pytest.raises(StoreError, match=r"cannot lock .*tiny/work"), Store(tmp_path).lock(cell()):
+    with pytest.raises(StoreError, match=r"cannot lock .*tiny/unfinished"), Store(tmp_path).lock(cell()):
         pass
 
 

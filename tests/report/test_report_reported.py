@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import ast
 import hashlib
 from pathlib import Path
 
@@ -12,16 +11,6 @@ from dreamlib.report import reported as papers
 from dreamlib.report.reported import COLUMNS, find, load_reported, project_root, rows, where
 
 ROOT = Path(__file__).resolve().parents[2]
-
-
-def test_report_imports_no_torch_and_nothing_of_ours_but_errors() -> None:
-    for file in sorted((ROOT / "dreamlib" / "report").glob("*.py")):
-        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.ImportFrom):
-                assert node.level < 2 or node.module == "errors", file.name
-                assert (node.module or "").partition(".")[0] not in ("torch", "dreamlib"), file.name
-            elif isinstance(node, ast.Import):
-                assert all(one.name.partition(".")[0] != "torch" for one in node.names), file.name
 
 
 def test_the_papers_numbers_are_all_there(monkeypatch: pytest.MonkeyPatch) -> None:
