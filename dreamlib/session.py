@@ -231,11 +231,10 @@ class Session:
         write_text(self.folder / f"{self.name}.md", text)
         return tables.styled(frame, decimals=digits)
 
-    def save_figure(self, figure: Any, name: str) -> None:
+    def save_figure(self, figure: Any, name: str, *, kinds: Sequence[str] = ("png", "svg")) -> None:
         """Keep a figure as PNG and SVG under ``figures/``, and show it."""
-        figures.save(
-            figure, self.folder / "figures", f"{self.name}-{name}".replace(":", "_").replace("/", "_")
-        )
+        stem = f"{self.name}-{name}".replace(":", "_").replace("/", "_")
+        figures.save(figure, self.folder / "figures", stem, kinds)
         display(figure)
         close(figure)
 

@@ -26,6 +26,7 @@ def twin(source: Path, executed: Path) -> nbformat.NotebookNode:
         cell.id = f"{source.stem}-{number}"  # stable, so that a change of one cell is a diff of one cell
         if cell.cell_type == "code" and cell.source in known:
             cell.outputs = known[cell.source]
+            cell.execution_count = number  # nbval compares with the output of a cell only if it was run
     notebook.metadata = {"kernelspec": notebook.metadata["kernelspec"]}
     notebook.nbformat_minor = 5
     return notebook

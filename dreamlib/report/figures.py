@@ -431,18 +431,18 @@ def bars(
     return ax
 
 
-def save(fig: Figure, folder: str | Path, stem: str) -> list[Path]:
+def save(fig: Figure, folder: str | Path, stem: str, kinds: Sequence[str] = ("png", "svg")) -> list[Path]:
     """Write ``stem.png`` and ``stem.svg``, the same bytes for the same figure: no dates, no random ids.
+
+    ``kinds`` can leave out the SVG of a figure that holds nothing but pixels.
 
     Raises
     ------
     StoreError
         The folder cannot be written.
     """
-    return [
-        _save_as(fig, Path(folder) / f"{stem}.png", {"Software": None}),
-        _save_as(fig, Path(folder) / f"{stem}.svg", {"Date": None, "Creator": None}),
-    ]
+    undated: dict[str, dict[str, None]] = {"png": {"Software": None}, "svg": {"Date": None, "Creator": None}}
+    return [_save_as(fig, Path(folder) / f"{stem}.{kind}", undated[kind]) for kind in kinds]
 
 
 def _save_as(fig: Figure, path: Path, metadata: dict[str, None]) -> Path:

@@ -11,7 +11,7 @@
 #
 # **The claim.** With DREAM the distilled images show more obvious characteristics of their class, and more variety.
 #
-# **What is shown.** The first images of every class, as they are stored, and a number for variety: the mean distance
+# **What is shown.** Six images of six classes, as they are stored, and a number for variety: the mean distance
 # between the images of a class, in units of that distance among real images of the class (1 means as varied as the
 # data). Values outside [0, 1], which DC, DSA and DM produce, cannot be shown; their share is printed.
 
@@ -66,12 +66,11 @@ for name in session.study.datasets:
                     f"*{session.label(method)} on {name}, IPC {ipc}: the set is not here; `{session.study.command()}`*"
                 )
                 continue
-            stored = found.stored
-            shown = min(10, stored.shape[1])
-            grid = pixels(stored[:, :shown].flatten(0, 1))
+            classes, shown = min(6, len(found.classes)), min(6, found.stored.shape[1])
+            grid = pixels(found.stored[:classes, :shown].flatten(0, 1))
             title = f"{session.label(method)}, {name}, IPC {ipc}"
-            axes, _ = figures.image_grid(grid, shown, title=title, row_labels=found.classes)
-            session.save_figure(axes.figure, f"{name}-{method}-ipc{ipc}")
+            axes, _ = figures.image_grid(grid, shown, title=title, row_labels=found.classes[:classes])
+            session.save_figure(axes.figure, f"{name}-{method}-ipc{ipc}", kinds=("png",))
             lines.append(
                 {
                     "data set": name,

@@ -67,7 +67,7 @@ for name in session.study.datasets:
             grid = pixels(found.stored[:classes, :columns].flatten(0, 1))
             title = f"{session.label(method)}, {name}, IPC {ipc}"
             axes, _ = figures.image_grid(grid, columns, title=title, row_labels=found.classes[:classes])
-            session.save_figure(axes.figure, f"{name}-{method}-ipc{ipc}")
+            session.save_figure(axes.figure, f"{name}-{method}-ipc{ipc}", kinds=("png",))
             shown_sets += 1
 
 # %% [markdown]

@@ -74,7 +74,7 @@ for name in session.study.datasets:
         axes, _ = figures.image_grid(
             pixels(torch.cat(rows)), columns, title=f"{name}, IPC {ipc}", row_labels=labels
         )
-        session.save_figure(axes.figure, f"{name}-ipc{ipc}")
+        session.save_figure(axes.figure, f"{name}-ipc{ipc}", kinds=("png",))
         pairs_shown += 1
 
 # %% [markdown]
