@@ -38,7 +38,8 @@ def test_notebook_has_parameters_a_claim_a_verdict_and_a_checked_output(source: 
     assert any("session.verdict(" in cell.source for cell in code)
     checked = [cell for cell in code if "# NBVAL_CHECK_OUTPUT" in cell.source]
     assert checked, "no cell that nbval compares"
-    assert all(cell.outputs and cell.execution_count for cell in checked), "no stored output to compare with: make dream && make sync"
+    stored = all(cell.outputs and cell.execution_count for cell in checked)
+    assert stored, "no stored output to compare with: make dream && make sync"
 
 
 def test_sync_would_change_no_source_cell(tmp_path: Path) -> None:
