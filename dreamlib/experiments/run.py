@@ -136,8 +136,11 @@ def run_cells(
     bar = tqdm(total=len(todo), unit="cell", disable=not progress, dynamic_ncols=True, smoothing=0)
     errors: dict[str, str] = {}
 
+    seen: set[str] = set()
+
     def done(name: str, error: str | None) -> None:
-        bar.update(1 if bar.n < len(todo) else 0)
+        bar.update(name not in seen)  # every worker comes past every cell
+        seen.add(name)
         if error is not None:
             errors[name] = error
 
