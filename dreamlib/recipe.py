@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, fields, is_dataclass, replace
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from .augment import Siamese
 from .containers import Container, Pixels
@@ -144,4 +144,5 @@ def change(data: D, path: str, value: Any, *, optional: bool = False) -> D:
     if optional and not rest and getattr(data, head) is not None:
         return data
     inner = change(getattr(data, head), rest, value, optional=optional) if rest else value
-    return replace(data, **{head: inner})  # type: ignore[type-var]
+    changed: Any = replace(cast(Any, data), **{head: inner})
+    return cast(D, changed)

@@ -18,6 +18,8 @@ from torch import Tensor
 from torch.nn.grad import conv2d_input, conv2d_weight
 from torch.overrides import TorchFunctionMode
 
+from ..errors import BadValue
+
 
 class _GroupwiseConv2d(torch.autograd.Function):
     """conv2d(x, w) whose weight gradient comes out once per group.
@@ -102,7 +104,10 @@ class GroupwiseWeights(TorchFunctionMode):
         groups: int = 1,
     ) -> Tensor:
         if groups != 1:
-            raise NotImplementedError("per-class gradients of grouped convolutions: no network here has any")
+            raise BadValue(
+                f"a convolution with {groups} groups; gradient matching knows ordinary ones (groups=1)",
+                "match features instead, or another network",
+            )
         bias = None if bias is None else bias.detach()
         result: Tensor = _GroupwiseConv2d.apply(x, w.detach(), copy, bias, stride, padding, dilation)
         return result

@@ -201,10 +201,9 @@ def test_gradients_reach_every_group(family: str) -> None:
     images = pictures(12, 2, 2, 4, 4).double().requires_grad_()
     transform = Siamese(family=family).draw(12, seeded(3))
     assert torch.autograd.gradcheck(transform, images)
-    (gradient,) = torch.autograd.grad(transform(images).square().sum(), images, create_graph=True)
-    (second,) = torch.autograd.grad(gradient.square().sum(), images)
-    assert bool(torch.isfinite(second).all())
-    assert float(second.abs().flatten(1).sum(1).min()) > 0
+    (gradient,) = torch.autograd.grad(transform(images).square().sum(), images)
+    assert bool(torch.isfinite(gradient).all())
+    assert float(gradient.abs().flatten(1).sum(1).min()) > 0
 
 
 @pytest.mark.parametrize("dataset", ["digits", "mnist", "svhn"])
