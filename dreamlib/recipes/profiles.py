@@ -84,8 +84,9 @@ _cpu = Profile(
     summary=(
         "real MNIST, FashionMNIST and CIFAR-10 with all their test images; 1,000 training images of each class; "
         "ConvNet-3 of width 16 (published: 128); 32 real and at most 16 synthetic images per class and step; 100 to "
-        "300 matching steps (published: 1,000 to 200,000) with image learning rates raised to match, chosen on "
-        "held-out training images; k-means over 256 images of each class; 40 to 300 evaluation epochs; one synthetic "
+        "300 matching steps (published: 1,000 to 200,000) with image learning rates raised to match, after a coarse "
+        "search on held-out training images for DC, DM and DREAM and by analogy for the others; k-means over 256 "
+        "images of each class; 40 to 300 evaluation epochs; one synthetic "
         "set and three networks per cell; an hour or two on two cores"
     ),
     datasets=("mnist", "fashionmnist", "cifar10"),

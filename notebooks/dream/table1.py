@@ -110,7 +110,8 @@ session.settings()
 # The same method, seeds and networks, with random sampling replaced by representative sampling: the mean difference
 # in points, and a 95 % bootstrap interval. Rows X+DREAM change the sampler and nothing else; DREAM itself is IDC with
 # representative sampling, cluster centres to start from and, under `paper`, twice the real batch.
-# Where a gain is missing, `figure_gradnorm` shows a reason: a representative batch is nearer to the class's mean
+# Where a gain is missing, `figure_gradnorm` shows a possible reason: a
+# representative batch is nearer to the class's mean
 # gradient than a random one, but such batches share a bias.
 
 # %%
