@@ -13,6 +13,8 @@ PYTHON   ?= python3
 VENV     ?= .venv
 
 DREAM := table1 table2 figure1 figure2 figure3 figure_gradnorm figure_comparison
+# The other papers' targets carry the paper's name: dm-section4 is notebooks/dm/section4.
+DM    :=
 
 python := $(VENV)/bin/python
 stamp  := $(VENV)/.installed
@@ -31,20 +33,26 @@ ifneq ($(wrong),)
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help all dream $(DREAM) status index install test lint sync lock clean
+.PHONY: help all dream dm $(DREAM) $(DM) status index install test lint sync lock clean
 
 help: ## this list
 	@echo "make TARGET [PROFILE=quick|cpu|paper] [DATASETS=mnist,cifar10] [IPC=1,10] [METHODS=dm,dream] [SEEDS=3] [PLUGINS=file.py]"
 	@echo
 	@grep -hE '^[a-z_ -]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 22
-	@echo "$(DREAM)" | tr ' ' '\n' | sed 's/$$/\tDREAM, the notebook of this name/' | expand -t 22
+	@printf '%s\tDREAM, the notebook of this name\n' $(DREAM) | expand -t 22
+	@printf '%s\tDM, the notebook of this name\n' $(DM) | expand -t 22
 
-all: dream ## every notebook of every paper
+all: dream dm ## every notebook of every paper
 
 dream: $(DREAM) ## every item of the DREAM supplement and README
 
 $(DREAM): $(stamp)
 	@$(python) -m dreamlib notebook dream/$@ $(choice)
+
+dm: $(DM) ## every item of the DM supplement
+
+$(DM): $(stamp)
+	@$(python) -m dreamlib notebook dm/$(@:dm-%=%) $(choice)
 
 status: $(stamp) ## what is done, missing and failed under PROFILE
 	@$(python) -m dreamlib status $(study)

@@ -14,6 +14,15 @@ from .errors import BadValue, PluginError, unknown
 T = TypeVar("T")
 
 PLUGIN = "dreamlib_plugin_"  # what the module name of a user's file starts with
+_LATER = "dreamlib: added later"
+
+
+def added_later(default: Any) -> Any:
+    """A dataclass field that joined a part after records of that part had been measured.
+
+    With its default it means what the part always did, so :func:`plain` leaves it out then, and old keys still hold.
+    """
+    return dataclasses.field(default=default, metadata={_LATER: True})
 
 
 class Registry(Generic[T]):
@@ -85,7 +94,10 @@ def plain(value: Any) -> Any:
         out: dict[str, Any] = {"part": type(value).__name__}
         if not type(value).__module__.startswith("dreamlib."):
             out["source"] = hashlib.sha256(_source(type(value)).encode()).hexdigest()[:16]
-        out.update({field.name: plain(getattr(value, field.name)) for field in dataclasses.fields(value)})
+        for field in dataclasses.fields(value):
+            entry = getattr(value, field.name)
+            if not (field.metadata.get(_LATER) and entry == field.default):
+                out[field.name] = plain(entry)
         return out
     if isinstance(value, (list, tuple)):
         return [plain(item) for item in value]

@@ -12,7 +12,7 @@ from ..distill import snapshot_steps
 from ..errors import BadValue, unknown
 from ..evaluate import Evaluation
 from ..recipe import Recipe
-from ..recipes import methods, profiles, protocol
+from ..recipes import Rule, methods, profiles, protocol
 from ..registry import plain
 from .files import digest
 
@@ -105,7 +105,15 @@ def _word(text: str) -> str:
 
 
 def make_cell(
-    profile: str, method: str, dataset: str, ipc: int, seed: int, *, step: int | None = None
+    profile: str,
+    method: str,
+    dataset: str,
+    ipc: int,
+    seed: int,
+    *,
+    step: int | None = None,
+    recipe_rules: tuple[Rule, ...] = (),
+    evaluation_rules: tuple[Rule, ...] = (),
 ) -> Cell:
     """The cell of a method under a profile.
 
@@ -118,6 +126,8 @@ def make_cell(
     step : int, optional
         Judge the set after so many matching steps, one of :func:`~dreamlib.distill.snapshot_steps`; default: at the
         end.
+    recipe_rules, evaluation_rules : tuple of Rule
+        What an item of its own changes (another network, say); they are applied last.
 
     Raises
     ------
@@ -131,8 +141,9 @@ def make_cell(
     if not re.match(r"(parquet|folder):.", dataset) and dataset not in dataset_names():
         raise unknown("data set", dataset, dataset_names(), "; or parquet:PATH, folder:PATH")
     scale, row = profiles[profile], methods[method]
-    recipe, sources = row.resolve(dataset, ipc, scale.recipe_rules)
-    evaluation, judged = protocol(row.protocol, row.facts(dataset, ipc), scale.evaluation_rules)
+    recipe, sources = row.resolve(dataset, ipc, scale.recipe_rules, recipe_rules)
+    judging = (*scale.evaluation_rules, *evaluation_rules)
+    evaluation, judged = protocol(row.protocol, row.facts(dataset, ipc), judging)
     kept = snapshot_steps(recipe.steps)
     if step is not None and step not in kept:
         raise BadValue(f"no set is kept after step {step}; expected one of {', '.join(map(str, kept))}", "")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,6 +14,20 @@ from ..recipes import profiles
 from .cells import Cell, make_cell
 from .run import Summary, run_cells
 from .store import Store
+
+Cells = Callable[[str, str, str, int, int], Sequence[Cell]]
+
+
+def final(profile: str, method: str, dataset: str, ipc: int, seed: int) -> list[Cell]:
+    """The set at its end, judged by its method's own protocol."""
+    return [make_cell(profile, method, dataset, ipc, seed)]
+
+
+def course(profile: str, method: str, dataset: str, ipc: int, seed: int) -> list[Cell]:
+    """The set along the way, from its start to its end."""
+    steps = snapshot_steps(make_cell(profile, method, dataset, ipc, seed).recipe.steps)
+    return [make_cell(profile, method, dataset, ipc, seed, step=step) for step in steps]
+
 
 CORESETS = ("random", "herding", "k-center", "forgetting")
 DISTILLED = ("dc", "dsa", "dm", "idc", "dream")
@@ -31,8 +45,9 @@ class Plan:
         ``"dream/table1"`` and what it shows.
     methods : tuple of str
         In the order of the rows.
-    course : bool
-        Judge the set along the way, not only at its end.
+    cells : callable
+        ``cells(profile, method, dataset, ipc, seed)`` gives the cells of one place of the table: :func:`final`,
+        :func:`course`, or a function of the item's own.
     sets : bool
         The images themselves are shown, so a record without its set is not enough.
     ipcs : tuple of int
@@ -46,7 +61,7 @@ class Plan:
     item: str
     title: str
     methods: tuple[str, ...]
-    course: bool = False
+    cells: Cells = final
     sets: bool = False
     ipcs: tuple[int, ...] = ()
     datasets: tuple[str, ...] = ()
@@ -68,7 +83,7 @@ PLANS: dict[str, Plan] = {
             "dream/figure1",
             "Accuracy along distillation, with and without DREAM",
             CURVES,
-            course=True,
+            cells=course,
             ipcs=(10,),
         ),
         Plan(
@@ -199,9 +214,7 @@ def study(
         for ipc in budgets:
             for name in data:
                 for row in rows:
-                    cell = make_cell(profile, row, name, ipc, seed)
-                    steps = snapshot_steps(cell.recipe.steps) if chosen.course else (cell.step,)
-                    made = [make_cell(profile, row, name, ipc, seed, step=step) for step in steps]
+                    made = chosen.cells(profile, row, name, ipc, seed)
                     cells += [replace(one, with_set=chosen.sets) for one in made]
     folder = store if isinstance(store, Store) else Store(store)
     return Study(item, chosen.title, profile, data, budgets, rows, count, tuple(cells), folder)

@@ -90,12 +90,14 @@ class Method:
         """What rules ask of a cell."""
         return {"dataset": dataset, "ipc": ipc, "method": (self.name, *self.family)}
 
-    def resolve(self, dataset: str, ipc: int, scale: tuple[Rule, ...] = ()) -> tuple[Recipe, dict[str, str]]:
+    def resolve(
+        self, dataset: str, ipc: int, scale: tuple[Rule, ...] = (), item: tuple[Rule, ...] = ()
+    ) -> tuple[Recipe, dict[str, str]]:
         """The recipe for one data set and budget, and the source of every setting that a rule made.
 
-        ``scale`` holds a profile's rules.
+        ``scale`` holds a profile's rules, ``item`` those of one table or figure.
         """
-        rules = (*self.rules, *scale, *self.chosen)
+        rules = (*self.rules, *scale, *self.chosen, *item)
         recipe, sources = apply(self.recipe, rules, self.facts(dataset, ipc))
         return recipe, {**dict(self.sources), **sources}
 

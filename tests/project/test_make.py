@@ -19,7 +19,7 @@ def test_help_lists_every_target_and_item() -> None:
     for target in ("dream", "all", "test", "status", "install", "clean", "sync", "lint", "index"):
         assert f"\n{target} " in text, target
     for item in PLANS:
-        assert f"\n{item.removeprefix('dream/')} " in text, item
+        assert f"\n{item.removeprefix('dream/').replace('/', '-')} " in text, item
 
 
 def test_a_target_runs_its_notebook_with_the_choices() -> None:
