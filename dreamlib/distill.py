@@ -11,20 +11,22 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from .augment import Transform, cutmix
 from .coresets import History
 from .data import ClassData
+from .engine import Engine
 from .errors import BadValue, Diverged, OutOfMemory
-from .networks import build, initialise
+from .matchers import measure_under
+from .networks import build, initialise, largest_map
 from .recipe import Recipe
 from .samplers import View
 from .streams import Streams
-from .training import Stack, Training, module_from, sgd_update
+from .training import Stack, Training, learning, module_from, sgd_update
 
 # Fractions of a distillation at which the synthetic set is kept, so that accuracy along the way (DREAM, Fig. 1) can be
 # evaluated afterwards without distilling again. Early on a set changes fast, hence the spacing.
@@ -89,12 +91,14 @@ class Distillation:
         self.velocity: dict[str, Tensor] = {}
         self.network = build(recipe.network, data.shape, data.num_classes, device=self.device)
         self.network_velocity: list[Tensor] = []
+        self._map_bytes = largest_map(self.network, data.shape)
         self.choice = torch.empty(0, dtype=torch.int64, device=self.device)
         self.snapshots: dict[int, dict[str, Tensor]] = {}
         self.losses: list[tuple[int, float]] = []
         self.seconds = dict.fromkeys(("select", "clustering", "matching", "network"), 0.0)
         self.matched = 0
         self.classes_at_once = data.num_classes
+        self.engine = Engine(recipe.mode, self.device).for_network(self.network)
         self._embedding = self._embedding_training() if recipe.initial.epochs else None
         self._embedding_steps = self._embedding.steps if self._embedding else 0
 
@@ -168,7 +172,7 @@ class Distillation:
             self._embedding.check()
             self.network = module_from(self._embedding.stack)
         self.network.eval()
-        view = View(data, self.network, self.slots, self.streams["initial"])
+        view = View(data, self.network, self.slots, self.streams["initial"], self.engine)
         index = recipe.initial.choose(view, self._history())
         if index is None:
             shape = (data.num_classes, self.slots, *data.shape)
@@ -195,7 +199,7 @@ class Distillation:
         if self.matched % recipe.sampler.every == 0:
             with self._timed("clustering"):
                 self.network.eval()
-                view = View(self.data, self.network, recipe.real_batch, self.streams["sampler"])
+                view = View(self.data, self.network, recipe.real_batch, self.streams["sampler"], self.engine)
                 self.choice = recipe.sampler.choose(view)
         with self._timed("matching"):
             transform = recipe.augment.draw(self.data.num_classes, self.streams["augment"])
@@ -233,10 +237,14 @@ class Distillation:
             images if self.recipe.container.space == "normalised" else self.data.normalisation.apply(images)
         )
 
+    @torch.no_grad()
+    def _decoded_count(self) -> int:
+        """Decoded images per class."""
+        return self._decode({name: value[:1] for name, value in self.stored.items()}).shape[1]
+
     def _subset(self) -> Tensor | None:
         """Which decoded images this step looks at, (C, synthetic_batch), or None for all of them."""
-        with torch.no_grad():
-            count = self._decode({k: v[:1] for k, v in self.stored.items()}).shape[1]
+        count = self._decoded_count()
         if count <= self.recipe.synthetic_batch:
             return None
         keys = torch.rand(self.data.num_classes, count, generator=self.streams["subset"], device=self.device)
@@ -261,29 +269,63 @@ class Distillation:
                 torch.cuda.empty_cache()
 
     def _gradient(self, transform: Transform, subset: Tensor | None) -> tuple[Tensor, dict[str, Tensor]]:
-        matcher, network = self.recipe.matcher, self.network
-        network.train()
+        self.network.train()
+        weights = dict(self.network.named_parameters())
         total = torch.zeros((), device=self.device)
         parts: dict[str, list[Tensor]] = {name: [] for name in self.stored}
-        for classes in self.labels.split(self.classes_at_once):
-            augment = transform.select(classes)
+        targets: list[list[Tensor]] = []
+        for classes in self._chunks(self.choice.shape[1]):
+            with torch.no_grad():
+                real = transform.select(classes)(self.data.take(self.choice[classes], classes))
+            targets.append(self.engine.run(self._key("real"), self._measured_real, weights, real, classes))
+        target = [torch.cat(pieces) for pieces in zip(*targets, strict=True)]
+        for classes in self._chunks(self._decoded_count() if subset is None else subset.shape[1]):
             stored = {name: value[classes].requires_grad_() for name, value in self.stored.items()}
             synthetic = self._decode(stored)
             if subset is not None:
                 synthetic = synthetic[
                     torch.arange(len(classes), device=self.device).unsqueeze(1), subset[classes]
                 ]
-            with torch.no_grad():
-                real = augment(self.data.take(self.choice[classes], classes))
-            target = [
-                value.detach() for value in matcher.measure(network, real, classes, differentiable=False)
-            ]
-            measured = matcher.measure(network, augment(synthetic), classes, differentiable=True)
-            loss = matcher.distance(target, measured)
-            for name, gradient in zip(stored, torch.autograd.grad(loss, list(stored.values())), strict=True):
+            images = transform.select(classes)(synthetic)
+            aims = [value[classes] for value in target]
+            loss, pull = self.engine.run(
+                self._key("synthetic"), self._pull, weights, images.detach(), classes, aims
+            )
+            gradients = torch.autograd.grad(images, list(stored.values()), pull)
+            for name, gradient in zip(stored, gradients, strict=True):
                 parts[name].append(gradient)
-            total += loss.detach()
+            total += loss
         return total, {name: torch.cat(chunks) for name, chunks in parts.items()}
+
+    def _chunks(self, images: int) -> tuple[Tensor, ...]:
+        """Classes that go through the network together, when each has so many images."""
+        return self.labels.split(
+            min(self.classes_at_once, self.engine.groups(self.data.num_classes, images * self._map_bytes))
+        )
+
+    # The two halves of a matching step, as pure functions: what an engine runs.
+
+    def _key(self, what: str) -> tuple[object, ...]:
+        recipe, data = self.recipe, self.data
+        return what, recipe.matcher, recipe.network, data.shape, data.num_classes
+
+    def _measured_real(self, weights: dict[str, Tensor], images: Tensor, labels: Tensor) -> list[Tensor]:
+        """Measurements of real images (G, B, c, h, w)."""
+        low = self.engine.lower
+        found = measure_under(low(weights), self.recipe.matcher, self.network, low(images), labels, False)
+        return [value.detach().to(images.dtype) for value in found]
+
+    def _pull(
+        self, weights: dict[str, Tensor], images: Tensor, labels: Tensor, target: list[Tensor]
+    ) -> tuple[Tensor, Tensor]:
+        """Distance of synthetic images (G, B, c, h, w) from the measurements ``target``, and its gradient."""
+        low = self.engine.lower
+        with torch.enable_grad():
+            images = images.detach().requires_grad_()
+            found = measure_under(low(weights), self.recipe.matcher, self.network, low(images), labels, True)
+            loss = self.recipe.matcher.distance(target, [value.to(images.dtype) for value in found])
+            (gradient,) = torch.autograd.grad(loss, images)
+        return loss.detach(), gradient
 
     def _train_on_synthetic(self) -> None:
         schedule, generator = self.recipe.schedule, self.streams["training"]
@@ -307,16 +349,21 @@ class Distillation:
         schedule = self.recipe.schedule
         batch = schedule.augment.draw(1, generator, per_image=len(images))(images.unsqueeze(0))
         batch, first, second, share = cutmix(batch, labels.unsqueeze(0), generator, schedule.cutmix)
-        weights = list(self.network.parameters())
-        self.network.requires_grad_(True)
-        logits = self.network(batch[0])
-        loss = share[0] * F.cross_entropy(logits, first[0]) + (1 - share[0]) * F.cross_entropy(
-            logits, second[0]
+        self.network.train()
+        tensors = self.network.state_dict()
+        learn = partial(learning, self.engine, self.network)
+        _, _, gradients, statistics = self.engine.run(
+            self._key("learning"), learn, tensors, batch[0], (first[0], second[0]), share[0]
         )
-        gradients = torch.autograd.grad(loss, weights)
-        self.network.requires_grad_(False)
+        for name, value in statistics.items():
+            tensors[name].copy_(value)
         sgd_update(
-            weights, gradients, self.network_velocity, schedule.lr, schedule.momentum, schedule.weight_decay
+            [tensors[name] for name in gradients],
+            list(gradients.values()),
+            self.network_velocity,
+            schedule.lr,
+            schedule.momentum,
+            schedule.weight_decay,
         )
 
     # Bookkeeping

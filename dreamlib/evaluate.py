@@ -9,8 +9,10 @@ import torch
 from torch import Tensor
 
 from .data import Dataset, Normalisation
+from .engine import Engine
 from .errors import BadValue
 from .networks import NetworkSpec
+from .registry import added_later
 from .streams import Streams
 from .training import SGD, Stack, Training
 
@@ -29,12 +31,15 @@ class Evaluation:
         Their architecture.
     networks : int
         How many are trained, each from its own initial weights, with its own order and augmentation.
+    mode : str
+        How they run: ``"plain"``, ``"compiled"`` or ``"fast"``; see :mod:`dreamlib.engine`.
     """
 
     protocol: str = "dsa"
     training: SGD = field(default_factory=SGD)
     network: NetworkSpec = field(default_factory=NetworkSpec)
     networks: int = 5
+    mode: str = added_later("plain")
 
 
 class EvaluationRun:
@@ -68,7 +73,10 @@ class EvaluationRun:
         self._labels = torch.arange(classes, device=self.device).repeat_interleave(each)
         generator = self.streams["evaluation"]
         stack = Stack(evaluation.network, dataset.shape, dataset.num_classes, evaluation.networks, generator)
-        self.training = Training(stack, self._fetch, len(self._labels), evaluation.training, generator)
+        self.engine = Engine(evaluation.mode, self.device)
+        self.training = Training(
+            stack, self._fetch, len(self._labels), evaluation.training, generator, engine=self.engine
+        )
         self.accuracies: list[float] = []
         self.seconds = 0.0
 
@@ -100,7 +108,7 @@ class EvaluationRun:
             def images(part: slice) -> Tensor:
                 return normalisation.apply(test[part].to(self.device).float() / 255)
 
-            self.accuracies = self.training.stack.accuracy(images, labels)
+            self.accuracies = self.training.stack.accuracy(images, labels, engine=self.engine)
         self.seconds += time.perf_counter() - start
 
     def state(self) -> dict[str, Tensor]:

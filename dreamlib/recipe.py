@@ -11,6 +11,7 @@ from .coresets import Coreset, RealImages
 from .errors import BadValue, unknown
 from .matchers import Feature, Matcher
 from .networks import NetworkSpec
+from .registry import added_later
 from .samplers import Random, Sampler
 from .training import SGD
 
@@ -79,6 +80,8 @@ class Recipe:
         Only this many real images of each class are used at all; None is all. For scaled-down profiles.
     embedding : SGD
         Training of the embedding network of a coreset that asks for it (its epochs come from the coreset).
+    mode : str
+        How the heavy functions run: ``"plain"``, ``"compiled"`` or ``"fast"``; see :mod:`dreamlib.engine`.
     """
 
     container: Container = field(default_factory=Pixels)
@@ -96,6 +99,7 @@ class Recipe:
     augment: Siamese = field(default_factory=lambda: Siamese("none"))
     per_class: int | None = None
     embedding: SGD = field(default_factory=lambda: SGD(epochs=1, batch=256, lr=0.01))
+    mode: str = added_later("plain")
 
     @property
     def steps(self) -> int:

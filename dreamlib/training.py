@@ -6,8 +6,10 @@ Legend: K networks, B images of a batch.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -15,6 +17,7 @@ from torch import Tensor
 from torch.func import functional_call, vmap
 
 from .augment import Siamese, cutmix
+from .engine import Engine
 from .errors import BadValue, Diverged
 from .networks import Network, NetworkSpec, build, initialise
 
@@ -74,6 +77,62 @@ def sgd_update(
         torch._foreach_add_(list(weights), list(velocity), alpha=-lr)
 
 
+def learning(
+    engine: Engine,
+    network: Network,
+    tensors: Mapping[str, Tensor],
+    images: Tensor,
+    labels: tuple[Tensor, Tensor],
+    share: Tensor,
+) -> tuple[Tensor, Tensor, dict[str, Tensor], dict[str, Tensor]]:
+    """What one batch teaches one network: a pure function of tensors, for an engine to run.
+
+    Parameters
+    ----------
+    engine : Engine
+        Says in which number format the network runs.
+    network : Network
+        The architecture, in the mode (training or evaluation) that is meant; its own weights are not looked at.
+    tensors : dict of str to Tensor
+        Its weights and running statistics by name.
+    images : Tensor
+        (B, c, h, w), normalised.
+    labels : pair of Tensor
+        (B,) each: the classes of the image and of what CutMix pasted into it.
+    share : Tensor
+        Scalar: the share of the first label.
+
+    Returns
+    -------
+    loss, logits : Tensor
+        Scalar and (B, classes), without derivatives.
+    gradients : dict of str to Tensor
+        Of the loss, by the name of the weight.
+    statistics : dict of str to Tensor
+        The running statistics afterwards.
+    """
+    learned = {name for name, _ in network.named_parameters()}
+    # Running statistics need their own precision, and so does what they are taken of.
+    low = engine.lower if len(learned) == len(tensors) else lambda value: value
+    with torch.enable_grad():
+        leaves = {name: value.detach().requires_grad_() for name, value in tensors.items() if name in learned}
+        statistics = {name: value.clone() for name, value in tensors.items() if name not in learned}
+        logits = functional_call(network, {**low(leaves), **statistics}, (low(images),)).to(images.dtype)
+        loss = share * F.cross_entropy(logits, labels[0]) + (1 - share) * F.cross_entropy(logits, labels[1])
+        gradients = torch.autograd.grad(loss, list(leaves.values()))
+    return loss.detach(), logits.detach(), dict(zip(leaves, gradients, strict=True)), statistics
+
+
+Batch = tuple[Tensor, tuple[Tensor, Tensor], Tensor]
+Learned = tuple[Tensor, Tensor, dict[str, Tensor], dict[str, Tensor]]
+
+
+def _learning_each(
+    engine: Engine, network: Network, states: Sequence[Mapping[str, Tensor]], batches: Sequence[Batch]
+) -> list[Learned]:
+    return [learning(engine, network, one, *batch) for one, batch in zip(states, batches, strict=True)]
+
+
 class Stack:
     """K networks of one architecture, held as one tensor per weight with K in front.
 
@@ -99,6 +158,7 @@ class Stack:
     ) -> None:
         if count < 1:
             raise BadValue(f"{count} networks to train; expected at least 1", "networks=5")
+        self.spec, self.shape, self.num_classes = spec, shape, num_classes
         self.network = build(spec, shape, num_classes, device=generator.device)
         states = []
         for _ in range(count):
@@ -110,6 +170,43 @@ class Stack:
 
     def weights(self) -> list[Tensor]:
         return [self.tensors[name] for name in self.parameter_names]
+
+    def learn(
+        self, engine: Engine, images: Tensor, labels: tuple[Tensor, Tensor], share: Tensor
+    ) -> tuple[Tensor, Tensor, list[Tensor]]:
+        """What a batch (K, B, c, h, w) teaches: losses (K,), logits (K, B, classes), and a gradient for each weight.
+
+        Running statistics are brought up to date.
+        """
+        self.network.train()
+        if engine.plain:
+            return self._learn_stacked(images, labels, share)
+        learned = []
+        # Compiled, one network fills a CPU; on a GPU the launches of all networks are replayed as one graph.
+        together = self.count if engine.device.type == "cuda" else 1
+        for first in range(0, self.count, together):
+            part = range(first, min(first + together, self.count))
+            states = [{name: value[k] for name, value in self.tensors.items()} for k in part]
+            batches = [(images[k], (labels[0][k], labels[1][k]), share[k]) for k in part]
+            key = ("learning", self.spec, self.shape, self.num_classes)
+            learned += engine.run(key, partial(_learning_each, engine, self.network), states, batches)
+        losses, logits, gradients, statistics = zip(*learned, strict=True)
+        for name in statistics[0]:
+            self.tensors[name] = torch.stack([one[name] for one in statistics])
+        stacked = [torch.stack([one[name] for one in gradients]) for name in self.parameter_names]
+        return torch.stack(losses), torch.stack(logits), stacked
+
+    def _learn_stacked(
+        self, images: Tensor, labels: tuple[Tensor, Tensor], share: Tensor
+    ) -> tuple[Tensor, Tensor, list[Tensor]]:
+        weights = [weight.detach().requires_grad_() for weight in self.weights()]
+        logits = self(images, weights)
+        kept = share.unsqueeze(1)
+        losses = (
+            kept * _cross_entropy(logits, labels[0]) + (1 - kept) * _cross_entropy(logits, labels[1])
+        ).mean(1)
+        gradients = torch.autograd.grad(losses.sum(), weights)
+        return losses.detach(), logits.detach(), list(gradients)
 
     def __call__(self, images: Tensor, weights: Sequence[Tensor] | None = None) -> Tensor:
         """Logits (K, B, classes) of images (K, B, c, h, w), or of the same images (B, c, h, w) for all."""
@@ -132,15 +229,41 @@ class Stack:
         result: Tensor = vmap(single, in_dims=(0, None if shared else 0))(tensors, images)
         return result
 
-    def accuracy(self, images: Callable[[slice], Tensor], labels: Tensor, chunk: int = 500) -> list[float]:
+    def accuracy(
+        self,
+        images: Callable[[slice], Tensor],
+        labels: Tensor,
+        chunk: int = 500,
+        engine: Engine | None = None,
+    ) -> list[float]:
         """Top-1 accuracy in percent of each network; ``images(slice)`` yields normalised test images."""
+        engine = engine or Engine("plain", labels.device)
         self.network.eval()
         correct = torch.zeros(self.count, dtype=torch.int64, device=labels.device)
         with torch.no_grad():
             for start in range(0, len(labels), chunk):
                 part = slice(start, min(start + chunk, len(labels)))
-                correct += (self(images(part)).argmax(2) == labels[part]).sum(1)
+                correct += (self._answers(engine, images(part)) == labels[part]).sum(1)
         return [100.0 * value / len(labels) for value in correct.tolist()]
+
+    def _answers(self, engine: Engine, images: Tensor) -> Tensor:
+        """Classes (K, B) that the networks give to images (B, c, h, w)."""
+        if engine.plain:
+            return self(images).argmax(2)
+        key = ("answers", self.spec, self.shape, self.num_classes)
+        ask = partial(
+            _answer, engine.lower if len(self.tensors) == len(self.parameter_names) else None, self.network
+        )
+        each = [{name: value[k] for name, value in self.tensors.items()} for k in range(self.count)]
+        return torch.stack([engine.run(key, ask, state, images) for state in each])
+
+
+def _answer(
+    low: Callable[[Any], Any] | None, network: Network, tensors: Mapping[str, Tensor], images: Tensor
+) -> Tensor:
+    given = (tensors, images) if low is None else (low(tensors), low(images))
+    logits: Tensor = functional_call(network, dict(given[0]), (given[1],))
+    return logits.argmax(1)
 
 
 class Training:
@@ -160,6 +283,8 @@ class Training:
         Draws the order of the images, the augmentation and CutMix.
     watch : callable, optional
         ``watch(index (K, B), correct (K, B) bool)`` is told about every batch, before the update.
+    engine : Engine, optional
+        Runs the networks; by default plainly.
     """
 
     def __init__(
@@ -170,7 +295,9 @@ class Training:
         settings: SGD,
         generator: torch.Generator,
         watch: Callable[[Tensor, Tensor], None] | None = None,
+        engine: Engine | None = None,
     ) -> None:
+        self.engine = engine or Engine("plain", generator.device)
         self.stack, self.fetch, self.size, self.settings = stack, fetch, size, settings
         self.generator, self.watch = generator, watch
         self.velocity = [torch.zeros_like(weight) for weight in stack.weights()]
@@ -197,16 +324,7 @@ class Training:
         images, labels = self.fetch(index)
         images = settings.augment.draw(stack.count, generator, per_image=images.shape[1])(images)
         images, first, second, share = cutmix(images, labels, generator, settings.cutmix)
-        stack.network.train()
-        weights = [weight.detach().requires_grad_() for weight in stack.weights()]
-        logits = stack(images, weights)
-        share = share.unsqueeze(1)
-        loss = (
-            (share * _cross_entropy(logits, first) + (1 - share) * _cross_entropy(logits, second))
-            .mean(1)
-            .sum()
-        )
-        gradients = torch.autograd.grad(loss, weights)
+        losses, logits, gradients = stack.learn(self.engine, images, (first, second), share)
         if self.watch is not None:
             self.watch(index, logits.argmax(2) == labels)
         sgd_update(
@@ -218,7 +336,7 @@ class Training:
             settings.weight_decay,
         )
         self.step += 1
-        return loss.detach()
+        return losses.sum()
 
     def check(self) -> None:
         """Raise :class:`Diverged` when a weight is no longer a finite number."""

@@ -9,8 +9,9 @@ from typing import Any
 
 from .. import plugins
 from ..distill import snapshot_steps
+from ..engine import MODES
 from ..errors import BadValue, unknown
-from ..recipes import profiles
+from ..recipes import profiles, rule
 from .cells import Cell, make_cell
 from .run import Summary, run_cells
 from .store import Store
@@ -27,6 +28,19 @@ def course(profile: str, method: str, dataset: str, ipc: int, seed: int) -> list
     """The set along the way, from its start to its end."""
     steps = snapshot_steps(make_cell(profile, method, dataset, ipc, seed).recipe.steps)
     return [make_cell(profile, method, dataset, ipc, seed, step=step) for step in steps]
+
+
+def every_mode(profile: str, method: str, dataset: str, ipc: int, seed: int) -> list[Cell]:
+    """The same cell in every mode of the engine. Compiling takes longer than all of ``quick``: there, DM only."""
+    if profile == "quick" and method != "dm":
+        return []
+    made = []
+    for mode in MODES:
+        changed = (rule("mode of the engine", {"mode": mode}),)
+        made.append(
+            make_cell(profile, method, dataset, ipc, seed, recipe_rules=changed, evaluation_rules=changed)
+        )
+    return made
 
 
 CORESETS = ("random", "herding", "k-center", "forgetting")
@@ -103,6 +117,15 @@ PLANS: dict[str, Plan] = {
             sets=True,
             ipcs=(10,),
             seeds=1,
+        ),
+        Plan(
+            "engine/speed",
+            "How fast, and at what price in accuracy",
+            ("dm", "dsa", "dream"),
+            cells=every_mode,
+            ipcs=(10,),
+            datasets=("cifar10",),
+            seeds=5,
         ),
     )
 }

@@ -1,6 +1,6 @@
 """Matchers: what is compared between real and synthetic images. Each paper's matching loss stands in one file."""
 
-from .base import MATCHERS, METRICS, Matcher, distance, register
+from .base import MATCHERS, METRICS, Matcher, distance, exact, measure_under, register
 from .classwise import GroupwiseWeights
 from .feature import Feature
 from .gradient import Gradient, matched_weights
@@ -13,6 +13,8 @@ __all__ = [
     "GroupwiseWeights",
     "Matcher",
     "distance",
+    "exact",
     "matched_weights",
+    "measure_under",
     "register",
 ]

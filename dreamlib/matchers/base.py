@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Protocol
 
-from torch import Tensor
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
 
 from ..errors import unknown
 from ..networks import Network
@@ -59,6 +62,38 @@ class Matcher(Protocol):
     def distance(self, real: list[Tensor], synthetic: list[Tensor]) -> Tensor:
         """Scalar distance, summed over classes."""
         ...
+
+
+def exact(value: Tensor) -> Tensor:
+    """``value`` in float32 at least: means, losses and distances are not taken in a shorter format."""
+    return value.to(torch.promote_types(value.dtype, torch.float32))
+
+
+class _Measurement(nn.Module):
+    """A matcher's measurement as a module, so that ``functional_call`` can put weights under it."""
+
+    def __init__(self, matcher: Matcher, network: Network) -> None:
+        super().__init__()
+        self.matcher, self.network = matcher, network
+
+    def forward(self, images: Tensor, labels: Tensor, differentiable: bool) -> list[Tensor]:
+        return self.matcher.measure(self.network, images, labels, differentiable)
+
+
+def measure_under(
+    weights: Mapping[str, Tensor],
+    matcher: Matcher,
+    network: Network,
+    images: Tensor,
+    labels: Tensor,
+    differentiable: bool,
+) -> list[Tensor]:
+    """``matcher.measure`` with ``weights`` (by name) in the place of the network's own; a pure function of them."""
+    given = {f"network.{name}": weight for name, weight in weights.items()}
+    out: list[Tensor] = functional_call(
+        _Measurement(matcher, network), given, (images, labels, differentiable)
+    )
+    return out
 
 
 MATCHERS: Registry[Matcher] = Registry("matcher")

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from ..networks import Network
-from .base import distance, register
+from .base import distance, exact, register
 
 
 @register("feature")
@@ -32,7 +32,7 @@ class Feature:
         groups, each = images.shape[:2]
         with torch.set_grad_enabled(differentiable):
             features = network.features(images.flatten(0, 1))
-            return [features.view(groups, each, -1).mean(1)]
+            return [exact(features).view(groups, each, -1).mean(1)]
 
     def distance(self, real: list[Tensor], synthetic: list[Tensor]) -> Tensor:
         parts = [distance(self.metric, a, b) for a, b in zip(real, synthetic, strict=True)]

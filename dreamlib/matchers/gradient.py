@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from ..errors import unknown
 from ..networks import Network
-from .base import distance, register
+from .base import distance, exact, register
 from .classwise import GroupwiseWeights
 
 LAYERS = ("weights", "convolutions")
@@ -47,7 +47,7 @@ class Gradient:
     def measure(self, network: Network, images: Tensor, labels: Tensor, differentiable: bool) -> list[Tensor]:
         groups, each = images.shape[:2]
         with torch.enable_grad(), GroupwiseWeights(matched_weights(network, self.layers), groups) as weights:
-            logits = network(images.flatten(0, 1))
+            logits = exact(network(images.flatten(0, 1)))
             # Sum over classes of the mean over a class's images: each copy of a weight gets its class's mean gradient.
             loss = F.cross_entropy(logits, labels.repeat_interleave(each), reduction="sum") / each
         return list(torch.autograd.grad(loss, weights.copies, create_graph=differentiable))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from typing import cast
 
@@ -130,6 +131,20 @@ def embed(network: nn.Module, images: Tensor, chunk: int = 1024) -> Tensor:
     finally:
         for layer in training:
             layer.training = True
+
+
+def largest_map(network: Network, shape: tuple[int, int, int]) -> int:
+    """Bytes of the largest tensor that a layer leaves for one float32 image of ``shape``."""
+    sizes: list[int] = []
+
+    def note(module: nn.Module, inputs: object, output: Tensor) -> None:
+        sizes.append(output.numel() * 4)
+
+    meta = copy.deepcopy(network).to("meta")
+    for layer in meta.modules():
+        layer.register_forward_hook(note)
+    meta.eval()(torch.empty(1, *shape, device="meta"))
+    return max(sizes)
 
 
 def parameter_count(module: nn.Module) -> int:

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.func import functional_call
 
 from ..data import ClassData
+from ..engine import Engine
 from ..errors import BadValue
 from ..networks import Network, embed
 from ..registry import Registry
+
+EMBEDDED_AT_ONCE = 500
 
 
 @dataclass(frozen=True)
@@ -28,12 +34,20 @@ class View:
         Real images wanted of each class.
     generator : torch.Generator
         The sampler's own random stream.
+    engine : Engine, optional
+        Runs the network; by default plainly.
     """
 
     data: ClassData
     network: Network
     batch: int
     generator: torch.Generator
+    engine: Engine | None = None
+
+    @property
+    def fast(self) -> bool:
+        """Whether speed is wanted where the result is as good, though not the same to the last bit."""
+        return self.engine is not None and self.engine.mode == "fast"
 
     def candidates(self, pool: int | None = None) -> tuple[Tensor, Tensor]:
         """Positions of the images to choose from, (C, P) int64, and their mask, (C, P) bool.
@@ -53,10 +67,52 @@ class View:
     def embed(self, index: Tensor, *, space: str = "normalised") -> Tensor:
         """Embedding of the images ``index`` (C, P) by the current network, (C, P, D), without gradients."""
         take = self.data.take if space == "normalised" else self.data.unit
+        if self.engine is not None and not self.engine.plain:
+            return self._embed_compiled(self.engine, take, index)
         rows = [
             embed(self.network, take(row.unsqueeze(0), row.new_tensor([c]))[0]) for c, row in enumerate(index)
         ]
         return torch.stack(rows)
+
+    def _embed_compiled(
+        self, engine: Engine, take: Callable[[Tensor, Tensor], Tensor], index: Tensor
+    ) -> Tensor:
+        """Batches of one size, whatever the sizes of the classes: every other size would be compiled anew."""
+        classes, count = index.shape
+        size = min(EMBEDDED_AT_ONCE, index.numel())
+        label = torch.arange(classes, device=index.device).repeat_interleave(count)
+        flat = index.flatten()
+        self.network.eval()
+        body = _Features(self.network)
+        function, key, tensors = (
+            partial(_embedded, engine, body),
+            ("features", repr(self.network)),
+            body.state_dict(),
+        )
+        out = torch.empty(len(flat), self.network.feature_size, device=index.device)
+        for start in range(0, len(flat), size):
+            start = min(start, len(flat) - size)  # the last batch reaches back
+            part = slice(start, start + size)
+            images = take(flat[part].unsqueeze(1), label[part]).squeeze(1)
+            out[part] = engine.run(key, function, tensors, images)
+        return out.view(classes, count, -1)
+
+
+class _Features(nn.Module):
+    """``network.features`` as a module of its own, so that ``functional_call`` can put weights under it."""
+
+    def __init__(self, network: Network) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.network.features(images)
+
+
+def _embedded(engine: Engine, body: _Features, tensors: dict[str, Tensor], images: Tensor) -> Tensor:
+    """Features (N, D) of images (N, c, h, w) under the weights ``tensors``: a pure function."""
+    out: Tensor = functional_call(body, engine.lower(tensors), (engine.lower(images),))
+    return out.to(images.dtype)
 
 
 class Sampler(Protocol):

@@ -48,5 +48,7 @@ class Representative:
             )
         index, mask = view.candidates(self.pool)
         points = view.embed(index, space=self.space)
-        clusters = kmeans(points, view.batch // self.each, view.generator, mask=mask, rounds=self.rounds)
+        clusters = kmeans(
+            points, view.batch // self.each, view.generator, mask=mask, rounds=self.rounds, fast=view.fast
+        )
         return index.gather(1, nearest_members(points, clusters, self.each, mask))

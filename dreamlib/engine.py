@@ -1,0 +1,236 @@
+"""How the heavy functions run: as they are, or traced once, compiled, and in a shorter number format.
+
+What is computed is said elsewhere, in pure functions of tensors (``distill.py``, ``training.py``). An engine only
+decides how they run, and everything around them is the same in every mode.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Hashable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.fx.experimental.proxy_tensor import make_fx
+from torch.utils import _pytree as pytree
+
+from .errors import unknown
+
+# plain: eager float32, one operation after the other; the numbers every other mode is measured against.
+# compiled: the same float32 operations, fused by TorchInductor. Sums are ordered differently, so the last bits differ.
+# fast: compiled, and convolutions in bfloat16. Weights, images, losses and updates stay float32.
+MODES = ("plain", "compiled", "fast")
+
+# The last-level cache of a common CPU. It decides the order of sums, so it is not asked of the machine.
+CACHE_BYTES = 2**25
+
+# Compiled functions of this process. The cells of a study share them: what a function closes over is in its key.
+_COMPILED: dict[Hashable, _Compiled] = {}
+_told: set[str] = set()
+
+
+class Engine:
+    """Runs pure functions of tensors in one of :data:`MODES`.
+
+    Parameters
+    ----------
+    mode : str
+        One of :data:`MODES`.
+    device : torch.device
+        Where the tensors are.
+
+    Raises
+    ------
+    UnknownName
+        For another mode.
+    """
+
+    def __init__(self, mode: str, device: torch.device | str) -> None:
+        if mode not in MODES:
+            raise unknown("mode", mode, MODES)
+        self.mode, self.device = mode, torch.device(device)
+
+    @property
+    def plain(self) -> bool:
+        """Whether functions run as they are."""
+        return self.mode == "plain"
+
+    def for_network(self, network: nn.Module) -> Engine:
+        """This engine, or a plain one for a network that keeps running statistics while it is matched."""
+        return self if next(network.buffers(), None) is None else Engine("plain", self.device)
+
+    def groups(self, count: int, size: int) -> int:
+        """How many of ``count`` groups (classes) go through a network together.
+
+        A GPU takes all. A CPU is two to three times faster while what one operation leaves for the next stays in its
+        cache, so it takes as many as fit there, at least one.
+
+        Parameters
+        ----------
+        count : int
+            Groups in all.
+        size : int
+            Bytes of the largest map of one group in float32.
+        """
+        if self.device.type != "cpu":
+            return count
+        most = max(1, CACHE_BYTES // size)
+        return max(part for part in range(1, min(most, count) + 1) if count % part == 0)
+
+    def lower(self, value: Any) -> Any:
+        """Floating-point tensors in a (nested) container, in the number format of the mode's convolutions."""
+        if self.mode != "fast":
+            return value
+        return pytree.tree_map_only(
+            Tensor, lambda t: t.to(torch.bfloat16) if t.is_floating_point() else t, value
+        )
+
+    def run(self, key: Hashable, function: Callable[..., Any], *arguments: Any) -> Any:
+        """``function(*arguments)``, compiled unless the mode is plain.
+
+        Parameters
+        ----------
+        key : hashable
+            Everything that ``function`` closes over. Functions with equal keys and arguments of equal shapes share one
+            compiled version.
+        function : callable
+            Pure: what it returns, (nested) lists, tuples and dicts of tensors, depends on its arguments and on what
+            ``key`` names; it changes neither. It may differentiate inside, to any order: the trace is of what its
+            derivatives compute.
+        *arguments
+            (Nested) lists, tuples and dicts of tensors.
+
+        Notes
+        -----
+        ``torch.compile`` alone cannot differentiate a gradient, which matching the gradient of synthetic images needs.
+        Tracing first, by ``make_fx``, leaves a list of plain tensor operations without any derivative to take.
+        """
+        if self.plain:
+            return function(*arguments)
+        flat, shape = pytree.tree_flatten(arguments)
+        which = (
+            self.mode,
+            str(self.device),
+            torch.get_num_threads(),
+            key,
+            str(shape),
+            tuple(map(_shape, flat)),
+        )
+        with torch.no_grad():
+            if which not in _COMPILED:
+                _COMPILED[which] = _Compiled(function, flat, shape, self.device)
+            compiled = _COMPILED[which]
+            return compiled.rebuild(compiled(*flat))
+
+
+class _Compiled:
+    """One traced and compiled function, for arguments of one shape."""
+
+    def __init__(
+        self, function: Callable[..., Any], flat: list[Tensor], shape: pytree.TreeSpec, device: torch.device
+    ) -> None:
+        self.outputs: pytree.TreeSpec | None = None
+        self.replayed = False
+
+        def flattened(*tensors: Tensor) -> list[Tensor]:
+            out, self.outputs = pytree.tree_flatten(function(*pytree.tree_unflatten(list(tensors), shape)))
+            return out
+
+        self.function: Callable[..., list[Tensor]] = flattened
+        # On a GPU the many small kernels are launched as one CUDA graph.
+        how: dict[str, Any] = {"mode": "reduce-overhead"} if device.type == "cuda" else {}
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # the compiler's own, about its own insides
+                trace = make_fx(flattened, _POOLING, tracing_mode="fake", _allow_non_fake_inputs=True)
+                traced = trace(*flat)
+                compiled = torch.compile(traced, dynamic=False, **how)
+                compiled(*flat)
+        except torch.OutOfMemoryError:
+            raise
+        except (
+            Exception
+        ) as error:  # whatever stops a compiler (there is none, a full disk), the work can go on
+            _tell_once(error)
+        else:
+            self.function, self.replayed = compiled, bool(how)
+
+    def __call__(self, *tensors: Tensor) -> list[Tensor]:
+        out = self.function(*tensors)
+        # The next replay of a CUDA graph writes over the memory of this one's results.
+        return [value.clone() for value in out] if self.replayed else list(out)
+
+    def rebuild(self, flat: list[Tensor]) -> Any:
+        assert self.outputs is not None
+        return pytree.tree_unflatten(flat, self.outputs)
+
+
+# Average pooling as a mean over an axis of its own: TorchInductor turns that, and above all its derivative, into
+# straight loops, where its own version looks up the window of every pixel (a third of a gradient's time on a CPU).
+
+
+def _avg_pool2d(
+    x: Tensor,
+    kernel_size: list[int],
+    stride: list[int] | None = None,
+    padding: list[int] | int = 0,
+    ceil_mode: bool = False,
+    count_include_pad: bool = True,
+    divisor_override: int | None = None,
+) -> Tensor:
+    window = _tiling(x.shape, kernel_size, stride, padding, divisor_override)
+    if window is None:
+        return NotImplemented
+    (h, w), (height, width) = window, x.shape[-2:]
+    return x.view(*x.shape[:-2], height // h, h, width // w, w).mean((-3, -1))
+
+
+def _avg_pool2d_backward(
+    gradient: Tensor,
+    x: Tensor,
+    kernel_size: list[int],
+    stride: list[int] | None,
+    padding: list[int] | int,
+    ceil_mode: bool,
+    count_include_pad: bool,
+    divisor_override: int | None,
+) -> Tensor:
+    window = _tiling(x.shape, kernel_size, stride, padding, divisor_override)
+    if window is None:
+        return NotImplemented
+    (h, w), (height, width) = window, x.shape[-2:]
+    each = (gradient / (h * w)).unsqueeze(-1).unsqueeze(-3)
+    return each.expand(*x.shape[:-2], height // h, h, width // w, w).reshape(x.shape)
+
+
+def _tiling(
+    shape: torch.Size,
+    kernel_size: list[int],
+    stride: list[int] | None,
+    padding: list[int] | int,
+    divisor_override: int | None,
+) -> tuple[int, int] | None:
+    """The (height, width) of the windows, if they are tiles that cover the image; None otherwise."""
+    h, w = kernel_size[0], kernel_size[-1]
+    moves = [h, w] if not stride else [stride[0], stride[-1]]
+    pads = [padding] if isinstance(padding, int) else list(padding)
+    fits = moves == [h, w] and not any(pads) and divisor_override is None
+    return (h, w) if fits and shape[-2] % h == 0 and shape[-1] % w == 0 else None
+
+
+_POOLING: dict[Any, Any] = {
+    torch.ops.aten.avg_pool2d.default: _avg_pool2d,
+    torch.ops.aten.avg_pool2d_backward.default: _avg_pool2d_backward,
+}
+
+
+def _tell_once(error: Exception) -> None:
+    text = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    if text not in _told:
+        _told.add(text)
+        warnings.warn(f"running uncompiled, which is slower: {text[:200]}", stacklevel=2)
+
+
+def _shape(tensor: Tensor) -> Hashable:
+    return tuple(tensor.shape), tensor.dtype
