@@ -33,7 +33,7 @@ ifneq ($(wrong),)
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help all dream dm $(DREAM) $(DM) status index install test lint sync lock clean
+.PHONY: help all dream dm $(DREAM) $(DM) bench status index install test lint sync lock clean
 
 help: ## this list
 	@echo "make TARGET [PROFILE=quick|cpu|paper] [DATASETS=mnist,cifar10] [IPC=1,10] [METHODS=dm,dream] [SEEDS=3] [PLUGINS=file.py]"
@@ -53,6 +53,9 @@ dm: $(DM) ## every item of the DM supplement
 
 $(DM): $(stamp)
 	@$(python) -m dreamlib notebook dm/$(@:dm-%=%) $(choice)
+
+bench: $(stamp) ## speed, memory and the floor of the engine beside plain loops (DEVICE=cpu|cuda)
+	$(python) -m benchmarks --device "$(DEVICE)"
 
 status: $(stamp) ## what is done, missing and failed under PROFILE
 	@$(python) -m dreamlib status $(study)

@@ -77,11 +77,17 @@ def parser() -> argparse.ArgumentParser:
     effort.add_argument(
         "--workers", type=int, default=0, help="processes; default: one per CPU core, one on a GPU"
     )
+    effort.add_argument(
+        "--memory-gb", type=float, default=None, help="bound for the tensors of matching (default: none)"
+    )
     effort.add_argument("--data", default=None, help="data folder (default: DREAMLIB_DATA, else data)")
 
     run = commands.add_parser("run", parents=[choice, effort], help="compute what an item still lacks")
     run.add_argument("item", help="for example dream/table1; 'all' for every item")
     run.add_argument("--for", dest="seconds", default=None, help="stop cleanly inside this time: 90s, 9m, 2h")
+    run.add_argument(
+        "--no-forecast", action="store_true", help="do not time a few steps of each kind of cell"
+    )
     run.add_argument("--quiet", action="store_true", help="no progress bar")
 
     status = commands.add_parser(
@@ -141,6 +147,7 @@ def _studies(args: argparse.Namespace) -> list[Any]:
 
 def _run(args: argparse.Namespace) -> int:
     from .experiments import expected_seconds, run_cells
+    from .experiments.forecast import BUDGET
     from .recipes import profiles
 
     begun = time.monotonic()
@@ -155,6 +162,8 @@ def _run(args: argparse.Namespace) -> int:
     missing = sum(not store.finished(cell) for cell in cells)
     about = "" if not left else f", about {span(left)} of computing"
     print(f"{args.item}, profile {args.profile}: {len(cells)} cells, {missing} to compute{about}", flush=True)
+    if not (args.quiet or args.no_forecast):
+        _forecast(args, cells, store, BUDGET if seconds is None else min(BUDGET, seconds / 20))
     if seconds:  # what we have done so far is part of the time given
         seconds = max(seconds - (time.monotonic() - begun), 0.001)
     summary = run_cells(
@@ -167,6 +176,7 @@ def _run(args: argparse.Namespace) -> int:
         progress=not args.quiet,
         plugin_files=names_of(args.plugins),
         data_root=args.data,
+        memory_gb=args.memory_gb,
     )
     print(
         f"computed {summary.computed}, found {summary.found}, still missing {summary.missing}, "
@@ -177,6 +187,31 @@ def _run(args: argparse.Namespace) -> int:
     if summary.missing:
         print("run the same command again to go on")
     return 1 if summary.failed else 0
+
+
+def _forecast(args: argparse.Namespace, cells: list[Any], store: Any, budget: float) -> None:
+    """Say how long what no record speaks for will take: "DREAM, cifar10, IPC 10, paper: about 14 min a cell"."""
+    from . import backend
+    from .experiments.forecast import forecasts
+    from .recipes import profiles
+
+    backend.tune_allocator()
+    made = forecasts(
+        cells,
+        store,
+        device=backend.resolve_device(args.device),
+        threads=profiles[args.profile].threads,
+        data_root=args.data,
+        seconds=budget,
+    )
+    for found, count in made:
+        cell = found.cell
+        many = f", {count} cells" if count > 1 else ""
+        print(
+            f"  {cell.label}, {cell.dataset}, IPC {cell.ipc}, {cell.profile}: about {span(found.seconds)} on this "
+            f"device ({span(found.distill)} to distil, {span(found.evaluate)} to evaluate){many}",
+            flush=True,
+        )
 
 
 def _status(args: argparse.Namespace) -> int:

@@ -22,6 +22,7 @@ from .data import ClassData
 from .engine import Engine
 from .errors import BadValue, Diverged, OutOfMemory
 from .matchers import measure_under
+from .memory import GIB, held_bytes, peak_bytes
 from .networks import build, initialise, largest_map
 from .recipe import Recipe
 from .samplers import View
@@ -51,6 +52,9 @@ class Distillation:
         Stored images per class.
     seed : int
         Seed of every random stream of the run.
+    memory_gb : float, optional
+        Gibibytes that tensors may take on the device while images are matched: as many classes go through the network
+        together as fit. Changes no result but for the order of sums. Default: no bound.
 
     Attributes
     ----------
@@ -66,7 +70,11 @@ class Distillation:
         Time spent by phase: select, clustering, matching, network.
     """
 
-    def __init__(self, data: ClassData, recipe: Recipe, ipc: int, seed: int) -> None:
+    def __init__(
+        self, data: ClassData, recipe: Recipe, ipc: int, seed: int, memory_gb: float | None = None
+    ) -> None:
+        if memory_gb is not None and not memory_gb > 0:
+            raise BadValue(f"memory is {memory_gb} GiB; expected more than 0", "--memory-gb 8")
         if ipc < 1:
             raise BadValue(f"IPC is {ipc}; expected at least 1 image per class", "--ipc 1")
         recipe.check()
@@ -98,6 +106,7 @@ class Distillation:
         self.seconds = dict.fromkeys(("select", "clustering", "matching", "network"), 0.0)
         self.matched = 0
         self.classes_at_once = data.num_classes
+        self.memory_gb = memory_gb
         self.engine = Engine(recipe.mode, self.device).for_network(self.network)
         self._embedding = self._embedding_training() if recipe.initial.epochs else None
         self._embedding_steps = self._embedding.steps if self._embedding else 0
@@ -270,10 +279,12 @@ class Distillation:
 
     def _gradient(self, transform: Transform, subset: Tensor | None) -> tuple[Tensor, dict[str, Tensor]]:
         self.network.train()
-        weights = dict(self.network.named_parameters())
+        weights: dict[str, Tensor] = dict(self.network.named_parameters())
         total = torch.zeros((), device=self.device)
         parts: dict[str, list[Tensor]] = {name: [] for name in self.stored}
         targets: list[list[Tensor]] = []
+        if self.memory_gb is not None:
+            self._bound(transform, subset)
         for classes in self._chunks(self.choice.shape[1]):
             with torch.no_grad():
                 real = transform.select(classes)(self.data.take(self.choice[classes], classes))
@@ -296,6 +307,38 @@ class Distillation:
                 parts[name].append(gradient)
             total += loss
         return total, {name: torch.cat(chunks) for name, chunks in parts.items()}
+
+    def _bound(self, transform: Transform, subset: Tensor | None) -> None:
+        """Lower ``classes_at_once``, once, to what the memory given has room for."""
+        assert self.memory_gb is not None
+        images = (self._decoded_count() if subset is None else subset.shape[1], self.choice.shape[1])
+        room = self.memory_gb * GIB - held_bytes(self.device)
+        self.memory_gb = None
+        one, two = (self._peak(count, *images) for count in (1, 2))
+        if one > room:
+            raise BadValue(
+                f"{room / GIB:.2f} GiB are left for matching, and one class of {images[1]} real and {images[0]} "
+                f"synthetic images takes {one / GIB:.2f} GiB",
+                f"--memory-gb {(one + held_bytes(self.device)) / GIB:.1f}, or a smaller real_batch or network width",
+            )
+        self.classes_at_once = min(self.classes_at_once, 1 + int((room - one) // max(two - one, 1)))
+
+    def _peak(self, classes: int, synthetic: int, real: int) -> int:
+        """Bytes that matching ``classes`` at once takes, images and measurements included."""
+        weights: dict[str, Tensor] = dict(self.network.named_parameters())
+        labels = self.labels[:1].expand(classes)
+
+        def images(count: int) -> Tensor:
+            return torch.empty(classes, count, *self.data.shape, device=self.device)
+
+        def step() -> None:
+            # The images are made twice over: drawn or decoded, and augmented.
+            drawn = images(real), images(real)
+            target = self._measured_real(weights, drawn[0], labels)
+            made = images(synthetic), images(synthetic)
+            self._pull(weights, made[0], labels, target)
+
+        return peak_bytes(step)
 
     def _chunks(self, images: int) -> tuple[Tensor, ...]:
         """Classes that go through the network together, when each has so many images."""

@@ -8,6 +8,7 @@ from typing import Any, TypeVar, cast
 from .augment import Siamese
 from .containers import Container, Pixels
 from .coresets import Coreset, RealImages
+from .engine import MODES
 from .errors import BadValue, unknown
 from .matchers import Feature, Matcher
 from .networks import NetworkSpec
@@ -126,6 +127,8 @@ class Recipe:
             raise BadValue(f"recipe: schedule.steps is {self.schedule.steps}; expected at least 1", "")
         if self.schedule.trained_on not in TRAINED_ON:
             raise unknown("choice of training data", self.schedule.trained_on, TRAINED_ON)
+        if self.mode not in MODES:
+            raise unknown("mode", self.mode, MODES)
         if self.iterations and self.sampler.every < 1:
             raise BadValue(f"recipe: sampler.every is {self.sampler.every}; expected at least 1", "")
 

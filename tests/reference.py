@@ -62,13 +62,13 @@ def class_gradient(
     """Gradient of the mean cross-entropy of one class's images (B, c, h, w), weight by weight (DC Eq. 9)."""
     kinds = (nn.Conv2d, nn.Linear) if layers == "weights" else (nn.Conv2d,)
     weights = [module.weight.requires_grad_() for module in network.modules() if isinstance(module, kinds)]
-    loss = F.cross_entropy(network(images), torch.full((len(images),), label))
+    loss = F.cross_entropy(network(images), torch.full((len(images),), label, device=images.device))
     return list(torch.autograd.grad(loss, weights, create_graph=create_graph))
 
 
 def distance(metric: str, real: Sequence[Tensor], synthetic: Sequence[Tensor]) -> Tensor:
     """Distance between two lists of measurements of one class, output row by output row (DC Eq. 10)."""
-    total = torch.zeros(())
+    total = torch.zeros((), device=real[0].device)
     for a, b in zip(real, synthetic, strict=True):
         if metric == "mse":
             total = total + ((a - b) ** 2).sum()
@@ -217,7 +217,7 @@ def distil(data: ClassData, recipe: Recipe, seed: int, start: Tensor, choices: S
     Tensor
         The stored images after the last step.
     """
-    streams, schedule = Streams(seed), recipe.schedule
+    streams, schedule = Streams(seed, data.device), recipe.schedule
     unit = recipe.container.space == "unit"
     factor = getattr(recipe.container, "factor", 1)
     ipc, classes = start.shape[1], data.num_classes
@@ -229,7 +229,7 @@ def distil(data: ClassData, recipe: Recipe, seed: int, start: Tensor, choices: S
         out = torch.stack([tile for image in images[label] for tile in tiles(image, factor)])
         return data.normalisation.apply(out) if unit else out
 
-    network = build(recipe.network, data.shape, classes)
+    network = build(recipe.network, data.shape, classes, data.device)
     for step, choice in enumerate(choices):
         if step % schedule.steps == 0:
             if unit:
@@ -245,11 +245,11 @@ def distil(data: ClassData, recipe: Recipe, seed: int, start: Tensor, choices: S
         count = ipc * factor**2
         subset = None
         if count > recipe.synthetic_batch:
-            keys = torch.rand(classes, count, generator=streams["subset"])
+            keys = torch.rand(classes, count, generator=streams["subset"], device=data.device)
             subset = keys.topk(recipe.synthetic_batch, dim=1).indices
         image_optimiser.zero_grad()
         for label in range(classes):
-            one = torch.tensor([label])
+            one = torch.tensor([label], device=data.device)
             augment = transform.select(one)
             synthetic = decoded(label)
             if subset is not None:
@@ -288,9 +288,9 @@ def _network_batches(
         with torch.no_grad():
             parts = [decoded(label) for label in range(data.num_classes)]
         images = torch.cat(parts)
-        labels = torch.tensor([label for label, part in enumerate(parts) for _ in part])
+        labels = torch.tensor([label for label, part in enumerate(parts) for _ in part], device=data.device)
         for _ in range(schedule.epochs):
-            order = torch.rand(len(labels), generator=generator).argsort()
+            order = torch.rand(len(labels), generator=generator, device=data.device).argsort()
             for start in range(0, len(order), schedule.batch):
                 part = order[start : start + schedule.batch]
                 yield images[part], labels[part]

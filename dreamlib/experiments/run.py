@@ -20,6 +20,7 @@ from tqdm import tqdm
 from .. import backend, plugins
 from ..errors import BadValue, DreamlibError, PluginError
 from .cells import Cell
+from .forecast import like
 from .interrupts import Interrupts, ignoring_keyboard
 from .store import Store
 from .worker import Clock, OutOfTime, Worker, checkpoint_seconds
@@ -51,7 +52,7 @@ class Order:
 
     Attributes
     ----------
-    root, data_root, device, threads, plugin_files
+    root, data_root, device, threads, plugin_files, memory_gb
         See :func:`run_cells`.
     deadline : float, optional
         When to have stopped, as :func:`time.time` counts: of the clocks the only one that processes share.
@@ -66,6 +67,7 @@ class Order:
     plugin_files: tuple[str, ...]
     deadline: float | None
     run_id: str
+    memory_gb: float | None = None
 
     def clock(self) -> Clock:
         """The time that is left now."""
@@ -83,6 +85,7 @@ def run_cells(
     progress: bool = True,
     plugin_files: Iterable[str] = (),
     data_root: str | None = None,
+    memory_gb: float | None = None,
 ) -> Summary:
     """Compute what is missing of ``cells``, in their order.
 
@@ -106,6 +109,8 @@ def run_cells(
         Python files that register a user's parts and methods, for the workers to import too.
     data_root : str, optional
         Data folder; see :func:`dreamlib.data.load`.
+    memory_gb : float, optional
+        Gibibytes that tensors may take while images are matched, in each worker; default: no bound.
 
     Raises
     ------
@@ -122,6 +127,8 @@ def run_cells(
     if seconds is not None and not seconds > 0:
         raise BadValue(f"the time to run is {seconds} s; expected more than 0", "--for 9m")
     deadline = None if seconds is None else time.time() + seconds
+    if memory_gb is not None and not memory_gb > 0:
+        raise BadValue(f"memory is {memory_gb} GiB; expected more than 0", "--memory-gb 8")
     where = backend.resolve_device(device)
     checkpoint_seconds()  # raises here rather than in every worker
     todo = [cell for cell in cells if not store.finished(cell)]
@@ -132,7 +139,9 @@ def run_cells(
     count = workers or (max(1, _cores() // threads) if where.type == "cpu" else 1)
     count = min(count, len({cell.set_key for cell in todo}))
     plugin_list = tuple(str(file) for file in plugin_files)
-    order = Order(str(store.root), data_root, str(where), threads, plugin_list, deadline, uuid.uuid4().hex)
+    order = Order(
+        str(store.root), data_root, str(where), threads, plugin_list, deadline, uuid.uuid4().hex, memory_gb
+    )
     bar = tqdm(total=len(todo), unit="cell", disable=not progress, dynamic_ncols=True, smoothing=0)
     errors: dict[str, str] = {}
 
@@ -187,6 +196,7 @@ def _run_here(
         order.run_id,
         say,
         order.data_root,
+        order.memory_gb,
     )
     try:
         worker.run(cells, lambda cell, error: done(cell.name, error))
@@ -306,16 +316,16 @@ def expected_seconds(cells: Sequence[Cell], store: Store) -> float | None:
     all records is taken, so the answer gets better as cells finish. A synthetic set is distilled once for all its
     cells, and a set that is there costs nothing.
     """
-    distil: dict[tuple[str, str, int], float] = {}
-    evaluate: dict[tuple[str, str, int], float] = {}
+    distil: dict[tuple[str, str, int, str], float] = {}
+    evaluate: dict[tuple[str, str, int, str], float] = {}
     missing = []
     for cell in cells:
         record = store.record(cell)
         if record is None:
             missing.append(cell)
         else:
-            distil[_like(cell)] = record["seconds"]["distill"]
-            evaluate[_like(cell)] = record["seconds"]["evaluate"]
+            distil[like(cell)] = record["seconds"]["distill"]
+            evaluate[like(cell)] = record["seconds"]["evaluate"]
     if not missing:
         return 0.0
     if not distil:
@@ -328,9 +338,9 @@ def _like(cell: Cell) -> tuple[str, str, int]:
     return cell.method, cell.dataset, cell.ipc
 
 
-def _sum(known: dict[tuple[str, str, int], float], cells: Iterable[Cell]) -> float:
+def _sum(known: dict[tuple[str, str, int, str], float], cells: Iterable[Cell]) -> float:
     typical = statistics.median(known.values())
-    return sum(known.get(_like(cell), typical) for cell in cells)
+    return sum(known.get(like(cell), typical) for cell in cells)
 
 
 __all__ = ["Summary", "expected_seconds", "run_cells"]

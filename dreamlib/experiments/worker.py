@@ -121,6 +121,8 @@ class Worker:
         ``say(text, step, steps, loss)`` is told about progress.
     data_root : str, optional
         Data folder; see :func:`dreamlib.data.load`.
+    memory_gb : float, optional
+        See :class:`~dreamlib.distill.Distillation`.
     """
 
     def __init__(
@@ -132,7 +134,9 @@ class Worker:
         run_id: str,
         say: Callable[[str, int, int, float | None], None] = lambda *_: None,
         data_root: str | None = None,
+        memory_gb: float | None = None,
     ) -> None:
+        self.memory_gb = memory_gb
         self.store, self.device, self.clock, self.interrupts = store, device, clock, interrupts
         self.run_id, self.say, self.data_root = run_id, say, data_root
         self.checkpoint_seconds = checkpoint_seconds()
@@ -266,7 +270,7 @@ class Worker:
     def _distil(self, cell: Cell) -> tuple[dict[str, Tensor], dict[str, Any]]:
         dataset = self.dataset(cell.dataset)
         data = self.classes(cell.dataset, cell.recipe.per_class)
-        start = partial(Distillation, data, cell.recipe, cell.ipc, cell.seed)
+        start = partial(Distillation, data, cell.recipe, cell.ipc, cell.seed, self.memory_gb)
         run, resumed = self._drive(cell, start, "distill", {"data": dataset.fingerprint})
         stored = {name: value.cpu() for name, value in run.stored.items()}
         about = {

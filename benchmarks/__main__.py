@@ -1,0 +1,96 @@
+"""``python -m benchmarks``: measures the works, prints the table, keeps a record."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from dreamlib import backend
+from dreamlib.atomic import write_text
+from dreamlib.errors import BadValue, DreamlibError, unknown
+from dreamlib.experiments.worker import revision, versions
+
+from .measure import compare, rates
+from .works import works
+
+
+def main(words: list[str]) -> int:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("--works", default="", help="comma-separated; default: all")
+    parser.add_argument("--device", default="auto", help="auto, cpu or cuda")
+    parser.add_argument("--threads", type=int, default=0, help="CPU threads; 0: one per core")
+    parser.add_argument("--repeats", type=int, default=5, help="interleaved runs of everything")
+    parser.add_argument("--out", default="", help="default: reports/results/bench/DEVICE.json")
+    args = parser.parse_args(words)
+    if args.repeats < 1:
+        raise BadValue(f"repeats is {args.repeats}; expected 1 or more", "--repeats 5")
+    backend.tune_allocator()  # for the reference, too: it alone is worth a factor of two
+    torch.set_num_threads(args.threads or len(os.sched_getaffinity(0)))
+    device = backend.resolve_device(args.device)
+    offered = works(device)
+    chosen = [name for name in args.works.split(",") if name] or list(offered)
+    for name in chosen:
+        if name not in offered:
+            raise unknown("work", name, offered)
+    rate = rates(device)
+    print(
+        f"{backend.describe(device)}: {rate['float32'] / 1e9:.0f} GFLOP/s in float32, {rate['bfloat16'] / 1e9:.0f} "
+        f"in bfloat16, {rate['bytes'] / 1e9:.0f} GB/s",
+        flush=True,
+    )
+    out = Path(args.out or f"reports/results/bench/{device.type}.json")
+    known: dict[str, Any] = json.loads(out.read_text())["works"] if out.is_file() else {}
+    for name in chosen:
+        found = compare(
+            offered[name](), device, args.repeats, rate, lambda text: print(f"  {text}", flush=True)
+        )
+        found["created"] = datetime.now(UTC).isoformat(timespec="seconds")
+        found["revision"] = revision()
+        known[name] = found
+        _show(found)
+        record = {
+            "device": backend.describe(device),
+            "kind": device.type,
+            "versions": versions(),
+            "allocator_tuned": backend.tune_allocator(),
+            "rates": rate,
+            "works": {work: known[work] for work in offered if work in known},
+        }
+        # After every work: what has been measured is not lost with the next one.
+        write_text(out, json.dumps(record, indent=1) + "\n")
+    print(f"written to {out}")
+    return 0
+
+
+def _show(found: dict[str, Any]) -> None:
+    print(f"{found['title']}")
+    usual = sorted(found["seconds"]["reference"])[len(found["seconds"]["reference"]) // 2]
+    print(f"  {'reference':24} {usual:8.3f} s          {found['peak_memory_mib']['reference']:8.0f} MiB")
+    for name, ratio in found["ratios"].items():
+        times = sorted(found["seconds"][name])
+        floor = found.get("floor", {}).get("seconds_bfloat16" if name == "fast" else "seconds_float32")
+        share = f"  floor {floor:.3f} s, {100 * floor / times[len(times) // 2]:.0f} %" if floor else ""
+        used = found["peak_memory_mib"][name]
+        print(f"  {name:24} {times[len(times) // 2]:8.3f} s  {ratio:6.2f}x {used:8.0f} MiB{share}")
+    for name, value in found["notes"].items():
+        print(f"  {name}: {value:.4f}")
+    if found["target"]:
+        best = max(found["ratios"].values())
+        print(
+            f"  aimed at {found['target']:g}x: {'reached' if best >= found['target'] else 'not reached'}",
+            flush=True,
+        )
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main(sys.argv[1:]))
+    except DreamlibError as error:
+        sys.exit(f"error: {error}")

@@ -1,0 +1,257 @@
+"""The works that are timed: each as the plain reference does it and as the library does it, on the same inputs."""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from dreamlib.coresets import RealImages
+from dreamlib.data import ClassData, Dataset, load, statistics
+from dreamlib.distill import Distillation
+from dreamlib.engine import MODES, Engine
+from dreamlib.networks import NetworkSpec, build, embed, initialise
+from dreamlib.recipe import Recipe
+from dreamlib.recipes import methods, protocol
+from dreamlib.samplers import Random
+from dreamlib.samplers.clustering import kmeans
+from dreamlib.training import Stack, Training
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
+import reference
+
+CLASSES, SHAPE = 10, (3, 32, 32)  # CIFAR-10's
+Call = Callable[[], object]
+
+
+@dataclass(frozen=True)
+class Work:
+    """One line of the table.
+
+    Attributes
+    ----------
+    name, title : str
+        What is typed, and what is shown.
+    reference : callable
+        Does the work once, plainly.
+    ours : dict of str to callable
+        Does it once, by mode.
+    targets : dict of str to float
+        The ratio aimed at, by kind of device.
+    operations : callable, optional
+        A version whose floating-point operations and convolution traffic are those that cannot be avoided.
+    notes : callable
+        Facts to print beside the ratio, known after the runs (the inertia of a clustering).
+    """
+
+    name: str
+    title: str
+    reference: Call
+    ours: dict[str, Call]
+    targets: dict[str, float]
+    operations: Call | None = None
+    notes: Callable[[], dict[str, float]] = field(default=dict)
+
+
+def images_of(per_class: int, width: int = 0) -> Dataset:
+    """A data set of CIFAR-10's shape: smooth random images, since speed does not ask what they show."""
+    generator = torch.Generator().manual_seed(width)
+    count = CLASSES * per_class
+    coarse = torch.rand(count, SHAPE[0], 8, 8, generator=generator)
+    smooth = torch.nn.functional.interpolate(coarse, scale_factor=4, mode="bilinear")
+    pixels = (smooth * 255).round().to(torch.uint8)
+    labels = torch.arange(CLASSES).repeat_interleave(per_class)
+    names = tuple(map(str, range(CLASSES)))
+    test = pixels[::per_class], labels[::per_class]
+    return Dataset("cifar10-shaped", pixels, labels, *test, names, statistics("cifar10"))
+
+
+def published(method: str, ipc: int) -> Recipe:
+    """The published recipe on CIFAR-10, matching images drawn at random (clustering is a work of its own)."""
+    recipe, _ = methods[method].resolve("cifar10", ipc)
+    schedule = replace(recipe.schedule, steps=max(recipe.schedule.steps, 1))
+    return replace(recipe, sampler=Random(), initial=RealImages(), iterations=100, schedule=schedule)
+
+
+def step(
+    name: str, title: str, method: str, ipc: int, targets: dict[str, float], device: torch.device
+) -> Work:
+    """One matching step, the training of the matching network after it included."""
+    recipe = published(method, ipc)
+    if recipe.schedule.trained_on != "nothing":
+        recipe = replace(
+            recipe, schedule=replace(recipe.schedule, steps=10**6)
+        )  # never at the end of a network
+    data = ClassData(images_of(max(300, recipe.real_batch)), device)
+    start = Distillation(data, replace(recipe, iterations=0), ipc, 0)
+    start.advance()
+    images = start.stored["images"]
+    choice = data.draw(recipe.real_batch, torch.Generator(device).manual_seed(0))
+
+    def plainly() -> object:
+        return reference.distil(data, recipe, 0, images, [choice])
+
+    def run(mode: str) -> Call:
+        state: dict[str, Distillation] = {}
+
+        def once() -> object:
+            if "run" not in state:
+                state["run"] = Distillation(data, replace(recipe, mode=mode), ipc, 0)
+                state["run"].advance()
+            state["run"].advance()
+            return state["run"].stored
+
+        return once
+
+    return Work(name, title, plainly, {mode: run(mode) for mode in MODES}, targets, plainly)
+
+
+def clustering(targets: dict[str, float], device: torch.device, each: int = 5000, k: int = 128) -> Work:
+    """k-means of the features of every class under a random network, as DREAM does it every ten steps."""
+    from sklearn.cluster import KMeans
+
+    data = ClassData(images_of(each, 1), device)
+    network = build(NetworkSpec(), SHAPE, CLASSES, device).requires_grad_(False)
+    initialise(network, torch.Generator(device).manual_seed(0))
+    index, _ = data.padded_index()
+    rows = [data.take(row.unsqueeze(0), row.new_tensor([c]))[0] for c, row in enumerate(index)]
+    points = torch.stack([embed(network, row, 250) for row in rows])
+    found: dict[str, float] = {}
+    rounds: dict[str, float] = {}
+
+    def scikit(start: str) -> Call:
+        def once() -> object:
+            # scikit-learn clusters on the CPU whatever the device; bringing the points there is part of the work.
+            on_host = points.cpu().numpy()
+            fits = [KMeans(k, init=start, n_init=1, max_iter=100, random_state=0).fit(p) for p in on_host]
+            found[start] = sum(fit.inertia_ for fit in fits)
+            return fits
+
+        return once
+
+    def run(fast: bool) -> Call:
+        def once() -> object:
+            out = kmeans(points, k, torch.Generator(device).manual_seed(0), fast=fast)
+            found["fast" if fast else "plain"] = float(out.inertia.sum())
+            rounds["fast" if fast else "plain"] = out.rounds
+            return out
+
+        return once
+
+    def notes() -> dict[str, float]:
+        return {f"inertia {name} / scikit-learn": value / found["random"] for name, value in found.items()}
+
+    ours = {"plain": run(False), "fast": run(True), "scikit-learn k-means++": scikit("k-means++")}
+    title = f"clustering of {CLASSES} classes, {each} images each, {k} clusters"
+    return Work("clustering", title, scikit("random"), ours, targets, None, notes)
+
+
+def evaluation(name: str, each: int, targets: dict[str, float], device: torch.device, steps: int = 4) -> Work:
+    """A few training steps of five networks on ``each`` images per class, by the protocol of DSA and DM."""
+    settings = protocol("dsa", {"dataset": "cifar10", "ipc": each})[0].training
+    networks, count = 5, CLASSES * each
+    images = torch.randn(count, *SHAPE, generator=torch.Generator(device).manual_seed(0), device=device)
+    labels = torch.arange(CLASSES, device=device).repeat_interleave(each)
+
+    def fetch(index: Tensor) -> tuple[Tensor, Tensor]:
+        return images[index], labels[index]
+
+    def stack() -> Stack:
+        return Stack(NetworkSpec(), SHAPE, CLASSES, networks, torch.Generator(device).manual_seed(0))
+
+    def plainly() -> object:
+        generator = torch.Generator(device).manual_seed(0)
+        for _ in range(networks):
+            network = build(NetworkSpec(), SHAPE, CLASSES, device)
+            batches = []
+            for number in range(steps):
+                if number % -(-count // settings.batch) == 0:
+                    order = torch.rand(count, generator=generator, device=device).argsort()
+                    parts = order.split(settings.batch)
+                part = parts[number % len(parts)]
+                augment = settings.augment.draw(1, generator, per_image=len(part))
+                batches.append((augment(images[part][None])[0], labels[part], number))
+            reference.train(network, batches, lr=settings.lr, momentum=settings.momentum, weight_decay=5e-4)
+        return network
+
+    def run(mode: str) -> Call:
+        generator = torch.Generator(device).manual_seed(0)
+        state = Training(stack(), fetch, count, settings, generator, engine=Engine(mode, device))
+
+        def once() -> object:
+            state.step = 0
+            for _ in range(steps):
+                state.advance()
+            return state
+
+        return once
+
+    title = f"evaluation: {steps} training steps of {networks} networks on {count} images"
+    return Work(name, title, plainly, {mode: run(mode) for mode in MODES}, targets, plainly)
+
+
+def loading(targets: dict[str, float], per_class: int = 500) -> Work:
+    """Reading a parquet data set: decoding its images, and finding them decoded."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+    from PIL import Image
+
+    root = Path(tempfile.mkdtemp(prefix="dreamlib-bench-"))
+    source = images_of(per_class)
+    for part, images, labels in (
+        ("train", source.train_images, source.train_labels),
+        ("test", source.test_images, source.test_labels),
+    ):
+        blobs = []
+        for image in images.numpy():
+            buffer = io.BytesIO()
+            Image.fromarray(np.ascontiguousarray(image.transpose(1, 2, 0))).save(buffer, "PNG")
+            blobs.append({"bytes": buffer.getvalue()})
+        table = pa.table({"img": blobs, "label": pa.array(labels.tolist(), pa.int64())})
+        pq.write_table(table, root / f"{part}.parquet")
+
+    def read(cache: Path) -> object:
+        before = os.environ.get("DREAMLIB_CACHE")
+        os.environ["DREAMLIB_CACHE"] = str(cache)
+        try:
+            return load(f"parquet:{root}")
+        finally:
+            os.environ.pop("DREAMLIB_CACHE")
+            if before is not None:
+                os.environ["DREAMLIB_CACHE"] = before
+
+    def first() -> object:
+        with tempfile.TemporaryDirectory() as empty:
+            return read(Path(empty))
+
+    title = f"loading {CLASSES * per_class} PNG images from parquet, the second time"
+    return Work("loading", title, first, {"cached": lambda: read(root / "cache")}, targets)
+
+
+def works(device: torch.device) -> dict[str, Callable[[], Work]]:
+    """Every work by name, made when it is asked for."""
+    return {
+        "dm-10": lambda: step("dm-10", "DM step, IPC 10", "dm", 10, {"cpu": 3, "cuda": 8}, device),
+        "dm-50": lambda: step("dm-50", "DM step, IPC 50", "dm", 50, {"cpu": 3, "cuda": 8}, device),
+        "dsa-1": lambda: step(
+            "dsa-1", "gradient-matching step (DSA), IPC 1", "dsa", 1, {"cpu": 2, "cuda": 8}, device
+        ),
+        "dsa-10": lambda: step(
+            "dsa-10", "gradient-matching step (DSA), IPC 10", "dsa", 10, {"cpu": 2, "cuda": 8}, device
+        ),
+        "dream-10": lambda: step(
+            "dream-10", "IDC/DREAM inner loop, factor 2, IPC 10", "dream", 10, {"cpu": 2, "cuda": 8}, device
+        ),
+        "clustering": lambda: clustering({"cpu": 3, "cuda": 50}, device),
+        "evaluation-10": lambda: evaluation("evaluation-10", 10, {"cpu": 2, "cuda": 5}, device),
+        "evaluation-50": lambda: evaluation("evaluation-50", 50, {"cpu": 2, "cuda": 5}, device),
+        "loading": lambda: loading({"cpu": 20}),
+    }

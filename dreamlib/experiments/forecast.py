@@ -1,0 +1,169 @@
+"""How long cells will take on this device, from a few of their steps."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+
+import torch
+
+from ..coresets import RealImages
+from ..data import ClassData, Dataset, load
+from ..distill import Distillation
+from ..errors import DreamlibError
+from ..evaluate import EvaluationRun
+from ..samplers import Random, View
+from .cells import Cell
+from .store import Store
+
+STEPS = 3  # timed, after one that is not: it compiles, and fills caches
+EMBEDDED = 64  # images of each class whose embedding is timed
+TESTED = 500
+BUDGET = 20.0  # seconds
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """Seconds that one cell will take.
+
+    Attributes
+    ----------
+    cell : Cell
+        The cell, standing for all that differ from it by seed or step only.
+    distill, evaluate : float
+        Seconds of its synthetic set and of judging it.
+    """
+
+    cell: Cell
+    distill: float
+    evaluate: float
+
+    @property
+    def seconds(self) -> float:
+        """Of both."""
+        return self.distill + self.evaluate
+
+
+def like(cell: Cell) -> tuple[str, str, int, str]:
+    """What cells have in common that take equally long."""
+    return cell.method, cell.dataset, cell.ipc, cell.recipe.mode
+
+
+def forecast(cell: Cell, dataset: Dataset, data: ClassData) -> Forecast:
+    """Time a few steps of every phase of a cell and multiply.
+
+    Parameters
+    ----------
+    cell : Cell
+        What is to be computed.
+    dataset, data
+        Its data set, and its training images on the device of the run.
+    """
+    return Forecast(cell, _distilling(cell, data), _evaluating(cell, dataset, data.device))
+
+
+def _distilling(cell: Cell, data: ClassData) -> float:
+    recipe = cell.recipe
+    seconds = 0.0
+    if recipe.initial.epochs:
+        run = Distillation(data, recipe, cell.ipc, cell.seed)
+        seconds += _each(run.advance, data.device) * run.steps
+    if recipe.iterations:
+        plain = replace(recipe, initial=RealImages(), sampler=Random())
+        run = Distillation(data, plain, cell.ipc, cell.seed)
+        run.advance()
+        seconds += _each(run.advance, data.device) * recipe.steps
+        if not isinstance(recipe.sampler, Random):
+            seconds += _embedding(run) * -(-recipe.steps // recipe.sampler.every)
+        if not isinstance(recipe.initial, RealImages):
+            seconds += _embedding(run)
+    return seconds
+
+
+def _embedding(run: Distillation) -> float:
+    """Seconds for embedding all images that a sampler looks at; choosing among them is a small part of it."""
+    data = run.data
+    pool = getattr(run.recipe.sampler, "pool", None) or data.largest
+    view = View(data, run.network, run.recipe.real_batch, torch.Generator(data.device), run.engine)
+    index, _ = data.padded_index()
+    few = index[:, :EMBEDDED].contiguous()
+    return _each(lambda: view.embed(few), data.device) * pool / few.shape[1]
+
+
+def _evaluating(cell: Cell, dataset: Dataset, device: torch.device) -> float:
+    count = sum(factor**2 for factor in getattr(cell.recipe.container, "factors", (1,)))  # images from one
+    images = torch.zeros(dataset.num_classes, cell.ipc * count, *dataset.shape, device=device)
+    run = EvaluationRun(images, dataset, cell.evaluation, cell.seed)
+    seconds = _each(run.advance, device) * run.training.steps
+    test = torch.zeros(TESTED, *dataset.shape, device=device)
+    labels = torch.zeros(TESTED, dtype=torch.int64, device=device)
+    ask = run.training.stack.accuracy
+    testing = _each(lambda: ask(lambda part: test[part], labels, engine=run.engine), device)
+    return seconds + testing * len(dataset.test_labels) / TESTED
+
+
+def _each(call: Callable[[], object], device: torch.device, steps: int = STEPS) -> float:
+    """Seconds of one call, the median of a few, the device's queue included."""
+    times = []
+    for _ in range(steps + 1):
+        start = time.perf_counter()
+        call()
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+        times.append(time.perf_counter() - start)
+    return sorted(times[1:])[steps // 2]
+
+
+def forecasts(
+    cells: Sequence[Cell],
+    store: Store,
+    *,
+    device: torch.device,
+    threads: int,
+    data_root: str | None = None,
+    seconds: float = BUDGET,
+) -> Iterator[tuple[Forecast, int]]:
+    """Forecasts of cells that no record speaks for yet, kind by kind, each with the number of its cells.
+
+    Parameters
+    ----------
+    cells : sequence of Cell
+        Most valuable first; what is finished, or like a finished one, is passed over.
+    store : Store
+        Its records.
+    device, threads, data_root
+        As the run will have them.
+    seconds : float
+        No further kind is timed once these are over.
+    """
+    end = time.monotonic() + seconds
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    datasets: dict[str, Dataset] = {}
+    try:
+        for kind in _unknown(cells, store):
+            if time.monotonic() > end:
+                return
+            first = kind[0]
+            with suppress(DreamlibError):  # the worker that meets it will say so
+                if first.dataset not in datasets:
+                    datasets[first.dataset] = load(first.dataset, data_root)
+                dataset = datasets[first.dataset]
+                data = ClassData(dataset, device, per_class=first.recipe.per_class)
+                yield forecast(first, dataset, data), len(kind)
+    finally:
+        torch.set_num_threads(before)
+
+
+def _unknown(cells: Sequence[Cell], store: Store) -> list[list[Cell]]:
+    """Cells to compute by what they have in common, without the kinds that have a record."""
+    kinds: dict[tuple[str, str, int, str], list[Cell]] = {}
+    known = set()
+    for cell in cells:
+        if store.record(cell) is None:
+            kinds.setdefault(like(cell), []).append(cell)
+        else:
+            known.add(like(cell))
+    return [kind for name, kind in kinds.items() if name not in known]
