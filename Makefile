@@ -15,6 +15,7 @@ VENV     ?= .venv
 DREAM := table1 table2 figure1 figure2 figure3 figure_gradnorm figure_comparison
 # The other papers' targets carry the paper's name: dm-section4 is notebooks/dm/section4.
 DM    :=
+ENGINE := engine-speed
 
 python := $(VENV)/bin/python
 stamp  := $(VENV)/.installed
@@ -33,7 +34,7 @@ ifneq ($(wrong),)
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help all dream dm $(DREAM) $(DM) bench status index install test lint sync lock clean
+.PHONY: help all dream dm engine $(DREAM) $(DM) $(ENGINE) bench status index install test lint sync lock clean
 
 help: ## this list
 	@echo "make TARGET [PROFILE=quick|cpu|paper] [DATASETS=mnist,cifar10] [IPC=1,10] [METHODS=dm,dream] [SEEDS=3] [PLUGINS=file.py]"
@@ -41,8 +42,9 @@ help: ## this list
 	@grep -hE '^[a-z_ -]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 22
 	@printf '%s\tDREAM, the notebook of this name\n' $(DREAM) | expand -t 22
 	@printf '%s\tDM, the notebook of this name\n' $(DM) | expand -t 22
+	@printf '%s\tthe notebook of this name\n' $(ENGINE) | expand -t 22
 
-all: dream dm ## every notebook of every paper
+all: dream dm engine ## every notebook of every paper
 
 dream: $(DREAM) ## every item of the DREAM supplement and README
 
@@ -53,6 +55,11 @@ dm: $(DM) ## every item of the DM supplement
 
 $(DM): $(stamp)
 	@$(python) -m dreamlib notebook dm/$(@:dm-%=%) $(choice)
+
+engine: $(ENGINE) ## how fast the engine is, and at what price in accuracy
+
+$(ENGINE): $(stamp)
+	@$(python) -m dreamlib notebook engine/$(@:engine-%=%) $(choice)
 
 bench: $(stamp) ## speed, memory and the floor of the engine beside plain loops (DEVICE=cpu|cuda)
 	$(python) -m benchmarks --device "$(DEVICE)"

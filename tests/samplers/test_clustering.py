@@ -10,7 +10,8 @@ from tiny import generator
 from torch import Tensor
 
 from dreamlib.errors import BadValue
-from dreamlib.samplers import kmeans, nearest_members
+from dreamlib.samplers import Clusters, kmeans, nearest_members
+from dreamlib.samplers.clustering import squared_distances
 
 SIZES = (60, 41, 25)
 
@@ -187,3 +188,29 @@ def test_a_cluster_too_small_takes_the_nearest_of_others() -> None:
     chosen = nearest_members(points, found, 3).view(2, 3)[lone].tolist()
     assert set(chosen[:2]) == {0, 4}
     assert chosen[2] == 1
+
+
+def test_fast_clustering_is_as_good_repeats_itself_and_leaves_neighbours_alone() -> None:
+    source = torch.Generator().manual_seed(3)
+    means = torch.randn(4, 12, 32, generator=source) * 2
+    points = means.repeat_interleave(30, dim=1) + torch.randn(4, 360, 32, generator=source)
+    mask = torch.ones(4, 360, dtype=torch.bool)
+    mask[1, 200:] = False
+    # Padding that would ruin every average it got into.
+    points[1, 200:] = 1e4
+
+    def run(fast: bool, seed: int = 0) -> Clusters:
+        return kmeans(points, 20, torch.Generator().manual_seed(seed), mask=mask, fast=fast)
+
+    plain, fast, again = run(False), run(True), run(True)
+    assert torch.equal(fast.centres, again.centres)
+    assert (fast.assignment[mask] < 20).all()
+    assert (fast.assignment[~mask] == 20).all()
+    for row in range(4):
+        used = torch.bincount(fast.assignment[row][mask[row]], minlength=20)
+        assert int(used.sum()) == int(mask[row].sum())
+    totals = [sum(float(run(kind, seed).inertia.sum()) for seed in range(5)) for kind in (True, False)]
+    assert totals[0] == pytest.approx(totals[1], rel=0.01)
+    assert plain.rounds >= fast.rounds
+    own = squared_distances(points, fast.centres).min(2).values.masked_fill(~mask, 0).sum(1)
+    torch.testing.assert_close(fast.inertia, own, rtol=1e-3, atol=1e-2)

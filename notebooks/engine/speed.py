@@ -1,0 +1,151 @@
+# ---
+# jupyter:
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # The engine: how fast, and at what price
+#
+# **The claim.** It is this project's own: a table should be a coffee break. The released code matches one class
+# after the other, trains one network after the other, and does both operation by operation in float32. This page shows
+# how much faster the same mathematics runs here, beside a plain version of those loops (`tests/reference.py`) timed in
+# turn with ours, in one process and under the same memory allocator.
+#
+# - **plain** is eager float32: what the records of `quick` and `cpu` were measured with.
+# - **compiled** traces a step, its derivatives included, and lets TorchInductor fuse it; still float32.
+# - **fast** is compiled too, with the convolutions in bfloat16 (weights, losses and updates stay float32) and a k-means
+#   that compares in bfloat16 and stops when a round gains nothing.
+#
+# The ratios are from the last `make bench` on each kind of device, not from this notebook's run; the accuracies are
+# cells like any other.
+
+# %% tags=["parameters"]
+profile: str = "quick"  # quick, cpu or paper
+datasets: str = ""  # comma-separated; empty: the profile's
+ipcs: str = ""  # images per class, comma-separated; empty: the item's or the profile's
+methods: str = ""  # comma-separated; empty: the item's
+seeds: int = 0  # synthetic sets per cell; 0: the profile's
+workers: int = 0  # processes; 0: one per core
+device: str = "auto"
+results: str = ""  # folder of the records; empty: reports/results
+data: str = ""  # folder of the data sets; empty: DREAMLIB_DATA, else data
+plugins: str = ""  # Python files with your own parts
+reports: str = "reports"  # where rendered pages and tables go
+
+# %%
+import matplotlib.pyplot as plt
+import numpy as np
+
+from dreamlib.report.reported import project_root
+from dreamlib.report.speed import by_mode, load_benchmarks, ratios
+from dreamlib.session import Session
+
+session = Session(
+    "engine/speed",
+    profile=profile,
+    datasets=datasets,
+    ipcs=ipcs,
+    methods=methods,
+    seeds=seeds,
+    workers=workers,
+    device=device,
+    results=results,
+    data=data,
+    plugins=plugins,
+    reports=reports,
+)
+session.about()
+
+# %%
+session.run()
+
+# %% [markdown]
+# ## Times faster than the plain loops
+# Each ratio is the median over runs made in turn: reference, plain, compiled, fast, reference, and so on. *Low* and
+# *high* are the least and the largest of them. *Floor* is what the unit's own measured rates allow: the operations of
+# the convolutions over the rate of a large one, or the bytes they must move over the rate of a copy, whichever is
+# longer.
+
+# %%
+benchmarks = load_benchmarks(project_root() / "reports" / "results" / "bench")
+for record in benchmarks:
+    rate = record["rates"]
+    session.say(
+        f"**{record['kind']}**: {record['device']}; {rate['float32'] / 1e9:.0f} GFLOP/s in float32, "
+        f"{rate['bfloat16'] / 1e9:.0f} in bfloat16, {rate['bytes'] / 1e9:.0f} GB/s; "
+        f"torch {record['versions']['torch']}; allocator tuned for all: {record['allocator_tuned']}."
+    )
+for kind in ("cpu", "cuda"):
+    if kind not in {record["kind"] for record in benchmarks}:
+        session.say(f"**{kind}**: not measured yet; fill it with `make bench DEVICE={kind}`.")
+speeds = ratios(benchmarks)
+session.save_frame(speeds, digits=2)
+
+# %%
+for kind, part in speeds[speeds.version != "reference"].groupby("device", sort=False):
+    works = list(dict.fromkeys(part.work))
+    versions = [name for name in ("plain", "compiled", "fast", "cached") if name in set(part.version)]
+    figure, axis = plt.subplots(figsize=(8.5, 0.62 * len(works) + 1.2))
+    for number, version in enumerate(versions):
+        lines = part[part.version == version].set_index("work").reindex(works)
+        place = np.arange(len(works)) + (number - (len(versions) - 1) / 2) * 0.8 / len(versions)
+        axis.barh(place, lines.ratio, height=0.8 / len(versions), label=version)
+    aims = part.drop_duplicates("work").set_index("work").reindex(works)["aimed at"]
+    axis.plot(aims, np.arange(len(works)), "k|", markersize=18, label="aimed at")
+    axis.set_yticks(np.arange(len(works)), works)
+    axis.invert_yaxis()
+    axis.axvline(1, color="0.6", linewidth=0.8)
+    axis.set_xscale("log")
+    axis.set_xticks([1, 2, 3, 5, 10, 20, 50], ["1", "2", "3", "5", "10", "20", "50"])
+    axis.set_xlabel(f"times faster than the plain loops ({kind})")
+    axis.legend(loc="lower right")
+    figure.tight_layout()
+    session.save_figure(figure, kind)
+
+# %% [markdown]
+# ## The price in accuracy
+# The same cells, seed by seed, in every mode. *Between sets* is the standard deviation from one synthetic set to the
+# next; *difference* is the mean over seeds of what the mode changed, with its standard error.
+
+# %%
+modes = by_mode(session.records)
+modes.style.format(precision=2, na_rep="–").hide(axis="index")
+
+# %% [markdown]
+# ## What stands behind each number
+
+# %%
+session.settings()
+
+# %% [markdown]
+# ## What holds here
+
+# %%
+claims = []
+for (kind, work), part in speeds.groupby(["device", "work"], sort=False):
+    ours = part[part.version.isin(["plain", "compiled", "fast", "cached"])]
+    aim, best = ours["aimed at"].iloc[0], ours.loc[ours.ratio.idxmax()]
+    if aim == aim and aim is not None:
+        evidence = f"{best.version}: {best.ratio:.2f} times ({best.low:.2f} to {best.high:.2f}, n = {best.n})"
+        claims.append((f"{kind}: {work}, {aim:g} times", bool(best.ratio >= aim), evidence))
+for (name, method), part in modes.groupby(["data set", "method"], sort=False):
+    noise = part.loc[part["mode"] == "plain", "between sets"].iloc[0]
+    for line in part[part["mode"] != "plain"].itertuples():
+        held = None if noise is None or noise != noise else bool(abs(line.difference) < noise)
+        claims.append(
+            (
+                f"{name}, {method}: {line.mode} changes accuracy by less than one synthetic set differs from the next",
+                held,
+                f"{line.difference:+.2f} points; from set to set {noise:.2f} (n = {line.sets} sets)",
+            )
+        )
+session.verdict(claims)
+
+# %%
+# NBVAL_CHECK_OUTPUT
+print(session.check_complete())
+assert set(modes["mode"]) == {"plain", "compiled", "fast"}
+assert not modes.accuracy.isna().any()
