@@ -7,8 +7,8 @@
     mnist@5steps-order2-upto3    the same, all classes seen up to step 3
 
 What is derived keeps the normalisation of the data set it comes from, and all settings that go by its name
-(:func:`origin`). Every choice is a fixed one: items are ranked by a hash of their number, so no random number generator
-takes part and no new version of one can change it.
+(:func:`origin`). Every choice is a fixed one: the name says all that decides it, and no new version of a random number
+generator can change it.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import re
 from dataclasses import dataclass, replace
 from typing import Protocol
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -52,7 +53,7 @@ class Holdout:
         return count
 
     def apply(self, parent: Dataset, name: str) -> Dataset:
-        ranked = torch.tensor(_ranked("holdout", len(parent.train_labels)))
+        ranked = torch.tensor(_ranked(len(parent.train_labels)))
         cut = max(1, round(HELD_OUT * len(ranked)))
         # In the order they had, so that nothing else about them tells that they were drawn.
         held_out, kept = ranked[:cut].sort().values, ranked[cut:].sort().values
@@ -78,7 +79,8 @@ class Stream:
     steps : int
         Steps of the stream, at least 1. Classes are shared out evenly; the first steps get one more where they must.
     order : int
-        Which fixed permutation of the classes, counted from 0 like a seed.
+        Which fixed permutation of the classes, counted from 0; order k is the one of DM's released code for seed k
+        (its continual learning uses 0 to 4), so that CIFAR-100 arrives here as it did there.
     step : int
         1 to ``steps``.
     seen : bool
@@ -111,7 +113,7 @@ class Stream:
     def apply(self, parent: Dataset, name: str) -> Dataset:
         self.classes(parent.num_classes, name)
         start, end = self.bounds(parent.num_classes)
-        chosen = _ranked(f"classes {self.order}", parent.num_classes)[start:end]
+        chosen = _class_order(self.order, parent.num_classes)[start:end]
         label = torch.full((parent.num_classes,), -1)
         label[chosen] = torch.arange(len(chosen))
         train_images, train_labels = _part(parent.train_images, label[parent.train_labels])
@@ -151,6 +153,11 @@ def parse(name: str) -> tuple[str, Split | None]:
             f"{parent}@holdout or {parent}@5steps-order0-step1",
         )
     steps, order, step = int(found[1]), int(found[2]), int(found[4])
+    if order >= 2**32:
+        raise BadValue(
+            f"data set {name!r}: order {order}; expected less than 2**32",
+            f"{parent}@{steps}steps-order0-step1",
+        )
     if not steps:
         raise BadValue(f"data set {name!r}: 0 steps; expected at least 1", f"{parent}@5steps-order0-step1")
     if not 1 <= step <= steps:
@@ -183,13 +190,23 @@ def derive(parent: Dataset, name: str) -> Dataset:
     return split.apply(parent, name)
 
 
-def _ranked(purpose: str, count: int) -> list[int]:
-    """0 to ``count`` - 1 in a fixed order that looks random."""
+def _ranked(count: int) -> list[int]:
+    """0 to ``count`` - 1 in a fixed order that looks random: by the hash of the number, without a generator."""
+    return sorted(
+        range(count), key=lambda number: hashlib.sha256(f"dreamlib holdout {number}".encode()).digest()
+    )
 
-    def rank(number: int) -> bytes:
-        return hashlib.sha256(f"dreamlib {purpose} {number}".encode()).digest()
 
-    return sorted(range(count), key=rank)
+def _class_order(order: int, count: int) -> list[int]:
+    """The classes 0 to ``count`` - 1 in the order in which they arrive."""
+    # Numpy has frozen this generator, so that its numbers are the same in every version, here and in the paper's code.
+    permutation: list[int] = np.random.RandomState(order).permutation(count).tolist()
+    return permutation
+
+
+def alike(name: str) -> str:
+    """``name`` without the class order: what results are pooled over. ``mnist@5steps-upto3``, or ``name`` itself."""
+    return re.sub(r"-order\d+-(?=(step|upto)\d+$)", "-", name)
 
 
 def _part(images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:

@@ -17,13 +17,13 @@ from PIL import Image
 from torch import Tensor
 
 from dreamlib.data import Dataset, check_name, class_count, derive, load, names, origin
-from dreamlib.data.splits import Stream
+from dreamlib.data.splits import Stream, alike
 from dreamlib.errors import BadValue, DataError, UnknownName
 from dreamlib.experiments import make_cell
 from dreamlib.report.words import data_set
 
 HOLDOUT = "6d8eca0e11"
-STREAM = "4aacb97e4b"
+STREAM = "6489f7aef3"
 
 
 def rows(images: Tensor) -> list[bytes]:
@@ -87,6 +87,24 @@ def test_orders_differ_and_none_is_the_order_of_the_data_set(digits: Dataset) ->
     assert len({*orders, digits.classes}) == 6
 
 
+def test_classes_arrive_in_the_order_of_the_papers_code() -> None:
+    # numpy.random.seed(0); numpy.random.permutation(10), as in DM's released code
+    assert load("digits@5steps-order0-upto5").classes == tuple("2849167305")
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("mnist@5steps-order12-upto3", "mnist@5steps-upto3"),
+        ("mnist@5steps-order12-step3", "mnist@5steps-step3"),
+        ("mnist@holdout", "mnist@holdout"),
+        ("folder:x-order1-y", "folder:x-order1-y"),
+    ],
+)
+def test_orders_are_pooled(name: str, kind: str) -> None:
+    assert alike(name) == kind
+
+
 @given(count=st.integers(1, 200), steps=st.integers(1, 200))
 def test_bounds_have_no_gap(count: int, steps: int) -> None:
     if steps > count:
@@ -114,6 +132,7 @@ def test_bounds_have_no_gap(count: int, steps: int) -> None:
         ("digits@0steps-order1-step0", BadValue, "0 steps; expected at least 1"),
         ("digits@5steps-order1-step6", BadValue, r"step 6 of 5; expected 1 to 5(.|\n)*5steps-order1-step5"),
         ("digits@5steps-order1-upto0", BadValue, "step 0 of 5; expected 1 to 5"),
+        ("digits@5steps-order4294967296-step1", BadValue, "order 4294967296; expected less than"),
         ("digits@11steps-order0-step1", BadValue, "10 classes cannot arrive in 11 steps; expected 1 to 10"),
         ("digit@holdout", UnknownName, "unknown data set 'digit'(.|\n)*did you mean 'digits'"),
         ("@holdout", UnknownName, "unknown data set ''"),
