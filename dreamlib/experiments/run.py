@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import pickle
+import re
 import statistics
 import time
 import uuid
@@ -18,6 +19,7 @@ import torch
 from tqdm import tqdm
 
 from .. import backend, plugins
+from ..data.splits import alike
 from ..errors import BadValue, DreamlibError, PluginError
 from .cells import Cell
 from .interrupts import Interrupts, ignoring_keyboard
@@ -314,18 +316,21 @@ def expected_seconds(cells: Sequence[Cell], store: Store) -> float | None:
         if record is None:
             missing.append(cell)
         else:
-            distil[_like(cell)] = record["seconds"]["distill"]
+            for one in cell.sets:
+                distil[_like(one)] = record["seconds"]["distill"] / len(cell.sets)
             evaluate[_like(cell)] = record["seconds"]["evaluate"]
     if not missing:
         return 0.0
     if not distil:
         return None
-    sets = {cell.set_key: cell for cell in missing if not store.set_path(cell).exists()}
+    needed = (one for cell in missing for one in cell.sets)
+    sets = {one.set_key: one for one in needed if not store.set_path(one).exists()}
     return _sum(distil, sets.values()) + _sum(evaluate, missing)
 
 
 def _like(cell: Cell) -> tuple[str, str, int]:
-    return cell.method, cell.dataset, cell.ipc
+    # The steps of a class-incremental stream cost the same, and the classes seen by a step the same in every order.
+    return cell.method, re.sub(r"-step\d+$", "", alike(cell.dataset)), cell.ipc
 
 
 def _sum(known: dict[tuple[str, str, int], float], cells: Iterable[Cell]) -> float:

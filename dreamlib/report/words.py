@@ -38,6 +38,13 @@ def data_set(name: str) -> str:
     return DATASETS.get(name, name)
 
 
+def stream(name: str) -> str:
+    """What a table calls a class-incremental stream, whatever its order and step: "MNIST in 5 steps"."""
+    whole, _, part = name.rpartition("@")
+    found = _STREAM.fullmatch(part) if whole else None
+    return f"{data_set(whole)} in {found[1]} steps" if found else data_set(name)
+
+
 def percent(mean: float, std: float | None = None, digits: int = 1) -> str:
     """``"61.2 ± 0.8"``, or ``"61.2"`` without a standard deviation."""
     return f"{mean:.{digits}f}" if std is None else f"{mean:.{digits}f} ± {std:.{digits}f}"
