@@ -119,11 +119,11 @@ for (name, budget), part in orders.groupby(["stream", "ipc"], sort=False):
         session.say(f"*{name}: no random memory to compare with; `{session.study.command()}`*")
         continue
     figure, ax = plt.subplots(figsize=(8.4, 4.2))
-    shown = list(dict.fromkeys(gains.method))
+    others = list(dict.fromkeys(gains.method))
     width = 0.35 * gains.classes.drop_duplicates().diff().min()
-    for place, method in enumerate(shown):
+    for place, method in enumerate(others):
         line = gains[gains.method == method]
-        at = line.classes + width * (place / max(1, len(shown) - 1) - 0.5)
+        at = line.classes + width * (place / max(1, len(others) - 1) - 0.5)
         look = style.line(method)
         ax.errorbar(at, line["mean"], line["std"], elinewidth=0.8, label=session.label(method), **look)
     ax.axhline(0, color=style.GREY, linewidth=1)
@@ -157,7 +157,8 @@ session.save_frame(final[list(names)].rename(columns=names).astype({"images": in
 
 # %% [markdown]
 # ## Compared order by order
-# The difference at the last step, paired by class order, with a 95 % bootstrap interval over orders and networks.
+# The difference at the last step, paired by class order, with a 95 % bootstrap interval over orders and networks. Of
+# so few orders it is too narrow; read it as an order of magnitude.
 
 # %%
 ends = streams.at_the_end(records)
@@ -175,7 +176,8 @@ pairs = pd.concat(
     or [pd.DataFrame(columns=[*tables.DIFFERENCE, "better"])],
     ignore_index=True,
 )
-tables.styled(pairs.drop(columns="networks").rename(columns={"n": "orders", "better": "orders won"}))
+shown = pairs.drop(columns=["networks", "unit"]).rename(columns={"n": "orders", "better": "orders won"})
+tables.styled(shown.assign(method=shown.method.map(session.label), base=shown.base.map(session.label)))
 
 # %% [markdown]
 # ## What stands behind each number
