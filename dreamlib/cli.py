@@ -223,10 +223,10 @@ def _status(args: argparse.Namespace) -> int:
         failed = {cell.name: why for cell in missing if (why := store.failure(cell)) is not None}
         begun = []
         for cell in missing:
-            for phase in ("distill", "evaluate"):
-                found = store.read_checkpoint(cell, phase)
+            for one, phase in (*((one, "distill") for one in cell.sets), (cell, "evaluate")):
+                found = store.read_checkpoint(one, phase)
                 if found is not None:
-                    name = cell.set_name if phase == "distill" else cell.name
+                    name = one.set_name if phase == "distill" else one.name
                     begun.append(f"{name}: {phase} at step {found[1]['step']} of {found[1]['steps']}")
         left = expected_seconds(entry.cells, store)
         wanted = "unknown until a first cell is finished" if left is None else span(left)
@@ -246,12 +246,14 @@ def _status(args: argparse.Namespace) -> int:
 def _show(args: argparse.Namespace) -> int:
     import statistics
 
+    from .data.splits import alike
+
     for entry in _studies(args):
         about = "last-epoch top-1 accuracy, mean ± standard deviation (networks)"
         print(f"{entry.item}, profile {entry.profile}: {about}")
         grouped: dict[tuple[str, str, int, int], list[float]] = {}
         for record in entry.records():
-            at = (record["dataset"], record["label"], record["ipc"], record["iteration"])
+            at = (alike(record["dataset"]), record["label"], record["ipc"], record["iteration"])
             grouped.setdefault(at, []).extend(record["accuracies"])
         for (dataset, label, ipc, step), values in grouped.items():
             spread = statistics.stdev(values) if len(values) > 1 else float("nan")
@@ -372,6 +374,7 @@ def _list(args: argparse.Namespace) -> int:
     for name, method in methods.items():
         print(f"  {name:24} {method.label}")
     print("data sets\n  " + ", ".join(names()) + ", parquet:PATH, folder:PATH")
+    print("  and parts of them: NAME@holdout, NAME@5steps-order0-step1, NAME@5steps-order0-upto1")
     print("profiles")
     for name, profile in profiles.items():
         print(f"  {name:24} {profile.summary}")

@@ -9,15 +9,18 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
-from torch.utils.data import TensorDataset
+from torch.utils.data import DataLoader, TensorDataset
 
 from .atomic import write_atomically
+from .augment import Siamese, cutmix
 from .containers import CONTAINERS
 from .data import Normalisation
 from .errors import BadValue, StoreError, unknown
 from .experiments.files import read_tensors, write_tensors
 from .registry import plain
+from .streams import Streams
 
 FORMATS = ("safetensors", "images", "parquet")
 
@@ -64,9 +67,78 @@ class DistilledSet:
         """A torch data set of (normalised image, label)."""
         return TensorDataset(self.normalised, self.labels)
 
+    def loader(
+        self, batch: int | None = None, *, augment: bool = True, seed: int = 0
+    ) -> DataLoader[tuple[Tensor, ...]]:
+        """Batches to train on as the set's own evaluation does: shuffled, normalised, augmented, mixed.
+
+        Parameters
+        ----------
+        batch : int, optional
+            Images of a batch (the last of an epoch may be smaller); by default the evaluation's.
+        augment : bool
+            Draw the evaluation's augmentation, with numbers of its own for every image, and its CutMix. False leaves
+            the images as they are.
+        seed : int
+            Of the order, the augmentation and CutMix: two loaders with one seed give the same batches.
+
+        Returns
+        -------
+        DataLoader
+            Of (images, labels): float32 (B, c, h, w), normalised, and what
+            :func:`torch.nn.functional.cross_entropy` takes as its target: int64 (B,), or, where the evaluation uses
+            CutMix, probabilities float32 (B, C).
+
+        Raises
+        ------
+        BadValue
+            If ``batch`` is below 1, or the set does not say how it is evaluated.
+        """
+        training = self.about.get("evaluation", {}).get("training")
+        if training is None and (augment or batch is None):
+            raise BadValue(
+                "this set does not say how it is evaluated, so neither its augmentation nor its batch is known",
+                "loader(batch=64, augment=False)",
+            )
+        size = training["batch"] if batch is None else batch
+        if size < 1:
+            raise BadValue(f"batch is {size}; expected at least 1 image", "loader(batch=64)")
+        streams = Streams(seed)
+        strategy, probability = Siamese("none"), 0.0
+        if augment:
+            known = {name: value for name, value in training["augment"].items() if name != "part"}
+            strategy, probability = Siamese(**known), training["cutmix"]
+        return DataLoader(
+            self.dataset(),
+            batch_size=size,
+            shuffle=True,
+            generator=streams["order"],
+            collate_fn=_Augmented(strategy, probability, len(self.classes), streams["augment"]),
+        )
+
     def bytes(self) -> Tensor:
         """Images (N, c, h, w) as uint8, clamped and rounded."""
         return self.images.clamp(0, 1).mul(255).round().to(torch.uint8)
+
+
+@dataclass(frozen=True)
+class _Augmented:
+    """Makes a batch of (image, label) pairs; see :meth:`DistilledSet.loader`."""
+
+    augment: Siamese
+    cutmix: float
+    classes: int
+    generator: torch.Generator
+
+    def __call__(self, pairs: list[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
+        images = torch.stack([image for image, _ in pairs])
+        labels = torch.stack([label for _, label in pairs])
+        images = self.augment.draw(1, self.generator, per_image=len(images))(images.unsqueeze(0))
+        if not self.cutmix:
+            return images[0], labels
+        images, first, second, share = cutmix(images, labels.unsqueeze(0), self.generator, self.cutmix)
+        own, pasted = (F.one_hot(part[0], self.classes).float() for part in (first, second))
+        return images[0], share * own + (1 - share) * pasted
 
 
 def load_set(path: str | Path) -> DistilledSet:

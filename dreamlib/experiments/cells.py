@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
-from ..data import names as dataset_names
+from ..data import check_name
+from ..data.splits import parse
 from ..distill import snapshot_steps
-from ..errors import BadValue, unknown
+from ..errors import BadValue
 from ..evaluate import Evaluation
 from ..recipe import Recipe
 from ..recipes import Rule, methods, profiles, protocol
@@ -22,7 +24,7 @@ NUMERICS = 1
 
 @dataclass(frozen=True)
 class Cell:
-    """One synthetic set, judged in one way.
+    """One synthetic set, judged in one way; or several sets together, judged as one.
 
     Two cells that share recipe, data set, IPC and seed share the synthetic set (:attr:`set_key`); the evaluation
     and the step at which the set is taken make the rest of the :attr:`key`.
@@ -39,6 +41,9 @@ class Cell:
         Where the settings come from; for the reader, not part of the key.
     with_set : bool
         The synthetic set is wanted too, not only the record (to show its images); not part of the key either.
+    parts : tuple of Cell
+        Cells whose sets are judged together, one's classes behind the other's, on the test images of ``dataset``. Empty
+        for a cell with a set of its own. See :func:`union`.
     """
 
     profile: str
@@ -53,10 +58,19 @@ class Cell:
     step: int
     sources: dict[str, str] = field(default_factory=dict, compare=False, hash=False)
     with_set: bool = field(default=False, compare=False, hash=False)
+    parts: tuple[Cell, ...] = ()
+
+    @property
+    def sets(self) -> tuple[Cell, ...]:
+        """The cells whose synthetic sets this one is judged by: itself, or its parts."""
+        return self.parts or (self,)
 
     @cached_property
     def set_key(self) -> str:
-        """Key of the synthetic set."""
+        """Key of the synthetic set, or of the sets together."""
+        if self.parts:
+            parts = [[part.set_key, part.step] for part in self.parts]
+            return digest([NUMERICS, parts, self.dataset, self.seed])
         what = [NUMERICS, plain(self.recipe), self.dataset, self.ipc, self.seed]
         return digest(what)
 
@@ -83,7 +97,7 @@ class Cell:
 
     def describe(self) -> dict[str, Any]:
         """The part of a record that says what was asked."""
-        return {
+        about: dict[str, Any] = {
             "profile": self.profile,
             "method": self.method,
             "label": self.label,
@@ -97,6 +111,11 @@ class Cell:
             "evaluation": plain(self.evaluation),
             "sources": self.sources,
         }
+        if (split := parse(self.dataset)[1]) is not None:
+            about["split"] = plain(split)
+        if self.parts:
+            about["parts"] = [part.set_name for part in self.parts]
+        return about
 
 
 def _word(text: str) -> str:
@@ -114,6 +133,7 @@ def make_cell(
     step: int | None = None,
     recipe_rules: tuple[Rule, ...] = (),
     evaluation_rules: tuple[Rule, ...] = (),
+    judged_as: str = "",
 ) -> Cell:
     """The cell of a method under a profile.
 
@@ -128,6 +148,8 @@ def make_cell(
         end.
     recipe_rules, evaluation_rules : tuple of Rule
         What an item of its own changes (another network, say); they are applied last.
+    judged_as : str
+        Evaluation protocol, where an item judges all methods in the same way; empty is the method's own.
 
     Raises
     ------
@@ -138,12 +160,11 @@ def make_cell(
         raise BadValue(f"IPC is {ipc}; expected at least 1 image per class", "IPC=1,10")
     if seed < 0:
         raise BadValue(f"seed is {seed}; expected 0 or more", "--seed 0")
-    if not re.match(r"(parquet|folder):.", dataset) and dataset not in dataset_names():
-        raise unknown("data set", dataset, dataset_names(), "; or parquet:PATH, folder:PATH")
+    check_name(dataset)
     scale, row = profiles[profile], methods[method]
     recipe, sources = row.resolve(dataset, ipc, scale.recipe_rules, recipe_rules)
     judging = (*scale.evaluation_rules, *evaluation_rules)
-    evaluation, judged = protocol(row.protocol, row.facts(dataset, ipc), judging)
+    evaluation, judged = protocol(judged_as or row.protocol, row.facts(dataset, ipc), judging)
     kept = snapshot_steps(recipe.steps)
     if step is not None and step not in kept:
         raise BadValue(f"no set is kept after step {step}; expected one of {', '.join(map(str, kept))}", "")
@@ -160,3 +181,19 @@ def make_cell(
         step=recipe.steps if step is None else step,
         sources={**sources, **judged},
     )
+
+
+def union(whole: Cell, parts: Sequence[Cell]) -> Cell:
+    """The sets of several cells, judged together.
+
+    Parameters
+    ----------
+    whole : Cell
+        Says how they are judged, and on which test images: those of its data set, whose classes are the classes of all
+        parts, in their order. Its own recipe describes the parts and is not run.
+    parts : sequence of Cell
+        At least one; each has a set of its own.
+    """
+    if not parts or any(part.parts for part in parts):
+        raise BadValue(f"{whole.dataset}: a union of {len(parts)} sets; expected one or more plain cells", "")
+    return replace(whole, parts=tuple(parts))

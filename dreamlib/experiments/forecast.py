@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
@@ -11,6 +12,7 @@ import torch
 
 from ..coresets import RealImages
 from ..data import ClassData, Dataset, load
+from ..data.splits import alike
 from ..distill import Distillation
 from ..errors import DreamlibError
 from ..evaluate import EvaluationRun
@@ -33,7 +35,7 @@ class Forecast:
     cell : Cell
         The cell, standing for all that differ from it by seed or step only.
     distill, evaluate : float
-        Seconds of its synthetic set and of judging it.
+        Seconds of its synthetic set (of each, when it judges several) and of judging it.
     """
 
     cell: Cell
@@ -47,8 +49,8 @@ class Forecast:
 
 
 def like(cell: Cell) -> tuple[str, str, int, str]:
-    """What cells have in common that take equally long."""
-    return cell.method, cell.dataset, cell.ipc, cell.recipe.mode
+    """What cells have in common that take equally long: the steps of a stream of classes do, in whatever order."""
+    return cell.method, re.sub(r"-step\d+$", "", alike(cell.dataset)), cell.ipc, cell.recipe.mode
 
 
 def forecast(cell: Cell, dataset: Dataset, data: ClassData) -> Forecast:
@@ -58,10 +60,12 @@ def forecast(cell: Cell, dataset: Dataset, data: ClassData) -> Forecast:
     ----------
     cell : Cell
         What is to be computed.
-    dataset, data
-        Its data set, and its training images on the device of the run.
+    dataset : Dataset
+        Its data set.
+    data : ClassData
+        The training images of its set (of the first, when it judges several), on the device of the run.
     """
-    return Forecast(cell, _distilling(cell, data), _evaluating(cell, dataset, data.device))
+    return Forecast(cell, _distilling(cell.sets[0], data), _evaluating(cell, dataset, data.device))
 
 
 def _distilling(cell: Cell, data: ClassData) -> float:
@@ -148,11 +152,12 @@ def forecasts(
                 return
             first = kind[0]
             with suppress(DreamlibError):  # the worker that meets it will say so
-                if first.dataset not in datasets:
-                    datasets[first.dataset] = load(first.dataset, data_root)
-                dataset = datasets[first.dataset]
-                data = ClassData(dataset, device, per_class=first.recipe.per_class)
-                yield forecast(first, dataset, data), len(kind)
+                source = first.sets[0]
+                for name in (first.dataset, source.dataset):
+                    if name not in datasets:
+                        datasets[name] = load(name, data_root)
+                data = ClassData(datasets[source.dataset], device, per_class=source.recipe.per_class)
+                yield forecast(first, datasets[first.dataset], data), len(kind)
     finally:
         torch.set_num_threads(before)
 

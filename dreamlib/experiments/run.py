@@ -324,18 +324,16 @@ def expected_seconds(cells: Sequence[Cell], store: Store) -> float | None:
         if record is None:
             missing.append(cell)
         else:
-            distil[like(cell)] = record["seconds"]["distill"]
+            for one in cell.sets:
+                distil[like(one)] = record["seconds"]["distill"] / len(cell.sets)
             evaluate[like(cell)] = record["seconds"]["evaluate"]
     if not missing:
         return 0.0
     if not distil:
         return None
-    sets = {cell.set_key: cell for cell in missing if not store.set_path(cell).exists()}
+    needed = (one for cell in missing for one in cell.sets)
+    sets = {one.set_key: one for one in needed if not store.set_path(one).exists()}
     return _sum(distil, sets.values()) + _sum(evaluate, missing)
-
-
-def _like(cell: Cell) -> tuple[str, str, int]:
-    return cell.method, cell.dataset, cell.ipc
 
 
 def _sum(known: dict[tuple[str, str, int, str], float], cells: Iterable[Cell]) -> float:

@@ -78,7 +78,9 @@ class Store:
 
     def finished(self, cell: Cell) -> bool:
         """Whether nothing is left to do for a cell."""
-        return self.record(cell) is not None and (not cell.with_set or self.set_path(cell).is_file())
+        if self.record(cell) is None:
+            return False
+        return not cell.with_set or all(self.set_path(one).is_file() for one in cell.sets)
 
     def write_record(self, cell: Cell, result: dict[str, Any]) -> None:
         """Write the record of a finished cell; its failures are forgotten."""
@@ -159,10 +161,10 @@ class Store:
         write_json(self._failure_path(cell, phase), note)
 
     def failure(self, cell: Cell, run_id: str | None = None) -> str | None:
-        """Why the last try at a cell failed, or None; with ``run_id``, only what failed in that run."""
-        for phase in ("distill", "evaluate"):
+        """Why the last try at a cell or a set of it failed, or None; with ``run_id``, only what failed in that run."""
+        for one, phase in (*((one, "distill") for one in cell.sets), (cell, "evaluate")):
             with suppress(StoreError):  # none there; one that is damaged is overwritten by the next
-                note = read_json(self._failure_path(cell, phase))
+                note = read_json(self._failure_path(one, phase))
                 if run_id in (None, note.get("run")):
                     return str(note.get("error"))
         return None

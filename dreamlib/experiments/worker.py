@@ -19,20 +19,26 @@ import torch
 from torch import Tensor
 
 from .. import backend
-from ..data import ClassData, Dataset, load
+from ..data import ClassData, Dataset, derive, load
+from ..data.splits import parse
 from ..distill import Distillation
 from ..errors import BadValue, DataError, DreamlibError, OutOfMemory, StoreError
 from ..evaluate import EvaluationRun
 from .cells import Cell
-from .files import tensors_digest
+from .files import digest, tensors_digest
 from .interrupts import Interrupts
 from .store import Store
 
 POLL_SECONDS = 0.5
+DERIVED_KEPT = 12  # both kinds of data set of every step of a five-step stream
 
 
 class OutOfTime(Exception):
     """The time given is over; everything is saved."""
+
+
+class HeldElsewhere(Exception):
+    """A set that a cell needs is being distilled by another process."""
 
 
 class Task(Protocol):
@@ -141,10 +147,24 @@ class Worker:
         self.run_id, self.say, self.data_root = run_id, say, data_root
         self.checkpoint_seconds = checkpoint_seconds()
         self._datasets: dict[str, Dataset | DataError] = {}
+        self._derived: dict[str, Dataset] = {}
         self._classes: dict[tuple[str, int | None], ClassData] = {}
 
     def dataset(self, name: str) -> Dataset:
-        """A data set, read once; one that cannot be read is not tried (or downloaded) again for every cell."""
+        """A data set, read once; one that cannot be read is not tried (or downloaded) again for every cell.
+
+        Those derived from it are copies of its images, and there can be hundreds: only the last ones are kept.
+        """
+        parent, split = parse(name)
+        if split is not None:
+            whole = self.dataset(parent)
+            kept = self._derived.pop(name, None)
+            self._derived[name] = derive(whole, name) if kept is None else kept  # the latest one last
+            while len(self._derived) > DERIVED_KEPT:
+                oldest = next(iter(self._derived))
+                del self._derived[oldest]
+                self._classes = {key: kept for key, kept in self._classes.items() if key[0] != oldest}
+            return self._derived[name]
         if name not in self._datasets:
             try:
                 self._datasets[name] = load(name, self.data_root)
@@ -188,7 +208,11 @@ class Worker:
                     if not mine:
                         held.append(cell)
                         continue
-                    error = self._attempt(cell)
+                    try:
+                        error = self._attempt(cell)
+                    except HeldElsewhere:
+                        held.append(cell)
+                        continue
                 on_done(cell, error)
             waiting = held
             if waiting:
@@ -205,25 +229,31 @@ class Worker:
             return None
         if (known := self.store.failure(cell, self.run_id)) is not None:
             return known
-        phase = "distill"
+        at, phase = cell, "distill"
         try:
-            self.dataset(cell.dataset)  # a download can be broken off at any moment, a step cannot
+            for one in (cell, *cell.parts):
+                self.dataset(one.dataset)  # a download can be broken off at any moment, a step cannot
             with self.interrupts.deferred():
                 if self.device.type == "cuda":
                     torch.cuda.reset_peak_memory_stats(self.device)
-                stored, about = self._distilled(cell)
+                sets = []
+                for at in cell.sets:
+                    sets.append(self._distilled(at, locked=at is cell))
                 if self.store.record(cell) is not None:
                     return None  # only the set was not there
-                phase = "evaluate"
-                self._record(cell, self._evaluated(cell, stored), about)
+                at, phase = cell, "evaluate"
+                run = self._evaluated(cell, [stored for stored, _ in sets])
+                self._record(cell, run, [about for _, about in sets])
         except StoreError:
             raise  # a folder that cannot be written will not take the next cell either
         except DreamlibError as error:
-            self.store.write_failure(cell, phase, str(error), self.run_id)
+            self.store.write_failure(at, phase, str(error), self.run_id)
             return str(error)
         return None
 
-    def _record(self, cell: Cell, run: EvaluationRun, about: dict[str, Any]) -> None:
+    def _record(self, cell: Cell, run: EvaluationRun, abouts: Sequence[dict[str, Any]]) -> None:
+        dataset = self.dataset(cell.dataset)
+        about = _together(abouts)
         self.store.write_record(
             cell,
             {
@@ -237,20 +267,31 @@ class Worker:
                 "revision": revision(),
                 "created": datetime.now(UTC).isoformat(timespec="seconds"),
                 "normalisation": about["normalisation"],
-                "data_fingerprint": about["data_fingerprint"],
+                "data_fingerprint": dataset.fingerprint,
                 "images_stored": about["images_stored"],
                 "images_decoded": run.training.size,
                 "bytes_stored": about["bytes_stored"],
-                "test_images": len(self.dataset(cell.dataset).test_labels),
+                "test_images": len(dataset.test_labels),
                 "set_sha256": about["set_sha256"],
+                **({"classes": list(dataset.classes)} if cell.parts else {}),
             },
         )
         self.store.drop_checkpoint(cell, "evaluate")
-        self.store.drop_checkpoint(cell, "distill")
+        for one in cell.sets:
+            self.store.drop_checkpoint(one, "distill")
 
-    def _distilled(self, cell: Cell) -> tuple[dict[str, Tensor], dict[str, Any]]:
-        """The synthetic set after ``cell.step`` steps, from the store or distilled now."""
+    def _distilled(self, cell: Cell, *, locked: bool) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """The synthetic set after ``cell.step`` steps, from the store or distilled now.
+
+        A set that is part of a union has a lock of its own, which is held while it is made; another union may need it
+        too, in another process.
+        """
         found = self.store.read_set(cell)
+        if found is None and not locked:
+            with self.store.lock(cell) as mine:
+                if not mine:
+                    raise HeldElsewhere
+                return self._distilled(cell, locked=True)
         if found is None:
             found = self._distil(cell)
         elif found[1]["data_fingerprint"] != self.dataset(cell.dataset).fingerprint:
@@ -296,14 +337,17 @@ class Worker:
         self.store.drop_checkpoint(cell, "distill")
         return stored, about
 
-    def _evaluated(self, cell: Cell, stored: dict[str, Tensor]) -> EvaluationRun:
+    def _evaluated(self, cell: Cell, sets: Sequence[dict[str, Tensor]]) -> EvaluationRun:
         dataset = self.dataset(cell.dataset)
-        with torch.no_grad():
-            images = cell.recipe.container.decode(stored)
-        if cell.recipe.container.space == "unit":
-            images = dataset.normalisation.apply(images.clamp(0, 1))
-        start = partial(EvaluationRun, images, dataset, cell.evaluation, cell.seed)
-        run, _ = self._drive(cell, start, "evaluate", {"set": tensors_digest(stored)})
+        parts = []
+        for one, stored in zip(cell.sets, sets, strict=True):
+            with torch.no_grad():
+                images = one.recipe.container.decode(stored)
+            if one.recipe.container.space == "unit":
+                images = dataset.normalisation.apply(images.clamp(0, 1))
+            parts.append(images)
+        start = partial(EvaluationRun, torch.cat(parts), dataset, cell.evaluation, cell.seed)
+        run, _ = self._drive(cell, start, "evaluate", {"set": _digest_of(list(map(tensors_digest, sets)))})
         return run
 
     def _drive(
@@ -359,6 +403,28 @@ class Worker:
     def _save(self, cell: Cell, run: Task, phase: str, origin: dict[str, Any]) -> None:
         metadata = {"origin": origin, "step": run.step, "steps": run.steps}
         self.store.write_checkpoint(cell, phase, run.state(), metadata)
+
+
+def _together(abouts: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """What is known of several sets, as of one: sums of what adds up. Of a single set, what is known of it."""
+    if len(abouts) == 1:
+        return abouts[0]
+    first = abouts[0]
+    return {
+        "curve": {"step": [], "loss": []},  # every set has its own, in its file
+        "seconds": {phase: sum(about["seconds"][phase] for about in abouts) for phase in first["seconds"]},
+        "resumed": any(about["resumed"] for about in abouts),
+        "peak_memory_bytes": max(about["peak_memory_bytes"] for about in abouts),
+        "normalisation": first["normalisation"],
+        "images_stored": sum(about["images_stored"] for about in abouts),
+        "bytes_stored": sum(about["bytes_stored"] for about in abouts),
+        "set_sha256": _digest_of([about["set_sha256"] for about in abouts]),
+    }
+
+
+def _digest_of(digests: Sequence[str]) -> str:
+    """One checksum of several; of one, that one."""
+    return digests[0] if len(digests) == 1 else digest(list(digests))
 
 
 def versions() -> dict[str, str]:

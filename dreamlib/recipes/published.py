@@ -226,3 +226,13 @@ methods.register(
 # DREAM as a plug: the base method with another sampler, and nothing else (DREAM supplement, sections 2 and 3).
 for base in ("dc", "dsa", "dm", "idc", "idc-dm"):
     methods.register(methods[base].using(sampler=Representative()))
+# ... and as a choice made once: the real images nearest to cluster centres instead of random ones, and instead of
+# herding's in the embedding that herding trains.
+methods.register(
+    methods["random"].using(initial=RepresentativeImages(), name="random+dream", label="Random+DREAM")
+)
+methods.register(
+    methods["herding"].using(
+        initial=RepresentativeImages(epochs=20), name="herding+dream", label="Herding+DREAM"
+    )
+)

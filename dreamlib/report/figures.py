@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -189,9 +189,11 @@ def accuracy_curves(
     target: float | None = None,
     target_label: str = "",
     title: str | None = None,
+    xlabel: str = "distillation iterations",
+    legend: Literal["lower right", "lower left", "upper right"] = "lower right",
     ax: Axes | None = None,
 ) -> tuple[Axes, dict[str, float | None]]:
-    """Accuracy against distillation iterations, with a band of one standard deviation.
+    """Accuracy against distillation iterations, or whatever `iteration` counts, with a band of one standard deviation.
 
     Parameters
     ----------
@@ -202,6 +204,10 @@ def accuracy_curves(
     target_label : str
         Written at that line.
     title : str, optional
+    xlabel : str
+        What `iteration` counts.
+    legend : {"lower right", "lower left", "upper right"}
+        Where matplotlib places the legend.
     ax : Axes, optional
         Where to draw; a new figure otherwise.
 
@@ -278,11 +284,11 @@ def accuracy_curves(
                     color=colour(method),
                     bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 1},
                 )
-    ax.set_xlabel("distillation iterations")
+    ax.set_xlabel(xlabel)
     ax.set_ylabel("test accuracy (%)")
     if title:
         ax.set_title(title)
-    ax.legend(loc="lower right")
+    ax.legend(loc=legend)
     return ax, reached
 
 

@@ -21,7 +21,7 @@ from ..errors import BadValue
 from . import layouts
 from .reported import Reported, find, where
 from .reported import rows as numbers_of
-from .words import MEASURED, MISSING, NOT_IMPLEMENTED, data_set, duration, size
+from .words import MEASURED, MISSING, NOT_IMPLEMENTED, duration, size, stream
 
 Record = Mapping[str, Any]
 Budgets = Sequence[int] | Mapping[str, Sequence[int]]
@@ -408,7 +408,7 @@ def _settings(records: Sequence[Record]) -> dict[str, str]:
     seconds = [_seconds(record, "distill") + _seconds(record, "evaluate") for record in records]
     values = {
         "method": every("label"),
-        "data sets": _values(data_set(record["dataset"]) for record in records),
+        "data sets": _values(stream(record["dataset"]) for record in records),
         "images/class": every("ipc"),
         "normalisation": every("normalisation", "name"),
         "real batch": every("recipe", "real_batch"),

@@ -15,14 +15,19 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from tiny import generator
 from torch import Tensor
+from torch.nn.functional import cross_entropy
+from torch.utils.data import DataLoader
 from torchvision.datasets import ImageFolder
 
+from dreamlib.augment import Siamese, cutmix
 from dreamlib.containers import Container, MultiFormation, Pixels
 from dreamlib.data import load, statistics
 from dreamlib.distilled import DistilledSet, export, load_set
 from dreamlib.errors import BadValue, StoreError, UnknownName
+from dreamlib.experiments import make_cell
 from dreamlib.experiments.files import write_tensors
 from dreamlib.registry import plain
+from dreamlib.streams import Streams
 
 CLASSES = ("zero", "one/two", "3")
 CIFAR = statistics("cifar10")
@@ -85,6 +90,87 @@ def test_a_set_is_a_torch_data_set(written: Path) -> None:
     assert len(pairs) == 6
     assert pairs[3][0].equal(found.normalised[3])
     assert int(pairs[3][1]) == 1
+
+
+def evaluated(method: str, classes: int = 10, each: int = 8) -> DistilledSet:
+    """A set of noise with the evaluation of a published method."""
+    images = torch.rand(classes, each, 3, 16, 16, generator=generator())
+    evaluation = make_cell("paper", method, "cifar10", each, 0).evaluation
+    labels = torch.arange(classes).repeat_interleave(each)
+    names = tuple(map(str, range(classes)))
+    about = {"evaluation": plain(evaluation)}
+    return DistilledSet(images.flatten(0, 1), labels, images, names, CIFAR, about)
+
+
+def epoch(loader: DataLoader[tuple[Tensor, ...]]) -> tuple[Tensor, Tensor]:
+    images, labels = zip(*loader, strict=True)
+    return torch.cat(images), torch.cat(labels)
+
+
+def test_a_plain_loader_gives_every_image_once_with_its_label() -> None:
+    found = evaluated("dm")
+    loader = found.loader(batch=30, augment=False)
+    assert [len(images) for images, _ in loader] == [30, 30, 20]
+    images, labels = epoch(loader)
+    assert labels.tolist() != found.labels.tolist()
+    where = (images.flatten(1)[:, None] == found.normalised.flatten(1)).all(2).nonzero()
+    assert sorted(where[:, 1].tolist()) == list(range(80))
+    assert found.labels[where[:, 1]].equal(labels)
+
+
+def test_a_loader_augments_as_the_evaluation_does() -> None:
+    found = evaluated("dm")
+    pairs = list(zip(found.normalised, found.labels, strict=True))
+    collate = found.loader().collate_fn
+    assert collate.augment == Siamese("color_crop_cutout_flip_scale_rotate")
+    streams = Streams(0)
+    own = collate(pairs)[0]
+    theirs = collate.augment.draw(1, streams["augment"], per_image=80)(found.normalised[None])[0]
+    assert own.equal(theirs)
+    assert not own.equal(found.normalised)
+    assert found.loader().batch_size == 256
+    images, labels = epoch(found.loader())
+    assert images.shape == (80, 3, 16, 16)
+    assert labels.dtype == torch.int64
+
+
+def test_cutmix_gives_labels_whose_cross_entropy_is_the_loss_of_the_evaluation() -> None:
+    found = evaluated("dream", each=20)
+    _, labels = epoch(found.loader(seed=3))
+    assert labels.shape == (200, 10)
+    assert bool((labels.amax(1) < 1).any())
+    assert bool((labels.amax(1) == 1).any())
+    pairs = list(zip(found.normalised, found.labels, strict=True))
+    collate, streams = found.loader(seed=4).collate_fn, Streams(4)
+    logits, mixed = torch.randn(200, 10, generator=generator()), False
+    for _ in range(4):
+        images, soft = collate(pairs)
+        draw = collate.augment.draw(1, streams["augment"], per_image=200)(found.normalised[None])
+        theirs, first, second, share = cutmix(draw, found.labels[None], streams["augment"], 0.5)
+        assert images.equal(theirs[0])
+        mixed |= bool(share < 1)
+        expected = share * cross_entropy(logits, first[0]) + (1 - share) * cross_entropy(logits, second[0])
+        torch.testing.assert_close(cross_entropy(logits, soft), expected[0])
+    assert mixed
+
+
+def test_a_seed_is_an_epoch_and_epochs_differ() -> None:
+    found = evaluated("dream")
+    loader, again, other = found.loader(seed=1), found.loader(seed=1), found.loader(seed=2)
+    first = epoch(loader)
+    assert all(a.equal(b) for a, b in zip(first, epoch(again), strict=True))
+    assert not first[0].equal(epoch(loader)[0])
+    assert not first[0].equal(epoch(other)[0])
+
+
+def test_a_loader_needs_to_know_the_evaluation_or_be_told() -> None:
+    made = by_hand(3)
+    for choice in ({}, {"batch": 2}, {"augment": False}):
+        with pytest.raises(BadValue, match="does not say how it is evaluated"):
+            made.loader(**choice)
+    assert len(list(made.loader(batch=4, augment=False))) == 2
+    with pytest.raises(BadValue, match="batch is 0; expected at least 1"):
+        made.loader(batch=0, augment=False)
 
 
 @pytest.mark.parametrize("container", [Pixels(), MultiFormation(2)], ids=str)

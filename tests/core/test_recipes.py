@@ -38,12 +38,13 @@ IDC = {
 }
 
 SELECTED = ("random", "herding", "k-center", "forgetting")
+CENTRES = ("random+dream", "herding+dream")
 PIXEL_METHODS = ("dm", "dc", "dsa", "dm+dream", "dc+dream", "dsa+dream")
 IDC_METHODS = ("idc", "idc-dm", "dream", "idc+dream", "idc-dm+dream")
 
 
 def test_all_methods_and_datasets_are_covered_here() -> None:
-    assert set(methods) == {*SELECTED, *PIXEL_METHODS, *IDC_METHODS}
+    assert set(methods) == {*SELECTED, *CENTRES, *PIXEL_METHODS, *IDC_METHODS}
     assert set(datasets()) == set(DATASETS)
     assert set(protocols()) == {"dc", "dsa", "idc"}
 
@@ -56,6 +57,19 @@ def facts(recipe: Any, *paths: str) -> dict[str, Any]:
             value = getattr(value, name)
         out[path] = value
     return out
+
+
+@pytest.mark.parametrize("method", CENTRES)
+def test_dream_as_a_choice_made_once_replaces_the_choice_alone(method: str) -> None:
+    base = methods[method.removesuffix("+dream")].resolve("cifar10", 20)[0]
+    recipe = methods[method].resolve("cifar10", 20)[0]
+    assert recipe == replace(base, initial=RepresentativeImages(epochs=base.initial.epochs))
+    for profile in ("quick", "cpu"):
+        rules = profiles[profile].recipe_rules
+        ours, theirs = (
+            methods[name].resolve("cifar10", 20, rules)[0] for name in (method, methods[method].base)
+        )
+        assert ours == replace(theirs, initial=RepresentativeImages(epochs=theirs.initial.epochs))
 
 
 @pytest.mark.parametrize("ipc", BUDGETS)
