@@ -120,7 +120,7 @@ for (name, budget), part in orders.groupby(["stream", "ipc"], sort=False):
         continue
     figure, ax = plt.subplots(figsize=(8.4, 4.2))
     others = list(dict.fromkeys(gains.method))
-    width = 0.35 * gains.classes.drop_duplicates().diff().min()
+    width = 0.35 * gains.classes.max() / gains.step.max()
     for place, method in enumerate(others):
         line = gains[gains.method == method]
         at = line.classes + width * (place / max(1, len(others) - 1) - 0.5)
