@@ -337,6 +337,7 @@ def _list(args: argparse.Namespace) -> int:
     for name, method in methods.items():
         print(f"  {name:24} {method.label}")
     print("data sets\n  " + ", ".join(names()) + ", parquet:PATH, folder:PATH")
+    print("  and parts of them: NAME@holdout, NAME@5steps-order0-step1, NAME@5steps-order0-upto1")
     print("profiles")
     for name, profile in profiles.items():
         print(f"  {name:24} {profile.summary}")

@@ -2,7 +2,19 @@
 
 from .classes import ClassData
 from .dataset import Dataset
-from .loading import load, names
+from .loading import check_name, class_count, load, names
 from .normalisation import Normalisation, statistics
+from .splits import derive, origin
 
-__all__ = ["ClassData", "Dataset", "Normalisation", "load", "names", "statistics"]
+__all__ = [
+    "ClassData",
+    "Dataset",
+    "Normalisation",
+    "check_name",
+    "class_count",
+    "derive",
+    "load",
+    "names",
+    "origin",
+    "statistics",
+]

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from ..data import names as dataset_names
+from ..data import check_name
 from ..distill import snapshot_steps
-from ..errors import BadValue, unknown
+from ..errors import BadValue
 from ..evaluate import Evaluation
 from ..recipe import Recipe
 from ..recipes import Rule, methods, profiles, protocol
@@ -138,8 +138,7 @@ def make_cell(
         raise BadValue(f"IPC is {ipc}; expected at least 1 image per class", "IPC=1,10")
     if seed < 0:
         raise BadValue(f"seed is {seed}; expected 0 or more", "--seed 0")
-    if not re.match(r"(parquet|folder):.", dataset) and dataset not in dataset_names():
-        raise unknown("data set", dataset, dataset_names(), "; or parquet:PATH, folder:PATH")
+    check_name(dataset)
     scale, row = profiles[profile], methods[method]
     recipe, sources = row.resolve(dataset, ipc, scale.recipe_rules, recipe_rules)
     judging = (*scale.evaluation_rules, *evaluation_rules)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, is_dataclass, replace
 from typing import Any
 
 from ..data import names as dataset_names
+from ..data import origin
 from ..errors import PluginError, unknown
 from ..recipe import Recipe, change
 from ..registry import plain
@@ -87,8 +88,8 @@ class Method:
         return self.family[0] if self.family else ""
 
     def facts(self, dataset: str, ipc: int) -> dict[str, Any]:
-        """What rules ask of a cell."""
-        return {"dataset": dataset, "ipc": ipc, "method": (self.name, *self.family)}
+        """What rules ask of a cell. A part of a data set has the settings of the data set it comes from."""
+        return {"dataset": origin(dataset), "ipc": ipc, "method": (self.name, *self.family)}
 
     def resolve(
         self, dataset: str, ipc: int, scale: tuple[Rule, ...] = (), item: tuple[Rule, ...] = ()

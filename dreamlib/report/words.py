@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 MEASURED, MISSING, NOT_IMPLEMENTED = "measured", "missing", "not implemented"
 NOTHING = "–"
 
@@ -18,8 +20,21 @@ DATASETS = {
 }
 
 
+_STREAM = re.compile(r"(\d+)steps-order(\d+)-(step|upto)(\d+)")
+
+
 def data_set(name: str) -> str:
-    """What a table calls a data set: ``"cifar10"`` is ``"CIFAR-10"``; unknown names stay as they are."""
+    """What a table calls a data set: ``"cifar10"`` is ``"CIFAR-10"``; unknown names stay as they are.
+
+    A part says what it is a part of: ``"mnist@5steps-order2-step3"`` is "MNIST, classes of step 3 of 5 (order 2)".
+    """
+    whole, _, part = name.rpartition("@")
+    if whole and part == "holdout":
+        return f"{data_set(whole)}, tested on held-out training images"
+    if whole and (found := _STREAM.fullmatch(part)):
+        steps, order, kind, step = found.groups()
+        which = f"step {step}" if kind == "step" or step == "1" else f"steps 1 to {step}"
+        return f"{data_set(whole)}, classes of {which} of {steps} (order {order})"
     return DATASETS.get(name, name)
 
 

@@ -1,0 +1,198 @@
+"""Data sets derived from others by name: a part held out for validation, the classes of one step of a stream.
+
+::
+
+    cifar10@holdout              a tenth of the training images become the test images; the rest are trained on
+    mnist@5steps-order2-step3    the classes in order 2, in 5 steps: the classes of step 3 alone
+    mnist@5steps-order2-upto3    the same, all classes seen up to step 3
+
+What is derived keeps the normalisation of the data set it comes from, and all settings that go by its name
+(:func:`origin`). Every choice is a fixed one: items are ranked by a hash of their number, so no random number generator
+takes part and no new version of one can change it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from ..errors import BadValue
+from .dataset import Dataset
+
+HELD_OUT = 0.1
+_STREAM = re.compile(r"(\d+)steps-order(\d+)-(step|upto)(\d+)")
+_LIKE = re.compile(r"(holdout|\d+step)[\w-]*", re.IGNORECASE)
+
+
+class Split(Protocol):
+    """How one data set is made from another."""
+
+    def classes(self, count: int, name: str) -> int:
+        """Classes of the derived data set ``name``, of a parent with ``count``; an error if they are too few."""
+        ...
+
+    def apply(self, parent: Dataset, name: str) -> Dataset:
+        """The derived data set, called ``name``."""
+        ...
+
+
+@dataclass(frozen=True)
+class Holdout:
+    """10 % of the training images, drawn uniformly whatever their class, as test images (DM supplement, 1.3).
+
+    The parent's own test images are not part of the derived data set: no choice made on it can depend on them.
+    """
+
+    def classes(self, count: int, name: str) -> int:
+        return count
+
+    def apply(self, parent: Dataset, name: str) -> Dataset:
+        ranked = torch.tensor(_ranked("holdout", len(parent.train_labels)))
+        cut = max(1, round(HELD_OUT * len(ranked)))
+        # In the order they had, so that nothing else about them tells that they were drawn.
+        held_out, kept = ranked[:cut].sort().values, ranked[cut:].sort().values
+        return replace(
+            parent,
+            name=name,
+            train_images=parent.train_images[kept],
+            train_labels=parent.train_labels[kept],
+            test_images=parent.train_images[held_out],
+            test_labels=parent.train_labels[held_out],
+        )
+
+
+@dataclass(frozen=True)
+class Stream:
+    """The classes that arrive in one step of a class-incremental stream, or all that have arrived by then.
+
+    Labels count in the order of arrival: the classes of step 1 are 0, 1, ..., those of step 2 go on from there. So
+    the sets of all steps, one behind the other, have the labels of ``upto``.
+
+    Attributes
+    ----------
+    steps : int
+        Steps of the stream, at least 1. Classes are shared out evenly; the first steps get one more where they must.
+    order : int
+        Which fixed permutation of the classes, counted from 0 like a seed.
+    step : int
+        1 to ``steps``.
+    seen : bool
+        All classes up to ``step`` instead of its own.
+    """
+
+    steps: int
+    order: int
+    step: int
+    seen: bool
+
+    def bounds(self, count: int) -> tuple[int, int]:
+        """First and last + 1 of the derived classes in the order of ``count`` classes."""
+        least, rest = divmod(count, self.steps)
+
+        def end(step: int) -> int:
+            return step * least + min(step, rest)
+
+        return (0 if self.seen else end(self.step - 1)), end(self.step)
+
+    def classes(self, count: int, name: str) -> int:
+        if self.steps > count:
+            raise BadValue(
+                f"{name}: {count} classes cannot arrive in {self.steps} steps; expected 1 to {count} steps",
+                f"{name.rpartition('@')[0]}@{count}steps-order{self.order}-step1",
+            )
+        start, end = self.bounds(count)
+        return end - start
+
+    def apply(self, parent: Dataset, name: str) -> Dataset:
+        self.classes(parent.num_classes, name)
+        start, end = self.bounds(parent.num_classes)
+        chosen = _ranked(f"classes {self.order}", parent.num_classes)[start:end]
+        label = torch.full((parent.num_classes,), -1)
+        label[chosen] = torch.arange(len(chosen))
+        train_images, train_labels = _part(parent.train_images, label[parent.train_labels])
+        test_images, test_labels = _part(parent.test_images, label[parent.test_labels])
+        return replace(
+            parent,
+            name=name,
+            train_images=train_images,
+            train_labels=train_labels,
+            test_images=test_images,
+            test_labels=test_labels,
+            classes=tuple(parent.classes[number] for number in chosen),
+        )
+
+
+def parse(name: str) -> tuple[str, Split | None]:
+    """The name of the parent and the split that makes ``name`` from it; None for a data set of its own.
+
+    Raises
+    ------
+    BadValue
+        If what follows the last ``@`` is no split, or a number in it is out of range. In ``folder:PATH`` and
+        ``parquet:PATH`` anything that does not look like a split is part of the path.
+    """
+    parent, at, tail = name.rpartition("@")
+    if not at:
+        return name, None
+    if tail == "holdout":
+        return parent, Holdout()
+    found = _STREAM.fullmatch(tail)
+    if found is None:
+        if re.match(r"(parquet|folder):", name) and not _LIKE.fullmatch(tail):
+            return name, None
+        raise BadValue(
+            f"data set {name!r}: unknown part {tail!r}; expected holdout, Nsteps-orderK-stepT "
+            "(the classes of step T) or Nsteps-orderK-uptoT (all classes seen by then)",
+            f"{parent}@holdout or {parent}@5steps-order0-step1",
+        )
+    steps, order, step = int(found[1]), int(found[2]), int(found[4])
+    if not steps:
+        raise BadValue(f"data set {name!r}: 0 steps; expected at least 1", f"{parent}@5steps-order0-step1")
+    if not 1 <= step <= steps:
+        raise BadValue(
+            f"data set {name!r}: step {step} of {steps}; expected 1 to {steps}",
+            f"{parent}@{steps}steps-order{order}-{found[3]}{min(max(step, 1), steps)}",
+        )
+    return parent, Stream(steps, order, step, seen=found[3] == "upto")
+
+
+def origin(name: str) -> str:
+    """The data set that ``name`` goes back to; settings by name are those of the origin."""
+    parent, split = parse(name)
+    return name if split is None else origin(parent)
+
+
+def derive(parent: Dataset, name: str) -> Dataset:
+    """The data set ``name`` from its parent; see the module for the names.
+
+    Raises
+    ------
+    BadValue
+        If ``name`` is not derived from ``parent``, or the split asks for more than the parent has.
+    DataError
+        If a class is left without a training image, or nothing to test on.
+    """
+    expected, split = parse(name)
+    if split is None or expected != parent.name:
+        raise BadValue(f"{name!r} is not derived from {parent.name!r}", f"{parent.name}@holdout")
+    return split.apply(parent, name)
+
+
+def _ranked(purpose: str, count: int) -> list[int]:
+    """0 to ``count`` - 1 in a fixed order that looks random."""
+
+    def rank(number: int) -> bytes:
+        return hashlib.sha256(f"dreamlib {purpose} {number}".encode()).digest()
+
+    return sorted(range(count), key=rank)
+
+
+def _part(images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+    """The images that have a label."""
+    chosen = (labels >= 0).nonzero().flatten()
+    return images[chosen], labels[chosen]
