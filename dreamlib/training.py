@@ -49,7 +49,7 @@ class SGD:
     augment: Siamese = field(default_factory=lambda: Siamese("none"))
     cutmix: float = 0.0
 
-    def rate(self, epoch: int) -> float:
+    def rate(self, epoch: float) -> float:
         """Learning rate of ``epoch`` (counted from 0)."""
         return self.lr * self.decay_by ** sum(epoch >= at * self.epochs for at in self.decay_at)
 
@@ -160,6 +160,9 @@ class Training:
         Draws the order of the images, the augmentation and CutMix.
     watch : callable, optional
         ``watch(index (K, B), correct (K, B) bool)`` is told about every batch, before the update.
+    steps : int, optional
+        Stop after so many instead of ``settings.epochs`` passes; the learning rate goes through its whole schedule in
+        them.
     """
 
     def __init__(
@@ -170,6 +173,7 @@ class Training:
         settings: SGD,
         generator: torch.Generator,
         watch: Callable[[Tensor, Tensor], None] | None = None,
+        steps: int | None = None,
     ) -> None:
         self.stack, self.fetch, self.size, self.settings = stack, fetch, size, settings
         self.generator, self.watch = generator, watch
@@ -177,10 +181,11 @@ class Training:
         self.order = torch.empty(0, dtype=torch.int64, device=generator.device)
         self.step = 0
         self.per_epoch = -(-size // settings.batch)
+        self.stop_after = steps
 
     @property
     def steps(self) -> int:
-        return self.settings.epochs * self.per_epoch
+        return self.settings.epochs * self.per_epoch if self.stop_after is None else self.stop_after
 
     @property
     def done(self) -> bool:
@@ -213,7 +218,7 @@ class Training:
             stack.weights(),
             gradients,
             self.velocity,
-            settings.rate(epoch),
+            settings.rate(epoch if self.stop_after is None else settings.epochs * self.step / self.steps),
             settings.momentum,
             settings.weight_decay,
         )

@@ -130,7 +130,7 @@ def run_cells(
         return Summary(0, found, 0, {})
     store.check_writable()
     count = workers or (max(1, _cores() // threads) if where.type == "cpu" else 1)
-    count = min(count, len({cell.set_key for cell in todo}))
+    count = min(count, len({cell.lock_key for cell in todo}))
     plugin_list = tuple(str(file) for file in plugin_files)
     order = Order(str(store.root), data_root, str(where), threads, plugin_list, deadline, uuid.uuid4().hex)
     bar = tqdm(total=len(todo), unit="cell", disable=not progress, dynamic_ncols=True, smoothing=0)
@@ -302,25 +302,27 @@ def _unpacked(parcel: bytes) -> list[Cell]:
 def expected_seconds(cells: Sequence[Cell], store: Store) -> float | None:
     """Computing time still needed for ``cells``, from the records among them; None when there are none to go by.
 
-    Cells of the same method, data set and IPC (another seed or step) count as they are; failing that the median over
-    all records is taken, so the answer gets better as cells finish. A synthetic set is distilled once for all its
+    Cells of the same method, data set and IPC (another seed, step or network) count as their mean; failing that the
+    median over all is taken, so the answer gets better as cells finish. A synthetic set is distilled once for all its
     cells, and a set that is there costs nothing.
     """
-    distil: dict[tuple[str, str, int], float] = {}
-    evaluate: dict[tuple[str, str, int], float] = {}
+    distil: dict[tuple[str, str, int], list[float]] = {}
+    evaluate: dict[tuple[str, str, int], list[float]] = {}
     missing = []
     for cell in cells:
         record = store.record(cell)
         if record is None:
             missing.append(cell)
         else:
-            distil[_like(cell)] = record["seconds"]["distill"]
-            evaluate[_like(cell)] = record["seconds"]["evaluate"]
+            distil.setdefault(_like(cell), []).append(record["seconds"]["distill"])
+            evaluate.setdefault(_like(cell), []).append(record["seconds"]["evaluate"])
     if not missing:
         return 0.0
     if not distil:
         return None
-    sets = {cell.set_key: cell for cell in missing if not store.set_path(cell).exists()}
+    sets = {
+        cell.set_key: cell for cell in missing if not cell.recipe.whole and not store.set_path(cell).exists()
+    }
     return _sum(distil, sets.values()) + _sum(evaluate, missing)
 
 
@@ -328,9 +330,10 @@ def _like(cell: Cell) -> tuple[str, str, int]:
     return cell.method, cell.dataset, cell.ipc
 
 
-def _sum(known: dict[tuple[str, str, int], float], cells: Iterable[Cell]) -> float:
-    typical = statistics.median(known.values())
-    return sum(known.get(_like(cell), typical) for cell in cells)
+def _sum(known: dict[tuple[str, str, int], list[float]], cells: Iterable[Cell]) -> float:
+    means = {like: statistics.mean(values) for like, values in known.items()}
+    typical = statistics.median(means.values())
+    return sum(means.get(_like(cell), typical) for cell in cells)
 
 
 __all__ = ["Summary", "expected_seconds", "run_cells"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from .. import plugins
@@ -29,9 +29,33 @@ def course(profile: str, method: str, dataset: str, ipc: int, seed: int) -> list
     return [make_cell(profile, method, dataset, ipc, seed, step=step) for step in steps]
 
 
+def search(profile: str, method: str, dataset: str, ipc: int, seed: int) -> list[Cell]:
+    """One proxy for the training set, judged by every architecture of the profile's search.
+
+    A tenth of the training images is held out: an architecture is chosen by its accuracy on these, and its accuracy on
+    the test images stands beside it in the record.
+    """
+    scale = profiles[profile].search
+    held_out = f"{dataset}@holdout"
+    first = make_cell(
+        profile,
+        method,
+        held_out,
+        ipc,
+        seed,
+        recipe_rules=scale.recipe_rules,
+        evaluation_rules=scale.judging(method, dataset, ipc),
+    )
+    return [
+        replace(first, evaluation=replace(first.evaluation, network=network))
+        for network in scale.architectures()
+    ]
+
+
 CORESETS = ("random", "herding", "k-center", "forgetting")
 DISTILLED = ("dc", "dsa", "dm", "idc", "dream")
 PLUGGED = ("dc+dream", "dsa+dream", "dm+dream", "idc+dream")
+SEARCHED = ("whole", "random", "dsa", "dm", "dm+dream", "dream", "early-stopping")
 CURVES = ("dc", "dc+dream", "dsa", "dsa+dream", "idc-dm", "idc-dm+dream")
 
 
@@ -52,6 +76,8 @@ class Plan:
         The images themselves are shown, so a record without its set is not enough.
     ipcs : tuple of int
         Budgets of the item; empty takes the profile's.
+    ipcs_under : mapping of str to tuple of int
+        Budgets under a profile for which ``ipcs`` is too much.
     datasets : tuple of str
         Data sets of the item, where the profile has them; empty takes the profile's.
     seeds : int
@@ -66,6 +92,7 @@ class Plan:
     ipcs: tuple[int, ...] = ()
     datasets: tuple[str, ...] = ()
     seeds: int = 0
+    ipcs_under: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
 
 
 PLANS: dict[str, Plan] = {
@@ -104,6 +131,16 @@ PLANS: dict[str, Plan] = {
             ipcs=(10,),
             seeds=1,
         ),
+        Plan(
+            "dm/figureF1",
+            "Architecture search on proxy sets",
+            SEARCHED,
+            cells=search,
+            ipcs=(50,),
+            ipcs_under={"quick": (10,)},
+            datasets=("cifar10",),
+            seeds=1,
+        ),
     )
 }
 
@@ -113,6 +150,10 @@ def plan(item: str) -> Plan:
     if item not in PLANS:
         raise unknown("item", item, PLANS)
     return PLANS[item]
+
+
+def _ipcs(chosen: Plan, profile: str) -> tuple[int, ...]:
+    return chosen.ipcs_under.get(profile) or chosen.ipcs or profiles[profile].ipcs
 
 
 @dataclass(frozen=True)
@@ -144,6 +185,10 @@ class Study:
         """The cells that are not finished."""
         return [cell for cell in self.cells if not self.store.finished(cell)]
 
+    def failures(self) -> dict[str, str]:
+        """Names of the cells whose last try failed, and why."""
+        return {cell.name: why for cell in self.missing() if (why := self.store.failure(cell)) is not None}
+
     def command(self) -> str:
         """What to type to fill what is missing: the study as it is, its plug-ins and its results folder included."""
         paper, _, name = self.item.partition("/")
@@ -153,7 +198,7 @@ class Study:
         scale = profiles[self.profile]
         if self.datasets != _datasets(chosen, self.profile):
             words.append(f"DATASETS={','.join(self.datasets)}")
-        if self.ipcs != (chosen.ipcs or scale.ipcs):
+        if self.ipcs != _ipcs(chosen, self.profile):
             words.append(f"IPC={','.join(map(str, self.ipcs))}")
         if self.methods != chosen.methods:
             words.append(f"METHODS={','.join(self.methods)}")
@@ -203,7 +248,7 @@ def study(
     """
     chosen, scale = plan(item), profiles[profile]
     data = tuple(dict.fromkeys(datasets)) or _datasets(chosen, profile)
-    budgets = tuple(dict.fromkeys(ipcs)) or chosen.ipcs or scale.ipcs
+    budgets = tuple(dict.fromkeys(ipcs)) or _ipcs(chosen, profile)
     rows = tuple(dict.fromkeys(methods)) or chosen.methods
     if seeds < 0:
         raise BadValue(f"seeds is {seeds}; expected 1 or more (0: the profile's {scale.seeds})", "SEEDS=3")
@@ -215,7 +260,10 @@ def study(
             for name in data:
                 for row in rows:
                     made = chosen.cells(profile, row, name, ipc, seed)
-                    cells += [replace(one, with_set=chosen.sets) for one in made]
+                    cells += [replace(one, with_set=chosen.sets and not one.recipe.whole) for one in made]
+    cells = list(
+        {one.name: one for one in cells}.values()
+    )  # the whole training set is the same at every budget
     folder = store if isinstance(store, Store) else Store(store)
     return Study(item, chosen.title, profile, data, budgets, rows, count, tuple(cells), folder)
 

@@ -207,11 +207,17 @@ class Worker:
             with self.interrupts.deferred():
                 if self.device.type == "cuda":
                     torch.cuda.reset_peak_memory_stats(self.device)
-                stored, about = self._distilled(cell)
+                images: Tensor | ClassData
+                if cell.recipe.whole:
+                    images, about = self._real(cell)
+                    origin = about["data_fingerprint"]
+                else:
+                    stored, about = self._distilled(cell)
+                    images, origin = self._decoded(cell, stored), tensors_digest(stored)
                 if self.store.record(cell) is not None:
                     return None  # only the set was not there
                 phase = "evaluate"
-                self._record(cell, self._evaluated(cell, stored), about)
+                self._record(cell, self._evaluated(cell, images, origin), about)
         except StoreError:
             raise  # a folder that cannot be written will not take the next cell either
         except DreamlibError as error:
@@ -220,10 +226,12 @@ class Worker:
         return None
 
     def _record(self, cell: Cell, run: EvaluationRun, about: dict[str, Any]) -> None:
+        also = cell.evaluation.also_on
         self.store.write_record(
             cell,
             {
                 "accuracies": run.accuracies,
+                **({"accuracies_on": {also: run.also_accuracies}} if also else {}),
                 "curve": about["curve"],
                 "seconds": {**about["seconds"], "evaluate": run.seconds},
                 "resumed": about["resumed"],
@@ -236,6 +244,7 @@ class Worker:
                 "data_fingerprint": about["data_fingerprint"],
                 "images_stored": about["images_stored"],
                 "images_decoded": run.training.size,
+                "steps_trained": run.training.steps,
                 "bytes_stored": about["bytes_stored"],
                 "test_images": len(self.dataset(cell.dataset).test_labels),
                 "set_sha256": about["set_sha256"],
@@ -243,6 +252,22 @@ class Worker:
         )
         self.store.drop_checkpoint(cell, "evaluate")
         self.store.drop_checkpoint(cell, "distill")
+
+    def _real(self, cell: Cell) -> tuple[ClassData, dict[str, Any]]:
+        """The training images themselves, for a cell without a synthetic set."""
+        dataset = self.dataset(cell.dataset)
+        data = self.classes(cell.dataset, cell.recipe.per_class)
+        return data, {
+            "curve": {"step": [], "loss": []},
+            "seconds": {"distill": 0.0},
+            "resumed": False,
+            "peak_memory_bytes": backend.peak_memory(self.device),
+            "normalisation": _normalisation(dataset),
+            "data_fingerprint": dataset.fingerprint,
+            "images_stored": data.total,
+            "bytes_stored": data.total * math.prod(data.shape),
+            "set_sha256": dataset.fingerprint,
+        }
 
     def _distilled(self, cell: Cell) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """The synthetic set after ``cell.step`` steps, from the store or distilled now."""
@@ -274,11 +299,7 @@ class Worker:
             "container": cell.describe()["recipe"]["container"],
             "classes": list(dataset.classes),
             "shape": list(dataset.shape),
-            "normalisation": {
-                "name": dataset.normalisation.name,
-                "mean": list(dataset.normalisation.mean),
-                "std": list(dataset.normalisation.std),
-            },
+            "normalisation": _normalisation(dataset),
             "data_fingerprint": dataset.fingerprint,
             "curve": {"step": [step for step, _ in run.losses], "loss": [loss for _, loss in run.losses]},
             "seconds": {**run.seconds, "distill": sum(run.seconds.values())},
@@ -292,14 +313,18 @@ class Worker:
         self.store.drop_checkpoint(cell, "distill")
         return stored, about
 
-    def _evaluated(self, cell: Cell, stored: dict[str, Tensor]) -> EvaluationRun:
-        dataset = self.dataset(cell.dataset)
+    def _decoded(self, cell: Cell, stored: dict[str, Tensor]) -> Tensor:
         with torch.no_grad():
             images = cell.recipe.container.decode(stored)
         if cell.recipe.container.space == "unit":
-            images = dataset.normalisation.apply(images.clamp(0, 1))
-        start = partial(EvaluationRun, images, dataset, cell.evaluation, cell.seed)
-        run, _ = self._drive(cell, start, "evaluate", {"set": tensors_digest(stored)})
+            images = self.dataset(cell.dataset).normalisation.apply(images.clamp(0, 1))
+        return images
+
+    def _evaluated(self, cell: Cell, images: Tensor | ClassData, origin: str) -> EvaluationRun:
+        dataset, also = self.dataset(cell.dataset), cell.evaluation.also_on
+        other = self.dataset(also) if also else None
+        start = partial(EvaluationRun, images, dataset, cell.evaluation, cell.seed, other)
+        run, _ = self._drive(cell, start, "evaluate", {"set": origin})
         return run
 
     def _drive(
@@ -355,6 +380,11 @@ class Worker:
     def _save(self, cell: Cell, run: Task, phase: str, origin: dict[str, Any]) -> None:
         metadata = {"origin": origin, "step": run.step, "steps": run.steps}
         self.store.write_checkpoint(cell, phase, run.state(), metadata)
+
+
+def _normalisation(dataset: Dataset) -> dict[str, Any]:
+    used = dataset.normalisation
+    return {"name": used.name, "mean": list(used.mean), "std": list(used.std)}
 
 
 def versions() -> dict[str, str]:

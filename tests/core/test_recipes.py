@@ -38,12 +38,13 @@ IDC = {
 }
 
 SELECTED = ("random", "herding", "k-center", "forgetting")
+UNDISTILLED = ("whole", "early-stopping")
 PIXEL_METHODS = ("dm", "dc", "dsa", "dm+dream", "dc+dream", "dsa+dream")
 IDC_METHODS = ("idc", "idc-dm", "dream", "idc+dream", "idc-dm+dream")
 
 
 def test_all_methods_and_datasets_are_covered_here() -> None:
-    assert set(methods) == {*SELECTED, *PIXEL_METHODS, *IDC_METHODS}
+    assert set(methods) == {*SELECTED, *UNDISTILLED, *PIXEL_METHODS, *IDC_METHODS}
     assert set(datasets()) == set(DATASETS)
     assert set(protocols()) == {"dc", "dsa", "idc"}
 
