@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from .. import plugins
@@ -13,6 +13,7 @@ from ..errors import BadValue, unknown
 from ..recipes import profiles
 from .cells import Cell, make_cell
 from .run import Summary, run_cells
+from .search import search
 from .store import Store
 
 Cells = Callable[[str, str, str, int, int], Sequence[Cell]]
@@ -29,33 +30,9 @@ def course(profile: str, method: str, dataset: str, ipc: int, seed: int) -> list
     return [make_cell(profile, method, dataset, ipc, seed, step=step) for step in steps]
 
 
-def search(profile: str, method: str, dataset: str, ipc: int, seed: int) -> list[Cell]:
-    """One proxy for the training set, judged by every architecture of the profile's search.
-
-    A tenth of the training images is held out: an architecture is chosen by its accuracy on these, and its accuracy on
-    the test images stands beside it in the record.
-    """
-    scale = profiles[profile].search
-    held_out = f"{dataset}@holdout"
-    first = make_cell(
-        profile,
-        method,
-        held_out,
-        ipc,
-        seed,
-        recipe_rules=scale.recipe_rules,
-        evaluation_rules=scale.judging(method, dataset, ipc),
-    )
-    return [
-        replace(first, evaluation=replace(first.evaluation, network=network))
-        for network in scale.architectures()
-    ]
-
-
 CORESETS = ("random", "herding", "k-center", "forgetting")
 DISTILLED = ("dc", "dsa", "dm", "idc", "dream")
 PLUGGED = ("dc+dream", "dsa+dream", "dm+dream", "idc+dream")
-SEARCHED = ("whole", "random", "dsa", "dm", "dm+dream", "dream", "early-stopping")
 CURVES = ("dc", "dc+dream", "dsa", "dsa+dream", "idc-dm", "idc-dm+dream")
 
 
@@ -74,10 +51,8 @@ class Plan:
         :func:`course`, or a function of the item's own.
     sets : bool
         The images themselves are shown, so a record without its set is not enough.
-    ipcs : tuple of int
-        Budgets of the item; empty takes the profile's.
-    ipcs_under : mapping of str to tuple of int
-        Budgets under a profile for which ``ipcs`` is too much.
+    ipcs : tuple of int, or dict of profile to tuple of int
+        Budgets of the item; empty, or a profile that is not there, takes the profile's.
     datasets : tuple of str
         Data sets of the item, where the profile has them; empty takes the profile's.
     seeds : int
@@ -89,10 +64,9 @@ class Plan:
     methods: tuple[str, ...]
     cells: Cells = final
     sets: bool = False
-    ipcs: tuple[int, ...] = ()
+    ipcs: tuple[int, ...] | Mapping[str, tuple[int, ...]] = ()
     datasets: tuple[str, ...] = ()
     seeds: int = 0
-    ipcs_under: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
 
 
 PLANS: dict[str, Plan] = {
@@ -134,10 +108,9 @@ PLANS: dict[str, Plan] = {
         Plan(
             "dm/figureF1",
             "Architecture search on proxy sets",
-            SEARCHED,
+            ("whole", "random", "dsa", "dm", "dm+dream", "dream", "early-stopping"),
             cells=search,
-            ipcs=(50,),
-            ipcs_under={"quick": (10,)},
+            ipcs={"quick": (10,), "cpu": (50,), "paper": (50,)},
             datasets=("cifar10",),
             seeds=1,
         ),
@@ -153,7 +126,8 @@ def plan(item: str) -> Plan:
 
 
 def _ipcs(chosen: Plan, profile: str) -> tuple[int, ...]:
-    return chosen.ipcs_under.get(profile) or chosen.ipcs or profiles[profile].ipcs
+    own = chosen.ipcs if isinstance(chosen.ipcs, tuple) else chosen.ipcs.get(profile, ())
+    return own or profiles[profile].ipcs
 
 
 @dataclass(frozen=True)

@@ -207,17 +207,11 @@ class Worker:
             with self.interrupts.deferred():
                 if self.device.type == "cuda":
                     torch.cuda.reset_peak_memory_stats(self.device)
-                images: Tensor | ClassData
-                if cell.recipe.whole:
-                    images, about = self._real(cell)
-                    origin = about["data_fingerprint"]
-                else:
-                    stored, about = self._distilled(cell)
-                    images, origin = self._decoded(cell, stored), tensors_digest(stored)
+                stored, about = self._distilled(cell)
                 if self.store.record(cell) is not None:
                     return None  # only the set was not there
                 phase = "evaluate"
-                self._record(cell, self._evaluated(cell, images, origin), about)
+                self._record(cell, self._evaluated(cell, stored), about)
         except StoreError:
             raise  # a folder that cannot be written will not take the next cell either
         except DreamlibError as error:
@@ -253,24 +247,13 @@ class Worker:
         self.store.drop_checkpoint(cell, "evaluate")
         self.store.drop_checkpoint(cell, "distill")
 
-    def _real(self, cell: Cell) -> tuple[ClassData, dict[str, Any]]:
-        """The training images themselves, for a cell without a synthetic set."""
-        dataset = self.dataset(cell.dataset)
-        data = self.classes(cell.dataset, cell.recipe.per_class)
-        return data, {
-            "curve": {"step": [], "loss": []},
-            "seconds": {"distill": 0.0},
-            "resumed": False,
-            "peak_memory_bytes": backend.peak_memory(self.device),
-            "normalisation": _normalisation(dataset),
-            "data_fingerprint": dataset.fingerprint,
-            "images_stored": data.total,
-            "bytes_stored": data.total * math.prod(data.shape),
-            "set_sha256": dataset.fingerprint,
-        }
-
     def _distilled(self, cell: Cell) -> tuple[dict[str, Tensor], dict[str, Any]]:
-        """The synthetic set after ``cell.step`` steps, from the store or distilled now."""
+        """The synthetic set after ``cell.step`` steps, from the store or distilled now.
+
+        Empty for the whole training set, of which nothing is stored here.
+        """
+        if cell.recipe.whole:
+            return {}, self._about_whole(cell)
         found = self.store.read_set(cell)
         if found is None:
             found = self._distil(cell)
@@ -313,17 +296,34 @@ class Worker:
         self.store.drop_checkpoint(cell, "distill")
         return stored, about
 
-    def _decoded(self, cell: Cell, stored: dict[str, Tensor]) -> Tensor:
-        with torch.no_grad():
-            images = cell.recipe.container.decode(stored)
-        if cell.recipe.container.space == "unit":
-            images = self.dataset(cell.dataset).normalisation.apply(images.clamp(0, 1))
-        return images
+    def _about_whole(self, cell: Cell) -> dict[str, Any]:
+        """What a record says of the whole training set in place of a synthetic one."""
+        dataset, data = self.dataset(cell.dataset), self.classes(cell.dataset, cell.recipe.per_class)
+        return {
+            "curve": {"step": [], "loss": []},
+            "seconds": {"distill": 0.0},
+            "resumed": False,
+            "peak_memory_bytes": backend.peak_memory(self.device),
+            "normalisation": _normalisation(dataset),
+            "data_fingerprint": dataset.fingerprint,
+            "images_stored": data.total,
+            "bytes_stored": data.total * math.prod(data.shape),
+            "set_sha256": dataset.fingerprint,
+        }
 
-    def _evaluated(self, cell: Cell, images: Tensor | ClassData, origin: str) -> EvaluationRun:
-        dataset, also = self.dataset(cell.dataset), cell.evaluation.also_on
-        other = self.dataset(also) if also else None
-        start = partial(EvaluationRun, images, dataset, cell.evaluation, cell.seed, other)
+    def _evaluated(self, cell: Cell, stored: dict[str, Tensor]) -> EvaluationRun:
+        dataset = self.dataset(cell.dataset)
+        images: Tensor | ClassData
+        if cell.recipe.whole:
+            images, origin = self.classes(cell.dataset, cell.recipe.per_class), dataset.fingerprint
+        else:
+            with torch.no_grad():
+                images = cell.recipe.container.decode(stored)
+            if cell.recipe.container.space == "unit":
+                images = dataset.normalisation.apply(images.clamp(0, 1))
+            origin = tensors_digest(stored)
+        also = self.dataset(cell.evaluation.also_on) if cell.evaluation.also_on else None
+        start = partial(EvaluationRun, images, dataset, cell.evaluation, cell.seed, also)
         run, _ = self._drive(cell, start, "evaluate", {"set": origin})
         return run
 

@@ -38,6 +38,14 @@ class SearchSpace:
         For an axis without a value, or with one twice, and for a width or depth below 1.
     UnknownName
         For a norm, activation or pooling that no network has.
+
+    Examples
+    --------
+    A search of one's own on a distilled set, chosen by held-out training images::
+
+        images = load_set("set.safetensors").normalised.unflatten(0, (10, -1))  # (classes, images, c, h, w)
+        for spec in SearchSpace(depth=(2, 3)).sample(20):
+            print(architecture(spec), evaluate(images, load("cifar10@holdout"), Evaluation(network=spec)))
     """
 
     width: tuple[int, ...] = (32, 64, 128, 256)

@@ -15,7 +15,7 @@ from dreamlib.distill import distill
 from dreamlib.errors import BadValue
 from dreamlib.evaluate import EvaluationRun
 from dreamlib.experiments import Cell, Store, expected_seconds, make_cell, run_cells, study
-from dreamlib.experiments.studies import search
+from dreamlib.experiments.search import search
 from dreamlib.experiments.worker import Clock
 from dreamlib.recipes import methods, profiles
 
