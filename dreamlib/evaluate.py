@@ -1,4 +1,4 @@
-"""Evaluation: train networks from scratch on a synthetic set, test each once, at the end."""
+"""Evaluation: train networks from scratch on a synthetic set (or the real one), test each once, at the end."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from .data import Dataset, Normalisation
+from .data import ClassData, Dataset
 from .engine import Engine
 from .errors import BadValue
 from .networks import NetworkSpec
 from .registry import added_later
 from .streams import Streams
-from .training import SGD, Stack, Training
+from .training import SGD, Fetch, Stack, Training
 
 
 @dataclass(frozen=True)
@@ -33,6 +33,12 @@ class Evaluation:
         How many are trained, each from its own initial weights, with its own order and augmentation.
     mode : str
         How they run: ``"plain"``, ``"compiled"`` or ``"fast"``; see :mod:`dreamlib.engine`.
+    also_on : str
+        A data set whose test images are read too, once and at the end, such as ``"cifar10"`` when the set at hand is
+        ``"cifar10@holdout"`` and its own test images are for validation. Empty: none.
+    stop_ipc : int
+        Stop as early as a training of the same epochs and batch on a set of so many images per class would; the
+        learning rate goes through its whole schedule in these steps. 0: train all epochs.
     """
 
     protocol: str = "dsa"
@@ -40,6 +46,14 @@ class Evaluation:
     network: NetworkSpec = field(default_factory=NetworkSpec)
     networks: int = 5
     mode: str = added_later("plain")
+    also_on: str = added_later("")
+    stop_ipc: int = added_later(0)
+
+    def stop(self, classes: int) -> int | None:
+        """Steps after which to stop, for so many classes; None for all epochs."""
+        if not self.stop_ipc:
+            return None
+        return self.training.epochs * -(-classes * self.stop_ipc // self.training.batch)
 
 
 class EvaluationRun:
@@ -49,39 +63,61 @@ class EvaluationRun:
 
     Parameters
     ----------
-    images : Tensor
-        (C, M, c, h, w) decoded synthetic images, normalised.
+    images : Tensor or ClassData
+        (C, M, c, h, w) decoded synthetic images, normalised; or the real ones, to train on those.
     dataset : Dataset
         Gives the test set and its normalisation.
     evaluation : Evaluation
         The protocol.
     seed : int
         Seed of the networks, orders and augmentations.
+    also : Dataset, optional
+        ``evaluation.also_on``.
+
+    Attributes
+    ----------
+    accuracies, also_accuracies : list of float
+        Percent, one per network, on the test images of ``dataset`` and of ``also``; empty before the end.
     """
 
-    def __init__(self, images: Tensor, dataset: Dataset, evaluation: Evaluation, seed: int) -> None:
+    def __init__(
+        self,
+        images: Tensor | ClassData,
+        dataset: Dataset,
+        evaluation: Evaluation,
+        seed: int,
+        also: Dataset | None = None,
+    ) -> None:
         if evaluation.networks < 1 or evaluation.training.epochs < 1:
             raise BadValue(
                 f"evaluation with {evaluation.networks} networks and {evaluation.training.epochs} epochs; "
                 "expected at least one of each",
                 "",
             )
-        self.device, self.dataset, self.evaluation = images.device, dataset, evaluation
+        if evaluation.also_on != ("" if also is None else also.name):
+            given = "none" if also is None else f"{also.name!r}"
+            raise BadValue(f"evaluation also tests on {evaluation.also_on!r}, and was given {given}", "")
+        self.device, self.dataset, self.also, self.evaluation = images.device, dataset, also, evaluation
         self.streams = Streams(seed, self.device)
-        classes, each = images.shape[:2]
-        self._images = images.detach().flatten(0, 1)
-        self._labels = torch.arange(classes, device=self.device).repeat_interleave(each)
+        self._at, size = (images.at, images.total) if isinstance(images, ClassData) else _in_memory(images)
         generator = self.streams["evaluation"]
         stack = Stack(evaluation.network, dataset.shape, dataset.num_classes, evaluation.networks, generator)
         self.engine = Engine(evaluation.mode, self.device)
         self.training = Training(
-            stack, self._fetch, len(self._labels), evaluation.training, generator, engine=self.engine
+            stack,
+            self._fetch,
+            size,
+            evaluation.training,
+            generator,
+            engine=self.engine,
+            steps=evaluation.stop(dataset.num_classes),
         )
         self.accuracies: list[float] = []
+        self.also_accuracies: list[float] = []
         self.seconds = 0.0
 
     def _fetch(self, index: Tensor) -> tuple[Tensor, Tensor]:
-        return self._images[index], self._labels[index]
+        return self._at(index)
 
     @property
     def steps(self) -> int:
@@ -102,14 +138,19 @@ class EvaluationRun:
             self.training.advance()
         else:
             self.training.check()
-            test, labels = self.dataset.test_images, self.dataset.test_labels.to(self.device)
-            normalisation: Normalisation = self.dataset.normalisation
-
-            def images(part: slice) -> Tensor:
-                return normalisation.apply(test[part].to(self.device).float() / 255)
-
-            self.accuracies = self.training.stack.accuracy(images, labels, engine=self.engine)
+            if self.also is not None:
+                self.also_accuracies = self._tested(self.also)
+            self.accuracies = self._tested(self.dataset)
         self.seconds += time.perf_counter() - start
+
+    def _tested(self, on: Dataset) -> list[float]:
+        test, labels = on.test_images, on.test_labels.to(self.device)
+        normalisation = self.dataset.normalisation  # that of the images the networks were trained on
+
+        def images(part: slice) -> Tensor:
+            return normalisation.apply(test[part].to(self.device).float() / 255)
+
+        return self.training.stack.accuracy(images, labels, engine=self.engine)
 
     def state(self) -> dict[str, Tensor]:
         """Everything needed to go on bit for bit."""
@@ -129,7 +170,21 @@ class EvaluationRun:
         self.seconds = float(state["seconds"])
 
 
-def evaluate(images: Tensor, dataset: Dataset, evaluation: Evaluation, seed: int = 0) -> list[float]:
+def _in_memory(images: Tensor) -> tuple[Fetch, int]:
+    """How to fetch images (C, M, c, h, w) and their labels, and how many there are."""
+    classes, each = images.shape[:2]
+    flat = images.detach().flatten(0, 1)
+    labels = torch.arange(classes, device=images.device).repeat_interleave(each)
+
+    def fetch(index: Tensor) -> tuple[Tensor, Tensor]:
+        return flat[index], labels[index]
+
+    return fetch, len(labels)
+
+
+def evaluate(
+    images: Tensor | ClassData, dataset: Dataset, evaluation: Evaluation, seed: int = 0
+) -> list[float]:
     """Accuracies in percent, one per network, in one call; see :class:`EvaluationRun`."""
     run = EvaluationRun(images, dataset, evaluation, seed)
     while not run.done:

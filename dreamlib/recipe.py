@@ -7,7 +7,7 @@ from typing import Any, TypeVar, cast
 
 from .augment import Siamese
 from .containers import Container, Pixels
-from .coresets import Coreset, RealImages
+from .coresets import Coreset, RealImages, Whole
 from .engine import MODES
 from .errors import BadValue, unknown
 from .matchers import Feature, Matcher
@@ -106,6 +106,11 @@ class Recipe:
     def steps(self) -> int:
         """Matching steps in all."""
         return self.iterations * self.schedule.steps
+
+    @property
+    def whole(self) -> bool:
+        """Nothing is distilled or stored: networks train on the real images themselves."""
+        return isinstance(self.initial, Whole)
 
     def rate(self, ipc: int) -> float:
         """Learning rate of the stored tensors for ``ipc`` images per class."""

@@ -52,7 +52,7 @@ class SGD:
     augment: Siamese = field(default_factory=lambda: Siamese("none"))
     cutmix: float = 0.0
 
-    def rate(self, epoch: int) -> float:
+    def rate(self, epoch: float) -> float:
         """Learning rate of ``epoch`` (counted from 0)."""
         return self.lr * self.decay_by ** sum(epoch >= at * self.epochs for at in self.decay_at)
 
@@ -285,6 +285,9 @@ class Training:
         ``watch(index (K, B), correct (K, B) bool)`` is told about every batch, before the update.
     engine : Engine, optional
         Runs the networks; by default plainly.
+    steps : int, optional
+        Stop after so many instead of ``settings.epochs`` passes; the learning rate goes through its whole schedule in
+        them.
     """
 
     def __init__(
@@ -296,6 +299,7 @@ class Training:
         generator: torch.Generator,
         watch: Callable[[Tensor, Tensor], None] | None = None,
         engine: Engine | None = None,
+        steps: int | None = None,
     ) -> None:
         self.engine = engine or Engine("plain", generator.device)
         self.stack, self.fetch, self.size, self.settings = stack, fetch, size, settings
@@ -304,10 +308,11 @@ class Training:
         self.order = torch.empty(0, dtype=torch.int64, device=generator.device)
         self.step = 0
         self.per_epoch = -(-size // settings.batch)
+        self.stop_after = steps
 
     @property
     def steps(self) -> int:
-        return self.settings.epochs * self.per_epoch
+        return self.settings.epochs * self.per_epoch if self.stop_after is None else self.stop_after
 
     @property
     def done(self) -> bool:
@@ -331,7 +336,7 @@ class Training:
             stack.weights(),
             gradients,
             self.velocity,
-            settings.rate(epoch),
+            settings.rate(epoch if self.stop_after is None else settings.epochs * self.step / self.steps),
             settings.momentum,
             settings.weight_decay,
         )

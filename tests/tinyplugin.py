@@ -17,7 +17,7 @@ from typing import Any
 
 from dreamlib.experiments import Cell, Store
 from dreamlib.experiments.worker import Worker
-from dreamlib.recipes import Profile, methods, profiles, rule
+from dreamlib.recipes import Profile, Search, SearchSpace, methods, profiles, rule
 
 profiles.register(
     Profile(
@@ -45,6 +45,14 @@ profiles.register(
         ),
         evaluation_rules=(
             rule("tiny", {"networks": 2, "network.depth": 2, "network.width": 8, "training.epochs": 10}),
+        ),
+        search=Search(
+            SearchSpace((4,), (1,), ("none", "batch"), ("relu",), ("avg",)),
+            top=1.0,
+            networks=2,
+            epochs=3,
+            whole_epochs=2,
+            batch=32,
         ),
     )
 )

@@ -1,7 +1,7 @@
 """Coresets: real images chosen once. They are baselines by themselves and starting points for distillation."""
 
 from .base import CORESETS, Coreset, History, register
-from .selection import Forgetting, Herding, KCenter, Noise, RealImages, RepresentativeImages
+from .selection import Forgetting, Herding, KCenter, Noise, RealImages, RepresentativeImages, Whole
 
 __all__ = [
     "CORESETS",
@@ -13,5 +13,6 @@ __all__ = [
     "Noise",
     "RealImages",
     "RepresentativeImages",
+    "Whole",
     "register",
 ]

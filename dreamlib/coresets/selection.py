@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from ..errors import BadValue
 from ..samplers import Random, Representative, View
 from .base import History, register
 
@@ -52,6 +53,23 @@ class RepresentativeImages:
 
     def choose(self, view: View, history: History) -> Tensor | None:
         return Representative(pool=self.pool, space=self.space).choose(view)
+
+
+@register("whole")
+@dataclass(frozen=True)
+class Whole:
+    """Every training image: nothing is chosen, distilled or stored, and networks train on the data set itself.
+
+    The upper bound in the tables, and what a proxy set stands for in architecture search.
+    """
+
+    epochs: int = 0
+
+    def choose(self, view: View, history: History) -> Tensor | None:
+        raise BadValue(
+            "the whole training set is no synthetic set, and none can start from it",
+            "evaluate(ClassData(dataset), dataset, evaluation) trains on it",
+        )
 
 
 def _points(view: View) -> tuple[Tensor, Tensor, Tensor]:

@@ -159,8 +159,26 @@ class ClassData:
         flat = torch.randperm(self.total, generator=generator, device=generator.device)[:batch].to(
             self.device
         )
+        return self.at(flat)
+
+    def at(self, index: Tensor) -> tuple[Tensor, Tensor]:
+        """Images and labels by their number in the whole training set, in storage order.
+
+        Parameters
+        ----------
+        index : Tensor
+            int64 of any shape (...), on ``device``; 0 to ``total`` - 1.
+
+        Returns
+        -------
+        images : Tensor
+            Normalised float32 (..., c, h, w) on ``device``.
+        labels : Tensor
+            int64 (...) on ``device``.
+        """
+        flat = index.reshape(-1)
         images = self._units(flat).sub_(self._mean).div_(self._std)
-        return images, self.labels.index_select(0, flat)
+        return images.view(*index.shape, *self.shape), self.labels.index_select(0, flat).view(index.shape)
 
     def padded_index(self) -> tuple[Tensor, Tensor]:
         """Every position of every class, in one rectangle.

@@ -80,6 +80,11 @@ class Cell:
         return digest([NUMERICS, self.set_key, plain(self.evaluation), self.step])
 
     @property
+    def lock_key(self) -> str:
+        """Key of what one process at a time may work on: the set with all its cells, or a cell that has no set."""
+        return self.key if self.recipe.whole else self.set_key
+
+    @property
     def name(self) -> str:
         """Readable and unique: the stem of the cell's files."""
         at = "" if self.step == self.recipe.steps else f"-at{self.step}"
@@ -142,7 +147,7 @@ def make_cell(
     profile, method, dataset : str
         Names; unknown ones raise :class:`~dreamlib.errors.UnknownName`.
     ipc, seed : int
-        Images per class (>= 1) and seed (>= 0).
+        Images per class (>= 1) and seed (>= 0). The whole training set is the same at every budget: its cell has 0.
     step : int, optional
         Judge the set after so many matching steps, one of :func:`~dreamlib.distill.snapshot_steps`; default: at the
         end.
@@ -162,6 +167,7 @@ def make_cell(
         raise BadValue(f"seed is {seed}; expected 0 or more", "--seed 0")
     check_name(dataset)
     scale, row = profiles[profile], methods[method]
+    ipc = 0 if row.recipe.whole else ipc
     recipe, sources = row.resolve(dataset, ipc, scale.recipe_rules, recipe_rules)
     judging = (*scale.evaluation_rules, *evaluation_rules)
     evaluation, judged = protocol(judged_as or row.protocol, row.facts(dataset, ipc), judging)

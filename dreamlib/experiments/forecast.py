@@ -9,6 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 
 import torch
+from torch import Tensor
 
 from ..coresets import RealImages
 from ..data import ClassData, Dataset, load
@@ -48,7 +49,10 @@ class Forecast:
         return self.distill + self.evaluate
 
 
-def like(cell: Cell) -> tuple[str, str, int, str]:
+Kind = tuple[str, str, int, str]
+
+
+def like(cell: Cell) -> Kind:
     """What cells have in common that take equally long: the steps of a stream of classes do, in whatever order."""
     return cell.method, re.sub(r"-step\d+$", "", alike(cell.dataset)), cell.ipc, cell.recipe.mode
 
@@ -65,7 +69,7 @@ def forecast(cell: Cell, dataset: Dataset, data: ClassData) -> Forecast:
     data : ClassData
         The training images of its set (of the first, when it judges several), on the device of the run.
     """
-    return Forecast(cell, _distilling(cell.sets[0], data), _evaluating(cell, dataset, data.device))
+    return Forecast(cell, _distilling(cell.sets[0], data), _evaluating(cell, dataset, data))
 
 
 def _distilling(cell: Cell, data: ClassData) -> float:
@@ -96,10 +100,13 @@ def _embedding(run: Distillation) -> float:
     return _each(lambda: view.embed(few), data.device) * pool / few.shape[1]
 
 
-def _evaluating(cell: Cell, dataset: Dataset, device: torch.device) -> float:
+def _evaluating(cell: Cell, dataset: Dataset, data: ClassData) -> float:
+    device = data.device
     count = sum(factor**2 for factor in getattr(cell.recipe.container, "factors", (1,)))  # images from one
-    images = torch.zeros(dataset.num_classes, cell.ipc * count, *dataset.shape, device=device)
-    run = EvaluationRun(images, dataset, cell.evaluation, cell.seed)
+    images: Tensor | ClassData = data
+    if not cell.recipe.whole:
+        images = torch.zeros(dataset.num_classes, cell.ipc * count, *dataset.shape, device=device)
+    run = EvaluationRun(images, dataset, replace(cell.evaluation, also_on=""), cell.seed)
     seconds = _each(run.advance, device) * run.training.steps
     test = torch.zeros(TESTED, *dataset.shape, device=device)
     labels = torch.zeros(TESTED, dtype=torch.int64, device=device)
@@ -164,7 +171,7 @@ def forecasts(
 
 def _unknown(cells: Sequence[Cell], store: Store) -> list[list[Cell]]:
     """Cells to compute by what they have in common, without the kinds that have a record."""
-    kinds: dict[tuple[str, str, int, str], list[Cell]] = {}
+    kinds: dict[Kind, list[Cell]] = {}
     known = set()
     for cell in cells:
         if store.record(cell) is None:

@@ -20,7 +20,7 @@ from tqdm import tqdm
 from .. import backend, plugins
 from ..errors import BadValue, DreamlibError, PluginError
 from .cells import Cell
-from .forecast import like
+from .forecast import Kind, like
 from .interrupts import Interrupts, ignoring_keyboard
 from .store import Store
 from .worker import Clock, OutOfTime, Worker, checkpoint_seconds
@@ -137,7 +137,7 @@ def run_cells(
         return Summary(0, found, 0, {})
     store.check_writable()
     count = workers or (max(1, _cores() // threads) if where.type == "cpu" else 1)
-    count = min(count, len({cell.set_key for cell in todo}))
+    count = min(count, len({cell.lock_key for cell in todo}))
     plugin_list = tuple(str(file) for file in plugin_files)
     order = Order(
         str(store.root), data_root, str(where), threads, plugin_list, deadline, uuid.uuid4().hex, memory_gb
@@ -312,12 +312,12 @@ def _unpacked(parcel: bytes) -> list[Cell]:
 def expected_seconds(cells: Sequence[Cell], store: Store) -> float | None:
     """Computing time still needed for ``cells``, from the records among them; None when there are none to go by.
 
-    Cells of the same method, data set and IPC (another seed or step) count as they are; failing that the median over
-    all records is taken, so the answer gets better as cells finish. A synthetic set is distilled once for all its
+    Cells of the same method, data set and IPC (another seed, step or network) count as their mean; failing that the
+    median over all is taken, so the answer gets better as cells finish. A synthetic set is distilled once for all its
     cells, and a set that is there costs nothing.
     """
-    distil: dict[tuple[str, str, int, str], float] = {}
-    evaluate: dict[tuple[str, str, int, str], float] = {}
+    distil: dict[Kind, list[float]] = {}
+    evaluate: dict[Kind, list[float]] = {}
     missing = []
     for cell in cells:
         record = store.record(cell)
@@ -325,20 +325,21 @@ def expected_seconds(cells: Sequence[Cell], store: Store) -> float | None:
             missing.append(cell)
         else:
             for one in cell.sets:
-                distil[like(one)] = record["seconds"]["distill"] / len(cell.sets)
-            evaluate[like(cell)] = record["seconds"]["evaluate"]
+                distil.setdefault(like(one), []).append(record["seconds"]["distill"] / len(cell.sets))
+            evaluate.setdefault(like(cell), []).append(record["seconds"]["evaluate"])
     if not missing:
         return 0.0
     if not distil:
         return None
-    needed = (one for cell in missing for one in cell.sets)
+    needed = (one for cell in missing for one in cell.sets if not one.recipe.whole)
     sets = {one.set_key: one for one in needed if not store.set_path(one).exists()}
     return _sum(distil, sets.values()) + _sum(evaluate, missing)
 
 
-def _sum(known: dict[tuple[str, str, int, str], float], cells: Iterable[Cell]) -> float:
-    typical = statistics.median(known.values())
-    return sum(known.get(like(cell), typical) for cell in cells)
+def _sum(known: dict[Kind, list[float]], cells: Iterable[Cell]) -> float:
+    means = {kind: statistics.mean(values) for kind, values in known.items()}
+    typical = statistics.median(means.values())
+    return sum(means.get(like(cell), typical) for cell in cells)
 
 
 __all__ = ["Summary", "expected_seconds", "run_cells"]

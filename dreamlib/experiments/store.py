@@ -175,12 +175,12 @@ class Store:
 
     @contextmanager
     def lock(self, cell: Cell) -> Iterator[bool]:
-        """Hold a synthetic set for oneself; yields False at once when another process has it.
+        """Hold a cell and its synthetic set for oneself; yields False at once when another process has it.
 
         The operating system drops the lock of a process that dies, however it dies. What such a process was writing
         is removed then: nobody else writes these files.
         """
-        path = self._work(cell) / f"{cell.set_key[:24]}.lock"
+        path = self._work(cell) / f"{cell.lock_key[:24]}.lock"
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             lock = FileLock(path)

@@ -16,6 +16,7 @@ from ..errors import BadValue, unknown
 from ..recipes import profiles, rule
 from .cells import Cell, make_cell, union
 from .run import Summary, run_cells
+from .search import search
 from .store import Store
 
 Cells = Callable[[str, str, str, int, int], Sequence[Cell]]
@@ -142,8 +143,8 @@ class Plan:
         :func:`course`, or a function of the item's own.
     sets : bool
         The images themselves are shown, so a record without its set is not enough.
-    ipcs : tuple of int
-        Budgets of the item; empty takes the profile's.
+    ipcs : tuple of int, or dict of profile to tuple of int
+        Budgets of the item; empty, or a profile that is not there, takes the profile's.
     datasets : tuple of str
         Data sets of the item, most valuable first, where the profile has them; empty takes the profile's.
     seeds : int, or dict of profile to int
@@ -155,7 +156,7 @@ class Plan:
     methods: tuple[str, ...]
     cells: Cells = final
     sets: bool = False
-    ipcs: tuple[int, ...] = ()
+    ipcs: tuple[int, ...] | Mapping[str, tuple[int, ...]] = ()
     datasets: tuple[str, ...] = ()
     seeds: int | Mapping[str, int] = 0
 
@@ -219,6 +220,15 @@ PLANS: dict[str, Plan] = {
             datasets=("digits", "cifar100", "cifar10"),
             seeds={"quick": 2, "cpu": 5, "paper": 5},
         ),
+        Plan(
+            "dm/figureF1",
+            "Architecture search on proxy sets",
+            ("whole", "random", "dsa", "dm", "dm+dream", "dream", "early-stopping"),
+            cells=search,
+            ipcs={"quick": (10,), "cpu": (50,), "paper": (50,)},
+            datasets=("cifar10",),
+            seeds=1,
+        ),
     )
 }
 
@@ -228,6 +238,11 @@ def plan(item: str) -> Plan:
     if item not in PLANS:
         raise unknown("item", item, PLANS)
     return PLANS[item]
+
+
+def _ipcs(chosen: Plan, profile: str) -> tuple[int, ...]:
+    own = chosen.ipcs if isinstance(chosen.ipcs, tuple) else chosen.ipcs.get(profile, ())
+    return own or profiles[profile].ipcs
 
 
 @dataclass(frozen=True)
@@ -259,16 +274,19 @@ class Study:
         """The cells that are not finished."""
         return [cell for cell in self.cells if not self.store.finished(cell)]
 
+    def failures(self) -> dict[str, str]:
+        """Names of the cells whose last try failed, and why."""
+        return {cell.name: why for cell in self.missing() if (why := self.store.failure(cell)) is not None}
+
     def command(self) -> str:
         """What to type to fill what is missing: the study as it is, its plug-ins and its results folder included."""
         paper, _, name = self.item.partition("/")
         target = name if paper == "dream" else f"{paper}-{name}"
         chosen = plan(self.item)
         words = ["make", target, f"PROFILE={self.profile}"]
-        scale = profiles[self.profile]
         if self.datasets != _datasets(chosen, self.profile):
             words.append(f"DATASETS={','.join(self.datasets)}")
-        if self.ipcs != (chosen.ipcs or scale.ipcs):
+        if self.ipcs != _ipcs(chosen, self.profile):
             words.append(f"IPC={','.join(map(str, self.ipcs))}")
         if self.methods != chosen.methods:
             words.append(f"METHODS={','.join(self.methods)}")
@@ -318,7 +336,7 @@ def study(
     """
     chosen, scale = plan(item), profiles[profile]
     data = tuple(dict.fromkeys(datasets)) or _datasets(chosen, profile)
-    budgets = tuple(dict.fromkeys(ipcs)) or chosen.ipcs or scale.ipcs
+    budgets = tuple(dict.fromkeys(ipcs)) or _ipcs(chosen, profile)
     rows = tuple(dict.fromkeys(methods)) or chosen.methods
     if seeds < 0:
         raise BadValue(f"seeds is {seeds}; expected 1 or more (0: the profile's {scale.seeds})", "SEEDS=3")
@@ -330,7 +348,10 @@ def study(
             for name in data:
                 for row in rows:
                     made = chosen.cells(profile, row, name, ipc, seed)
-                    cells += [replace(one, with_set=chosen.sets) for one in made]
+                    cells += [replace(one, with_set=chosen.sets and not one.recipe.whole) for one in made]
+    cells = list(
+        {one.name: one for one in cells}.values()
+    )  # the whole training set is the same at every budget
     folder = store if isinstance(store, Store) else Store(store)
     return Study(item, chosen.title, profile, data, budgets, rows, count, tuple(cells), folder)
 

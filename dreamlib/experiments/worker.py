@@ -254,10 +254,12 @@ class Worker:
     def _record(self, cell: Cell, run: EvaluationRun, abouts: Sequence[dict[str, Any]]) -> None:
         dataset = self.dataset(cell.dataset)
         about = _together(abouts)
+        also = cell.evaluation.also_on
         self.store.write_record(
             cell,
             {
                 "accuracies": run.accuracies,
+                **({"accuracies_on": {also: run.also_accuracies}} if also else {}),
                 "curve": about["curve"],
                 "seconds": {**about["seconds"], "evaluate": run.seconds},
                 "resumed": about["resumed"],
@@ -270,6 +272,7 @@ class Worker:
                 "data_fingerprint": dataset.fingerprint,
                 "images_stored": about["images_stored"],
                 "images_decoded": run.training.size,
+                "steps_trained": run.training.steps,
                 "bytes_stored": about["bytes_stored"],
                 "test_images": len(dataset.test_labels),
                 "set_sha256": about["set_sha256"],
@@ -284,8 +287,10 @@ class Worker:
         """The synthetic set after ``cell.step`` steps, from the store or distilled now.
 
         A set that is part of a union has a lock of its own, which is held while it is made; another union may need it
-        too, in another process.
+        too, in another process. The whole training set is empty here: nothing of it is stored.
         """
+        if cell.recipe.whole:
+            return {}, self._about_whole(cell)
         found = self.store.read_set(cell)
         if found is None and not locked:
             with self.store.lock(cell) as mine:
@@ -319,11 +324,7 @@ class Worker:
             "container": cell.describe()["recipe"]["container"],
             "classes": list(dataset.classes),
             "shape": list(dataset.shape),
-            "normalisation": {
-                "name": dataset.normalisation.name,
-                "mean": list(dataset.normalisation.mean),
-                "std": list(dataset.normalisation.std),
-            },
+            "normalisation": _normalisation(dataset),
             "data_fingerprint": dataset.fingerprint,
             "curve": {"step": [step for step, _ in run.losses], "loss": [loss for _, loss in run.losses]},
             "seconds": {**run.seconds, "distill": sum(run.seconds.values())},
@@ -337,18 +338,43 @@ class Worker:
         self.store.drop_checkpoint(cell, "distill")
         return stored, about
 
+    def _about_whole(self, cell: Cell) -> dict[str, Any]:
+        """What a record says of the whole training set in place of a synthetic one."""
+        dataset, data = self.dataset(cell.dataset), self.classes(cell.dataset, cell.recipe.per_class)
+        return {
+            "curve": {"step": [], "loss": []},
+            "seconds": {"distill": 0.0},
+            "resumed": False,
+            "peak_memory_bytes": backend.peak_memory(self.device),
+            "normalisation": _normalisation(dataset),
+            "data_fingerprint": dataset.fingerprint,
+            "images_stored": data.total,
+            "bytes_stored": data.total * math.prod(data.shape),
+            "set_sha256": dataset.fingerprint,
+        }
+
     def _evaluated(self, cell: Cell, sets: Sequence[dict[str, Tensor]]) -> EvaluationRun:
         dataset = self.dataset(cell.dataset)
-        parts = []
-        for one, stored in zip(cell.sets, sets, strict=True):
-            with torch.no_grad():
-                images = one.recipe.container.decode(stored)
-            if one.recipe.container.space == "unit":
-                images = dataset.normalisation.apply(images.clamp(0, 1))
-            parts.append(images)
-        start = partial(EvaluationRun, torch.cat(parts), dataset, cell.evaluation, cell.seed)
-        run, _ = self._drive(cell, start, "evaluate", {"set": _digest_of(list(map(tensors_digest, sets)))})
+        images: Tensor | ClassData
+        if cell.recipe.whole:
+            images, origin = self.classes(cell.dataset, cell.recipe.per_class), dataset.fingerprint
+        else:
+            images = torch.cat(
+                [self._images(one, stored) for one, stored in zip(cell.sets, sets, strict=True)]
+            )
+            origin = _digest_of(list(map(tensors_digest, sets)))
+        also = self.dataset(cell.evaluation.also_on) if cell.evaluation.also_on else None
+        start = partial(EvaluationRun, images, dataset, cell.evaluation, cell.seed, also)
+        run, _ = self._drive(cell, start, "evaluate", {"set": origin})
         return run
+
+    def _images(self, cell: Cell, stored: dict[str, Tensor]) -> Tensor:
+        """The decoded images of a set, normalised as networks see them."""
+        with torch.no_grad():
+            images = cell.recipe.container.decode(stored)
+        if cell.recipe.container.space == "unit":
+            images = self.dataset(cell.dataset).normalisation.apply(images.clamp(0, 1))
+        return images
 
     def _drive(
         self, cell: Cell, start: Callable[[], T], phase: str, origin: dict[str, Any]
@@ -425,6 +451,11 @@ def _together(abouts: Sequence[dict[str, Any]]) -> dict[str, Any]:
 def _digest_of(digests: Sequence[str]) -> str:
     """One checksum of several; of one, that one."""
     return digests[0] if len(digests) == 1 else digest(list(digests))
+
+
+def _normalisation(dataset: Dataset) -> dict[str, Any]:
+    used = dataset.normalisation
+    return {"name": used.name, "mean": list(used.mean), "std": list(used.std)}
 
 
 def versions() -> dict[str, str]:

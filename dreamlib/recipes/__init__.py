@@ -5,5 +5,18 @@ from .profiles import Profile, profiles
 from .protocols import protocol
 from .published import methods
 from .rules import Rule, apply, rule
+from .search import Search, SearchSpace, architecture
 
-__all__ = ["Method", "Profile", "Rule", "apply", "methods", "profiles", "protocol", "rule"]
+__all__ = [
+    "Method",
+    "Profile",
+    "Rule",
+    "Search",
+    "SearchSpace",
+    "apply",
+    "architecture",
+    "methods",
+    "profiles",
+    "protocol",
+    "rule",
+]

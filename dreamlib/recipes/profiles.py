@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ..errors import PluginError, unknown
 from .method import GREY_SETS
 from .rules import Rule, rule
+from .search import Search, SearchSpace
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,8 @@ class Profile:
         Applied after a method's own rules.
     threads : int
         CPU threads of one worker. They decide the last bits of a sum, so the profile fixes them, not the machine.
+    search : Search
+        How architecture search is scaled; the published protocol by default.
     """
 
     name: str
@@ -38,6 +41,7 @@ class Profile:
     recipe_rules: tuple[Rule, ...] = ()
     evaluation_rules: tuple[Rule, ...] = ()
     threads: int = 1
+    search: Search = field(default_factory=Search)
 
 
 # A rule for a method holds for its variants too (Method.family).
@@ -77,6 +81,15 @@ _quick = Profile(
             "profile quick", {"networks": 3, "network.depth": 2, "network.width": 32, "training.epochs": 100}
         ),
     ),
+    search=Search(
+        space=SearchSpace(width=(8, 16), depth=(1, 2)),
+        count=8,
+        top=0.5,
+        networks=3,
+        epochs=30,
+        whole_epochs=6,
+        batch=50,
+    ),
 )
 
 _cpu = Profile(
@@ -114,6 +127,19 @@ _cpu = Profile(
         rule("profile cpu", {"networks": 3, "network.width": 16, "training.epochs": 100}),
         rule("profile cpu", {"training.epochs": 300}, ipc=1),
         rule("profile cpu", {"training.epochs": 40}, protocol="idc", ipc=10),
+    ),
+    search=Search(
+        # Four channels in four groups are instance norm: at width 4 two norms of the space are one.
+        space=SearchSpace(width=(4, 8, 16)),
+        count=24,
+        top=0.5,
+        networks=3,
+        epochs=20,
+        whole_epochs=5,
+        batch=100,
+        recipe_rules=(
+            rule("profile cpu; outer loops as at 10 images per class", {"schedule.steps": 10}, method="dsa"),
+        ),
     ),
 )
 

@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from ..augment import Siamese
 from ..containers import MultiFormation, Pixels
-from ..coresets import Forgetting, Herding, KCenter, Noise, RealImages, RepresentativeImages
+from ..coresets import Forgetting, Herding, KCenter, Noise, RealImages, RepresentativeImages, Whole
 from ..matchers import Feature, Gradient
 from ..recipe import NetworkSchedule, Recipe
 from ..samplers import Random, Representative
@@ -46,6 +46,13 @@ for name, label, initial in (
             reported_as=label,
         )
     )
+
+# The data set itself. What "early stopping" means, an item's evaluation says.
+for name, label, source in (
+    ("whole", "Whole dataset", "the upper bound of DC's, DM's and DREAM's tables"),
+    ("early-stopping", "Early stopping", "DM supplement 1.3"),
+):
+    methods.register(Method(name, label, Recipe(initial=Whole()), protocol="dc", sources=(("all", source),)))
 
 # DC's outer and inner loops by IPC (DC supplement; released code get_loops).
 _LOOPS = {1: (1, 1), 10: (10, 50), 20: (20, 25), 30: (30, 20), 40: (40, 15), 50: (50, 10)}

@@ -292,6 +292,53 @@ def accuracy_curves(
     return ax, reached
 
 
+def ranking(
+    x: Sequence[float] | np.ndarray,
+    y: Sequence[float] | np.ndarray,
+    chosen: Sequence[bool] | np.ndarray,
+    *,
+    method: str,
+    xlabel: str = "",
+    ylabel: str = "",
+    title: str | None = None,
+    ax: Axes | None = None,
+) -> Axes:
+    """One point per candidate: a cheap score against the expensive one, those that the search would keep filled.
+
+    Parameters
+    ----------
+    x, y : sequence of float
+        The two scores.
+    chosen : sequence of bool
+        Which candidates stand out.
+    method : str
+        Decides the colour.
+
+    Raises
+    ------
+    BadValue
+        Sequences of different lengths.
+    """
+    across, up, kept = np.asarray(x, dtype=float), np.asarray(y, dtype=float), np.asarray(chosen, dtype=bool)
+    if not across.shape == up.shape == kept.shape:
+        raise BadValue(
+            f"{len(across)} and {len(up)} scores, {len(kept)} choices", "one of each per candidate"
+        )
+    if ax is None:
+        _, ax = subplots(figsize=(3.6, 3.4))
+    points: dict[str, Any] = {"s": 26, "linewidths": 0.9, "zorder": 3}
+    ax.scatter(across[~kept], up[~kept], facecolors="none", edgecolors=GREY, label="the others", **points)
+    ax.scatter(
+        across[kept], up[kept], color=colour(method), label=f"best {kept.sum()} on held-out images", **points
+    )
+    ax.grid(True, axis="both")
+    ax.set_xlabel(xlabel)
+    ax.set_ylabel(ylabel)
+    if title:
+        ax.set_title(title)
+    return ax
+
+
 def histogram_pair(
     a: Sequence[float] | np.ndarray,
     b: Sequence[float] | np.ndarray,

@@ -12,8 +12,9 @@ from safetensors.torch import load, save
 from tiny import NETWORK, generator
 from torch import Tensor
 
+from dreamlib import training
 from dreamlib.augment import Siamese
-from dreamlib.data import ClassData, Dataset
+from dreamlib.data import ClassData, Dataset, Normalisation
 from dreamlib.errors import BadValue, Diverged
 from dreamlib.evaluate import Evaluation, EvaluationRun, evaluate
 from dreamlib.networks import NetworkSpec, build
@@ -155,3 +156,58 @@ def test_a_diverged_evaluation_is_an_error_and_no_number(images: Tensor, digits:
 def test_an_evaluation_of_nothing_is_refused(digits: Dataset, how: Evaluation, message: str) -> None:
     with pytest.raises(BadValue, match=message):
         EvaluationRun(torch.randn(10, 1, 1, 8, 8, generator=generator()), digits, how, 0)
+
+
+# Training on the data set itself, stopping early, and a second test
+
+
+def test_the_real_images_are_trained_on_like_a_set_that_holds_them(data: ClassData, digits: Dataset) -> None:
+    few = ClassData(digits, per_class=6)
+    images = few.take(torch.arange(6).expand(10, 6))
+    assert evaluate(few, digits, AUGMENTED, seed=1) == evaluate(images, digits, AUGMENTED, seed=1)
+    assert EvaluationRun(data, digits, SHORT, 0).training.size == data.total == len(digits.train_labels)
+
+
+def test_the_other_test_is_read_at_the_end_and_normalised_like_the_training(
+    images: Tensor, digits: Dataset
+) -> None:
+    other = Watched(replace(digits, name="other", normalisation=Normalisation("wrong", (9.0,), (0.1,))))
+    other.name = "other"
+    run = EvaluationRun(images, digits, replace(SHORT, also_on="other"), 0, other)
+    while not run.training.done:
+        run.advance()
+    assert not {"test_images", "test_labels"} & set(other.read)
+    assert run.also_accuracies == []
+    run.advance()
+    assert run.also_accuracies == run.accuracies == evaluate(images, digits, SHORT)
+
+
+def test_another_test_set_than_the_evaluations_is_refused(images: Tensor, digits: Dataset) -> None:
+    for how, other in (
+        (SHORT, digits),
+        (replace(SHORT, also_on="mnist"), digits),
+        (replace(SHORT, also_on="x"), None),
+    ):
+        with pytest.raises(BadValue, match="evaluation also tests on"):
+            EvaluationRun(images, digits, how, 0, other)
+
+
+def test_stopping_early_is_the_same_training_of_plain_images(data: ClassData, digits: Dataset) -> None:
+    images = data.take(torch.arange(3).expand(10, 3))
+    early = replace(SHORT, stop_ipc=3)
+    assert early.stop(10) == 4 * 4  # 4 epochs of 30 images in batches of 8
+    assert evaluate(images, digits, early) == evaluate(images, digits, SHORT)
+    run = EvaluationRun(data, digits, early, 0)
+    assert run.steps == 16 + 1
+    while not run.done:
+        run.advance()
+    assert run.training.step == 16
+
+
+def test_the_learning_rate_goes_through_its_schedule_in_the_steps_there_are(
+    data: ClassData, digits: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rates: list[float] = []
+    monkeypatch.setattr(training, "sgd_update", lambda *given: rates.append(given[3]))
+    evaluate(data, digits, replace(SHORT, stop_ipc=3))
+    assert rates == pytest.approx([0.05] * 8 + [0.005] * 8)

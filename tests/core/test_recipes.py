@@ -39,12 +39,13 @@ IDC = {
 
 SELECTED = ("random", "herding", "k-center", "forgetting")
 CENTRES = ("random+dream", "herding+dream")
+UNDISTILLED = ("whole", "early-stopping")
 PIXEL_METHODS = ("dm", "dc", "dsa", "dm+dream", "dc+dream", "dsa+dream")
 IDC_METHODS = ("idc", "idc-dm", "dream", "idc+dream", "idc-dm+dream")
 
 
 def test_all_methods_and_datasets_are_covered_here() -> None:
-    assert set(methods) == {*SELECTED, *CENTRES, *PIXEL_METHODS, *IDC_METHODS}
+    assert set(methods) == {*SELECTED, *CENTRES, *UNDISTILLED, *PIXEL_METHODS, *IDC_METHODS}
     assert set(datasets()) == set(DATASETS)
     assert set(protocols()) == {"dc", "dsa", "idc"}
 

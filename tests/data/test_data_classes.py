@@ -171,3 +171,16 @@ def test_per_class_keeps_a_fixed_prefix(make: Make) -> None:
         assert len(kept) == large.sizes[label]
     with pytest.raises(BadValue, match="per_class is 0"):
         ClassData(data, per_class=0)
+
+
+def test_images_by_their_number_in_the_whole_set(make: Make) -> None:
+    data = make([5, 3, 9])
+    view = ClassData(data)
+    index = torch.tensor([[0, 16, 5], [7, 8, 8]])
+    images, labels = view.at(index)
+    assert labels.tolist() == [[0, 2, 1], [1, 2, 2]]
+    assert images.shape == (2, 3, 3, 4, 5)
+    assert torch.equal(images[0, 1], view.take(torch.tensor([[8]]), torch.tensor([2]))[0, 0])
+    assert torch.equal(images[1, 0], view.take(torch.tensor([[2]]), torch.tensor([1]))[0, 0])
+    empty, none = view.at(torch.empty(0, 4, dtype=torch.int64))
+    assert (empty.shape, none.shape) == ((0, 4, 3, 4, 5), (0, 4))
