@@ -104,6 +104,14 @@ PLANS: dict[str, Plan] = {
             ipcs=(10,),
             seeds=1,
         ),
+        Plan(
+            "dm/section4",
+            "Connection to gradient matching",
+            ("dm", "dm-lastlayer"),
+            sets=True,
+            ipcs=(10,),
+            seeds=1,
+        ),
     )
 }
 

@@ -16,7 +16,7 @@ from matplotlib.pyplot import subplots
 
 from ..atomic import write_atomically
 from ..errors import BadValue
-from .style import GREY, PALETTE, colour, line
+from .style import GREY, MARKERS, PALETTE, colour, line
 from .words import percent
 
 
@@ -426,6 +426,113 @@ def bars(
     ax.set_xticks(places, list(labels))
     ax.set_xlim(-0.6, count - 0.4)
     ax.set_ylabel(ylabel)
+    if title:
+        ax.set_title(title)
+    return ax
+
+
+def lines(
+    curves: Mapping[str, tuple[Sequence[float], Sequence[float], Sequence[float] | None]],
+    *,
+    xlabel: str,
+    ylabel: str,
+    logarithmic: bool = False,
+    title: str | None = None,
+    ax: Axes | None = None,
+) -> Axes:
+    """Any quantities as lines, each with a band of one standard deviation.
+
+    Parameters
+    ----------
+    curves : mapping
+        Label to (x, means, standard deviations or None).
+    xlabel, ylabel : str
+        What is drawn, with units.
+    logarithmic : bool
+        A logarithmic x axis that still shows 0.
+
+    Raises
+    ------
+    BadValue
+        No curve, or sequences of different lengths.
+    """
+    if not curves:
+        raise BadValue("no curve to draw; expected at least one", "")
+    if ax is None:
+        _, ax = subplots(figsize=(6.4, 3.6))
+    for position, (label, (x, means, stds)) in enumerate(curves.items()):
+        places, values = np.asarray(x, dtype=float), np.asarray(means, dtype=float)
+        spread = np.asarray(stds if stds is not None else np.full(len(values), np.nan), dtype=float)
+        if not len(places) == len(values) == len(spread):
+            raise BadValue(
+                f"{label}: {len(places)} places, {len(values)} means and {len(spread)} deviations", "one each"
+            )
+        tone = PALETTE[position % len(PALETTE)]
+        marker = MARKERS[position % len(MARKERS)]
+        ax.plot(places, values, label=label, color=tone, marker=marker, markersize=5)
+        if np.isfinite(spread).any():
+            ax.fill_between(places, values - spread, values + spread, color=tone, alpha=0.14, linewidth=0)
+    if logarithmic:
+        ax.set_xscale("symlog", linthresh=1, linscale=0.4)
+        shown = sorted({float(place) for x, _, _ in curves.values() for place in x})
+        ax.set_xticks(shown, [f"{place:g}" for place in shown])
+        ax.minorticks_off()
+    ax.set_xlabel(xlabel)
+    ax.set_ylabel(ylabel)
+    if title:
+        ax.set_title(title)
+    ax.legend(loc="best")
+    return ax
+
+
+def boxes(
+    values: Mapping[str, Sequence[float] | np.ndarray],
+    *,
+    xlabel: str,
+    reference: float | None = None,
+    reference_label: str = "",
+    title: str | None = None,
+    ax: Axes | None = None,
+) -> Axes:
+    """Distributions below each other: median, quartiles, and whiskers from the 5th to the 95th percentile.
+
+    Parameters
+    ----------
+    values : mapping of str to sequence of float
+        Label to values; NaN and infinity are an error.
+    xlabel : str
+        What is drawn, with its unit.
+    reference : float, optional
+        A value to mark with a line, and ``reference_label`` what it is.
+
+    Raises
+    ------
+    BadValue
+        Nothing to draw, or values that are not finite.
+    """
+    arrays = {label: np.asarray(one, dtype=float).ravel() for label, one in values.items()}
+    for label, one in arrays.items():
+        if not len(one) or not np.isfinite(one).all():
+            raise BadValue(f"{label}: {len(one)} values, expected at least one and all finite", "")
+    if not arrays:
+        raise BadValue("no distribution to draw; expected at least one", "")
+    if ax is None:
+        _, ax = subplots(figsize=(6.4, 0.42 * len(arrays) + 1.2))
+    for position, one in enumerate(arrays.values()):
+        tone = PALETTE[position % len(PALETTE)]
+        low, first, median, third, high = np.percentile(one, [5, 25, 50, 75, 95])
+        ax.hlines(position, low, high, color=tone, linewidth=1.4)
+        ax.hlines(position, first, third, color=tone, linewidth=9, alpha=0.55)
+        ax.plot([median], [position], marker="|", markersize=11, markeredgewidth=2, color="#111827")
+    if reference is not None:
+        ax.axvline(reference, color=GREY, linewidth=1.2, linestyle=(0, (1, 2)), label=reference_label)
+        if reference_label:
+            ax.legend(loc="best")
+    ax.set_yticks(range(len(arrays)), list(arrays))
+    ax.set_ylim(len(arrays) - 0.4, -0.6)
+    ax.grid(True, axis="x")
+    ax.grid(False, axis="y")
+    ax.set_xlabel(xlabel)
     if title:
         ax.set_title(title)
     return ax

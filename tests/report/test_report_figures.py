@@ -179,3 +179,30 @@ def test_saved_figures_have_the_same_bytes(tmp_path: Path) -> None:
 def test_frames_from_a_table_can_be_drawn() -> None:
     frame = pd.DataFrame({"label": ["DC", "DM"], "measured": [1.0, np.nan], "std": [np.nan, np.nan]})
     figures.bars(frame["label"].tolist(), frame["measured"].tolist(), frame["std"].tolist(), [np.nan, np.nan])
+
+
+def test_lines_show_every_curve_and_zero_on_a_logarithmic_axis() -> None:
+    ax = figures.lines(
+        {"a": ([0, 1, 10], [1.0, 0.9, 0.5], [0.1, 0.1, 0.1]), "b": ([0, 1, 10], [0.2, 0.3, 0.1], None)},
+        xlabel="x",
+        ylabel="y",
+        logarithmic=True,
+    )
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["a", "b"]
+    assert len(ax.collections) == 1  # one band
+    assert [label.get_text() for label in ax.get_xticklabels()] == ["0", "1", "10"]
+    with pytest.raises(BadValue, match="2 places, 1 means"):
+        figures.lines({"a": ([0, 1], [1.0], None)}, xlabel="", ylabel="")
+    with pytest.raises(BadValue, match="no curve"):
+        figures.lines({}, xlabel="", ylabel="")
+
+
+def test_boxes_name_their_distributions_from_top_to_bottom() -> None:
+    ax = figures.boxes({"a": [1, 2, 3], "b": [5.0]}, xlabel="x", reference=2, reference_label="two")
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["a", "b"]
+    low, high = ax.get_ylim()
+    assert low > high
+    assert ax.get_legend().get_texts()[0].get_text() == "two"
+    for bad in ({"a": []}, {"a": [float("nan")]}, {}):
+        with pytest.raises(BadValue):
+            figures.boxes(bad, xlabel="x")
