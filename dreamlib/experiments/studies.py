@@ -10,7 +10,7 @@ from typing import Any
 from .. import plugins
 from ..distill import snapshot_steps
 from ..errors import BadValue, unknown
-from ..recipes import profiles
+from ..recipes import profiles, rule
 from .cells import Cell, make_cell
 from .run import Summary, run_cells
 from .store import Store
@@ -27,6 +27,35 @@ def course(profile: str, method: str, dataset: str, ipc: int, seed: int) -> list
     """The set along the way, from its start to its end."""
     steps = snapshot_steps(make_cell(profile, method, dataset, ipc, seed).recipe.steps)
     return [make_cell(profile, method, dataset, ipc, seed, step=step) for step in steps]
+
+
+def variant(cell: Cell, name: str, label: str) -> Cell:
+    """A cell as a row of its own: its method's name and label say what the item has changed in it."""
+    return replace(cell, method=f"{cell.method}+{name}", label=f"{cell.label}, {label}", base=cell.method)
+
+
+# DM, supplement 2.3: DM's networks have 128 channels, KIP's 1,024. Smaller profiles keep the ratio.
+WIDTHS = {"quick": (8, 64), "cpu": (16, 128), "paper": (128, 1024)}
+
+
+def widths(profile: str, method: str, dataset: str, ipc: int, seed: int) -> list[Cell]:
+    """A method with networks as wide as DM's; DM also along the way, and with networks as wide as KIP's."""
+    own = make_cell(profile, method, dataset, ipc, seed)
+    usual = own.recipe.network.width
+    narrow, wide = WIDTHS.get(profile, (usual, 8 * usual))
+
+    def at(width: int, step: int) -> Cell:
+        if width == usual == own.evaluation.network.width:
+            return make_cell(profile, method, dataset, ipc, seed, step=step)
+        change = (rule("DM supplement 2.3: the widths of DM and KIP", {"network.width": width}),)
+        rules = {"recipe_rules": change, "evaluation_rules": change}
+        cell = make_cell(profile, method, dataset, ipc, seed, step=step, **rules)
+        return variant(cell, f"width{width}", f"width {width}")
+
+    steps = snapshot_steps(own.recipe.steps)
+    if method != "dm":
+        return [at(narrow, steps[-1])]
+    return [*(at(narrow, step) for step in steps[::-1]), at(wide, steps[-1])]
 
 
 CORESETS = ("random", "herding", "k-center", "forgetting")
@@ -112,6 +141,7 @@ PLANS: dict[str, Plan] = {
             ipcs=(10,),
             seeds=1,
         ),
+        Plan("dm/comparisons", "DM beside KIP and GTN", ("dm", "dsa", "dc"), cells=widths, seeds=1),
     )
 }
 
