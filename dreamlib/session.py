@@ -21,6 +21,7 @@ from .recipes import methods as all_methods
 from .recipes import profiles
 from .report import figures, style, tables
 from .report.reported import load_reported, project_root
+from .streams import Streams
 
 PAIRS = ("method", "base", "dataset", "ipc", "difference", "low", "high", "n", "networks", "unit", "verdict")
 
@@ -250,6 +251,10 @@ class Session:
     def torch_device(self) -> torch.device:
         """Where the notebook's own measurements run."""
         return backend.resolve_device(self.device)
+
+    def stream(self, purpose: str) -> torch.Generator:
+        """A seeded random stream for the notebook's own draws, the same in every run."""
+        return Streams(0, self.torch_device)[purpose]
 
     def classes(self, name: str, per_class: int | None = None) -> ClassData:
         """Its training images by class."""

@@ -239,6 +239,7 @@ class Worker:
                 "bytes_stored": about["bytes_stored"],
                 "test_images": len(self.dataset(cell.dataset).test_labels),
                 "set_sha256": about["set_sha256"],
+                **({"notes": about["notes"]} if about.get("notes") else {}),
             },
         )
         self.store.drop_checkpoint(cell, "evaluate")
@@ -287,6 +288,7 @@ class Worker:
             "images_stored": sum(len(v.flatten(0, 1)) for v in stored.values()),
             "bytes_stored": sum(v.numel() * v.element_size() for v in stored.values()),
             "set_sha256": tensors_digest(stored),
+            **({"notes": run.notes} if run.notes else {}),
         }
         self.store.write_set(cell, stored, run.snapshots, about)
         self.store.drop_checkpoint(cell, "distill")

@@ -481,6 +481,8 @@ def bars(
         )
         ax.legend(loc="upper left", ncols=2)
         ax.set_ylim(top=1.25 * np.nanmax(tops, initial=1.0))
+    elif known.any():
+        ax.set_ylim(top=1.1 * np.nanmax(tops))  # room for the numbers below the title
     ax.set_xticks(places, list(labels))
     ax.set_xlim(-0.6, count - 0.4)
     ax.set_ylabel(ylabel)

@@ -152,3 +152,26 @@ def test_dm_beside_kip_has_two_widths_in_its_ratio(profile: str, narrow: int, wi
     assert (place[0].key == usual.key) == (
         profile != "quick"
     )  # else what Table 1 has measured is found again
+
+
+@pytest.mark.parametrize(
+    ("profile", "dataset", "bands"),
+    [("quick", "digits", 4), ("cpu", "mnist", 7), ("cpu", "cifar10", 4), ("paper", "cifar10", 7)],
+)
+def test_figure_f2_has_untrained_networks_every_band_and_all_mixed(
+    profile: str, dataset: str, bands: int
+) -> None:
+    cells = study("dm/figureF2", profile=profile, datasets=(dataset,)).cells
+    pools = [cell.recipe.schedule.pool for cell in cells]
+    assert pools[0] is None
+    assert (
+        cells[0].key
+        == study("dream/table1", profile=profile, datasets=(dataset,), methods=("dm",), ipcs=(10,))
+        .cells[0]
+        .key
+    )
+    assert [len(pool.bands) for pool in pools[1:]] == [1] * bands + [bands]
+    assert [pool.fresh for pool in pools[1:]] == [False] * bands + [True]
+    assert len({cell.set_key for cell in cells}) == len(cells) == bands + 2
+    assert all(cell.with_set for cell in cells)
+    assert len({cell.label for cell in cells}) == len(cells)
