@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -24,6 +25,7 @@ from .errors import BadValue, Diverged, OutOfMemory
 from .matchers import measure_under
 from .memory import GIB, held_bytes, peak_bytes
 from .networks import build, initialise, largest_map
+from .pools import PoolTraining
 from .recipe import Recipe
 from .samplers import View
 from .streams import Streams
@@ -61,13 +63,14 @@ class Distillation:
     stored : dict of str to Tensor
         The container's tensors, (C, ipc, ...) each.
     step, steps : int
-        Work done and work in all, counted in matching steps plus, before them, the embedding network's training steps.
+        Work done and work in all, counted in matching steps plus, before them, the training steps of the embedding
+        network and of the pool.
     snapshots : dict of int to Tensors
         Copies of ``stored`` at :func:`snapshot_steps`.
     losses : list of (int, float)
         Matching loss after a step, sparsely.
     seconds : dict of str to float
-        Time spent by phase: select, clustering, matching, network.
+        Time spent by phase: select, clustering, matching, network, and pool where there is one.
     """
 
     def __init__(
@@ -110,26 +113,38 @@ class Distillation:
         self.engine = Engine(recipe.mode, self.device).for_network(self.network)
         self._embedding = self._embedding_training() if recipe.initial.epochs else None
         self._embedding_steps = self._embedding.steps if self._embedding else 0
+        self._pool: PoolTraining | None = None
+        if recipe.iterations and recipe.schedule.pool is not None:
+            self._pool = PoolTraining(data, recipe.network, recipe.schedule.pool, self.streams)
+            self.seconds["pool"] = 0.0
 
     # What the experiment runner sees: a task that advances by small steps and can be saved at any of them.
 
     @property
     def steps(self) -> int:
-        return self._embedding_steps + 1 + self.recipe.steps
+        return self._embedding_steps + 1 + (self._pool.steps if self._pool else 0) + self.recipe.steps
 
     @property
     def step(self) -> int:
         if not self.stored:
             return self._embedding.step if self._embedding else 0
-        return self._embedding_steps + 1 + self.matched
+        return self._embedding_steps + 1 + (self._pool.step if self._pool else 0) + self.matched
 
     @property
     def done(self) -> bool:
         return bool(self.stored) and self.matched >= self.recipe.steps
 
+    @property
+    def notes(self) -> dict[str, Any]:
+        """What a record should say of this run beyond its recipe; empty for most."""
+        return {"pool": self._pool.summary()} if self._pool else {}
+
     def advance(self) -> None:
         """Do the next small piece of work."""
-        if self.stored:
+        if self.stored and self._pool is not None and not self._pool.done:
+            with self._timed("pool"):
+                self._pool.advance()
+        elif self.stored:
             self._match()
         elif self._embedding is not None and not self._embedding.done:
             with self._timed("select"):
@@ -236,7 +251,11 @@ class Distillation:
         if self.recipe.container.space == "unit":
             for value in self.stored.values():
                 value.clamp_(0, 1)
-        initialise(self.network, self.streams["network"])
+        trained = self._pool.choose(self.streams["network"]) if self._pool else None
+        if trained is None:
+            initialise(self.network, self.streams["network"])
+        else:
+            self.network.load_state_dict(trained)
         self.network.requires_grad_(False)
         self.network_velocity = [torch.zeros_like(weight) for weight in self.network.parameters()]
 
@@ -457,6 +476,8 @@ class Distillation:
         out |= {f"network_velocity.{i}": value for i, value in enumerate(self.network_velocity)}
         for step, snapshot in self.snapshots.items():
             out |= {f"snapshot.{step}.{name}": value for name, value in snapshot.items()}
+        if self._pool is not None:
+            out |= {f"pool.{name}": value for name, value in self._pool.state().items()}
         out["losses"] = torch.tensor(self.losses, dtype=torch.float64).view(-1, 2)
         return out | {"choice": self.choice, "matched": torch.tensor(self.matched)}
 
@@ -464,6 +485,8 @@ class Distillation:
         """Go on from what :meth:`state` returned, in a fresh object made with the same arguments."""
         self.streams.restore(_below(state, "stream."))
         self.seconds = {name: float(value) for name, value in _below(state, "seconds.").items()}
+        if self._pool is not None:
+            self._pool.training.generator = self.streams["pool"]
         if "matched" not in state:
             if self._embedding is not None:
                 self._embedding.generator = self.streams["embedding"]
@@ -472,6 +495,8 @@ class Distillation:
                     getattr(self, f"_{name}").copy_(state[name])
             return
         self._embedding = None
+        if self._pool is not None:
+            self._pool.restore(_below(state, "pool."), self.streams["pool"])
         self.stored = self._on_device(_below(state, "stored."))
         self.velocity = self._on_device(_below(state, "velocity."))
         self.network.load_state_dict(_below(state, "network."))

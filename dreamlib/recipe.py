@@ -12,6 +12,7 @@ from .engine import MODES
 from .errors import BadValue, unknown
 from .matchers import Feature, Matcher
 from .networks import NetworkSpec
+from .pools import Pool
 from .registry import added_later
 from .samplers import Random, Sampler
 from .training import SGD
@@ -38,6 +39,8 @@ class NetworkSchedule:
         Real images shown to the network after each step, for ``"real"``.
     batch, lr, momentum, weight_decay, cutmix, augment :
         The network's own SGD.
+    pool : Pool, optional
+        Draw each network from a pool of networks that were trained beforehand, instead of initialising it.
     """
 
     steps: int = 1
@@ -50,6 +53,7 @@ class NetworkSchedule:
     weight_decay: float = 0.0
     cutmix: float = 0.0
     augment: Siamese = field(default_factory=lambda: Siamese("none"))
+    pool: Pool | None = added_later(None)
 
 
 @dataclass(frozen=True)
@@ -134,6 +138,8 @@ class Recipe:
             raise unknown("choice of training data", self.schedule.trained_on, TRAINED_ON)
         if self.mode not in MODES:
             raise unknown("mode", self.mode, MODES)
+        if self.schedule.pool is not None:
+            self.schedule.pool.check()
         if self.iterations and self.sampler.every < 1:
             raise BadValue(f"recipe: sampler.every is {self.sampler.every}; expected at least 1", "")
 

@@ -21,6 +21,7 @@ from .recipes import methods as all_methods
 from .recipes import profiles
 from .report import figures, style, tables
 from .report.reported import load_reported, project_root
+from .streams import Streams
 
 PAIRS = ("method", "base", "dataset", "ipc", "difference", "low", "high", "n", "networks", "unit", "verdict")
 
@@ -85,6 +86,8 @@ class Session:
         # Jupyter starts a kernel in the notebook's folder; all paths are the project's.
         self.data_root = str(root / (data or os.environ.get("DREAMLIB_DATA") or "data"))
         self.workers, self.device = workers, device
+        # The notebook's own measurements run in this process: as many threads as a worker has, so the same numbers.
+        torch.set_num_threads(self.profile.threads)
         paper, _, self.name = item.partition("/")
         self.folder = root / reports / profile / paper
         self.reported = load_reported()
@@ -249,15 +252,34 @@ class Session:
         """Where the notebook's own measurements run."""
         return backend.resolve_device(self.device)
 
+    def stream(self, purpose: str) -> torch.Generator:
+        """A seeded random stream for the notebook's own draws, the same in every run."""
+        return Streams(0, self.torch_device)[purpose]
+
     def classes(self, name: str, per_class: int | None = None) -> ClassData:
         """Its training images by class."""
         return ClassData(self.dataset(name), self.torch_device, per_class=per_class)
 
     def distilled(self, method: str, dataset: str, ipc: int, seed: int = 0) -> DistilledSet | None:
         """The distilled set of a cell, or None when its file is not there."""
-        cell = self.cell(method, dataset, ipc, seed)
+        return self.set_of(self.cell(method, dataset, ipc, seed))
+
+    def set_of(self, cell: Cell) -> DistilledSet | None:
+        """The distilled set of any cell of the study, or None when its file is not there."""
         path = self.study.store.set_path(cell)
         return load_set(path) if path.is_file() else None
+
+    def course(self, cell: Cell) -> dict[int, torch.Tensor]:
+        """A set along its distillation: normalised training images (C, M, c, h, w) by matching step.
+
+        On the session's device. Empty when the states along the way are not here: they are not part of a repository.
+        """
+        found = self.study.store.read_course(cell) or {}
+        images = {step: cell.recipe.container.decode(stored) for step, stored in found.items()}
+        if cell.recipe.container.space == "unit":
+            normalisation = self.dataset(cell.dataset).normalisation
+            images = {step: normalisation.apply(value.clamp(0, 1)) for step, value in images.items()}
+        return {step: images[step].to(self.torch_device) for step in sorted(images)}
 
     def cell(self, method: str, dataset: str, ipc: int, seed: int = 0) -> Cell:
         """The final cell of a method under the session's profile."""

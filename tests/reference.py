@@ -60,7 +60,11 @@ def class_gradient(
     network: nn.Module, images: Tensor, label: int, layers: str = "weights", create_graph: bool = False
 ) -> list[Tensor]:
     """Gradient of the mean cross-entropy of one class's images (B, c, h, w), weight by weight (DC Eq. 9)."""
-    kinds = (nn.Conv2d, nn.Linear) if layers == "weights" else (nn.Conv2d,)
+    kinds = {
+        "weights": (nn.Conv2d, nn.Linear),
+        "convolutions": (nn.Conv2d,),
+        "classifier": (nn.Linear,),
+    }[layers]
     weights = [module.weight.requires_grad_() for module in network.modules() if isinstance(module, kinds)]
     loss = F.cross_entropy(network(images), torch.full((len(images),), label, device=images.device))
     return list(torch.autograd.grad(loss, weights, create_graph=create_graph))

@@ -13,7 +13,9 @@ from ..data import class_count
 from ..distill import snapshot_steps
 from ..engine import MODES
 from ..errors import BadValue, unknown
+from ..pools import Pool, band_name
 from ..recipes import profiles, rule
+from ..training import SGD
 from .cells import Cell, make_cell, union
 from .run import Summary, run_cells
 from .search import search
@@ -120,6 +122,76 @@ def _stream(dataset: str) -> tuple[str, tuple[int, ...]]:
             f"DATASETS={name}@5steps",
         )
     return name, steps
+
+
+def variant(cell: Cell, name: str, label: str) -> Cell:
+    """A cell as a row of its own: its method's name and label say what the item has changed in it."""
+    return replace(cell, method=f"{cell.method}+{name}", label=f"{cell.label}, {label}", base=cell.method)
+
+
+# DM, supplement 2.3: DM's networks have 128 channels, KIP's 1,024. Smaller profiles keep the ratio.
+WIDTHS = {"quick": (8, 64), "cpu": (16, 128), "paper": (128, 1024)}
+
+
+def widths(profile: str, method: str, dataset: str, ipc: int, seed: int) -> list[Cell]:
+    """A method with networks as wide as DM's; DM also along the way, and with networks as wide as KIP's."""
+    own = make_cell(profile, method, dataset, ipc, seed)
+    usual = own.recipe.network.width
+    narrow, wide = WIDTHS.get(profile, (usual, 8 * usual))
+
+    def at(width: int, step: int) -> Cell:
+        if width == usual == own.evaluation.network.width:
+            return make_cell(profile, method, dataset, ipc, seed, step=step)
+        change = (rule("DM supplement 2.3: the widths of DM and KIP", {"network.width": width}),)
+        rules = {"recipe_rules": change, "evaluation_rules": change}
+        cell = make_cell(profile, method, dataset, ipc, seed, step=step, **rules)
+        return variant(cell, f"width{width}", f"width {width}")
+
+    steps = snapshot_steps(own.recipe.steps)
+    if method != "dm":
+        return [at(narrow, steps[-1])]
+    return [*(at(narrow, step) for step in steps[::-1]), at(wide, steps[-1])]
+
+
+# DM, supplement, Figure F2: the validation accuracies of the networks, in percent.
+BANDS = tuple((float(low), float(low + 10)) for low in range(10, 80, 10))
+# How far networks of a profile come in the epochs given; the figure has all bands, on CIFAR-10 under ``paper``.
+REACHED: dict[tuple[str, str], tuple[tuple[float, float], ...]] = {
+    ("quick", "digits"): BANDS[::2],
+    ("cpu", "cifar10"): BANDS[:4],
+}
+
+
+def pool(profile: str, dataset: str, bands: tuple[tuple[float, float], ...], fresh: bool = False) -> Pool:
+    """The pool of a band. How its networks are trained is our choice: the supplement names only the bands."""
+    training = SGD(epochs=20, batch=64, lr=0.01, momentum=0.9, weight_decay=5e-4, decay_at=())
+    slow = dataset.startswith(
+        "cifar"
+    )  # thousands of steps to the highest band; on digits a look at every step
+    found = Pool(bands, fresh, networks=20, training=training, held_out=100, every=5 if slow else 1)
+    if profile in ("quick", "cpu"):
+        found = replace(found, networks=5, held_out=30, training=replace(training, epochs=3))
+    return found
+
+
+def bands(profile: str, method: str, dataset: str, ipc: int, seed: int) -> list[Cell]:
+    """A method with untrained networks, with those of each band, and with all of these mixed."""
+    reached = REACHED.get((profile, dataset), BANDS)
+
+    def cell(name: str, label: str, chosen: Pool) -> Cell:
+        change = (rule("DM supplement, Figure F2; training of the pool: ours", {"schedule.pool": chosen}),)
+        return variant(make_cell(profile, method, dataset, ipc, seed, recipe_rules=change), name, label)
+
+    return [
+        *final(profile, method, dataset, ipc, seed),
+        *(
+            cell(
+                f"pool{band_name(band)}", f"networks of {band_name(band)} %", pool(profile, dataset, (band,))
+            )
+            for band in reached
+        ),
+        cell("mixed", "all networks mixed", pool(profile, dataset, reached, fresh=True)),
+    ]
 
 
 CORESETS = ("random", "herding", "k-center", "forgetting")
@@ -229,6 +301,25 @@ PLANS: dict[str, Plan] = {
             datasets=("cifar10",),
             seeds=1,
         ),
+        Plan(
+            "dm/section4",
+            "Connection to gradient matching",
+            ("dm", "dm-lastlayer"),
+            sets=True,
+            ipcs=(10,),
+            seeds=1,
+        ),
+        Plan(
+            "dm/figureF2",
+            "Which networks to embed with",
+            ("dm",),
+            cells=bands,
+            sets=True,
+            ipcs=(10,),
+            datasets=("digits", "mnist", "fashionmnist", "cifar10"),
+            seeds=1,
+        ),
+        Plan("dm/comparisons", "DM beside KIP and GTN", ("dm", "dsa", "dc"), cells=widths, seeds=1),
     )
 }
 

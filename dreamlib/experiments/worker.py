@@ -277,6 +277,7 @@ class Worker:
                 "test_images": len(dataset.test_labels),
                 "set_sha256": about["set_sha256"],
                 **({"classes": list(dataset.classes)} if cell.parts else {}),
+                **({"notes": about["notes"]} if about.get("notes") else {}),
             },
         )
         self.store.drop_checkpoint(cell, "evaluate")
@@ -333,6 +334,7 @@ class Worker:
             "images_stored": sum(len(v.flatten(0, 1)) for v in stored.values()),
             "bytes_stored": sum(v.numel() * v.element_size() for v in stored.values()),
             "set_sha256": tensors_digest(stored),
+            **({"notes": run.notes} if run.notes else {}),
         }
         self.store.write_set(cell, stored, run.snapshots, about)
         self.store.drop_checkpoint(cell, "distill")

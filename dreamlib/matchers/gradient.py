@@ -13,17 +13,20 @@ from ..networks import Network
 from .base import distance, exact, register
 from .classwise import GroupwiseWeights
 
-LAYERS = ("weights", "convolutions")
+LAYERS = ("weights", "convolutions", "classifier")
 
 
 def matched_weights(network: nn.Module, layers: str) -> list[Tensor]:
     """The weights whose gradients are compared.
 
     ``"weights"``: of every convolution and linear layer (all weights with more than one dimension; DC, DSA).
-    ``"convolutions"``: of convolutions only (IDC and DREAM; released code).
+    ``"convolutions"``: of convolutions only (IDC and DREAM; released code). ``"classifier"``: of the last layer only
+    (DM supplement, section 4).
     """
     if layers not in LAYERS:
         raise unknown("choice of layers", layers, LAYERS)
+    if layers == "classifier":
+        return [[module.weight for module in network.modules() if isinstance(module, nn.Linear)][-1]]
     kinds = (nn.Conv2d, nn.Linear) if layers == "weights" else (nn.Conv2d,)
     return [module.weight for module in network.modules() if isinstance(module, kinds)]
 
@@ -38,7 +41,7 @@ class Gradient:
     metric : str
         ``"cosine"`` (DC, DSA), ``"mse"`` (IDC, DREAM on CIFAR and SVHN) or ``"l1"`` (on MNIST, FashionMNIST).
     layers : str
-        ``"weights"`` (DC, DSA) or ``"convolutions"`` (IDC, DREAM); see :func:`matched_weights`.
+        ``"weights"`` (DC, DSA), ``"convolutions"`` (IDC, DREAM) or ``"classifier"``; see :func:`matched_weights`.
     """
 
     metric: str = "cosine"

@@ -230,6 +230,14 @@ methods.register(
         reported_as="DREAM",
     )
 )
+# DM supplement, section 4: for random networks, matching the gradient of the last layer should be matching features.
+methods.register(
+    methods["dm"].using(
+        matcher=Gradient(metric="mse", layers="classifier"),
+        name="dm-lastlayer",
+        label="DM, last-layer gradients",
+    )
+)
 # DREAM as a plug: the base method with another sampler, and nothing else (DREAM supplement, sections 2 and 3).
 for base in ("dc", "dsa", "dm", "idc", "idc-dm"):
     methods.register(methods[base].using(sampler=Representative()))

@@ -16,7 +16,7 @@ from matplotlib.pyplot import subplots
 
 from ..atomic import write_atomically
 from ..errors import BadValue
-from .style import GREY, PALETTE, colour, line
+from .style import GREY, MARKERS, PALETTE, colour, line
 from .words import percent
 
 
@@ -339,6 +339,64 @@ def ranking(
     return ax
 
 
+def accuracy_seconds(
+    frame: pd.DataFrame,
+    *,
+    reported: Mapping[str, float] | None = None,
+    title: str | None = None,
+    ax: Axes | None = None,
+) -> Axes:
+    """Accuracy against the seconds of distillation: a curve where a method has several points, else a mark.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        Columns `method`, `label`, `seconds`, `mean`, `std` and `n`.
+    reported : mapping of str to float, optional
+        Accuracies a paper prints, by what they are: drawn as lines, since no seconds belong to them here.
+    title : str, optional
+    ax : Axes, optional
+        Where to draw; a new figure otherwise.
+
+    Raises
+    ------
+    BadValue
+        A column is missing, or there is no line.
+    """
+    wanted = ["method", "label", "seconds", "mean", "std", "n"]
+    absent = [name for name in wanted if name not in frame.columns]
+    if absent or frame.empty:
+        raise BadValue(f"accuracy against seconds: missing {', '.join(absent) or 'every point'}", "")
+    if ax is None:
+        _, ax = subplots(figsize=(6.4, 4.0))
+    for method in dict.fromkeys(frame["method"]):
+        curve = frame[frame["method"] == method].sort_values("seconds")
+        ax.errorbar(
+            curve["seconds"],
+            curve["mean"],
+            curve["std"],
+            label=f"{curve['label'].iloc[0]} (n = {int(curve['n'].min())})",
+            elinewidth=1,
+            capsize=2,
+            **line(method),
+        )
+    for position, (label, value) in enumerate((reported or {}).items()):
+        ax.axhline(value, color=GREY, linewidth=1, linestyle=(0, (1, 2 + 2 * position)), label=label)
+    ax.set_xscale("symlog", linthresh=1, linscale=0.4)
+    longest = max(1.0, float(frame["seconds"].max()))
+    ticks = [first * 10**power for power in range(7) for first in (1, 2, 5)]
+    ax.set_xticks([0, *ticks], [f"{tick:g}" for tick in (0, *ticks)])
+    ax.minorticks_off()
+    ax.set_xlim(0, 1.3 * longest)
+    ax.set_xlabel("seconds of distillation")
+    ax.set_ylabel("test accuracy (%)")
+    if title:
+        ax.set_title(title)
+    # Curves rise to the right and reported lines cross all of the axes, so the legend stands outside.
+    ax.legend(loc="upper left", bbox_to_anchor=(1.01, 1))
+    return ax
+
+
 def histogram_pair(
     a: Sequence[float] | np.ndarray,
     b: Sequence[float] | np.ndarray,
@@ -476,9 +534,118 @@ def bars(
         )
         ax.legend(loc="upper left", ncols=2)
         ax.set_ylim(top=1.25 * np.nanmax(tops, initial=1.0))
+    elif known.any():
+        ax.set_ylim(top=1.1 * np.nanmax(tops))  # room for the numbers below the title
     ax.set_xticks(places, list(labels))
     ax.set_xlim(-0.6, count - 0.4)
     ax.set_ylabel(ylabel)
+    if title:
+        ax.set_title(title)
+    return ax
+
+
+def lines(
+    curves: Mapping[str, tuple[Sequence[float], Sequence[float], Sequence[float] | None]],
+    *,
+    xlabel: str,
+    ylabel: str,
+    logarithmic: bool = False,
+    title: str | None = None,
+    ax: Axes | None = None,
+) -> Axes:
+    """Any quantities as lines, each with a band of one standard deviation.
+
+    Parameters
+    ----------
+    curves : mapping
+        Label to (x, means, standard deviations or None).
+    xlabel, ylabel : str
+        What is drawn, with units.
+    logarithmic : bool
+        A logarithmic x axis that still shows 0.
+
+    Raises
+    ------
+    BadValue
+        No curve, or sequences of different lengths.
+    """
+    if not curves:
+        raise BadValue("no curve to draw; expected at least one", "")
+    if ax is None:
+        _, ax = subplots(figsize=(6.4, 3.6))
+    for position, (label, (x, means, stds)) in enumerate(curves.items()):
+        places, values = np.asarray(x, dtype=float), np.asarray(means, dtype=float)
+        spread = np.asarray(stds if stds is not None else np.full(len(values), np.nan), dtype=float)
+        if not len(places) == len(values) == len(spread):
+            raise BadValue(
+                f"{label}: {len(places)} places, {len(values)} means and {len(spread)} deviations", "one each"
+            )
+        tone = PALETTE[position % len(PALETTE)]
+        marker = MARKERS[position % len(MARKERS)]
+        ax.plot(places, values, label=label, color=tone, marker=marker, markersize=5)
+        if np.isfinite(spread).any():
+            ax.fill_between(places, values - spread, values + spread, color=tone, alpha=0.14, linewidth=0)
+    if logarithmic:
+        ax.set_xscale("symlog", linthresh=1, linscale=0.4)
+        shown = sorted({float(place) for x, _, _ in curves.values() for place in x})
+        ax.set_xticks(shown, [f"{place:g}" for place in shown])
+        ax.minorticks_off()
+    ax.set_xlabel(xlabel)
+    ax.set_ylabel(ylabel)
+    if title:
+        ax.set_title(title)
+    ax.legend(loc="best")
+    return ax
+
+
+def boxes(
+    values: Mapping[str, Sequence[float] | np.ndarray],
+    *,
+    xlabel: str,
+    reference: float | None = None,
+    reference_label: str = "",
+    title: str | None = None,
+    ax: Axes | None = None,
+) -> Axes:
+    """Distributions below each other: median, quartiles, and whiskers from the 5th to the 95th percentile.
+
+    Parameters
+    ----------
+    values : mapping of str to sequence of float
+        Label to values; NaN and infinity are an error.
+    xlabel : str
+        What is drawn, with its unit.
+    reference : float, optional
+        A value to mark with a line, and ``reference_label`` what it is.
+
+    Raises
+    ------
+    BadValue
+        Nothing to draw, or values that are not finite.
+    """
+    arrays = {label: np.asarray(one, dtype=float).ravel() for label, one in values.items()}
+    for label, one in arrays.items():
+        if not len(one) or not np.isfinite(one).all():
+            raise BadValue(f"{label}: {len(one)} values, expected at least one and all finite", "")
+    if not arrays:
+        raise BadValue("no distribution to draw; expected at least one", "")
+    if ax is None:
+        _, ax = subplots(figsize=(6.4, 0.42 * len(arrays) + 1.2))
+    for position, one in enumerate(arrays.values()):
+        tone = PALETTE[position % len(PALETTE)]
+        low, first, median, third, high = np.percentile(one, [5, 25, 50, 75, 95])
+        ax.hlines(position, low, high, color=tone, linewidth=1.4)
+        ax.hlines(position, first, third, color=tone, linewidth=9, alpha=0.55)
+        ax.plot([median], [position], marker="|", markersize=11, markeredgewidth=2, color="#111827")
+    if reference is not None:
+        ax.axvline(reference, color=GREY, linewidth=1.2, linestyle=(0, (1, 2)), label=reference_label)
+        if reference_label:
+            ax.legend(loc="best")
+    ax.set_yticks(range(len(arrays)), list(arrays))
+    ax.set_ylim(len(arrays) - 0.4, -0.6)
+    ax.grid(True, axis="x")
+    ax.grid(False, axis="y")
+    ax.set_xlabel(xlabel)
     if title:
         ax.set_title(title)
     return ax

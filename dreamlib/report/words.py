@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from typing import Any
 
 MEASURED, MISSING, NOT_IMPLEMENTED = "measured", "missing", "not implemented"
 NOTHING = "–"
@@ -43,6 +45,27 @@ def stream(name: str) -> str:
     whole, _, part = name.rpartition("@")
     found = _STREAM.fullmatch(part) if whole else None
     return f"{data_set(whole)} in {found[1]} steps" if found else data_set(name)
+
+
+NETWORKS = {
+    "convnet": "ConvNet",
+    "resnet10": "ResNet-10",
+    "resnet18": "ResNet-18",
+    "resnet34": "ResNet-34",
+    "resnet50": "ResNet-50",
+    "resnet10ap": "ResNetAP-10",
+    "resnet18ap": "ResNetAP-18",
+    "vgg11": "VGG-11",
+    "alexnet": "AlexNet",
+    "densenet121": "DenseNet-121",
+}
+
+
+def network(described: Mapping[str, Any]) -> str:
+    """What a table calls a network, from its description in a record: ``"ConvNet-3, instance norm"``."""
+    name = str(described["name"])
+    shown = NETWORKS.get(name, name) + (f"-{described['depth']}" if name == "convnet" else "")
+    return shown if described["norm"] == "none" else f"{shown}, {described['norm']} norm"
 
 
 def percent(mean: float, std: float | None = None, digits: int = 1) -> str:

@@ -45,7 +45,7 @@ IDC_METHODS = ("idc", "idc-dm", "dream", "idc+dream", "idc-dm+dream")
 
 
 def test_all_methods_and_datasets_are_covered_here() -> None:
-    assert set(methods) == {*SELECTED, *CENTRES, *UNDISTILLED, *PIXEL_METHODS, *IDC_METHODS}
+    assert set(methods) == {*SELECTED, *CENTRES, *UNDISTILLED, *PIXEL_METHODS, *IDC_METHODS, "dm-lastlayer"}
     assert set(datasets()) == set(DATASETS)
     assert set(protocols()) == {"dc", "dsa", "idc"}
 
@@ -118,6 +118,11 @@ def test_dc_dsa_and_dm(method: str, dataset: str, ipc: int) -> None:
         rate = 0.1
     assert facts(recipe, *expected) == expected
     assert recipe.rate(ipc) == rate
+
+
+def test_last_layer_matching_is_dm_with_another_matcher() -> None:
+    plain, other = (methods[name].resolve("mnist", 10)[0] for name in ("dm", "dm-lastlayer"))
+    assert other == replace(plain, matcher=Gradient("mse", "classifier"))
 
 
 @pytest.mark.parametrize("ipc", BUDGETS)

@@ -134,3 +134,44 @@ def test_records_and_missing(tiny: None, tmp_path: Path) -> None:
     assert summary.computed == 2
     assert one.missing() == []
     assert [record["method"] for record in one.records()] == ["random", "dm"]
+
+
+@pytest.mark.parametrize(
+    ("profile", "narrow", "wide"), [("quick", 8, 64), ("cpu", 16, 128), ("paper", 128, 1024)]
+)
+def test_dm_beside_kip_has_two_widths_in_its_ratio(profile: str, narrow: int, wide: int) -> None:
+    cells = study("dm/comparisons", profile=profile, methods=("dm",), ipcs=(10,), seeds=1).cells
+    place = [cell for cell in cells if cell.dataset == cells[0].dataset]
+    widths = [(cell.recipe.network.width, cell.evaluation.network.width) for cell in place]
+    assert widths == [(narrow, narrow)] * 7 + [(wide, wide)]
+    assert [cell.step for cell in place[:7]] == list(snapshot_steps(cells[0].recipe.steps))[::-1]
+    assert place[-1].step == place[-1].recipe.steps
+    assert place[-1].method == f"dm+width{wide}"
+    assert place[-1].base == "dm"
+    usual = study("dream/table1", profile=profile, methods=("dm",), ipcs=(10,), seeds=1).cells[0]
+    assert (place[0].key == usual.key) == (
+        profile != "quick"
+    )  # else what Table 1 has measured is found again
+
+
+@pytest.mark.parametrize(
+    ("profile", "dataset", "bands"),
+    [("quick", "digits", 4), ("cpu", "mnist", 7), ("cpu", "cifar10", 4), ("paper", "cifar10", 7)],
+)
+def test_figure_f2_has_untrained_networks_every_band_and_all_mixed(
+    profile: str, dataset: str, bands: int
+) -> None:
+    cells = study("dm/figureF2", profile=profile, datasets=(dataset,)).cells
+    pools = [cell.recipe.schedule.pool for cell in cells]
+    assert pools[0] is None
+    assert (
+        cells[0].key
+        == study("dream/table1", profile=profile, datasets=(dataset,), methods=("dm",), ipcs=(10,))
+        .cells[0]
+        .key
+    )
+    assert [len(pool.bands) for pool in pools[1:]] == [1] * bands + [bands]
+    assert [pool.fresh for pool in pools[1:]] == [False] * bands + [True]
+    assert len({cell.set_key for cell in cells}) == len(cells) == bands + 2
+    assert all(cell.with_set for cell in cells)
+    assert len({cell.label for cell in cells}) == len(cells)

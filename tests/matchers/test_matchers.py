@@ -53,7 +53,7 @@ def shape_of(name: str) -> tuple[int, int, int]:
 
 
 @pytest.mark.parametrize("differentiable", [False, True])
-@pytest.mark.parametrize("layers", ["weights", "convolutions"])
+@pytest.mark.parametrize("layers", ["weights", "convolutions", "classifier"])
 @pytest.mark.parametrize("name", SPECS)
 def test_gradients_are_those_of_each_class_alone(name: str, layers: str, differentiable: bool) -> None:
     net, (images, _) = network(SPECS[name], shape_of(name)), batches(shape_of(name))
@@ -98,7 +98,7 @@ def library(
 
 
 @pytest.mark.parametrize("metric", ["cosine", "mse", "l1"])
-@pytest.mark.parametrize("layers", ["weights", "convolutions"])
+@pytest.mark.parametrize("layers", ["weights", "convolutions", "classifier"])
 @pytest.mark.parametrize("name", ["instance", "layer", "resnet10"])
 def test_gradient_matching_is_the_loop_over_classes(name: str, layers: str, metric: str) -> None:
     shape, labels = shape_of(name), torch.tensor([0, 2, 1])
@@ -112,7 +112,7 @@ def test_gradient_matching_is_the_loop_over_classes(name: str, layers: str, metr
 @settings(max_examples=12, deadline=None, derandomize=True)
 @given(
     metric=st.sampled_from(["cosine", "mse", "l1"]),
-    layers=st.sampled_from(["weights", "convolutions"]),
+    layers=st.sampled_from(["weights", "convolutions", "classifier"]),
     classes=st.integers(1, 4),
     real=st.integers(1, 4),
     synthetic=st.integers(1, 3),
@@ -181,11 +181,11 @@ def test_the_cosine_distance_ignores_scale_and_stands_rows_of_zeros() -> None:
     assert bool(torch.isfinite(zeros.grad).all())
 
 
-@pytest.mark.parametrize(("layers", "count"), [("weights", 3), ("convolutions", 2)])
+@pytest.mark.parametrize(("layers", "count"), [("weights", 3), ("convolutions", 2), ("classifier", 1)])
 def test_the_matched_layers(layers: str, count: int) -> None:
     net = network(SPECS["instance"], (3, 16, 16))
     found = matched_weights(net, layers)
-    assert [weight.dim() for weight in found] == [4, 4, 2][:count]
+    assert [weight.dim() for weight in found] == ([2] if layers == "classifier" else [4, 4, 2][:count])
     assert all(any(weight is own for own in net.parameters()) for weight in found)
 
 

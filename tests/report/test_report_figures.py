@@ -179,3 +179,50 @@ def test_saved_figures_have_the_same_bytes(tmp_path: Path) -> None:
 def test_frames_from_a_table_can_be_drawn() -> None:
     frame = pd.DataFrame({"label": ["DC", "DM"], "measured": [1.0, np.nan], "std": [np.nan, np.nan]})
     figures.bars(frame["label"].tolist(), frame["measured"].tolist(), frame["std"].tolist(), [np.nan, np.nan])
+
+
+def test_lines_show_every_curve_and_zero_on_a_logarithmic_axis() -> None:
+    ax = figures.lines(
+        {"a": ([0, 1, 10], [1.0, 0.9, 0.5], [0.1, 0.1, 0.1]), "b": ([0, 1, 10], [0.2, 0.3, 0.1], None)},
+        xlabel="x",
+        ylabel="y",
+        logarithmic=True,
+    )
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["a", "b"]
+    assert len(ax.collections) == 1  # one band
+    assert [label.get_text() for label in ax.get_xticklabels()] == ["0", "1", "10"]
+    with pytest.raises(BadValue, match="2 places, 1 means"):
+        figures.lines({"a": ([0, 1], [1.0], None)}, xlabel="", ylabel="")
+    with pytest.raises(BadValue, match="no curve"):
+        figures.lines({}, xlabel="", ylabel="")
+
+
+def test_boxes_name_their_distributions_from_top_to_bottom() -> None:
+    ax = figures.boxes({"a": [1, 2, 3], "b": [5.0]}, xlabel="x", reference=2, reference_label="two")
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["a", "b"]
+    low, high = ax.get_ylim()
+    assert low > high
+    assert ax.get_legend().get_texts()[0].get_text() == "two"
+    for bad in ({"a": []}, {"a": [float("nan")]}, {}):
+        with pytest.raises(BadValue):
+            figures.boxes(bad, xlabel="x")
+
+
+def test_accuracy_against_seconds_has_a_mark_for_every_method_and_a_line_for_every_report() -> None:
+    frame = pd.DataFrame(
+        {
+            "method": ["dm", "dm", "dc"],
+            "label": ["DM", "DM", "DC"],
+            "seconds": [0.0, 40.0, 90.0],
+            "mean": [50.0, 60.0, 55.0],
+            "std": [1.0, 1.0, np.nan],
+            "n": [3, 3, 1],
+        }
+    )
+    ax = figures.accuracy_seconds(frame, reported={"KIP, reported": 62.7})
+    labels = [text.get_text() for text in ax.get_legend().get_texts()]
+    assert sorted(labels) == ["DC (n = 1)", "DM (n = 3)", "KIP, reported"]
+    assert ax.get_xlim()[1] == pytest.approx(1.3 * 90)
+    for bad in (frame.drop(columns="n"), frame.iloc[:0]):
+        with pytest.raises(BadValue, match="missing"):
+            figures.accuracy_seconds(bad)

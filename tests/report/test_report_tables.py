@@ -21,7 +21,7 @@ from dreamlib.report.tables import (
     settings_table,
     styled,
 )
-from dreamlib.report.words import duration, percent, points, size
+from dreamlib.report.words import duration, network, percent, points, size
 
 Make = Callable[..., dict[str, Any]]
 ROWS = [
@@ -353,3 +353,10 @@ def test_bootstrap_agrees_with_the_plain_one(make: Make) -> None:
 )
 def test_words(said: str, words: str) -> None:
     assert said == words
+
+
+def test_networks_are_named_as_the_papers_name_them() -> None:
+    assert network({"name": "convnet", "depth": 3, "norm": "instance"}) == "ConvNet-3, instance norm"
+    assert network({"name": "resnet18ap", "depth": 18, "norm": "batch"}) == "ResNetAP-18, batch norm"
+    assert network({"name": "alexnet", "depth": 6, "norm": "none"}) == "AlexNet"
+    assert network({"name": "my-own", "depth": 1, "norm": "none"}) == "my-own"
