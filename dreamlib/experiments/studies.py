@@ -143,8 +143,9 @@ def widths(profile: str, method: str, dataset: str, ipc: int, seed: int) -> list
         if width == usual == own.evaluation.network.width:
             return make_cell(profile, method, dataset, ipc, seed, step=step)
         change = (rule("DM supplement 2.3: the widths of DM and KIP", {"network.width": width}),)
-        rules = {"recipe_rules": change, "evaluation_rules": change}
-        cell = make_cell(profile, method, dataset, ipc, seed, step=step, **rules)
+        cell = make_cell(
+            profile, method, dataset, ipc, seed, step=step, recipe_rules=change, evaluation_rules=change
+        )
         return variant(cell, f"width{width}", f"width {width}")
 
     steps = snapshot_steps(own.recipe.steps)
