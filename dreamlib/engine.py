@@ -78,6 +78,16 @@ class Engine:
         most = max(1, CACHE_BYTES // size)
         return max(part for part in range(1, min(most, count) + 1) if count % part == 0)
 
+    def networks(self, count: int, size: int) -> int:
+        """How many of ``count`` networks learn together, where ``size`` is as for :meth:`groups`, of one network.
+
+        A GPU takes all: their launches are replayed as one graph. On a CPU one network is enough work, unless all are
+        so small that a stack of them stays in the cache.
+        """
+        if self.device.type != "cpu":
+            return count
+        return count if self.plain and count * size <= CACHE_BYTES else 1
+
     def lower(self, value: Any) -> Any:
         """Floating-point tensors in a (nested) container, in the number format of the mode's convolutions."""
         if self.mode != "fast":

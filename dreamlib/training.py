@@ -19,7 +19,7 @@ from torch.func import functional_call, vmap
 from .augment import Siamese, cutmix
 from .engine import Engine
 from .errors import BadValue, Diverged
-from .networks import Network, NetworkSpec, build, initialise
+from .networks import Network, NetworkSpec, build, initialise, largest_map
 
 Fetch = Callable[[Tensor], tuple[Tensor, Tensor]]
 
@@ -160,6 +160,7 @@ class Stack:
             raise BadValue(f"{count} networks to train; expected at least 1", "networks=5")
         self.spec, self.shape, self.num_classes = spec, shape, num_classes
         self.network = build(spec, shape, num_classes, device=generator.device)
+        self.map_bytes = largest_map(self.network, shape)
         states = []
         for _ in range(count):
             initialise(self.network, generator)
@@ -179,11 +180,10 @@ class Stack:
         Running statistics are brought up to date.
         """
         self.network.train()
-        if engine.plain:
+        together = engine.networks(self.count, images.shape[1] * self.map_bytes)
+        if engine.plain and together == self.count:
             return self._learn_stacked(images, labels, share)
         learned = []
-        # Compiled, one network fills a CPU; on a GPU the launches of all networks are replayed as one graph.
-        together = self.count if engine.device.type == "cuda" else 1
         for first in range(0, self.count, together):
             part = range(first, min(first + together, self.count))
             states = [{name: value[k] for name, value in self.tensors.items()} for k in part]
@@ -248,8 +248,9 @@ class Stack:
 
     def _answers(self, engine: Engine, images: Tensor) -> Tensor:
         """Classes (K, B) that the networks give to images (B, c, h, w)."""
-        if engine.plain:
+        if engine.plain and engine.device.type != "cpu":
             return self(images).argmax(2)
+        # One network after the other: images that all networks share make a stack of them slow on a CPU.
         key = ("answers", self.spec, self.shape, self.num_classes)
         ask = partial(
             _answer, engine.lower if len(self.tensors) == len(self.parameter_names) else None, self.network
