@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import os
 import platform
 import sys
 from pathlib import Path
@@ -28,6 +29,17 @@ def tune_allocator() -> bool:
         return False
     libc = ctypes.CDLL(None)
     return bool(libc.mallopt(_M_MMAP_MAX, 0) and libc.mallopt(_M_TRIM_THRESHOLD, 2**31 - 1))
+
+
+def deterministic(wanted: bool) -> None:
+    """Let PyTorch use only operations that give the same bits every time; on a GPU some of them are slower.
+
+    Call it before the first work on a GPU: its matrix library reads its setting once. On a CPU it changes nothing.
+    """
+    if wanted:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+        torch.backends.cudnn.benchmark = False
+    torch.use_deterministic_algorithms(wanted)
 
 
 def resolve_device(name: str = "auto") -> torch.device:

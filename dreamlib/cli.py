@@ -80,6 +80,11 @@ def parser() -> argparse.ArgumentParser:
     effort.add_argument(
         "--memory-gb", type=float, default=None, help="bound for the tensors of matching (default: none)"
     )
+    effort.add_argument(
+        "--deterministic",
+        action="store_true",
+        help="the same bits every time on a GPU too; may be slower there",
+    )
     effort.add_argument("--data", default=None, help="data folder (default: DREAMLIB_DATA, else data)")
 
     run = commands.add_parser("run", parents=[choice, effort], help="compute what an item still lacks")
@@ -177,6 +182,7 @@ def _run(args: argparse.Namespace) -> int:
         plugin_files=names_of(args.plugins),
         data_root=args.data,
         memory_gb=args.memory_gb,
+        deterministic=args.deterministic,
     )
     print(
         f"computed {summary.computed}, found {summary.found}, still missing {summary.missing}, "

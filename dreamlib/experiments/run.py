@@ -52,7 +52,7 @@ class Order:
 
     Attributes
     ----------
-    root, data_root, device, threads, plugin_files, memory_gb
+    root, data_root, device, threads, plugin_files, memory_gb, deterministic
         See :func:`run_cells`.
     deadline : float, optional
         When to have stopped, as :func:`time.time` counts: of the clocks the only one that processes share.
@@ -68,6 +68,7 @@ class Order:
     deadline: float | None
     run_id: str
     memory_gb: float | None = None
+    deterministic: bool = False
 
     def clock(self) -> Clock:
         """The time that is left now."""
@@ -86,6 +87,7 @@ def run_cells(
     plugin_files: Iterable[str] = (),
     data_root: str | None = None,
     memory_gb: float | None = None,
+    deterministic: bool = False,
 ) -> Summary:
     """Compute what is missing of ``cells``, in their order.
 
@@ -111,6 +113,8 @@ def run_cells(
         Data folder; see :func:`dreamlib.data.load`.
     memory_gb : float, optional
         Gibibytes that tensors may take while images are matched, in each worker; default: no bound.
+    deterministic : bool
+        See :func:`dreamlib.backend.deterministic`.
 
     Raises
     ------
@@ -140,7 +144,15 @@ def run_cells(
     count = min(count, len({cell.lock_key for cell in todo}))
     plugin_list = tuple(str(file) for file in plugin_files)
     order = Order(
-        str(store.root), data_root, str(where), threads, plugin_list, deadline, uuid.uuid4().hex, memory_gb
+        root=str(store.root),
+        data_root=data_root,
+        device=str(where),
+        threads=threads,
+        plugin_files=plugin_list,
+        deadline=deadline,
+        run_id=uuid.uuid4().hex,
+        memory_gb=memory_gb,
+        deterministic=deterministic,
     )
     bar = tqdm(total=len(todo), unit="cell", disable=not progress, dynamic_ncols=True, smoothing=0)
     errors: dict[str, str] = {}
@@ -178,6 +190,7 @@ def _run_here(
 ) -> None:
     """In this very process; raises OutOfTime."""
     backend.tune_allocator()
+    backend.deterministic(order.deterministic)
     before = torch.get_num_threads()
     torch.set_num_threads(order.threads)
     shown = 0.0

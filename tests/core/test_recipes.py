@@ -297,8 +297,9 @@ def test_every_setting_has_a_source() -> None:
 # Profiles
 
 
-def test_the_paper_profile_changes_nothing() -> None:
-    assert profiles["paper"].recipe_rules == profiles["paper"].evaluation_rules == ()
+def test_the_paper_profile_changes_no_setting_of_a_paper() -> None:
+    for rules in (profiles["paper"].recipe_rules, profiles["paper"].evaluation_rules):
+        assert [entry.change for entry in rules] == [(("mode", "fast"),)]
 
 
 @pytest.mark.parametrize("profile", ["quick", "cpu"])

@@ -17,14 +17,14 @@ from dreamlib.errors import BadValue, UnknownName
 from dreamlib.experiments import Cell, make_cell
 from dreamlib.recipes import methods, profiles
 
-# The first ten letters of the key of (paper, METHOD, cifar10, IPC 10, seed 0).
+# The first ten letters of the key of (cpu, METHOD, cifar10, IPC 10, seed 0), as in the names of committed records.
 PINNED = {
-    "random": "6e68718948",
-    "dc": "acfd563b9b",
-    "dm": "8ac6a07583",
-    "idc": "7edb8e6c61",
-    "dream": "407377d6bb",
-    "dc+dream": "eee70f2ec8",
+    "random": "fe2886d892",
+    "dc": "474476d085",
+    "dm": "be8d6d0252",
+    "idc": "60de174f43",
+    "dream": "66e9c49854",
+    "dc+dream": "baeb1885ce",
 }
 
 
@@ -34,7 +34,7 @@ def paper(method: str = "dm") -> Cell:
 
 @pytest.mark.parametrize("method", PINNED)
 def test_keys_are_those_under_which_records_were_written(method: str) -> None:
-    cell = paper(method)
+    cell = make_cell("cpu", method, "cifar10", 10, 0)
     assert cell.key[:10] == PINNED[method], (
         f"the key of {method} has changed, so every record of it is missing from now on. If its recipe was meant to "
         "change, pin the new key here. If numbers change under an old key, raise NUMERICS in experiments/cells.py."
