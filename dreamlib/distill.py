@@ -24,7 +24,7 @@ from .engine import Engine
 from .errors import BadValue, Diverged, OutOfMemory
 from .matchers import measure_under
 from .memory import GIB, held_bytes, peak_bytes
-from .networks import build, initialise, largest_map
+from .networks import batch_norms, build, initialise, largest_map
 from .pools import PoolTraining
 from .recipe import Recipe
 from .samplers import View
@@ -34,6 +34,8 @@ from .training import Stack, Training, learning, module_from, sgd_update
 # Fractions of a distillation at which the synthetic set is kept, so that accuracy along the way (DREAM, Fig. 1) can be
 # evaluated afterwards without distilling again. Early on a set changes fast, hence the spacing.
 SNAPSHOTS = (0.0, 0.05, 0.1, 0.2, 0.4, 0.7, 1.0)
+
+STATISTICS_IMAGES = 16  # real images of each class that frozen batch norms have seen (DC, released code)
 
 
 def snapshot_steps(steps: int) -> tuple[int, ...]:
@@ -108,9 +110,11 @@ class Distillation:
         self.losses: list[tuple[int, float]] = []
         self.seconds = dict.fromkeys(("select", "clustering", "matching", "network"), 0.0)
         self.matched = 0
-        self.classes_at_once = data.num_classes
+        self.classes_at_once = 1 if recipe.statistics == "per class" else data.num_classes
         self.memory_gb = memory_gb
         self.engine = Engine(recipe.mode, self.device).for_network(self.network)
+        # Fewer classes at once would be other statistics, and another result.
+        self._inseparable = recipe.statistics == "joint" and bool(batch_norms(self.network))
         self._embedding = self._embedding_training() if recipe.initial.epochs else None
         self._embedding_steps = self._embedding.steps if self._embedding else 0
         self._pool: PoolTraining | None = None
@@ -226,6 +230,9 @@ class Distillation:
                 view = View(self.data, self.network, recipe.real_batch, self.streams["sampler"], self.engine)
                 self.choice = recipe.sampler.choose(view)
         with self._timed("matching"):
+            self.network.train()
+            if recipe.statistics == "frozen":
+                self._freeze_statistics()
             transform = recipe.augment.draw(self.data.num_classes, self.streams["augment"])
             loss, gradients = self._retrying_gradient(transform, self._subset())
             for name, gradient in gradients.items():
@@ -286,6 +293,12 @@ class Distillation:
             try:
                 return self._gradient(transform, subset)
             except torch.OutOfMemoryError as error:
+                if self._inseparable:
+                    raise OutOfMemory(
+                        f"{self.device} has too little memory to match all classes at once, as batch norm needs it "
+                        f"({self.data.num_classes} classes of {self.recipe.real_batch} real images)",
+                        'a smaller real_batch or network width, or norm="instance"',
+                    ) from error
                 if self.classes_at_once == 1:
                     raise OutOfMemory(
                         f"{self.device} has too little memory to match one class of {self.recipe.real_batch} "
@@ -297,7 +310,6 @@ class Distillation:
                 torch.cuda.empty_cache()
 
     def _gradient(self, transform: Transform, subset: Tensor | None) -> tuple[Tensor, dict[str, Tensor]]:
-        self.network.train()
         weights: dict[str, Tensor] = dict(self.network.named_parameters())
         total = torch.zeros((), device=self.device)
         parts: dict[str, list[Tensor]] = {name: [] for name in self.stored}
@@ -333,14 +345,17 @@ class Distillation:
         images = (self._decoded_count() if subset is None else subset.shape[1], self.choice.shape[1])
         room = self.memory_gb * GIB - held_bytes(self.device)
         self.memory_gb = None
-        one, two = (self._peak(count, *images) for count in (1, 2))
+        least = self.data.num_classes if self._inseparable else 1
+        one, two = (self._peak(count, *images) for count in (least, 2))
         if one > room:
+            what = "one class" if least == 1 else f"all {least} classes together, as batch norm needs them,"
             raise BadValue(
-                f"{room / GIB:.2f} GiB are left for matching, and one class of {images[1]} real and {images[0]} "
+                f"{room / GIB:.2f} GiB are left for matching, and {what} of {images[1]} real and {images[0]} "
                 f"synthetic images takes {one / GIB:.2f} GiB",
                 f"--memory-gb {(one + held_bytes(self.device)) / GIB:.1f}, or a smaller real_batch or network width",
             )
-        self.classes_at_once = min(self.classes_at_once, 1 + int((room - one) // max(two - one, 1)))
+        if least == 1:
+            self.classes_at_once = min(self.classes_at_once, 1 + int((room - one) // max(two - one, 1)))
 
     def _peak(self, classes: int, synthetic: int, real: int) -> int:
         """Bytes that matching ``classes`` at once takes, images and measurements included."""
@@ -357,12 +372,20 @@ class Distillation:
             made = images(synthetic), images(synthetic)
             self._pull(weights, made[0], labels, target)
 
-        return peak_bytes(step)
+        # Only shapes are asked for: batch norms must not take statistics of them.
+        trained = [layer for layer in self.network.modules() if layer.training]
+        self.network.eval()
+        try:
+            return peak_bytes(step)
+        finally:
+            for layer in trained:
+                layer.training = True
 
     def _chunks(self, images: int) -> tuple[Tensor, ...]:
         """Classes that go through the network together, when each has so many images."""
+        most = self.engine.groups(self.data.num_classes, images * self._map_bytes)
         return self.labels.split(
-            min(self.classes_at_once, self.engine.groups(self.data.num_classes, images * self._map_bytes))
+            self.classes_at_once if self._inseparable else min(self.classes_at_once, most)
         )
 
     # The two halves of a matching step, as pure functions: what an engine runs.
@@ -389,6 +412,24 @@ class Distillation:
             (gradient,) = torch.autograd.grad(loss, images)
         return loss.detach(), gradient
 
+    def _freeze_statistics(self) -> None:
+        """Give every batch norm the mean and variance of real images of all classes, and keep it from taking others.
+
+        The released code moves the running statistics a tenth of the way there; here they are those of the images.
+        """
+        layers = batch_norms(self.network)
+        if not layers:
+            return
+        index = self.data.draw(min(STATISTICS_IMAGES, self.data.smallest), self.streams["statistics"])
+        usual = [layer.momentum for layer in layers]
+        for layer in layers:
+            layer.momentum = 1.0
+        with torch.no_grad():
+            self.network.features(self.data.take(index).flatten(0, 1))
+        for layer, momentum in zip(layers, usual, strict=True):
+            layer.momentum = momentum
+            layer.eval()
+
     def _train_on_synthetic(self) -> None:
         schedule, generator = self.recipe.schedule, self.streams["training"]
         with torch.no_grad():
@@ -411,7 +452,7 @@ class Distillation:
         schedule = self.recipe.schedule
         batch = schedule.augment.draw(1, generator, per_image=len(images))(images.unsqueeze(0))
         batch, first, second, share = cutmix(batch, labels.unsqueeze(0), generator, schedule.cutmix)
-        self.network.train()
+        self.network.train()  # batch norms that were frozen for matching learn again
         tensors = self.network.state_dict()
         learn = partial(learning, self.engine, self.network)
         _, _, gradients, statistics = self.engine.run(

@@ -18,6 +18,7 @@ from .samplers import Random, Sampler
 from .training import SGD
 
 TRAINED_ON = ("nothing", "synthetic", "real")
+STATISTICS = ("joint", "frozen", "per class")
 
 
 @dataclass(frozen=True)
@@ -87,6 +88,12 @@ class Recipe:
         Training of the embedding network of a coreset that asks for it (its epochs come from the coreset).
     mode : str
         How the heavy functions run: ``"plain"``, ``"compiled"`` or ``"fast"``; see :mod:`dreamlib.engine`.
+    statistics : str
+        Where batch norms of the matching network take their mean and variance from; without effect on networks that
+        have none. ``"joint"``: from all classes of a batch together, real and synthetic images apart (DM, released
+        code). ``"frozen"``: from a few real images of every class, for real and synthetic images alike (DC and DSA,
+        released code). ``"per class"``: from one class at a time, which is what a loop over classes does if nothing is
+        done about it.
     """
 
     container: Container = field(default_factory=Pixels)
@@ -105,6 +112,7 @@ class Recipe:
     per_class: int | None = None
     embedding: SGD = field(default_factory=lambda: SGD(epochs=1, batch=256, lr=0.01))
     mode: str = added_later("plain")
+    statistics: str = added_later("joint")
 
     @property
     def steps(self) -> int:
@@ -138,6 +146,8 @@ class Recipe:
             raise unknown("choice of training data", self.schedule.trained_on, TRAINED_ON)
         if self.mode not in MODES:
             raise unknown("mode", self.mode, MODES)
+        if self.statistics not in STATISTICS:
+            raise unknown("choice of batch-norm statistics", self.statistics, STATISTICS)
         if self.schedule.pool is not None:
             self.schedule.pool.check()
         if self.iterations and self.sampler.every < 1:

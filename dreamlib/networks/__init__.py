@@ -5,13 +5,14 @@ weights anew. Every network has ``forward(x) -> logits``, ``features(x)``, ``fea
 ``classifier``.
 """
 
-from .network import Network, build, embed, largest_map, parameter_count
+from .network import Network, batch_norms, build, embed, largest_map, parameter_count
 from .spec import NetworkSpec, names
 from .weights import initialise
 
 __all__ = [
     "Network",
     "NetworkSpec",
+    "batch_norms",
     "build",
     "embed",
     "initialise",

@@ -147,6 +147,11 @@ def largest_map(network: Network, shape: tuple[int, int, int]) -> int:
     return max(sizes)
 
 
+def batch_norms(module: nn.Module) -> list[nn.BatchNorm2d]:
+    """The layers whose result for one image depends on the other images of its batch."""
+    return [layer for layer in module.modules() if isinstance(layer, nn.BatchNorm2d)]
+
+
 def parameter_count(module: nn.Module) -> int:
     """How many numbers a module learns. Running statistics are not learned, and do not count."""
     return sum(parameter.numel() for parameter in module.parameters())
