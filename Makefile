@@ -14,7 +14,7 @@ VENV     ?= .venv
 
 DREAM := table1 table2 figure1 figure2 figure3 figure_gradnorm figure_comparison
 # The other papers' targets carry the paper's name: dm-section4 is notebooks/dm/section4.
-DM    := dm-section4 dm-figureF2 dm-comparisons
+DM    := dm-section4 dm-figureF2 dm-batchnorm dm-comparisons
 
 python := $(VENV)/bin/python
 stamp  := $(VENV)/.installed

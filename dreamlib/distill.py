@@ -21,7 +21,7 @@ from .augment import Transform, cutmix
 from .coresets import History
 from .data import ClassData
 from .errors import BadValue, Diverged, OutOfMemory
-from .networks import build, initialise
+from .networks import batch_norms, build, initialise
 from .pools import PoolTraining
 from .recipe import Recipe
 from .samplers import View
@@ -31,6 +31,8 @@ from .training import Stack, Training, module_from, sgd_update
 # Fractions of a distillation at which the synthetic set is kept, so that accuracy along the way (DREAM, Fig. 1) can be
 # evaluated afterwards without distilling again. Early on a set changes fast, hence the spacing.
 SNAPSHOTS = (0.0, 0.05, 0.1, 0.2, 0.4, 0.7, 1.0)
+
+STATISTICS_IMAGES = 16  # real images of each class that frozen batch norms have seen (DC, released code)
 
 
 def snapshot_steps(steps: int) -> tuple[int, ...]:
@@ -97,7 +99,7 @@ class Distillation:
         self.losses: list[tuple[int, float]] = []
         self.seconds = dict.fromkeys(("select", "clustering", "matching", "network"), 0.0)
         self.matched = 0
-        self.classes_at_once = data.num_classes
+        self.classes_at_once = 1 if recipe.statistics == "per class" else data.num_classes
         self._embedding = self._embedding_training() if recipe.initial.epochs else None
         self._embedding_steps = self._embedding.steps if self._embedding else 0
         self._pool: PoolTraining | None = None
@@ -213,6 +215,9 @@ class Distillation:
                 view = View(self.data, self.network, recipe.real_batch, self.streams["sampler"])
                 self.choice = recipe.sampler.choose(view)
         with self._timed("matching"):
+            self.network.train()
+            if recipe.statistics == "frozen":
+                self._freeze_statistics()
             transform = recipe.augment.draw(self.data.num_classes, self.streams["augment"])
             loss, gradients = self._retrying_gradient(transform, self._subset())
             for name, gradient in gradients.items():
@@ -269,6 +274,13 @@ class Distillation:
             try:
                 return self._gradient(transform, subset)
             except torch.OutOfMemoryError as error:
+                if self.recipe.statistics == "joint" and batch_norms(self.network):
+                    # Fewer classes at once would be other statistics, and another result.
+                    raise OutOfMemory(
+                        f"{self.device} has too little memory to match all classes at once, as batch norm needs it "
+                        f"({self.data.num_classes} classes of {self.recipe.real_batch} real images)",
+                        'a smaller real_batch or network width, or norm="instance"',
+                    ) from error
                 if self.classes_at_once == 1:
                     raise OutOfMemory(
                         f"{self.device} has too little memory to match one class of {self.recipe.real_batch} "
@@ -281,7 +293,6 @@ class Distillation:
 
     def _gradient(self, transform: Transform, subset: Tensor | None) -> tuple[Tensor, dict[str, Tensor]]:
         matcher, network = self.recipe.matcher, self.network
-        network.train()
         total = torch.zeros((), device=self.device)
         parts: dict[str, list[Tensor]] = {name: [] for name in self.stored}
         for classes in self.labels.split(self.classes_at_once):
@@ -303,6 +314,24 @@ class Distillation:
                 parts[name].append(gradient)
             total += loss.detach()
         return total, {name: torch.cat(chunks) for name, chunks in parts.items()}
+
+    def _freeze_statistics(self) -> None:
+        """Give every batch norm the mean and variance of real images of all classes, and keep it from taking others.
+
+        The released code moves the running statistics a tenth of the way there; here they are those of the images.
+        """
+        layers = batch_norms(self.network)
+        if not layers:
+            return
+        index = self.data.draw(min(STATISTICS_IMAGES, self.data.smallest), self.streams["statistics"])
+        usual = [layer.momentum for layer in layers]
+        for layer in layers:
+            layer.momentum = 1.0
+        with torch.no_grad():
+            self.network.features(self.data.take(index).flatten(0, 1))
+        for layer, momentum in zip(layers, usual, strict=True):
+            layer.momentum = momentum
+            layer.eval()
 
     def _train_on_synthetic(self) -> None:
         schedule, generator = self.recipe.schedule, self.streams["training"]
@@ -327,7 +356,7 @@ class Distillation:
         batch = schedule.augment.draw(1, generator, per_image=len(images))(images.unsqueeze(0))
         batch, first, second, share = cutmix(batch, labels.unsqueeze(0), generator, schedule.cutmix)
         weights = list(self.network.parameters())
-        self.network.requires_grad_(True)
+        self.network.requires_grad_(True).train()  # batch norms that were frozen for matching learn again
         logits = self.network(batch[0])
         loss = share[0] * F.cross_entropy(logits, first[0]) + (1 - share[0]) * F.cross_entropy(
             logits, second[0]

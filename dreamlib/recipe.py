@@ -17,6 +17,7 @@ from .samplers import Random, Sampler
 from .training import SGD
 
 TRAINED_ON = ("nothing", "synthetic", "real")
+STATISTICS = ("joint", "frozen", "per class")
 
 
 @dataclass(frozen=True)
@@ -84,6 +85,12 @@ class Recipe:
         Only this many real images of each class are used at all; None is all. For scaled-down profiles.
     embedding : SGD
         Training of the embedding network of a coreset that asks for it (its epochs come from the coreset).
+    statistics : str
+        Where batch norms of the matching network take their mean and variance from; without effect on networks that
+        have none. ``"joint"``: from all classes of a batch together, real and synthetic images apart (DM, released
+        code). ``"frozen"``: from a few real images of every class, for real and synthetic images alike (DC and DSA,
+        released code). ``"per class"``: from one class at a time, which is what a loop over classes does if nothing is
+        done about it.
     """
 
     container: Container = field(default_factory=Pixels)
@@ -101,6 +108,7 @@ class Recipe:
     augment: Siamese = field(default_factory=lambda: Siamese("none"))
     per_class: int | None = None
     embedding: SGD = field(default_factory=lambda: SGD(epochs=1, batch=256, lr=0.01))
+    statistics: str = added_later("joint")
 
     @property
     def steps(self) -> int:
@@ -127,6 +135,8 @@ class Recipe:
             raise BadValue(f"recipe: schedule.steps is {self.schedule.steps}; expected at least 1", "")
         if self.schedule.trained_on not in TRAINED_ON:
             raise unknown("choice of training data", self.schedule.trained_on, TRAINED_ON)
+        if self.statistics not in STATISTICS:
+            raise unknown("choice of batch-norm statistics", self.statistics, STATISTICS)
         if self.schedule.pool is not None:
             self.schedule.pool.check()
         if self.iterations and self.sampler.every < 1:

@@ -120,6 +120,10 @@ class Session:
             "the test set is read once per network, after training."
         )
 
+    def show(self, frame: pd.DataFrame, digits: int = 2) -> None:
+        """Show a table in the look of the page, from inside a loop."""
+        display(tables.styled(frame, decimals=digits))
+
     def verdict(self, claims: Sequence[tuple[str, bool | None, str]]) -> None:
         """What holds here and what does not: (the paper's claim, whether it holds, the evidence)."""
         word = {True: "holds", False: "does not hold", None: "not decided here"}

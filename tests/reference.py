@@ -245,6 +245,8 @@ def distil(data: ClassData, recipe: Recipe, seed: int, start: Tensor, choices: S
                 momentum=schedule.momentum,
                 weight_decay=schedule.weight_decay,
             )
+        if recipe.statistics == "frozen":
+            freeze(network.train(), data, streams["statistics"])
         transform = recipe.augment.draw(classes, streams["augment"])
         count = ipc * factor**2
         subset = None
@@ -264,6 +266,7 @@ def distil(data: ClassData, recipe: Recipe, seed: int, start: Tensor, choices: S
         image_optimiser.step()
         if step % schedule.steps == schedule.steps - 1:
             continue
+        network.train()
         for batch, labels in _network_batches(data, recipe, streams["training"], decoded):
             augment = schedule.augment.draw(1, streams["training"], per_image=len(batch))
             mixed, first, second, share = cutmix(
@@ -277,6 +280,20 @@ def distil(data: ClassData, recipe: Recipe, seed: int, start: Tensor, choices: S
             loss.backward()
             optimiser.step()
     return images.detach()
+
+
+def freeze(network: Network, data: ClassData, generator: torch.Generator) -> None:
+    """Batch norms with the mean and variance of 16 real images of each class (DC, released code)."""
+    layers = [layer for layer in network.modules() if isinstance(layer, nn.BatchNorm2d)]
+    images = data.take(data.draw(min(16, data.smallest), generator)).flatten(0, 1)
+    for layer in layers:
+        layer.reset_running_stats()
+        layer.momentum = None  # a plain average of all batches seen, which is one
+    with torch.no_grad():
+        network(images)
+    for layer in layers:
+        layer.momentum = 0.1
+        layer.eval()
 
 
 def _add(total: Tensor | None, part: Tensor) -> Tensor:

@@ -10,8 +10,9 @@ from typing import Any
 from .. import plugins
 from ..distill import snapshot_steps
 from ..errors import BadValue, unknown
+from ..networks import NetworkSpec
 from ..pools import Pool, band_name
-from ..recipes import profiles, rule
+from ..recipes import Rule, profiles, rule
 from ..training import SGD
 from .cells import Cell, make_cell
 from .run import Summary, run_cells
@@ -98,6 +99,50 @@ def bands(profile: str, method: str, dataset: str, ipc: int, seed: int) -> list[
             for band in reached
         ),
         cell("mixed", "all networks mixed", pool(profile, dataset, reached, fresh=True)),
+    ]
+
+
+# DM, supplement 1.1. Small profiles have a narrow ResNet-10 in place of ResNet-18.
+def norm_networks(profile: str, convnet: NetworkSpec) -> dict[str, NetworkSpec]:
+    """The networks that batch norm is tried in, by name: the ConvNet itself, with batch norm, and two ResNets."""
+    depth = 18 if profile not in ("quick", "cpu") else 10
+    width = 16 if profile == "quick" else convnet.width
+    return {
+        "ConvNet": convnet,
+        "ConvNetBN": replace(convnet, norm="batch"),
+        "ResNet": NetworkSpec(f"resnet{depth}", width=width, norm="batch"),
+        "ResNetAP": NetworkSpec(f"resnet{depth}ap", width=width, norm="batch"),
+    }
+
+
+def norms(profile: str, method: str, dataset: str, ipc: int, seed: int) -> list[Cell]:
+    """Sets learned with each network of :func:`norm_networks` and tested with each, and some class by class."""
+    own = make_cell(profile, method, dataset, ipc, seed)
+    networks = norm_networks(profile, own.recipe.network)
+    # The released code of DC and DSA freezes the statistics, that of DM has those of all classes together.
+    usual = "frozen" if own.recipe.schedule.trained_on == "synthetic" else "joint"
+    fewer: tuple[Rule, ...] = ()
+    shorter: tuple[Rule, ...] = ()
+    if profile == "quick":  # forty-four evaluations
+        fewer = (rule("profile quick, in this item", {"iterations": own.recipe.iterations // 3}),)
+        shorter = (rule("profile quick, in this item", {"training.epochs": 50}),)
+
+    def cell(name: str, judge: NetworkSpec, statistics: str, suffix: str = "") -> Cell:
+        change = fewer
+        if name != "ConvNet":
+            where = "DM supplement 1.1; statistics: released code"
+            change = (*fewer, rule(where, {"network": networks[name], "statistics": statistics}))
+        judging = (*shorter, rule("DM supplement 1.1", {"network": judge}))
+        made = make_cell(profile, method, dataset, ipc, seed, recipe_rules=change, evaluation_rules=judging)
+        if not change:
+            return made
+        return variant(made, name.lower() + suffix, name + (" class by class" if suffix else ""))
+
+    # A ResNet ends in global pooling, and there it matters most; matching its gradients class by class takes long.
+    apart = ("ConvNetBN", "ResNetAP") if usual == "joint" else ("ConvNetBN",)
+    return [
+        *(cell(name, judge, usual) for name in networks for judge in networks.values()),
+        *(cell(name, judge, "per class", "-apart") for name in apart for judge in networks.values()),
     ]
 
 
@@ -192,6 +237,15 @@ PLANS: dict[str, Plan] = {
             sets=True,
             ipcs=(10,),
             datasets=("digits", "mnist", "fashionmnist", "cifar10"),
+            seeds=1,
+        ),
+        Plan(
+            "dm/batchnorm",
+            "Batch norm and ResNets",
+            ("dm", "dsa"),
+            cells=norms,
+            ipcs=(10,),
+            datasets=("digits", "cifar10"),
             seeds=1,
         ),
         Plan("dm/comparisons", "DM beside KIP and GTN", ("dm", "dsa", "dc"), cells=widths, seeds=1),

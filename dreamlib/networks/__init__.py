@@ -5,8 +5,17 @@ weights anew. Every network has ``forward(x) -> logits``, ``features(x)``, ``fea
 ``classifier``.
 """
 
-from .network import Network, build, embed, parameter_count
+from .network import Network, batch_norms, build, embed, parameter_count
 from .spec import NetworkSpec, names
 from .weights import initialise
 
-__all__ = ["Network", "NetworkSpec", "build", "embed", "initialise", "names", "parameter_count"]
+__all__ = [
+    "Network",
+    "NetworkSpec",
+    "batch_norms",
+    "build",
+    "embed",
+    "initialise",
+    "names",
+    "parameter_count",
+]

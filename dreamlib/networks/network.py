@@ -132,6 +132,11 @@ def embed(network: nn.Module, images: Tensor, chunk: int = 1024) -> Tensor:
             layer.training = True
 
 
+def batch_norms(module: nn.Module) -> list[nn.BatchNorm2d]:
+    """The layers whose result for one image depends on the other images of its batch."""
+    return [layer for layer in module.modules() if isinstance(layer, nn.BatchNorm2d)]
+
+
 def parameter_count(module: nn.Module) -> int:
     """How many numbers a module learns. Running statistics are not learned, and do not count."""
     return sum(parameter.numel() for parameter in module.parameters())

@@ -8,7 +8,7 @@ describes the run.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ from ..errors import BadValue
 from . import layouts
 from .reported import Reported, find, where
 from .reported import rows as numbers_of
-from .words import MEASURED, MISSING, NOT_IMPLEMENTED, data_set, duration, size
+from .words import MEASURED, MISSING, NOT_IMPLEMENTED, data_set, duration, percent, size
 
 Record = Mapping[str, Any]
 Budgets = Sequence[int] | Mapping[str, Sequence[int]]
@@ -515,6 +515,64 @@ def settings(records: Sequence[Record], caption: str = "") -> Fragment:
     shared = [name for name in frame.columns[1:] if len(frame) > 1 and frame[name].nunique() == 1]
     same = {name: str(frame[name].iloc[0]) for name in shared}
     return Fragment(layouts.plain_html(frame.drop(columns=shared), caption, 2, same))
+
+
+def crossed(
+    records: Sequence[Record], row: Callable[[Record], str], column: Callable[[Record], str]
+) -> pd.DataFrame:
+    """Accuracies by two properties of the records, such as the network of distillation and that of the test.
+
+    Parameters
+    ----------
+    records : sequence of dict
+        Of one profile, data set and budget; only finished distillations count.
+    row, column : callable
+        The name of a record's row and column.
+
+    Returns
+    -------
+    DataFrame
+        One line per place that has records, in the order of the records: `row`, `column`, `mean`, `std` (ddof 1, over
+        all networks of all sets; NaN for one) and `n`.
+
+    Raises
+    ------
+    BadValue
+        Records of several profiles, data sets or budgets.
+    """
+    finished = [record for record in _unique(records) if _finished(record)]
+    kinds = {(record["profile"], record["dataset"], record["ipc"]) for record in finished}
+    if len(kinds) > 1:
+        raise BadValue(
+            f"records of {len(kinds)} different (profile, data set, images per class) in one table: {sorted(kinds)}",
+            "filter the records to one of them",
+        )
+    places: dict[tuple[str, str], list[float]] = {}
+    for record in finished:
+        places.setdefault((row(record), column(record)), []).extend(record["accuracies"])
+    lines = [
+        {
+            "row": place[0],
+            "column": place[1],
+            "mean": float(np.mean(values)),
+            "std": float(np.std(values, ddof=1)) if len(values) > 1 else float("nan"),
+            "n": len(values),
+        }
+        for place, values in places.items()
+    ]
+    return pd.DataFrame(lines, columns=["row", "column", "mean", "std", "n"])
+
+
+def grid(frame: pd.DataFrame, corner: str) -> pd.DataFrame:
+    """What :func:`crossed` gives as a grid of ``"mean ± std"``; a place without records is missing and says so."""
+    rows, columns = dict.fromkeys(frame["row"]), dict.fromkeys(frame["column"])
+    known = {
+        (line["row"], line["column"]): percent(line["mean"], None if line["n"] == 1 else line["std"])
+        for line in frame.to_dict("records")
+    }
+    return pd.DataFrame(
+        [{corner: row} | {column: known.get((row, column), MISSING) for column in columns} for row in rows]
+    )
 
 
 def paired_difference(

@@ -58,6 +58,10 @@ def same(one: dict[str, Tensor], other: dict[str, Tensor]) -> bool:
         ("idc-dm", {}),
         ("dream", {}),
         ("dc+dream", {}),
+        ("dm", {"network__norm": "batch", "statistics": "per class"}),
+        ("dm", {"network__norm": "batch", "statistics": "frozen"}),
+        ("dsa", {"network__norm": "batch", "statistics": "frozen"}),
+        ("dsa", {"network__norm": "batch", "statistics": "per class"}),
     ],
     ids=str,
 )
@@ -354,6 +358,77 @@ def test_a_full_device_is_tried_again_with_fewer_classes(few: ClassData, method:
     assert same(bits(tight), bits(finish(chunked)))
     whole = distill(few, plan, ipc=2)
     torch.testing.assert_close(tight.stored["images"], whole.stored["images"], rtol=1e-4, atol=1e-4)
+
+
+# Batch norm
+
+
+BATCH_NORM = NetworkSpec(width=8, depth=2, norm="batch")
+
+
+def test_joint_statistics_are_those_of_all_classes_together_real_and_synthetic_apart(few: ClassData) -> None:
+    """As in DM's released code: one batch of all real images, one of all synthetic ones, split by class afterwards."""
+    plan = recipe("dm", network=BATCH_NORM, augment__strategy="none", iterations=1, image_momentum=0.0)
+    run = Distillation(few, plan, ipc=3, seed=0)
+    run.advance()
+    start = run.stored["images"].clone()
+    run.advance()
+    network = initialise(build(BATCH_NORM, few.shape, 10), Streams(0)["network"])
+    images = start.clone().requires_grad_()
+    real = network.features(few.take(run.choice).flatten(0, 1)).view(10, 4, -1).mean(1).detach()
+    synthetic = network.features(images.flatten(0, 1)).view(10, 3, -1).mean(1)
+    (gradient,) = torch.autograd.grad((real - synthetic).square().sum(), images)
+    torch.testing.assert_close(run.stored["images"], start - plan.image_lr * gradient, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("method", ["dm", "dsa"])
+def test_statistics_matter_for_batch_norm_and_for_nothing_else(few: ClassData, method: str) -> None:
+    def sets(norm: str) -> list[Tensor]:
+        return [
+            distill(few, recipe(method, network__norm=norm, statistics=kind), ipc=2).stored["images"]
+            for kind in ("joint", "frozen", "per class")
+        ]
+
+    joint, frozen, apart = sets("instance")
+    assert frozen.equal(joint)
+    torch.testing.assert_close(apart, joint, rtol=1e-4, atol=1e-4)
+    joint, frozen, apart = sets("batch")
+    for one, other in ((joint, frozen), (joint, apart), (frozen, apart)):
+        assert float((one - other).abs().max()) > 1e-3
+
+
+def test_frozen_statistics_are_those_of_real_images_at_every_step(few: ClassData) -> None:
+    run = Distillation(few, recipe("dsa", network=BATCH_NORM, statistics="frozen"), ipc=1, seed=0)
+    run.advance()
+    while not run.done:
+        run.network.train()
+        run._freeze_statistics()
+        first = run.network.body[0]
+        index = few.draw(12, Streams(0)["any"])  # all twelve images of a class, in whatever order
+        with torch.no_grad():
+            maps = first[0](few.take(index).flatten(0, 1))
+        torch.testing.assert_close(first[1].running_mean, maps.mean((0, 2, 3)), rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(first[1].running_var, maps.var((0, 2, 3)), rtol=1e-4, atol=1e-5)
+        assert not first[1].training
+        assert first[1].momentum == 0.1
+        run.advance()
+
+
+def test_a_full_device_is_no_reason_for_other_statistics(few: ClassData) -> None:
+    tight = recipe("dsa", matcher=Tight(room=2), network=BATCH_NORM)
+    run = Distillation(few, tight, ipc=1, seed=0)
+    run.advance()
+    with pytest.raises(OutOfMemory, match="all classes at once, as batch norm needs it"):
+        run.advance()
+    chunked = distill(few, replace(tight, statistics="frozen"), ipc=1)
+    whole = distill(few, replace(tight, statistics="frozen", matcher=Gradient()), ipc=1)
+    assert chunked.classes_at_once == 2
+    torch.testing.assert_close(chunked.stored["images"], whole.stored["images"], rtol=1e-4, atol=1e-4)
+
+
+def test_unknown_statistics_are_an_error(few: ClassData) -> None:
+    with pytest.raises(UnknownName, match="batch-norm statistics 'each'; valid: joint, frozen, per class"):
+        Distillation(few, recipe("dm", statistics="each"), ipc=1, seed=0)
 
 
 def test_a_device_too_small_for_one_class_is_an_error(few: ClassData) -> None:

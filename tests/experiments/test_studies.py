@@ -175,3 +175,24 @@ def test_figure_f2_has_untrained_networks_every_band_and_all_mixed(
     assert len({cell.set_key for cell in cells}) == len(cells) == bands + 2
     assert all(cell.with_set for cell in cells)
     assert len({cell.label for cell in cells}) == len(cells)
+
+
+@pytest.mark.parametrize(
+    ("profile", "resnet"), [("quick", "resnet10"), ("cpu", "resnet10"), ("paper", "resnet18")]
+)
+def test_every_norm_is_learned_with_and_tested_with(profile: str, resnet: str) -> None:
+    data = "digits" if profile == "quick" else "cifar10"
+    cells = study("dm/batchnorm", profile=profile, datasets=(data,)).cells
+    for method, usual in (("dm", "joint"), ("dsa", "frozen")):
+        mine = [cell for cell in cells if cell.method.startswith(method)]
+        learned = [(c.recipe.network.name, c.recipe.network.norm, c.recipe.statistics) for c in mine]
+        three = [("convnet", "batch", usual), (resnet, "batch", usual), (f"{resnet}ap", "batch", usual)]
+        expected = [("convnet", "instance", "joint"), *three, ("convnet", "batch", "per class")]
+        expected += [(f"{resnet}ap", "batch", "per class")] if method == "dm" else []
+        assert learned == [one for one in expected for _ in range(4)]
+        assert [c.evaluation.network for c in mine[:4]] == [c.evaluation.network for c in mine[-4:]]
+        assert len({c.set_key for c in mine}) == len(expected)
+    usual_cell = study("dream/table1", profile=profile, datasets=(data,), methods=("dm",), ipcs=(10,)).cells[
+        0
+    ]
+    assert (cells[0].key == usual_cell.key) == (profile != "quick")  # there with fewer iterations

@@ -1,0 +1,249 @@
+# ---
+# jupyter:
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # DM, supplement 1.1: batch norm and ResNets
+#
+# **The claim.** DM and DSA can also learn with networks that have batch norm. For ResNets the convolutions of stride 2
+# are replaced by ones of stride 1 with average pooling behind them in the network that learns the set: that "enables
+# smooth error back-propagation to the input images".
+#
+# **What is compared.** Sets learned with four networks, each tested with all four: ConvNet with instance norm,
+# ConvNetBN with batch norm, a ResNet and its modified form (ResNetAP), both with batch norm: ResNet-18 under `paper`, a
+# narrow ResNet-10 under the small profiles.
+#
+# **Where the statistics come from.** A batch norm makes the result for one image depend on the others of its batch. DM
+# (released code) sends the real images of all classes through the network together, and the synthetic ones together,
+# and splits them by class afterwards: *joint*. DC and DSA (released code) first show the network some real images of
+# every class and keep those statistics for both sides: *frozen*; here they are the statistics of these images, where
+# the released code moves the running ones a tenth of the way. *Class by class* is what a loop over classes does if
+# nothing is done about it: every class is then normalised by its own mean and variance.
+#
+# In the test, networks train with the statistics of their batches and predict with the running ones, as usual.
+
+# %% tags=["parameters"]
+profile: str = "quick"  # quick, cpu or paper
+datasets: str = ""  # comma-separated; empty: the profile's
+ipcs: str = ""  # images per class, comma-separated; empty: the item's or the profile's
+methods: str = ""  # comma-separated; empty: the item's
+seeds: int = 0  # synthetic sets per cell; 0: the profile's
+workers: int = 0  # processes; 0: one per core
+device: str = "auto"
+results: str = ""  # folder of the records; empty: reports/results
+data: str = ""  # folder of the data sets; empty: DREAMLIB_DATA, else data
+plugins: str = ""  # Python files with your own parts
+reports: str = "reports"  # where rendered pages and tables go
+
+# %%
+import numpy as np
+import pandas as pd
+
+from dreamlib.experiments.studies import norm_networks
+from dreamlib.probes import class_signal, gradient_texture
+from dreamlib.registry import plain
+from dreamlib.report import figures, tables, words
+from dreamlib.session import Session
+
+session = Session(
+    "dm/batchnorm",
+    profile=profile,
+    datasets=datasets,
+    ipcs=ipcs,
+    methods=methods,
+    seeds=seeds,
+    workers=workers,
+    device=device,
+    results=results,
+    data=data,
+    plugins=plugins,
+    reports=reports,
+)
+session.about()
+
+# %%
+session.run()
+
+# %% [markdown]
+# ## Learned with, tested with
+# Last-epoch accuracy in percent, mean ± standard deviation over the trained networks. Rows: method and network that
+# learned the set; columns: network that was trained on it.
+
+
+# %%
+def learned(record):
+    """The method and the network that learned a set."""
+    spec = record["recipe"]["network"]
+    apart = ", class by class" if record["recipe"].get("statistics") == "per class" else ""
+    return f"{record['label'].split(',')[0]}, {words.network(spec)}{apart}"
+
+
+def tested(record):
+    """The network that was trained on it."""
+    return words.network(record["evaluation"]["network"])
+
+
+frames = []
+for name in session.study.datasets:
+    for ipc in session.study.ipcs:
+        here = [record for record in session.records if (record["dataset"], record["ipc"]) == (name, ipc)]
+        frame = tables.crossed(here, learned, tested)
+        frames.append(frame.assign(dataset=name, ipc=ipc))
+        session.say(
+            f"**{words.data_set(name)}, {ipc} images per class**, n = {', '.join(map(str, sorted(set(frame.n))))}"
+        )
+        session.show(tables.grid(frame, "learned with \\ tested with"))
+crossed = pd.concat(frames, ignore_index=True)
+session.save_frame(crossed, digits=2)
+for (name, ipc), part in crossed.groupby(["dataset", "ipc"], sort=False):
+    over = part.groupby("row", sort=False)["mean"].mean()
+    axes = figures.bars(
+        [row.replace(", ", "\n") for row in over.index],
+        over.tolist(),
+        methods=[row.split(",")[0].lower() for row in over.index],
+        title=f"{words.data_set(name)}, IPC {ipc}: mean over the networks of the test, profile {profile}",
+    )
+    axes.tick_params(axis="x", labelsize=8)
+    session.save_figure(axes.figure, f"{name}-ipc{ipc}")
+
+# %% [markdown]
+# Every network learns with the image learning rate of ConvNet, which is the published one; the images of some networks
+# move much further for it. *Spread* is the standard deviation of a set's pixels over that of real images. A network
+# with batch norm predicts with the statistics of the set that it was trained on, so a set far from real images can
+# fail it altogether.
+
+# %%
+spreads = []
+for cell in {cell.set_name: cell for cell in session.study.cells if cell.seed == 0}.values():
+    found = session.set_of(cell)
+    if found is None:
+        continue
+    part = session.classes(cell.dataset)
+    index = part.draw(min(50, part.smallest), session.stream("real images"))
+    apart = ", class by class" if cell.recipe.statistics == "per class" else ""
+    spreads.append(
+        {
+            "data set": cell.dataset,
+            "IPC": cell.ipc,
+            "learned with": f"{cell.label.split(',')[0]}, {words.network(plain(cell.recipe.network))}{apart}",
+            "spread": float(found.images.std() / part.unit(index).std()),
+            "outside [0, 1] (%)": 100 * found.clipped,
+        }
+    )
+spreads = pd.DataFrame(spreads, columns=["data set", "IPC", "learned with", "spread", "outside [0, 1] (%)"])
+tables.styled(spreads)
+
+# %% [markdown]
+# ## What batch norm leaves of a class
+# DM compares mean features of classes. How much do they say about the class? *Signal* is the mean distance between the
+# mean features of two classes over that between two batches of one class, at ten untrained networks: 1 means that the
+# mean feature of a class is the same as that of any other. Instance norm normalises every image by itself, so that it
+# does not matter how the images come.
+
+# %%
+networks, lines = {}, []
+for name in session.study.datasets:
+    recipe = session.cell("dm", name, session.study.ipcs[0]).recipe
+    part = session.classes(name, recipe.per_class)
+    networks[name] = norm_networks(profile, recipe.network)
+    for short, spec in networks[name].items():
+        signal = class_signal(spec, part, batch=recipe.real_batch)
+        smooth = np.array(
+            [found.checkerboard for found in gradient_texture(spec, part, batch=recipe.real_batch)]
+        )
+        lines.append(
+            {
+                "data set": name,
+                "short": short,
+                "network": words.network(plain(spec)),
+                "signal, classes together": signal.joint.mean(),
+                "std": signal.joint.std(ddof=1),
+                "signal, class by class": signal.per_class.mean(),
+                "std ": signal.per_class.std(ddof=1),
+                "finest part of the image gradient": smooth.mean(),
+                "std  ": smooth.std(ddof=1),
+                "n": len(signal.joint),
+            }
+        )
+probed = pd.DataFrame(lines)
+tables.styled(probed.drop(columns="short"), decimals=3)
+
+# %% [markdown]
+# *Finest part of the image gradient*: the share of its spectral power above 3/8 of a cycle per pixel (DM's loss, all
+# classes together). White noise in large images has 7/16 = 0.44; a smooth gradient has little.
+
+# %% [markdown]
+# ## What stands behind each number
+
+# %%
+session.settings()
+
+# %% [markdown]
+# ## What holds here
+
+# %%
+claims = []
+for name, part in probed.groupby("data set", sort=False):
+    by = part.set_index("short")["finest part of the image gradient"]
+    claims.append(
+        (
+            "average pooling in place of strides makes the gradient at the images smoother",
+            bool(by["ResNetAP"] < by["ResNet"]),
+            f"{words.data_set(name)}: finest part {by['ResNetAP']:.3f} with average pooling, {by['ResNet']:.3f} with "
+            f"strides (n = {part.n.iloc[0]} untrained networks each)",
+        )
+    )
+for (name, ipc), part in crossed.groupby(["dataset", "ipc"], sort=False):
+    by = part.pivot(index="row", columns="column", values="mean")
+    shown = {short: words.network(plain(spec)) for short, spec in networks[name].items()}
+    for method in session.study.methods:
+        label, where = session.label(method), f"{words.data_set(name)}, IPC {ipc}"
+        of = {
+            short: by.loc[f"{label}, {net}"] for short, net in shown.items() if f"{label}, {net}" in by.index
+        }
+        apart = f"{label}, {shown['ConvNetBN']}, class by class"
+        if {"ResNet", "ResNetAP"} <= set(of):
+            gains = (of["ResNetAP"] - of["ResNet"]).dropna()
+            claims.append(
+                (
+                    f"{label}: so the modified ResNet learns better sets (implied)",
+                    bool(gains.mean() > 0),
+                    f"{where}: {gains.mean():+.1f} points on average, higher in {int((gains > 0).sum())} of "
+                    f"{len(gains)} tests",
+                )
+            )
+        if {"ConvNet", "ConvNetBN"} <= set(of):
+            column = shown["ConvNetBN"]
+            claims.append(
+                (
+                    f"{label} can learn with batch norm (its set is no worse there than one of instance norm)",
+                    bool(of["ConvNetBN"].get(column, np.nan) >= of["ConvNet"].get(column, np.nan)),
+                    f"{where}, tested with {column}: {of['ConvNetBN'].get(column, np.nan):.1f} against "
+                    f"{of['ConvNet'].get(column, np.nan):.1f}",
+                )
+            )
+        if apart in by.index and "ConvNetBN" in of:
+            gains = (of["ConvNetBN"] - by.loc[apart]).dropna()
+            claims.append(
+                (
+                    f"{label}: the statistics belong to all classes, not to one at a time",
+                    bool(gains.mean() > 0),
+                    f"{where}: {gains.mean():+.1f} points on average ({gains.min():+.1f} to {gains.max():+.1f}) by "
+                    "handling the classes together",
+                )
+            )
+session.verdict(claims)
+
+# %%
+# NBVAL_CHECK_OUTPUT
+print(session.check_complete())
+signal = probed.set_index(["data set", "short"])
+for name in session.study.datasets:
+    alone = signal.loc[name, "ConvNet"]
+    assert np.isclose(alone["signal, classes together"], alone["signal, class by class"], rtol=1e-3)
+    assert (probed["finest part of the image gradient"] < 1).all()
+print("instance norm does not care how images come")
