@@ -36,11 +36,14 @@ plugins: str = ""  # Python files with your own parts
 reports: str = "reports"  # where rendered pages and tables go
 
 # %%
+import textwrap
+
 import matplotlib.pyplot as plt
 import numpy as np
 
 from dreamlib.report.reported import project_root
 from dreamlib.report.speed import by_mode, load_benchmarks, ratios
+from dreamlib.report.style import PALETTE
 from dreamlib.session import Session
 
 session = Session(
@@ -85,24 +88,28 @@ speeds = ratios(benchmarks)
 session.save_frame(speeds, digits=2)
 
 # %%
-for kind, part in speeds[speeds.version != "reference"].groupby("device", sort=False):
+colours = {"plain": PALETTE[0], "compiled": PALETTE[1], "fast": PALETTE[2], "cached": PALETTE[3]}
+for kind, part in speeds[speeds.version.isin(colours)].groupby("device", sort=False):
     works = list(dict.fromkeys(part.work))
-    versions = [name for name in ("plain", "compiled", "fast", "cached") if name in set(part.version)]
-    figure, axis = plt.subplots(figsize=(8.5, 0.62 * len(works) + 1.2))
-    for number, version in enumerate(versions):
-        lines = part[part.version == version].set_index("work").reindex(works)
-        place = np.arange(len(works)) + (number - (len(versions) - 1) / 2) * 0.8 / len(versions)
-        axis.barh(place, lines.ratio, height=0.8 / len(versions), label=version)
-    aims = part.drop_duplicates("work").set_index("work").reindex(works)["aimed at"]
-    axis.plot(aims, np.arange(len(works)), "k|", markersize=18, label="aimed at")
-    axis.set_yticks(np.arange(len(works)), works)
+    figure, axis = plt.subplots(figsize=(9, 0.6 * len(works) + 1))
+    for row, work in enumerate(works):
+        lines = part[part.work == work]
+        place = row + (np.arange(len(lines)) - (len(lines) - 1) / 2) * 0.26
+        axis.barh(place, lines.ratio, height=0.24, color=[colours[name] for name in lines.version])
+        axis.plot([lines["aimed at"].iloc[0]], [row], "k|", markersize=20)
+    for name in dict.fromkeys(part.version):
+        axis.barh(0, 0, color=colours[name], label=name)
+    axis.plot([], [], "k|", markersize=12, label="aimed at")
+    axis.set_yticks(np.arange(len(works)), [textwrap.fill(work, 42) for work in works])
     axis.invert_yaxis()
     axis.axvline(1, color="0.6", linewidth=0.8)
     axis.set_xscale("log")
-    axis.set_xticks([1, 2, 3, 5, 10, 20, 50], ["1", "2", "3", "5", "10", "20", "50"])
+    axis.set_xlim(left=0.6)
+    ticks = [1, 2, 3, 5, 10, 20, 50, 100]
+    axis.set_xticks(ticks, [str(tick) for tick in ticks])
+    axis.minorticks_off()
     axis.set_xlabel(f"times faster than the plain loops ({kind})")
-    axis.legend(loc="lower right")
-    figure.tight_layout()
+    axis.legend(loc="upper left", bbox_to_anchor=(1.01, 1))
     session.save_figure(figure, kind)
 
 # %% [markdown]
@@ -112,7 +119,7 @@ for kind, part in speeds[speeds.version != "reference"].groupby("device", sort=F
 
 # %%
 modes = by_mode(session.records)
-modes.style.format(precision=2, na_rep="–").hide(axis="index")
+session.show(modes)
 
 # %% [markdown]
 # ## What stands behind each number
