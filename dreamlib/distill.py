@@ -348,11 +348,12 @@ class Distillation:
         least = self.data.num_classes if self._inseparable else 1
         one, two = (self._peak(count, *images) for count in (least, 2))
         if one > room:
+            enough = 1.01 * (one + held_bytes(self.device)) / GIB
             what = "one class" if least == 1 else f"all {least} classes together, as batch norm needs them,"
             raise BadValue(
                 f"{room / GIB:.3g} GiB are left for matching, and {what} of {images[1]} real and {images[0]} "
                 f"synthetic images takes {one / GIB:.3g} GiB",
-                f"--memory-gb {1.01 * (one + held_bytes(self.device)) / GIB:.3g}, or a smaller real_batch or network width",
+                f"--memory-gb {enough:.3g}, or a smaller real_batch or network width",
             )
         if least == 1:
             self.classes_at_once = min(self.classes_at_once, 1 + int((room - one) // max(two - one, 1)))
