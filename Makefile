@@ -14,7 +14,9 @@ VENV     ?= .venv
 
 DREAM := table1 table2 figure1 figure2 figure3 figure_gradnorm figure_comparison
 # The other papers' targets carry the paper's name: dm-section4 is notebooks/dm/section4.
-DM     := dm-section4 dm-figureF1 dm-figureF2 dm-batchnorm dm-comparisons dm-continual
+DM     := dm-tableT1 dm-section4 dm-figureF1 dm-figureF2 dm-batchnorm dm-comparisons dm-continual
+DIM    := $(addprefix dim-,table1 table2 table3 table4 table5 table6 table7 table8 table9 table10 \
+          figure1c figure1d figure3a figure3b figure3c figure4 figure5 figure6 figure7)
 ENGINE := engine-speed
 
 python := $(VENV)/bin/python
@@ -34,7 +36,7 @@ ifneq ($(wrong),)
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help all dream dm engine $(DREAM) $(DM) $(ENGINE) bench status index install test lint sync lock clean
+.PHONY: help all dream dm dim engine $(DREAM) $(DM) $(DIM) $(ENGINE) bench status index install test lint sync lock clean
 
 help: ## this list
 	@echo "make TARGET [PROFILE=quick|cpu|paper] [DATASETS=mnist,cifar10] [IPC=1,10] [METHODS=dm,dream] [SEEDS=3] [PLUGINS=file.py]"
@@ -42,9 +44,10 @@ help: ## this list
 	@grep -hE '^[a-z_ -]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 22
 	@printf '%s\tDREAM, the notebook of this name\n' $(DREAM) | expand -t 22
 	@printf '%s\tDM, the notebook of this name\n' $(DM) | expand -t 22
+	@printf '%s\tDiM, the notebook of this name\n' $(DIM) | expand -t 22
 	@printf '%s\tthe notebook of this name\n' $(ENGINE) | expand -t 22
 
-all: dream dm engine ## every notebook of every paper
+all: dream dm dim engine ## every notebook of every paper
 
 dream: $(DREAM) ## every item of the DREAM supplement and README
 
@@ -55,6 +58,11 @@ dm: $(DM) ## every item of the DM supplement
 
 $(DM): $(stamp)
 	@$(python) -m dreamlib notebook dm/$(@:dm-%=%) $(choice)
+
+dim: $(DIM) ## every item of the DiM paper
+
+$(DIM): $(stamp)
+	@$(python) -m dreamlib notebook dim/$(@:dim-%=%) $(choice)
 
 engine: $(ENGINE) ## how fast the engine is, and at what price in accuracy
 

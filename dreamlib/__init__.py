@@ -7,17 +7,19 @@
 
 from . import containers, coresets, matchers, samplers
 from .distill import distill
-from .distilled import DistilledSet, export, load_set
+from .distilled import DistilledGenerator, DistilledSet, export, load_generator, load_set
 from .evaluate import evaluate
 from .recipes import methods, profiles
 
 __all__ = [
+    "DistilledGenerator",
     "DistilledSet",
     "containers",
     "coresets",
     "distill",
     "evaluate",
     "export",
+    "load_generator",
     "load_set",
     "matchers",
     "methods",

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from . import plugins
-from .errors import BadValue, DreamlibError
+from .errors import BadValue, DreamlibError, StoreError
 from .experiments.interrupts import Interrupts
 
 MAKE = "make {target} PROFILE={profile}"  # what fills a page that is not there
@@ -290,13 +290,28 @@ def _export(args: argparse.Namespace) -> int:
                 )
         cell = make_cell(args.profile, rows[0], datasets[0], ipcs[0], args.seed)
         path = Store(args.results).set_path(cell)
-    distilled = load_set(path)
+        distilled = _drawn(path, ipcs[0], args.seed) if cell.recipe.generation else load_set(path)
+    else:
+        try:
+            distilled = load_set(path)
+        except StoreError:
+            drawn = numbers_of(args.ipc)
+            if len(drawn) != 1:
+                raise
+            distilled = _drawn(path, drawn[0], args.seed)
     written = export(distilled, args.to, args.format)
     print(f"{len(distilled.labels)} images of {len(distilled.classes)} classes -> {written}")
     if args.format != "safetensors" and distilled.clipped:
         share = f"{distilled.clipped:.1%} of the pixels lay outside [0, 1] and were clamped"
         print(f"note: {share}; safetensors keeps them")
     return 0
+
+
+def _drawn(path: Path, per_class: int, seed: int) -> Any:
+    """Images drawn once from the generator in a file."""
+    from .distilled import load_generator
+
+    return load_generator(path).draw(per_class, seed=seed)
 
 
 def _notebook(args: argparse.Namespace) -> int:

@@ -11,13 +11,13 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
 
-from .augment import Transform, cutmix
+from .augment import Transform
+from .containers import Container
 from .coresets import History
 from .data import ClassData
 from .engine import Engine
@@ -26,21 +26,12 @@ from .matchers import measure_under
 from .memory import GIB, held_bytes, peak_bytes
 from .networks import batch_norms, build, initialise, largest_map
 from .pools import PoolTraining
-from .recipe import Recipe
+from .recipe import SNAPSHOTS, Recipe, snapshot_steps
 from .samplers import View
 from .streams import Streams
-from .training import Stack, Training, learning, module_from, sgd_update
-
-# Fractions of a distillation at which the synthetic set is kept, so that accuracy along the way (DREAM, Fig. 1) can be
-# evaluated afterwards without distilling again. Early on a set changes fast, hence the spacing.
-SNAPSHOTS = (0.0, 0.05, 0.1, 0.2, 0.4, 0.7, 1.0)
+from .training import Stack, Training, learn_batch, module_from, sgd_update
 
 STATISTICS_IMAGES = 16  # real images of each class that frozen batch norms have seen (DC, released code)
-
-
-def snapshot_steps(steps: int) -> tuple[int, ...]:
-    """The step counts at which snapshots are kept, from 0 to ``steps``."""
-    return tuple(sorted({round(fraction * steps) for fraction in SNAPSHOTS}))
 
 
 class Distillation:
@@ -83,8 +74,9 @@ class Distillation:
         if ipc < 1:
             raise BadValue(f"IPC is {ipc}; expected at least 1 image per class", "--ipc 1")
         recipe.check()
-        recipe.container.check(data.shape)
-        slots = recipe.container.slots(ipc)
+        self.container = cast(Container, recipe.container)
+        self.container.check(data.shape)
+        slots = self.container.slots(ipc)
         if slots > data.smallest:
             raise BadValue(
                 f"IPC {ipc} needs {slots} real images of each class to start from, "
@@ -207,12 +199,12 @@ class Distillation:
             images = torch.randn(shape, generator=self.streams["initial"], device=self.device)
             images = (
                 images
-                if recipe.container.space == "normalised"
+                if self.container.space == "normalised"
                 else data.normalisation.undo(images).clamp(0, 1)
             )
         else:
-            images = data.take(index) if recipe.container.space == "normalised" else data.unit(index)
-        self.stored = recipe.container.pack(images, self.ipc)
+            images = data.take(index) if self.container.space == "normalised" else data.unit(index)
+        self.stored = self.container.pack(images, self.ipc)
         self.velocity = {name: torch.zeros_like(value) for name, value in self.stored.items()}
         self._embedding = None
         self._keep_snapshot()
@@ -251,11 +243,11 @@ class Distillation:
                     self._train_on_synthetic()
                 else:
                     self._train_on_real()
-        if self.matched in snapshot_steps(recipe.steps):
+        if self.matched in recipe.kept:
             self._keep_snapshot()
 
     def _new_network(self) -> None:
-        if self.recipe.container.space == "unit":
+        if self.container.space == "unit":
             for value in self.stored.values():
                 value.clamp_(0, 1)
         trained = self._pool.choose(self.streams["network"]) if self._pool else None
@@ -267,10 +259,8 @@ class Distillation:
         self.network_velocity = [torch.zeros_like(weight) for weight in self.network.parameters()]
 
     def _decode(self, stored: dict[str, Tensor]) -> Tensor:
-        images = self.recipe.container.decode(stored)
-        return (
-            images if self.recipe.container.space == "normalised" else self.data.normalisation.apply(images)
-        )
+        images = self.container.decode(stored)
+        return images if self.container.space == "normalised" else self.data.normalisation.apply(images)
 
     @torch.no_grad()
     def _decoded_count(self) -> int:
@@ -450,24 +440,16 @@ class Distillation:
 
     def _train_network(self, images: Tensor, labels: Tensor, generator: torch.Generator) -> None:
         """One SGD step of the matching network."""
-        schedule = self.recipe.schedule
-        batch = schedule.augment.draw(1, generator, per_image=len(images))(images.unsqueeze(0))
-        batch, first, second, share = cutmix(batch, labels.unsqueeze(0), generator, schedule.cutmix)
-        self.network.train()  # batch norms that were frozen for matching learn again
-        tensors = self.network.state_dict()
-        learn = partial(learning, self.engine, self.network)
-        _, _, gradients, statistics = self.engine.run(
-            self._key("learning"), learn, tensors, batch[0], (first[0], second[0]), share[0]
-        )
-        for name, value in statistics.items():
-            tensors[name].copy_(value)
-        sgd_update(
-            [tensors[name] for name in gradients],
-            list(gradients.values()),
+        key = self._key("learning")
+        learn_batch(
+            self.engine,
+            key,
+            self.network,
             self.network_velocity,
-            schedule.lr,
-            schedule.momentum,
-            schedule.weight_decay,
+            images,
+            labels,
+            self.recipe.schedule,
+            generator,
         )
 
     # Bookkeeping

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -11,11 +12,12 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torch.utils.data import DataLoader, TensorDataset
+from torch.utils.data import DataLoader, IterableDataset, TensorDataset, get_worker_info
 
 from .atomic import write_atomically
 from .augment import Siamese, cutmix
-from .containers import CONTAINERS
+from .containers import CONTAINERS, Drawing, drawing
+from .containers.generator import AT_ONCE
 from .data import Normalisation
 from .errors import BadValue, StoreError, unknown
 from .experiments.files import read_tensors, write_tensors
@@ -94,31 +96,33 @@ class DistilledSet:
         BadValue
             If ``batch`` is below 1, or the set does not say how it is evaluated.
         """
-        training = self.about.get("evaluation", {}).get("training")
-        if training is None and (augment or batch is None):
-            raise BadValue(
-                "this set does not say how it is evaluated, so neither its augmentation nor its batch is known",
-                "loader(batch=64, augment=False)",
-            )
-        size = training["batch"] if batch is None else batch
-        if size < 1:
-            raise BadValue(f"batch is {size}; expected at least 1 image", "loader(batch=64)")
-        streams = Streams(seed)
-        strategy, probability = Siamese("none"), 0.0
-        if augment:
-            known = {name: value for name, value in training["augment"].items() if name != "part"}
-            strategy, probability = Siamese(**known), training["cutmix"]
-        return DataLoader(
-            self.dataset(),
-            batch_size=size,
-            shuffle=True,
-            generator=streams["order"],
-            collate_fn=_Augmented(strategy, probability, len(self.classes), streams["augment"]),
-        )
+        size, collate, order = _batches(self.about, batch, augment, len(self.classes), seed)
+        return DataLoader(self.dataset(), batch_size=size, shuffle=True, generator=order, collate_fn=collate)
 
     def bytes(self) -> Tensor:
         """Images (N, c, h, w) as uint8, clamped and rounded."""
         return self.images.clamp(0, 1).mul(255).round().to(torch.uint8)
+
+
+def _batches(
+    about: dict[str, Any], batch: int | None, augment: bool, classes: int, seed: int
+) -> tuple[int, _Augmented, torch.Generator]:
+    """Size of a batch, how one is made of pairs, and the random stream of their order."""
+    training = about.get("evaluation", {}).get("training")
+    if training is None and (augment or batch is None):
+        raise BadValue(
+            "this set does not say how it is evaluated, so neither its augmentation nor its batch is known",
+            "loader(batch=64, augment=False)",
+        )
+    size = training["batch"] if batch is None else batch
+    if size < 1:
+        raise BadValue(f"batch is {size}; expected at least 1 image", "loader(batch=64)")
+    streams = Streams(seed)
+    strategy, probability = Siamese("none"), 0.0
+    if augment:
+        known = {name: value for name, value in training["augment"].items() if name != "part"}
+        strategy, probability = Siamese(**known), training["cutmix"]
+    return size, _Augmented(strategy, probability, classes, streams["augment"]), streams["order"]
 
 
 @dataclass(frozen=True)
@@ -141,6 +145,95 @@ class _Augmented:
         return images[0], share * own + (1 - share) * pasted
 
 
+@dataclass(frozen=True)
+class DistilledGenerator:
+    """A data set distilled into a generator: any number of training images, drawn when they are wanted.
+
+    Attributes
+    ----------
+    drawing : Drawing
+        Draws images; on the CPU.
+    shape : tuple of int
+        (c, h, w) of an image.
+    classes : tuple of str
+        Class names by label.
+    about : dict
+        Recipe, seed, seconds, checksum and the rest of the file's metadata.
+    """
+
+    drawing: Drawing
+    shape: tuple[int, int, int]
+    classes: tuple[str, ...]
+    about: dict[str, Any]
+
+    @property
+    def normalisation(self) -> Normalisation:
+        """What networks are trained with."""
+        return self.drawing.normalisation
+
+    def draw(self, per_class: int = 10, *, seed: int = 0) -> DistilledSet:
+        """A set of images drawn once, ``per_class`` of each; the same for the same seed.
+
+        Raises
+        ------
+        BadValue
+            If ``per_class`` is below 1.
+        """
+        labels = self._labels(per_class)
+        images = self.drawing.unit(labels, Streams(seed)["noise"])
+        each = images.unflatten(0, (per_class, len(self.classes))).transpose(0, 1)
+        return DistilledSet(
+            each.flatten(0, 1), labels.sort().values, each, self.classes, self.normalisation, self.about
+        )
+
+    def dataset(self, per_class: int = 10, *, seed: int = 0) -> FreshImages:
+        """A torch data set of (normalised image, label) whose every epoch has ``per_class`` new images of each class.
+
+        Its k-th epoch is the same whenever the seed is.
+
+        Raises
+        ------
+        BadValue
+            If ``per_class`` is below 1.
+        """
+        return FreshImages(self.drawing, self._labels(per_class), seed)
+
+    def loader(
+        self, batch: int | None = None, *, per_class: int = 10, augment: bool = True, seed: int = 0
+    ) -> DataLoader[tuple[Tensor, ...]]:
+        """Batches to train on as the generator's own evaluation does; see :meth:`DistilledSet.loader`."""
+        size, collate, _ = _batches(self.about, batch, augment, len(self.classes), seed)
+        return DataLoader(self.dataset(per_class, seed=seed), batch_size=size, collate_fn=collate)
+
+    def _labels(self, per_class: int) -> Tensor:
+        if per_class < 1:
+            raise BadValue(f"INPC is {per_class}; expected at least 1 image per class", "per_class=10")
+        return torch.arange(len(self.classes)).repeat(per_class)
+
+
+class FreshImages(IterableDataset[tuple[Tensor, Tensor]]):
+    """New images from a generator in every epoch, the classes in turn; see :meth:`DistilledGenerator.dataset`.
+
+    The workers of a DataLoader know nothing of each other's epochs: there its ``generator`` decides what is drawn.
+    """
+
+    def __init__(self, drawing: Drawing, labels: Tensor, seed: int) -> None:
+        super().__init__()
+        self.drawing, self.labels, self.seed, self.epoch = drawing, labels, seed, 0
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        worker = get_worker_info()
+        mine = self.labels if worker is None else self.labels[worker.id :: worker.num_workers]
+        which = f"epoch {self.epoch}" if worker is None else f"worker {worker.seed}"
+        self.epoch += 1
+        stream = Streams(self.seed)[which]
+        for part in mine.split(AT_ONCE):
+            yield from zip(self.drawing.draw(part, stream), part, strict=True)
+
+
 def load_set(path: str | Path) -> DistilledSet:
     """Load a distilled set from its safetensors file, or from the one that :func:`export` made of it.
 
@@ -149,27 +242,21 @@ def load_set(path: str | Path) -> DistilledSet:
     StoreError
         If the file is missing, damaged or not a distilled set.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise StoreError(f"no distilled set at {path}", "dreamlib show   (lists the sets there are)")
-    stored, about = read_tensors(path)
+    stored, about = _read(path)
     try:
-        normalisation = Normalisation(
-            about["normalisation"]["name"],
-            tuple(about["normalisation"]["mean"]),
-            tuple(about["normalisation"]["std"]),
-        )
-        classes = tuple(about["classes"])
+        normalisation, classes = _normalisation(about), tuple(about["classes"])
         if "labels" in stored:  # exported: already images in unit space
             images, labels, kept = stored["images"], stored["labels"], stored["stored"]
             return DistilledSet(images, labels, kept, classes, normalisation, about)
-        fields = {k: v for k, v in about["container"].items() if k not in ("part", "source")}
-        kinds = {CONTAINERS[name].__name__: CONTAINERS[name] for name in CONTAINERS}
-        container = kinds[about["container"]["part"]](**fields)
+        container = _container(about)
     except (KeyError, TypeError) as error:
         raise StoreError(
             f"{path} is not a distilled set of this version: {error!r}", "distil it again"
         ) from error
+    if not hasattr(container, "decode"):
+        raise StoreError(
+            f"{path} holds a generator, not a set of images", f"load_generator({str(path)!r}).draw(10)"
+        )
 
     def unit(images: Tensor) -> Tensor:
         return normalisation.undo(images) if container.space == "normalised" else images.clamp(0, 1)
@@ -177,6 +264,56 @@ def load_set(path: str | Path) -> DistilledSet:
     decoded = unit(container.decode(stored))
     labels = torch.arange(len(decoded)).repeat_interleave(decoded.shape[1])
     return DistilledSet(decoded.flatten(0, 1), labels, unit(stored["images"]), classes, normalisation, about)
+
+
+def load_generator(path: str | Path, dataset: str = "") -> DistilledGenerator:
+    """Load a generator from its safetensors file.
+
+    Parameters
+    ----------
+    path : path
+        The file.
+    dataset : str
+        The data set it is expected to hold; empty takes any.
+
+    Raises
+    ------
+    StoreError
+        If the file is missing, damaged, not a generator, or holds another data set.
+    """
+    stored, about = _read(path)
+    try:
+        container = _container(about)
+        if not hasattr(container, "module"):
+            raise StoreError(f"{path} holds a set of images, not a generator", f"load_set({str(path)!r})")
+        if dataset and about["dataset"] != dataset:
+            raise StoreError(
+                f"{path} holds {about['dataset']!r}, not {dataset!r}", f"dataset={about['dataset']!r}"
+            )
+        classes, shape = tuple(about["classes"]), tuple(about["shape"])
+        draws = drawing(container, stored, shape, len(classes), _normalisation(about))
+    except (KeyError, TypeError, RuntimeError) as error:
+        raise StoreError(f"{path} is not a generator of this version: {error!r}", "train it again") from error
+    return DistilledGenerator(draws, shape, classes, about)
+
+
+def _read(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    path = Path(path)
+    if not path.is_file():
+        raise StoreError(f"no distilled set at {path}", "dreamlib show   (lists the sets there are)")
+    return read_tensors(path)
+
+
+def _normalisation(about: dict[str, Any]) -> Normalisation:
+    known = about["normalisation"]
+    return Normalisation(known["name"], tuple(known["mean"]), tuple(known["std"]))
+
+
+def _container(about: dict[str, Any]) -> Any:
+    """The container of a file's metadata."""
+    fields = {k: v for k, v in about["container"].items() if k not in ("part", "source")}
+    kinds: dict[str, Any] = {CONTAINERS[name].__name__: CONTAINERS[name] for name in CONTAINERS}
+    return kinds[about["container"]["part"]](**fields)
 
 
 def export(distilled: DistilledSet, target: str | Path, form: str) -> Path:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -15,6 +16,49 @@ from .networks import NetworkSpec
 from .registry import added_later
 from .streams import Streams
 from .training import SGD, Fetch, Stack, Training
+
+
+@dataclass(frozen=True)
+class Generated:
+    """How many images a generator gives, where one is judged in the place of stored images.
+
+    Attributes
+    ----------
+    per_class : int
+        INPC: images of each class in an epoch (DiM, section 1).
+    fresh : bool
+        New ones in every epoch, which is what a generator is for. False: drawn once, and then used like stored ones.
+    whole_batches : bool
+        Fill the last batch of an epoch with further images, and add another batch where none was left to fill (DiM,
+        released code: C * INPC // batch + 1 batches).
+    """
+
+    per_class: int = 10
+    fresh: bool = True
+    whole_batches: bool = False
+
+    def size(self, classes: int, batch: int) -> int:
+        """Images of an epoch."""
+        images = classes * self.per_class
+        return (images // batch + 1) * batch if self.whole_batches else images
+
+    def check(self) -> None:
+        """Raise :class:`BadValue` for fewer than one image per class."""
+        if self.per_class < 1:
+            raise BadValue(
+                f"INPC is {self.per_class}; expected at least 1 image per class and epoch", "IPC=1,10"
+            )
+
+
+class Drawing(Protocol):
+    """What images are drawn from: a generator that remembers a data set."""
+
+    @property
+    def device(self) -> torch.device: ...
+
+    def draw(self, labels: Tensor, stream: torch.Generator) -> Tensor:
+        """Normalised images (..., c, h, w) of ``labels`` (...), from the next numbers of ``stream``."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -39,6 +83,8 @@ class Evaluation:
     stop_ipc : int
         Stop as early as a training of the same epochs and batch on a set of so many images per class would; the
         learning rate goes through its whole schedule in these steps. 0: train all epochs.
+    generated : Generated, optional
+        How many images are drawn, where a generator is judged; None: the images are given.
     """
 
     protocol: str = "dsa"
@@ -48,6 +94,7 @@ class Evaluation:
     mode: str = added_later("plain")
     also_on: str = added_later("")
     stop_ipc: int = added_later(0)
+    generated: Generated | None = added_later(None)
 
     def stop(self, classes: int) -> int | None:
         """Steps after which to stop, for so many classes; None for all epochs."""
@@ -63,8 +110,9 @@ class EvaluationRun:
 
     Parameters
     ----------
-    images : Tensor or ClassData
-        (C, M, c, h, w) decoded synthetic images, normalised; or the real ones, to train on those.
+    images : Tensor, ClassData or Drawing
+        (C, M, c, h, w) decoded synthetic images, normalised; or the real ones, to train on those; or what draws images,
+        as many as ``evaluation.generated`` says.
     dataset : Dataset
         Gives the test set and its normalisation.
     evaluation : Evaluation
@@ -82,7 +130,7 @@ class EvaluationRun:
 
     def __init__(
         self,
-        images: Tensor | ClassData,
+        images: Tensor | ClassData | Drawing,
         dataset: Dataset,
         evaluation: Evaluation,
         seed: int,
@@ -99,7 +147,7 @@ class EvaluationRun:
             raise BadValue(f"evaluation also tests on {evaluation.also_on!r}, and was given {given}", "")
         self.device, self.dataset, self.also, self.evaluation = images.device, dataset, also, evaluation
         self.streams = Streams(seed, self.device)
-        self._at, size = (images.at, images.total) if isinstance(images, ClassData) else _in_memory(images)
+        self._at, size = self._source(images)
         generator = self.streams["evaluation"]
         stack = Stack(evaluation.network, dataset.shape, dataset.num_classes, evaluation.networks, generator)
         self.engine = Engine(evaluation.mode, self.device)
@@ -115,6 +163,28 @@ class EvaluationRun:
         self.accuracies: list[float] = []
         self.also_accuracies: list[float] = []
         self.seconds = 0.0
+
+    def _source(self, images: Tensor | ClassData | Drawing) -> tuple[Fetch, int]:
+        """How to fetch training images and their labels, and how many make an epoch."""
+        how, classes = self.evaluation.generated, self.dataset.num_classes
+        if isinstance(images, ClassData):
+            return images.at, images.total
+        if isinstance(images, Tensor):
+            return _in_memory(images)
+        if how is None:
+            raise BadValue(
+                "a generator is to be judged, and the evaluation does not say by how many images", ""
+            )
+        how.check()
+        if not how.fresh:
+            labels = torch.arange(classes, device=self.device).unsqueeze(1).expand(-1, how.per_class)
+            return _in_memory(images.draw(labels, self.streams["noise"]))
+
+        def fetch(index: Tensor) -> tuple[Tensor, Tensor]:
+            labels = index % classes
+            return images.draw(labels, self.streams["noise"]), labels
+
+        return fetch, how.size(classes, self.evaluation.training.batch)
 
     def _fetch(self, index: Tensor) -> tuple[Tensor, Tensor]:
         return self._at(index)
@@ -183,7 +253,7 @@ def _in_memory(images: Tensor) -> tuple[Fetch, int]:
 
 
 def evaluate(
-    images: Tensor | ClassData, dataset: Dataset, evaluation: Evaluation, seed: int = 0
+    images: Tensor | ClassData | Drawing, dataset: Dataset, evaluation: Evaluation, seed: int = 0
 ) -> list[float]:
     """Accuracies in percent, one per network, in one call; see :class:`EvaluationRun`."""
     run = EvaluationRun(images, dataset, evaluation, seed)

@@ -6,12 +6,13 @@ from dataclasses import dataclass, field, fields, is_dataclass, replace
 from typing import Any, TypeVar, cast
 
 from .augment import Siamese
-from .containers import Container, Pixels
+from .containers import Container, GenerativeContainer, Pixels
 from .coresets import Coreset, RealImages, Whole
 from .engine import MODES
 from .errors import BadValue, unknown
 from .matchers import Feature, Matcher
 from .networks import NetworkSpec
+from .objectives import Adversarial, Objective
 from .pools import Pool
 from .registry import added_later
 from .samplers import Random, Sampler
@@ -19,6 +20,15 @@ from .training import SGD
 
 TRAINED_ON = ("nothing", "synthetic", "real")
 STATISTICS = ("joint", "frozen", "per class")
+
+# Fractions of a distillation at which the synthetic set is kept, so that accuracy along the way (DREAM, Fig. 1) can be
+# evaluated afterwards without distilling again. Early on a set changes fast, hence the spacing.
+SNAPSHOTS = (0.0, 0.05, 0.1, 0.2, 0.4, 0.7, 1.0)
+
+
+def snapshot_steps(steps: int) -> tuple[int, ...]:
+    """The step counts at which snapshots are kept, from 0 to ``steps``."""
+    return tuple(sorted({round(fraction * steps) for fraction in SNAPSHOTS}))
 
 
 @dataclass(frozen=True)
@@ -58,6 +68,90 @@ class NetworkSchedule:
 
 
 @dataclass(frozen=True)
+class Generation:
+    """How a generator is trained: by its objective, and from some epoch on by the recipe's matcher too (DiM, Alg. 1).
+
+    Epochs are passes over the real images. While nothing is matched, training depends on the first five fields and
+    ``kept`` alone, so that one training serves every recipe that starts to match somewhere along it.
+
+    Attributes
+    ----------
+    objective : Objective
+        L_g: what makes generated images resemble the data.
+    epochs : int
+        Of the objective alone, when it is trained to its end.
+    batch : int
+        Real images of a step, and as many generated ones.
+    lr : float
+        Adam's, for the generator and for what is trained beside it.
+    betas : tuple of float
+        Adam's.
+    kept : tuple of int
+        Epochs after which a state is kept, beside the first and the last, as far as they are reached.
+    matched_from : int
+        N, epochs of the objective alone before matching starts; Adam starts afresh there.
+    matched_epochs : int
+        Q, epochs with ``objective + weight * matcher``. 0: nothing is matched.
+    matched_batch : int
+        B, real images of a step while matching.
+    matched_lr : float
+        Adam's while matching.
+    weight : float
+        Lambda (Eq. 7).
+    models : tuple of NetworkSpec
+        The models pool (Eq. 6): one is drawn for every epoch, with new weights, and trained on real images as the
+        recipe's schedule says before every step.
+    """
+
+    objective: Objective = field(default_factory=Adversarial)
+    epochs: int = 200
+    batch: int = 64
+    lr: float = 1e-4
+    betas: tuple[float, float] = (0.0, 0.9)
+    kept: tuple[int, ...] = ()
+    matched_from: int = 120
+    matched_epochs: int = 0
+    matched_batch: int = 64
+    matched_lr: float = 1e-4
+    weight: float = 0.01
+    models: tuple[NetworkSpec, ...] = field(default_factory=lambda: (NetworkSpec(),))
+
+    @property
+    def end(self) -> int:
+        """Epochs in all."""
+        return self.matched_from + self.matched_epochs if self.matched_epochs else self.epochs
+
+    @property
+    def states(self) -> tuple[int, ...]:
+        """Epochs after which a state is kept."""
+        first = self.matched_from if self.matched_epochs else 0
+        return tuple(sorted({first, self.end, *(epoch for epoch in self.kept if first < epoch < self.end)}))
+
+    def alone(self) -> Generation:
+        """The same without a matcher. Of recipes that differ in what they match, it is the same."""
+        return Generation(self.objective, self.epochs, self.batch, self.lr, self.betas, self.kept)
+
+    def check(self) -> None:
+        """Raise :class:`BadValue` for numbers outside their range."""
+        least = {"epochs": 1, "batch": 2, "matched_from": 0, "matched_epochs": 0, "matched_batch": 2}
+        for name, low in least.items():
+            if getattr(self, name) < low:
+                raise BadValue(
+                    f"generation: {name} is {getattr(self, name)}; expected at least {low}", f"{name}={low}"
+                )
+        for name in ("lr", "matched_lr", "weight"):
+            if not getattr(self, name) >= 0:
+                raise BadValue(f"generation: {name} is {getattr(self, name)}; expected at least 0", "")
+        if self.matched_epochs and self.matched_from > self.epochs:
+            raise BadValue(
+                f"matching starts after epoch {self.matched_from}, but the generator is trained for {self.epochs}",
+                f"matched_from={self.epochs} or less, or more epochs",
+            )
+        if self.matched_epochs and not self.models:
+            raise BadValue("a models pool without networks; expected at least one", "models=(NetworkSpec(),)")
+
+
+@dataclass(frozen=True)
 class Recipe:
     """Everything that decides a synthetic set, but for the data set, the IPC and the seed.
 
@@ -94,9 +188,12 @@ class Recipe:
         code). ``"frozen"``: from a few real images of every class, for real and synthetic images alike (DC and DSA,
         released code). ``"per class"``: from one class at a time, which is what a loop over classes does if nothing is
         done about it.
+    generation : Generation, optional
+        How the container's generator is trained, where it is one. Then ``initial``, ``network``, ``iterations`` and
+        what else is said of images is without effect: see :attr:`canonical`.
     """
 
-    container: Container = field(default_factory=Pixels)
+    container: Container | GenerativeContainer = field(default_factory=Pixels)
     sampler: Sampler = field(default_factory=Random)
     matcher: Matcher = field(default_factory=Feature)
     schedule: NetworkSchedule = field(default_factory=NetworkSchedule)
@@ -113,11 +210,36 @@ class Recipe:
     embedding: SGD = field(default_factory=lambda: SGD(epochs=1, batch=256, lr=0.01))
     mode: str = added_later("plain")
     statistics: str = added_later("joint")
+    generation: Generation | None = added_later(None)
 
     @property
     def steps(self) -> int:
-        """Matching steps in all."""
-        return self.iterations * self.schedule.steps
+        """Matching steps in all; of a generator, epochs."""
+        return self.generation.end if self.generation else self.iterations * self.schedule.steps
+
+    @property
+    def kept(self) -> tuple[int, ...]:
+        """Steps after which the state is kept, the last one included."""
+        return self.generation.states if self.generation else snapshot_steps(self.steps)
+
+    @property
+    def canonical(self) -> Recipe:
+        """What decides the result, and nothing else: settings without effect are as they are by default."""
+        how = self.generation
+        if how is None:
+            return self
+        bare = Recipe(container=self.container, per_class=self.per_class, mode=self.mode, generation=how)
+        if not how.matched_epochs:
+            return replace(bare, generation=how.alone())
+        return replace(bare, matcher=self.matcher, schedule=self.schedule)
+
+    @property
+    def first(self) -> Recipe | None:
+        """The recipe whose state after ``generation.matched_from`` epochs this one goes on from; None: from none."""
+        how = self.generation
+        if how is None or not how.matched_epochs:
+            return None
+        return replace(self, generation=how.alone()).canonical
 
     @property
     def whole(self) -> bool:
@@ -130,6 +252,8 @@ class Recipe:
 
     def check(self) -> None:
         """Raise :class:`BadValue` for numbers outside their range."""
+        if self.generation is not None:
+            self.generation.check()
         least = {
             "iterations": 0,
             "real_batch": 1,

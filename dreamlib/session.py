@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import pandas as pd
 import torch
@@ -14,6 +14,7 @@ from matplotlib.pyplot import close
 
 from . import backend, plugins
 from .atomic import write_text
+from .containers import Container
 from .data import ClassData, Dataset, load
 from .distilled import DistilledSet, load_set
 from .experiments import Cell, Study, make_cell, study
@@ -279,8 +280,9 @@ class Session:
         On the session's device. Empty when the states along the way are not here: they are not part of a repository.
         """
         found = self.study.store.read_course(cell) or {}
-        images = {step: cell.recipe.container.decode(stored) for step, stored in found.items()}
-        if cell.recipe.container.space == "unit":
+        container = cast(Container, cell.recipe.container)
+        images = {step: container.decode(stored) for step, stored in found.items()}
+        if container.space == "unit":
             normalisation = self.dataset(cell.dataset).normalisation
             images = {step: normalisation.apply(value.clamp(0, 1)) for step, value in images.items()}
         return {step: images[step].to(self.torch_device) for step in sorted(images)}

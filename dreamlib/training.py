@@ -6,10 +6,10 @@ Legend: K networks, B images of a batch.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 import torch.nn.functional as F
@@ -121,6 +121,54 @@ def learning(
         loss = share * F.cross_entropy(logits, labels[0]) + (1 - share) * F.cross_entropy(logits, labels[1])
         gradients = torch.autograd.grad(loss, list(leaves.values()))
     return loss.detach(), logits.detach(), dict(zip(leaves, gradients, strict=True)), statistics
+
+
+class Schedule(Protocol):
+    """How a network learns that is matched under, or beside: a recipe's network schedule."""
+
+    @property
+    def augment(self) -> Siamese: ...
+    @property
+    def cutmix(self) -> float: ...
+    @property
+    def lr(self) -> float: ...
+    @property
+    def momentum(self) -> float: ...
+    @property
+    def weight_decay(self) -> float: ...
+
+
+def learn_batch(
+    engine: Engine,
+    key: Hashable,
+    network: Network,
+    velocity: Sequence[Tensor],
+    images: Tensor,
+    labels: Tensor,
+    schedule: Schedule,
+    generator: torch.Generator,
+) -> None:
+    """One SGD step of one network, in place, on a batch (B, c, h, w) with labels (B,).
+
+    ``key`` names the network for the engine, ``velocity`` is its momentum, weight by weight; ``generator`` draws
+    augmentation and CutMix.
+    """
+    batch = schedule.augment.draw(1, generator, per_image=len(images))(images.unsqueeze(0))
+    batch, first, second, share = cutmix(batch, labels.unsqueeze(0), generator, schedule.cutmix)
+    network.train()  # batch norms that were frozen for matching learn again
+    tensors = network.state_dict()
+    learn = partial(learning, engine, network)
+    _, _, gradients, statistics = engine.run(key, learn, tensors, batch[0], (first[0], second[0]), share[0])
+    for name, value in statistics.items():
+        tensors[name].copy_(value)
+    sgd_update(
+        [tensors[name] for name in gradients],
+        list(gradients.values()),
+        velocity,
+        schedule.lr,
+        schedule.momentum,
+        schedule.weight_decay,
+    )
 
 
 Batch = tuple[Tensor, tuple[Tensor, Tensor], Tensor]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from ..errors import BadValue
 from ..registry import Registry
@@ -39,12 +39,39 @@ class Container(Protocol):
         ...
 
 
-CONTAINERS: Registry[Container] = Registry("container")
+class GenerativeContainer(Protocol):
+    """Holds a whole data set as the weights of a network that draws images. Implementations are frozen dataclasses.
+
+    ``space`` is ``"unit"``: networks of it give images in [-1, 1], which stand for [0, 1].
+    """
+
+    @property
+    def space(self) -> str: ...
+
+    @property
+    def noise(self) -> int:
+        """K, standard normal numbers an image is drawn from."""
+        ...
+
+    @property
+    def width(self) -> int:
+        """Channels of the network, and of what is trained beside it."""
+        ...
+
+    def check(self, shape: tuple[int, int, int], num_classes: int) -> None:
+        """Raise :class:`BadValue` when images of ``shape`` (c, h, w) of so many classes cannot be drawn."""
+        ...
+
+    def module(self, shape: tuple[int, int, int], num_classes: int) -> nn.Module:
+        """The network, untrained: (noise (N, K), labels (N,)) to images (N, c, h, w) in [-1, 1]."""
+        ...
+
+
+CONTAINERS: Registry[Container | GenerativeContainer] = Registry("container")
 register = CONTAINERS.register
 
 
 def check_space(space: str) -> None:
     """Raise :class:`BadValue` unless ``space`` is one of :data:`SPACES`."""
-    """Raise :class:`BadValue` for a space that is none of ``SPACES``."""
     if space not in SPACES:
         raise BadValue(f"container space {space!r}; expected one of {', '.join(SPACES)}", "")

@@ -1,9 +1,10 @@
 """Experiments: cells, the store of their results, and running them."""
 
 from .cells import Cell, make_cell
+from .plans import PLANS
 from .run import Summary, expected_seconds, run_cells
 from .store import Store
-from .studies import PLANS, Study, items, study
+from .studies import Study, items, study
 
 __all__ = [
     "PLANS",

@@ -10,9 +10,9 @@ from typing import Any
 
 from ..data import check_name
 from ..data.splits import parse
-from ..distill import snapshot_steps
 from ..errors import BadValue
-from ..evaluate import Evaluation
+from ..evaluate import Evaluation, Generated
+from ..objectives import OBJECTIVES
 from ..recipe import Recipe
 from ..recipes import Rule, methods, profiles, protocol
 from ..registry import plain
@@ -71,7 +71,10 @@ class Cell:
         if self.parts:
             parts = [[part.set_key, part.step] for part in self.parts]
             return digest([NUMERICS, parts, self.dataset, self.seed])
-        what = [NUMERICS, plain(self.recipe), self.dataset, self.ipc, self.seed]
+        stored = (
+            0 if self.recipe.generation else self.ipc
+        )  # a generator is the same for every number of images
+        what = [NUMERICS, plain(self.recipe.canonical), self.dataset, stored, self.seed]
         return digest(what)
 
     @cached_property
@@ -93,12 +96,20 @@ class Cell:
     @property
     def set_name(self) -> str:
         """Readable and unique: the stem of the synthetic set's files."""
+        if self.recipe.generation and not self.parts:
+            return f"{_word(self.dataset)}-{_word(self.method)}-s{self.seed}-{self.set_key[:10]}"
         return f"{self.short_name}-{self.set_key[:10]}"
 
     @property
     def short_name(self) -> str:
         """For people: data set, method, budget and seed. A long path of a user's own data keeps its end."""
-        return f"{_word(self.dataset)}-{_word(self.method)}-ipc{self.ipc}-s{self.seed}"
+        return f"{_word(self.dataset)}-{_word(self.method)}-{self.budget}{self.ipc}-s{self.seed}"
+
+    @property
+    def budget(self) -> str:
+        """What ``ipc`` counts: ``"ipc"`` stored images of a class, ``"inpc"`` those a generator draws for an epoch."""
+        drawn = self.evaluation.generated
+        return "inpc" if drawn is not None and drawn.fresh else "ipc"
 
     def describe(self) -> dict[str, Any]:
         """The part of a record that says what was asked."""
@@ -116,6 +127,8 @@ class Cell:
             "evaluation": plain(self.evaluation),
             "sources": self.sources,
         }
+        if self.budget != "ipc":
+            about["budget"] = self.budget
         if (split := parse(self.dataset)[1]) is not None:
             about["split"] = plain(split)
         if self.parts:
@@ -149,7 +162,7 @@ def make_cell(
     ipc, seed : int
         Images per class (>= 1) and seed (>= 0). The whole training set is the same at every budget: its cell has 0.
     step : int, optional
-        Judge the set after so many matching steps, one of :func:`~dreamlib.distill.snapshot_steps`; default: at the
+        Judge the set after so many matching steps (of a generator: epochs), one of ``recipe.kept``; default: at the
         end.
     recipe_rules, evaluation_rules : tuple of Rule
         What an item of its own changes (another network, say); they are applied last.
@@ -171,7 +184,10 @@ def make_cell(
     recipe, sources = row.resolve(dataset, ipc, scale.recipe_rules, recipe_rules)
     judging = (*scale.evaluation_rules, *evaluation_rules)
     evaluation, judged = protocol(judged_as or row.protocol, row.facts(dataset, ipc), judging)
-    kept = snapshot_steps(recipe.steps)
+    if recipe.generation is not None:
+        drawn = evaluation.generated or Generated()
+        evaluation = replace(evaluation, generated=replace(drawn, per_class=ipc))
+    kept = recipe.kept
     if step is not None and step not in kept:
         raise BadValue(f"no set is kept after step {step}; expected one of {', '.join(map(str, kept))}", "")
     return Cell(
@@ -189,6 +205,20 @@ def make_cell(
     )
 
 
+def first_stage(cell: Cell) -> Cell | None:
+    """The generator that a cell's own goes on from, as a cell; None where it goes on from none.
+
+    It bears the name of its objective, as the method does that consists of it alone, and so is the same set.
+    """
+    recipe, how = cell.recipe.first, cell.recipe.generation
+    if recipe is None or how is None:
+        return None
+    name = OBJECTIVES.name_of(how.objective)
+    return replace(
+        cell, method=name, label=name, base="", recipe=recipe, step=how.matched_from, with_set=False
+    )
+
+
 def union(whole: Cell, parts: Sequence[Cell]) -> Cell:
     """The sets of several cells, judged together.
 
@@ -202,4 +232,6 @@ def union(whole: Cell, parts: Sequence[Cell]) -> Cell:
     """
     if not parts or any(part.parts for part in parts):
         raise BadValue(f"{whole.dataset}: a union of {len(parts)} sets; expected one or more plain cells", "")
+    if any(part.recipe.generation for part in parts):
+        raise BadValue(f"{whole.dataset}: a union of generators; expected sets of images", "another method")
     return replace(whole, parts=tuple(parts))

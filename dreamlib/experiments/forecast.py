@@ -7,16 +7,19 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from typing import cast
 
 import torch
 from torch import Tensor
 
+from ..containers import Drawing, GenerativeContainer
 from ..coresets import RealImages
 from ..data import ClassData, Dataset, load
 from ..data.splits import alike
 from ..distill import Distillation
 from ..errors import DreamlibError
 from ..evaluate import EvaluationRun
+from ..generate import GeneratorTraining
 from ..samplers import Random, View
 from .cells import Cell
 from .store import Store
@@ -75,6 +78,13 @@ def forecast(cell: Cell, dataset: Dataset, data: ClassData) -> Forecast:
 def _distilling(cell: Cell, data: ClassData) -> float:
     recipe = cell.recipe
     seconds = 0.0
+    if recipe.generation is not None:
+        start: dict[str, Tensor] | None = None
+        for stage in (one for one in (recipe.first, recipe) if one is not None):
+            training = GeneratorTraining(data, stage, cell.seed, start)
+            start = next(iter(training.snapshots.values()))
+            seconds += _each(training.advance, data.device) * training.steps
+        return seconds
     if recipe.initial.epochs:
         run = Distillation(data, recipe, cell.ipc, cell.seed)
         seconds += _each(run.advance, data.device) * run.steps
@@ -103,8 +113,12 @@ def _embedding(run: Distillation) -> float:
 def _evaluating(cell: Cell, dataset: Dataset, data: ClassData) -> float:
     device = data.device
     count = sum(factor**2 for factor in getattr(cell.recipe.container, "factors", (1,)))  # images from one
-    images: Tensor | ClassData = data
-    if not cell.recipe.whole:
+    images: Tensor | ClassData | Drawing = data
+    if cell.recipe.generation:
+        container = cast(GenerativeContainer, cell.recipe.container)
+        module = container.module(dataset.shape, dataset.num_classes).to(device)
+        images = Drawing(module, container.noise, dataset.normalisation)
+    elif not cell.recipe.whole:
         images = torch.zeros(dataset.num_classes, cell.ipc * count, *dataset.shape, device=device)
     run = EvaluationRun(images, dataset, replace(cell.evaluation, also_on=""), cell.seed)
     seconds = _each(run.advance, device) * run.training.steps

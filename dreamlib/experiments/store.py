@@ -15,7 +15,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 from torch import Tensor
 
-from ..atomic import cannot_write
+from ..atomic import cannot_write, write_atomically
 from ..errors import StoreError
 from .cells import Cell
 from .files import read_json, read_tensors, write_json, write_tensors
@@ -147,10 +147,27 @@ class Store:
         """Keep the state of an unfinished phase."""
         write_tensors(self.checkpoint_path(cell, phase), state, {"key": _key(cell, phase), **metadata})
 
+    def preview_path(self, cell: Cell) -> Path:
+        """Where one looks at what an unfinished generator draws: a PNG, a row for each class."""
+        return self._work(cell) / f"{cell.set_name}.png"
+
+    def write_preview(self, cell: Cell, images: Tensor) -> None:
+        """Draw unit images (C, n, c, h, w) of an unfinished generator."""
+        from torchvision.utils import save_image
+
+        rows, flat = images.shape[1], images.flatten(0, 1).cpu()
+        write_atomically(
+            self.preview_path(cell), lambda path: save_image(flat, path, nrow=rows, format="png")
+        )
+
     def drop_checkpoint(self, cell: Cell, phase: str) -> None:
         """Remove the checkpoint of a phase that is finished."""
-        with suppress(OSError):
-            self.checkpoint_path(cell, phase).unlink()
+        for path in (
+            self.checkpoint_path(cell, phase),
+            *((self.preview_path(cell),) if phase == "distill" else ()),
+        ):
+            with suppress(OSError):
+                path.unlink()
 
     def _failure_path(self, cell: Cell, phase: str) -> Path:
         return self._work(cell) / f"{_key(cell, phase)[:24]}.failed.json"

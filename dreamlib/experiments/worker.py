@@ -6,25 +6,27 @@ import math
 import os
 import time
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cache, partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, cast
 
 import torch
 from torch import Tensor
 
 from .. import backend
+from ..containers import Container, Drawing, GenerativeContainer, drawing
 from ..data import ClassData, Dataset, derive, load
 from ..data.splits import parse
 from ..distill import Distillation
-from ..errors import BadValue, DataError, DreamlibError, OutOfMemory, StoreError
+from ..errors import BadValue, DataError, Diverged, DreamlibError, OutOfMemory, StoreError
 from ..evaluate import EvaluationRun
-from .cells import Cell
+from ..generate import GeneratorTraining
+from .cells import Cell, first_stage
 from .files import digest, tensors_digest
 from .interrupts import Interrupts
 from .store import Store
@@ -53,6 +55,19 @@ class Task(Protocol):
     def advance(self) -> object: ...
     def state(self) -> dict[str, Tensor]: ...
     def restore(self, state: dict[str, Tensor]) -> None: ...
+
+
+class Making(Task, Protocol):
+    """A task that makes a synthetic set, or a generator."""
+
+    snapshots: dict[int, dict[str, Tensor]]
+    losses: list[tuple[int, float]]
+    seconds: dict[str, float]
+
+    @property
+    def stored(self) -> Mapping[str, Tensor]: ...
+    @property
+    def notes(self) -> dict[str, Any]: ...
 
 
 T = TypeVar("T", bound=Task)
@@ -307,17 +322,40 @@ class Worker:
             )
         tensors, about = found
         if cell.step != cell.recipe.steps:
-            course = self.store.read_course(cell)
-            if course is None or cell.step not in course:  # not everybody keeps it
-                _, about = self._distil(cell)
-                course = self.store.read_course(cell) or {}
-            tensors = course[cell.step]
+            tensors, about = self._on_the_way(cell, about)
+            if cell.recipe.generation:  # without what is trained beside it
+                tensors = {
+                    k.removeprefix("generator."): v for k, v in tensors.items() if k.startswith("generator.")
+                }
         return {name: value.to(self.device) for name, value in tensors.items()}, about
+
+    def _on_the_way(self, cell: Cell, about: dict[str, Any]) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """The state of a finished set after ``cell.step`` steps; distilled again where its course was not kept."""
+        course = self.store.read_course(cell)
+        if course is None or cell.step not in course:
+            _, about = self._distil(cell)
+            course = self.store.read_course(cell) or {}
+        return course[cell.step], about
+
+    def _maker(self, cell: Cell) -> tuple[Callable[[], Making], dict[str, float]]:
+        """How the making of a cell's set starts, and the seconds of what has to be there before."""
+        data = self.classes(cell.dataset, cell.recipe.per_class)
+        if not cell.recipe.generation:
+            return partial(Distillation, data, cell.recipe, cell.ipc, cell.seed, self.memory_gb), {}
+        first = first_stage(cell)
+        if first is None:
+            return partial(GeneratorTraining, data, cell.recipe, cell.seed), {}
+        with self.store.lock(first) as mine:
+            if not mine:
+                raise HeldElsewhere
+            _, about = self._distilled(first, locked=True)
+            state, about = self._on_the_way(first, about)
+        before = {"first stage": about["seconds"]["distill"] * first.step / first.recipe.steps}
+        return partial(GeneratorTraining, data, cell.recipe, cell.seed, state), before
 
     def _distil(self, cell: Cell) -> tuple[dict[str, Tensor], dict[str, Any]]:
         dataset = self.dataset(cell.dataset)
-        data = self.classes(cell.dataset, cell.recipe.per_class)
-        start = partial(Distillation, data, cell.recipe, cell.ipc, cell.seed, self.memory_gb)
+        start, before = self._maker(cell)
         run, resumed = self._drive(cell, start, "distill", {"data": dataset.fingerprint})
         stored = {name: value.cpu() for name, value in run.stored.items()}
         about = {
@@ -328,10 +366,12 @@ class Worker:
             "normalisation": _normalisation(dataset),
             "data_fingerprint": dataset.fingerprint,
             "curve": {"step": [step for step, _ in run.losses], "loss": [loss for _, loss in run.losses]},
-            "seconds": {**run.seconds, "distill": sum(run.seconds.values())},
+            "seconds": {**before, **run.seconds, "distill": sum((*before.values(), *run.seconds.values()))},
             "resumed": resumed,
             "peak_memory_bytes": backend.peak_memory(self.device),
-            "images_stored": sum(len(v.flatten(0, 1)) for v in stored.values()),
+            "images_stored": 0
+            if cell.recipe.generation
+            else sum(len(v.flatten(0, 1)) for v in stored.values()),
             "bytes_stored": sum(v.numel() * v.element_size() for v in stored.values()),
             "set_sha256": tensors_digest(stored),
             **({"notes": run.notes} if run.notes else {}),
@@ -357,9 +397,11 @@ class Worker:
 
     def _evaluated(self, cell: Cell, sets: Sequence[dict[str, Tensor]]) -> EvaluationRun:
         dataset = self.dataset(cell.dataset)
-        images: Tensor | ClassData
+        images: Tensor | ClassData | Drawing
         if cell.recipe.whole:
             images, origin = self.classes(cell.dataset, cell.recipe.per_class), dataset.fingerprint
+        elif cell.recipe.generation:
+            images, origin = self._drawing(cell, sets[0]), _digest_of([tensors_digest(sets[0])])
         else:
             images = torch.cat(
                 [self._images(one, stored) for one, stored in zip(cell.sets, sets, strict=True)]
@@ -370,10 +412,17 @@ class Worker:
         run, _ = self._drive(cell, start, "evaluate", {"set": origin})
         return run
 
+    def _drawing(self, cell: Cell, stored: dict[str, Tensor]) -> Drawing:
+        """What draws images from a generator."""
+        dataset, container = self.dataset(cell.dataset), cast(GenerativeContainer, cell.recipe.container)
+        return drawing(
+            container, stored, dataset.shape, dataset.num_classes, dataset.normalisation, self.device
+        )
+
     def _images(self, cell: Cell, stored: dict[str, Tensor]) -> Tensor:
         """The decoded images of a set, normalised as networks see them."""
         with torch.no_grad():
-            images = cell.recipe.container.decode(stored)
+            images = cast(Container, cell.recipe.container).decode(stored)
         if cell.recipe.container.space == "unit":
             images = self.dataset(cell.dataset).normalisation.apply(images.clamp(0, 1))
         return images
@@ -401,6 +450,10 @@ class Worker:
                 if now - saved > self.checkpoint_seconds and not run.done:
                     self._save(cell, run, phase, origin)
                     saved = time.monotonic()
+        except Diverged as error:
+            path = self.store.checkpoint_path(cell, phase)
+            kept = f"; its last good state is kept in {path}" if path.exists() else ""
+            raise Diverged(f"{error.message}{kept}", error.hint) from error
         except torch.OutOfMemoryError as error:
             raise OutOfMemory(
                 f"{self.device} ran out of memory in {phase} of {cell.name}",
@@ -431,6 +484,8 @@ class Worker:
     def _save(self, cell: Cell, run: Task, phase: str, origin: dict[str, Any]) -> None:
         metadata = {"origin": origin, "step": run.step, "steps": run.steps}
         self.store.write_checkpoint(cell, phase, run.state(), metadata)
+        if isinstance(run, GeneratorTraining):
+            self.store.write_preview(cell, run.preview())
 
 
 def _together(abouts: Sequence[dict[str, Any]]) -> dict[str, Any]:

@@ -53,9 +53,10 @@ class Matcher(Protocol):
     """
 
     def measure(self, network: Network, images: Tensor, labels: Tensor, differentiable: bool) -> list[Tensor]:
-        """Measurements of ``images`` (G, B, c, h, w) of the classes ``labels`` (G,): tensors of shape (G, ...).
+        """Measurements of ``images`` (G, B, c, h, w) of the classes ``labels``: tensors of shape (G, ...).
 
-        With ``differentiable`` the result can be differentiated with respect to the images.
+        Labels are (G,) where a group is a class, and (G, B) where it is a batch of many classes (DiM). With
+        ``differentiable`` the result can be differentiated with respect to the images.
         """
         ...
 

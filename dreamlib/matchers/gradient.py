@@ -52,7 +52,8 @@ class Gradient:
         with torch.enable_grad(), GroupwiseWeights(matched_weights(network, self.layers), groups) as weights:
             logits = exact(network(images.flatten(0, 1)))
             # Sum over classes of the mean over a class's images: each copy of a weight gets its class's mean gradient.
-            loss = F.cross_entropy(logits, labels.repeat_interleave(each), reduction="sum") / each
+            every = labels.repeat_interleave(each) if labels.ndim == 1 else labels.flatten()
+            loss = F.cross_entropy(logits, every, reduction="sum") / each
         return list(torch.autograd.grad(loss, weights.copies, create_graph=differentiable))
 
     def distance(self, real: list[Tensor], synthetic: list[Tensor]) -> Tensor:

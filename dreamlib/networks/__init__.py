@@ -5,11 +5,14 @@ weights anew. Every network has ``forward(x) -> logits``, ``features(x)``, ``fea
 ``classifier``.
 """
 
+from .generative import DiscriminatorNetwork, GeneratorNetwork
 from .network import Network, batch_norms, build, embed, largest_map, parameter_count
 from .spec import NetworkSpec, names
 from .weights import initialise
 
 __all__ = [
+    "DiscriminatorNetwork",
+    "GeneratorNetwork",
     "Network",
     "NetworkSpec",
     "batch_norms",

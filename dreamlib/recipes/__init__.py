@@ -1,5 +1,6 @@
 """Recipes: methods, evaluation protocols and profiles by name. Data with sources; no algorithm lives here."""
 
+from .generators import POOLS, models
 from .method import Method
 from .profiles import Profile, profiles
 from .protocols import protocol
@@ -8,6 +9,7 @@ from .rules import Rule, apply, rule
 from .search import Search, SearchSpace, architecture
 
 __all__ = [
+    "POOLS",
     "Method",
     "Profile",
     "Rule",
@@ -16,6 +18,7 @@ __all__ = [
     "apply",
     "architecture",
     "methods",
+    "models",
     "profiles",
     "protocol",
     "rule",

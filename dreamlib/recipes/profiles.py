@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from ..errors import PluginError, unknown
+from .generators import models
 from .method import GREY_SETS
 from .rules import Rule, rule
 from .search import Search, SearchSpace
@@ -74,6 +75,27 @@ _quick = Profile(
                 "image_lr": 0.01,
             },
             method=IDC_FAMILY,
+        ),
+        rule(
+            "profile quick",
+            {
+                "container.width": 16,
+                "generation.epochs": 20,
+                "generation.lr": 1e-3,
+                "generation.kept": (2, 5, 8, 10, 12, 13, 15, 17, 19),
+            },
+            method="gan",
+        ),
+        rule(
+            "profile quick",
+            {
+                "generation.matched_from": 12,
+                "generation.matched_epochs": 8,
+                "generation.matched_lr": 1e-3,
+                "generation.models": models("quick"),
+                "schedule.images": 128,
+            },
+            method="dim",
         ),
     ),
     evaluation_rules=(

@@ -6,7 +6,7 @@ from typing import Any
 
 from ..augment import Siamese
 from ..errors import unknown
-from ..evaluate import Evaluation
+from ..evaluate import Evaluation, Generated
 from ..training import SGD
 from .method import DIGIT_SETS
 from .rules import Rule, apply, rule
@@ -65,6 +65,37 @@ _BASE: dict[str, tuple[Evaluation, tuple[Rule, ...], str]] = {
         ),
         "IDC and DREAM released code, but the last of its four tests, not the best",
     ),
+    "dim": (
+        Evaluation(
+            "dim",
+            SGD(
+                epochs=1000,
+                batch=64,
+                lr=0.01,
+                decay_at=(2 / 3, 5 / 6),
+                decay_by=0.2,
+                augment=Siamese(_DSA),
+            ),
+            generated=Generated(),
+        ),
+        (
+            rule(
+                "released code: no flip on digits",
+                {"training.augment.strategy": _DSA.replace("_flip", "")},
+                dataset=DIGIT_SETS,
+            ),
+        ),
+        "DiM section 4.1: 1,000 epochs as in IDC, augmentation as in DSA; batch and schedule of IDC",
+    ),
+    "dim-code": (
+        Evaluation(
+            "dim-code",
+            SGD(epochs=1000, batch=64, lr=0.01, decay_at=(), augment=Siamese("color_crop", family="idc")),
+            generated=Generated(whole_batches=True),
+        ),
+        (),
+        "DiM released code: whole batches, no schedule, but the last of its five tests, not the best",
+    ),
 }
 
 
@@ -76,7 +107,7 @@ def protocol(
     Parameters
     ----------
     name : str
-        ``"dc"``, ``"dsa"`` or ``"idc"``.
+        ``"dc"``, ``"dsa"``, ``"idc"``, ``"dim"`` or ``"dim-code"``.
     facts : dict
         ``dataset``, ``ipc``, ``method``.
     extra : tuple of Rule

@@ -43,7 +43,7 @@ reports: str = "reports"  # where rendered pages and tables go
 import numpy as np
 import pandas as pd
 
-from dreamlib.experiments.studies import norm_networks
+from dreamlib.experiments.plans.dm import norm_networks
 from dreamlib.probes import class_signal, gradient_texture
 from dreamlib.registry import plain
 from dreamlib.report import figures, tables, words

@@ -35,7 +35,7 @@ reports: str = "reports"  # where rendered pages and tables go
 # %%
 import pandas as pd
 
-from dreamlib.experiments.studies import WIDTHS
+from dreamlib.experiments.plans.dm import WIDTHS
 from dreamlib.report import figures, tables, words
 from dreamlib.report.reported import find
 from dreamlib.report.reported import rows as numbers_of

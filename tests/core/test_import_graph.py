@@ -13,8 +13,19 @@ import dreamlib
 
 ROOT = Path(dreamlib.__file__).parent
 MODULES = sorted(ROOT.rglob("*.py"))
-ABOVE = {"distill", "evaluate", "recipes", "experiments", "report", "distilled", "session", "cli", "plugins"}
-PARTS = ("samplers", "matchers", "containers", "coresets")
+ABOVE = {
+    "distill",
+    "generate",
+    "evaluate",
+    "recipes",
+    "experiments",
+    "report",
+    "distilled",
+    "session",
+    "cli",
+    "plugins",
+}
+PARTS = ("samplers", "matchers", "containers", "coresets", "objectives")
 
 
 def imports(file: Path) -> Iterator[str]:
@@ -81,10 +92,15 @@ def test_parts_know_nothing_above_them(package: str) -> None:
     [
         ("samplers", {"matchers", "containers", "coresets", "training", "recipe"}),
         ("matchers", {"samplers", "containers", "coresets", "training", "recipe"}),
-        ("containers", {"samplers", "matchers", "coresets", "training", "recipe", "networks", "data"}),
+        ("containers", {"samplers", "matchers", "coresets", "training", "recipe", "objectives"}),
+        ("objectives", {"samplers", "matchers", "containers", "coresets", "training", "recipe"}),
         ("coresets", {"matchers", "containers", "training", "recipe"}),
         ("training", {*PARTS, "recipe"}),
         ("evaluate", {*PARTS, "distill", "recipe", "recipes", "experiments", "report", "distilled"}),
+        (
+            "generate",
+            {"distill", "evaluate", "recipes", "experiments", "report", "distilled", "session", "cli"},
+        ),
         ("distill", {"evaluate", "recipes", "experiments", "report", "distilled", "session", "cli"}),
         ("recipes", {"distill", "experiments", "report", "distilled", "session", "cli"}),
         ("experiments", {"report", "distilled", "session", "cli"}),
@@ -106,7 +122,8 @@ def test_distillation_knows_parts_by_their_protocols_and_not_by_name() -> None:
         "MultiFormation",
     }
     named |= {"Noise", "RealImages", "RepresentativeImages", "Herding", "KCenter", "Forgetting"}
-    for package in ("distill", "evaluate"):
+    named |= {"Generator", "Adversarial", "Logits"}
+    for package in ("distill", "generate", "evaluate"):
         for file in files(package):
             assert not {name.split(".")[-1] for name in imports(file)} & named, file
 

@@ -1,0 +1,117 @@
+"""The other kind of container: a data set as the weights of a generator (DiM)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from ..data import Normalisation
+from ..errors import unknown
+from ..networks import GeneratorNetwork
+from .base import GenerativeContainer, register
+
+Shape = tuple[int, int, int]
+AT_ONCE = 2048  # images that go through a generator together when they are only looked at
+
+
+@register("generator")
+@dataclass(frozen=True)
+class Generator:
+    """A conditional generator: noise and a label become an image (DiM, section 3.3, Eq. 4).
+
+    Its weights and the running statistics of its batch norms are all that is stored, whatever number of images is drawn
+    from it later. Drawing uses the running statistics, so an image depends on its noise and label alone.
+
+    Parameters
+    ----------
+    noise : int
+        K, numbers drawn for an image.
+    width : int
+        Channels of its maps.
+    label : str
+        ``"inside"`` the noise, in place of its first numbers (released code), or ``"beside"`` it (Eq. 4).
+    architecture : str
+        One of :data:`ARCHITECTURES`.
+    """
+
+    noise: int = 100
+    width: int = 196
+    label: str = "inside"
+    architecture: str = "dim"
+
+    @property
+    def space(self) -> str:
+        return "unit"
+
+    def check(self, shape: Shape, num_classes: int) -> None:
+        with torch.device("meta"):
+            self.module(shape, num_classes)
+
+    def module(self, shape: Shape, num_classes: int) -> nn.Module:
+        if self.architecture not in ARCHITECTURES:
+            raise unknown("generator", self.architecture, ARCHITECTURES)
+        return ARCHITECTURES[self.architecture](shape, num_classes, self.noise, self.width, self.label)
+
+
+ARCHITECTURES: dict[str, type[nn.Module]] = {"dim": GeneratorNetwork}
+
+
+class Drawing:
+    """Draws images from a trained generator.
+
+    Parameters
+    ----------
+    generator : nn.Module
+        On the device to draw on; it is put into evaluation mode.
+    noise : int
+        K.
+    normalisation : Normalisation
+        Of the networks that will see the images.
+    """
+
+    def __init__(self, generator: nn.Module, noise: int, normalisation: Normalisation) -> None:
+        self.generator, self.noise, self.normalisation = generator.eval(), noise, normalisation
+        self.device = next(generator.parameters()).device
+
+    @torch.no_grad()
+    def unit(self, labels: Tensor, stream: torch.Generator) -> Tensor:
+        """Unit images (*labels.shape, c, h, w) of ``labels`` int64 (...), from the next numbers of ``stream``."""
+        flat = labels.flatten()
+        noise = torch.randn(len(flat), self.noise, generator=stream, device=self.device)
+        parts = zip(noise.split(AT_ONCE), flat.split(AT_ONCE), strict=True)
+        images = torch.cat([self.generator(z, y) for z, y in parts])
+        return images.add_(1).div_(2).view(*labels.shape, *images.shape[1:])
+
+    def draw(self, labels: Tensor, stream: torch.Generator) -> Tensor:
+        """As :meth:`unit`, normalised as networks see them."""
+        return self.normalisation.apply(self.unit(labels, stream))
+
+
+def drawing(
+    container: GenerativeContainer,
+    stored: Mapping[str, Tensor],
+    shape: Shape,
+    num_classes: int,
+    normalisation: Normalisation,
+    device: torch.device | str = "cpu",
+) -> Drawing:
+    """Draws from what a container holds, on ``device``.
+
+    Parameters
+    ----------
+    container : Generator
+        Which generator it is.
+    stored : dict of str to Tensor
+        Its weights and running statistics by name.
+    shape, num_classes
+        Of the data set it was trained on.
+    normalisation : Normalisation
+        Of the networks that will see the images.
+    """
+    with torch.device("meta"):
+        module = container.module(shape, num_classes)
+    module.load_state_dict({name: value.to(device) for name, value in stored.items()}, assign=True)
+    return Drawing(module.requires_grad_(False), container.noise, normalisation)

@@ -1,0 +1,46 @@
+"""The tables and figures of DREAM's supplement and README."""
+
+from __future__ import annotations
+
+from .base import Plan, course
+
+CORESETS = ("random", "herding", "k-center", "forgetting")
+DISTILLED = ("dc", "dsa", "dm", "idc", "dream")
+PLUGGED = ("dc+dream", "dsa+dream", "dm+dream", "idc+dream")
+CURVES = ("dc", "dc+dream", "dsa", "dsa+dream", "idc-dm", "idc-dm+dream")
+
+PLANS = (
+    Plan("dream/table1", "Top-1 accuracy of many methods", (*DISTILLED, *CORESETS, *PLUGGED)),
+    Plan(
+        "dream/table2",
+        "Time cost of the DREAM strategy",
+        ("idc", "dream", "idc+dream"),
+        ipcs=(10,),
+        seeds=1,
+    ),
+    Plan(
+        "dream/figure1",
+        "Accuracy along distillation, with and without DREAM",
+        CURVES,
+        cells=course,
+        ipcs=(10,),
+    ),
+    Plan(
+        "dream/figure2",
+        "Images with and without DREAM",
+        ("dc", "dc+dream", "idc", "dream"),
+        sets=True,
+        ipcs=(10,),
+        seeds=1,
+    ),
+    Plan("dream/figure3", "Distilled sets of every data set", ("dream",), sets=True, ipcs=(10,), seeds=1),
+    Plan("dream/figure_gradnorm", "Gradient norms of random and representative images", ()),
+    Plan(
+        "dream/figure_comparison",
+        "DC above, DC+DREAM below",
+        ("dc", "dc+dream"),
+        sets=True,
+        ipcs=(10,),
+        seeds=1,
+    ),
+)

@@ -1,0 +1,470 @@
+"""Distillation into a generator: one loop for a generative model alone, and for DiM, resumable at every step.
+
+    draw noise for a batch of labels, generate, judge by the objective; from some epoch on, compare what a network of
+    the models pool makes of generated and of real images too (DiM, Algorithm 1)
+
+Which objective, what is compared and under which networks are the recipe's parts; nothing here knows them by name.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from .containers import Drawing, GenerativeContainer
+from .data import ClassData
+from .engine import Engine
+from .errors import BadValue, Diverged
+from .matchers import measure_under
+from .networks import Network, build, initialise
+from .objectives import Batch
+from .recipe import Generation, Recipe
+from .streams import Streams
+from .training import learn_batch
+
+PREVIEW = 8  # images of each class that are looked at for collapse, and shown along the way
+# A class has collapsed when its images differ by less than this share of what real ones differ by. Watched from a tenth
+# of the training on: at the start a generator gives one grey for everything.
+COLLAPSED, WATCHED_FROM = 0.02, 0.1
+
+
+class GeneratorTraining:
+    """One run of one recipe whose container is a generator.
+
+    Parameters
+    ----------
+    data : ClassData
+        The real training images, on the device of the run.
+    recipe : Recipe
+        What to do; with a ``generation``.
+    seed : int
+        Seed of every random stream of the run.
+    start : dict of str to Tensor, optional
+        What :attr:`snapshots` of ``recipe.first`` hold after ``recipe.generation.matched_from`` epochs; for recipes
+        that match.
+
+    Attributes
+    ----------
+    snapshots : dict of int to Tensors
+        By epoch, copies of the generator (``"generator.*"``), and of what is trained beside it (``"partner.*"``) while
+        nothing is matched.
+    losses : list of (int, float)
+        By step, sparsely: the generator's loss.
+    seconds : dict of str to float
+        Time spent by phase: generator, network (of the models pool).
+
+    Raises
+    ------
+    BadValue
+        For a recipe that does not fit the data: images of another size, more classes than numbers of noise, a pool of
+        networks too deep for the images, a batch larger than the data set; for a missing start.
+    """
+
+    def __init__(
+        self, data: ClassData, recipe: Recipe, seed: int, start: Mapping[str, Tensor] | None = None
+    ) -> None:
+        recipe.check()
+        if recipe.generation is None:
+            raise BadValue("this recipe does not say how its generator is trained", "generation=Generation()")
+        self.data, self.recipe, self.device = data, recipe, data.device
+        self.how: Generation = recipe.generation
+        self.matching = self.how.matched_epochs > 0
+        self.batch = self.how.matched_batch if self.matching else self.how.batch
+        if self.batch > data.total:
+            raise BadValue(
+                f"a batch of {self.batch} exceeds the {data.total} images of {data.name}",
+                f"batch={data.total}",
+            )
+        self.container = cast(GenerativeContainer, recipe.container)
+        self.container.check(data.shape, data.num_classes)
+        self.streams = Streams(seed, self.device)
+        self.generator = self._fresh(self.container.module(data.shape, data.num_classes))
+        inner = self.container
+        partner = self.how.objective.partner(data.shape, data.num_classes, inner.noise, inner.width)
+        self.partner = None if partner is None else self._fresh(partner)
+        if self.matching:
+            for spec in self.how.models:  # one that does not fit the images is to be refused now
+                build(spec, data.shape, data.num_classes, device="meta")
+            self._begin(start)
+        self.moves = [self._adam(self.generator)] + (
+            [] if self.partner is None else [self._adam(self.partner)]
+        )
+        self.per_epoch = data.total // self.batch
+        self.first = self.how.matched_from if self.matching else 0
+        self.iteration = 0
+        self.order = torch.empty(0, dtype=torch.int64, device=self.device)
+        self.model = 0
+        self.network: Network | None = None
+        self.network_velocity: list[Tensor] = []
+        self.snapshots: dict[int, dict[str, Tensor]] = {}
+        self.losses: list[tuple[int, float]] = []
+        self.seconds = {"generator": 0.0} | ({"network": 0.0} if self.matching else {})
+        # Augmentation is drawn as Python closures, which a trace would freeze.
+        plain = getattr(self.how.objective, "eager", False)
+        self.engine = Engine("plain" if plain else recipe.mode, self.device)
+        shape = (data.num_classes, min(PREVIEW, data.smallest))
+        self.preview_labels = torch.arange(shape[0], device=self.device).unsqueeze(1).expand(shape)
+        self._real_spread = self._spread(data.unit(data.padded_index()[0][:, : 4 * PREVIEW]))
+        self._keep()
+
+    def _fresh(self, module: nn.Module) -> nn.Module:
+        return initialise(module.to(self.device), self.streams["weights"])
+
+    def _adam(self, module: nn.Module) -> torch.optim.Adam:
+        rate = self.how.matched_lr if self.matching else self.how.lr
+        return torch.optim.Adam(module.parameters(), lr=rate, betas=self.how.betas)
+
+    def _begin(self, start: Mapping[str, Tensor] | None) -> None:
+        if start is None:
+            raise BadValue(
+                f"matching goes on from a generator trained for {self.how.matched_from} epochs, and none is given",
+                "start=run.snapshots[epoch] of a run of recipe.first",
+            )
+        for name, module in self._modules().items():
+            module.load_state_dict(
+                {key: value.to(self.device) for key, value in _below(start, f"{name}.").items()}
+            )
+
+    def _modules(self) -> dict[str, nn.Module]:
+        return {"generator": self.generator} | ({} if self.partner is None else {"partner": self.partner})
+
+    # What the experiment runner sees: a task that advances by small steps and can be saved at any of them.
+
+    @property
+    def stored(self) -> dict[str, Tensor]:
+        """The container's tensors: weights and running statistics of the generator."""
+        return {name: value.detach() for name, value in self.generator.state_dict().items()}
+
+    @property
+    def steps(self) -> int:
+        return (self.how.end - self.first) * self.per_epoch
+
+    @property
+    def step(self) -> int:
+        return self.iteration
+
+    @property
+    def done(self) -> bool:
+        return self.iteration >= self.steps
+
+    @property
+    def epoch(self) -> int:
+        """Epochs done, those of the first stage included."""
+        return self.first + self.iteration // self.per_epoch
+
+    @property
+    def notes(self) -> dict[str, Any]:
+        """What a record should say of this run beyond its recipe."""
+        partner = 0 if self.partner is None else _count(self.partner)
+        return {"parameters": {"generator": _count(self.generator), "partner": partner}, "steps": self.steps}
+
+    def advance(self) -> None:
+        """One step: of the network that is matched under, of the partner, and of the generator."""
+        position = self.iteration % self.per_epoch
+        if position == 0:
+            keys = torch.rand(self.data.total, generator=self.streams["order"], device=self.device)
+            self.order = keys.argsort()
+            if self.matching:
+                self._draw_model()
+        if self.matching:
+            with self._timed("network"):
+                self._train_model()
+        with self._timed("generator"):
+            loss = self._step(self._draw(self.order[position * self.batch : (position + 1) * self.batch]))
+        self.iteration += 1
+        self._note(loss)
+        if self.iteration % self.per_epoch == 0:
+            self._watch()
+            if self.epoch in self.recipe.kept:
+                self._keep()
+
+    # The models pool
+
+    def _draw_model(self) -> None:
+        stream = self.streams["network"]
+        self.model = int(torch.randint(len(self.how.models), (), generator=stream, device=self.device))
+        self.network = self._build_model()
+        initialise(self.network, stream)
+        self.network_velocity = [torch.zeros_like(weight) for weight in self.network.parameters()]
+
+    def _build_model(self) -> Network:
+        spec = self.how.models[self.model]
+        network = build(spec, self.data.shape, self.data.num_classes, device=self.device)
+        return network.requires_grad_(False)
+
+    def _train_model(self) -> None:
+        """What the schedule gives a network to learn before a step: batches of real images."""
+        schedule, stream = self.recipe.schedule, self.streams["training"]
+        if schedule.trained_on != "real":
+            return
+        assert self.network is not None
+        engine = self.engine.for_network(self.network)
+        for start in range(0, schedule.images, schedule.batch):
+            images, labels = self.data.draw_flat(min(schedule.batch, schedule.images - start), stream)
+            learn_batch(
+                engine,
+                self._key("learning"),
+                self.network,
+                self.network_velocity,
+                images,
+                labels,
+                schedule,
+                stream,
+            )
+
+    # One step
+
+    def _draw(self, index: Tensor) -> Batch:
+        """A batch of real images and all random numbers that a step needs."""
+        images, labels = self.data.at(index)
+        stream, size = self.streams["noise"], (len(labels), self.container.noise)
+        return Batch(
+            real=self.data.normalisation.undo(images).mul_(2).sub_(1),
+            labels=labels,
+            noise=torch.randn(size, generator=stream, device=self.device),
+            extra=torch.randn(size, generator=stream, device=self.device),
+            uniform=torch.rand(len(labels), generator=stream, device=self.device),
+        )
+
+    def _step(self, batch: Batch) -> Tensor:
+        self.generator.train()
+        weights = self.generator.state_dict()
+        beside = {} if self.partner is None else self.partner.state_dict()
+        tensors = vars(batch)
+        if self.partner is not None and not self.how.objective.joint:
+            gradients, statistics = self.engine.run(
+                self._key("partner"), self._partner_gradients, weights, beside, tensors
+            )
+            self._move(self.moves[1], self.partner, gradients, statistics)
+            beside = self.partner.state_dict()
+        under: dict[str, Tensor] = {}
+        engine = self.engine
+        if self.network is not None:
+            self.network.eval()
+            under, engine = self.network.state_dict(), engine.for_network(self.network)
+        loss, gradients, partly, statistics = engine.run(
+            self._key("generator"), self._generator_gradients, weights, beside, under, tensors
+        )
+        self._move(self.moves[0], self.generator, gradients, statistics)
+        if partly:
+            assert self.partner is not None
+            self._move(self.moves[1], self.partner, partly, {})
+        return cast(Tensor, loss)
+
+    def _partner_gradients(
+        self, weights: dict[str, Tensor], beside: dict[str, Tensor], tensors: dict[str, Tensor]
+    ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """Gradients of the partner's loss by its weights, and its running statistics: pure."""
+        assert self.partner is not None
+        with torch.enable_grad():
+            leaves, others = _split(self.partner, beside)
+            generator = _under(self.generator, {name: value.clone() for name, value in weights.items()})
+            partner = _under(self.partner, {**leaves, **others})
+            loss = self.how.objective.partner_loss(generator, partner, Batch(**tensors))
+            assert loss is not None
+            found = torch.autograd.grad(loss, list(leaves.values()))
+        return dict(zip(leaves, found, strict=True)), others
+
+    def _generator_gradients(
+        self,
+        weights: dict[str, Tensor],
+        beside: dict[str, Tensor],
+        under: dict[str, Tensor],
+        tensors: dict[str, Tensor],
+    ) -> tuple[Tensor, dict[str, Tensor], dict[str, Tensor], dict[str, Tensor]]:
+        """L_g + lambda L_m (Eq. 7); its gradients by the generator's and a joint partner's weights: pure."""
+        batch = Batch(**tensors)
+        with torch.enable_grad():
+            leaves, others = _split(self.generator, weights)
+            also, rest = ({}, beside) if self.partner is None else _split(self.partner, beside)
+            partner = None if self.partner is None else _under(self.partner, {**also, **rest})
+            generator = _under(self.generator, {**leaves, **others})
+            loss, generated = self.how.objective.generator_loss(generator, partner, batch)
+            if under:
+                loss = loss + self.how.weight * self._mismatch(under, generated, batch)
+            if not self.how.objective.joint:
+                also = {}
+            found = torch.autograd.grad(loss, [*leaves.values(), *also.values()])
+        first, second = found[: len(leaves)], found[len(leaves) :]
+        return (
+            loss.detach(),
+            dict(zip(leaves, first, strict=True)),
+            dict(zip(also, second, strict=True)),
+            others,
+        )
+
+    def _mismatch(self, under: dict[str, Tensor], generated: Tensor, batch: Batch) -> Tensor:
+        """L_m (Eq. 5): distance of what the drawn network makes of generated and of real images."""
+        assert self.network is not None
+        labels = batch.labels.unsqueeze(0)
+        measure = partial(measure_under, under, self.recipe.matcher, self.network)
+        normalise = self.data.normalisation.apply
+        real = measure(normalise((batch.real + 1) / 2).unsqueeze(0), labels, False)
+        found = measure(normalise((generated + 1) / 2).unsqueeze(0), labels, True)
+        return self.recipe.matcher.distance([value.detach() for value in real], found)
+
+    def _move(
+        self,
+        adam: torch.optim.Adam,
+        module: nn.Module,
+        gradients: dict[str, Tensor],
+        statistics: dict[str, Tensor],
+    ) -> None:
+        for name, weight in module.named_parameters():
+            weight.grad = gradients[name]
+        adam.step()
+        adam.zero_grad()
+        tensors = module.state_dict()
+        for name, value in statistics.items():
+            tensors[name].copy_(value)
+
+    def _key(self, what: str) -> tuple[object, ...]:
+        recipe, data = self.recipe.canonical, self.data
+        return what, recipe, data.shape, data.num_classes, data.normalisation, self.model
+
+    # Watching
+
+    def drawing(self) -> Drawing:
+        """Draws from the generator as it is now."""
+        return Drawing(self.generator, self.container.noise, self.data.normalisation)
+
+    def preview(self) -> Tensor:
+        """Unit images (C, n, c, h, w) of the generator as it is, always from the same noise."""
+        return self.drawing().unit(self.preview_labels, Streams(0, self.device)["preview"])
+
+    @staticmethod
+    def _spread(images: Tensor) -> Tensor:
+        """How much images (C, n, c, h, w) of each class differ: mean over pixels of their standard deviation, (C,)."""
+        return images.std(1).flatten(1).mean(1)
+
+    def _watch(self) -> None:
+        """Stop a generator that gives the same image whatever the noise."""
+        if self.iteration < WATCHED_FROM * self.steps:
+            return
+        share = self._spread(self.preview()) / self._real_spread.clamp(min=1e-6)
+        worst = int(share.argmin())
+        if float(share[worst]) < COLLAPSED:
+            raise Diverged(
+                f"the generator has collapsed by epoch {self.epoch} of {self.how.end}: its images of class "
+                f"{self.data.classes[worst]!r} differ by {float(share[worst]):.2%} of what real ones do",
+                f"lower lr (now {self.moves[0].param_groups[0]['lr']}), or another seed",
+            )
+
+    def _note(self, loss: Tensor) -> None:
+        # Reading the loss waits for the device, so it is read a hundred times in a run, not at every step.
+        if self.iteration % max(1, self.steps // 100) and not self.done:
+            return
+        self.losses.append((self.first * self.per_epoch + self.iteration, self._finite(loss)))
+
+    def _finite(self, loss: Tensor) -> float:
+        value = float(loss)
+        if value != value or value in (float("inf"), float("-inf")):
+            raise Diverged(
+                f"the generator's loss became {value} in epoch {self.epoch + 1} of {self.how.end}",
+                f"lower lr (now {self.moves[0].param_groups[0]['lr']})",
+            )
+        return value
+
+    def _keep(self) -> None:
+        kept = {} if self.matching else self._modules()
+        kept["generator"] = self.generator
+        self.snapshots[self.epoch] = {
+            f"{name}.{key}": value.detach().clone()
+            for name, module in kept.items()
+            for key, value in module.state_dict().items()
+        }
+
+    @contextmanager
+    def _timed(self, phase: str) -> Iterator[None]:
+        start = self._now()
+        yield
+        self.seconds[phase] += self._now() - start
+
+    def _now(self) -> float:
+        return time.perf_counter()
+
+    # Checkpoints
+
+    def state(self) -> dict[str, Tensor]:
+        """Everything needed to go on bit for bit, as named tensors. Live ones: write them before the next step.
+
+        Raises
+        ------
+        Diverged
+            If weights are not finite, so that the last good checkpoint stays.
+        """
+        out = {f"stream.{name}": value for name, value in self.streams.state().items()}
+        out |= {
+            f"seconds.{name}": torch.tensor(value, dtype=torch.float64)
+            for name, value in self.seconds.items()
+        }
+        for (name, module), adam in zip(self._modules().items(), self.moves, strict=True):
+            for key, value in module.state_dict().items():
+                if value.is_floating_point() and not bool(torch.isfinite(value).all()):
+                    raise Diverged(
+                        f"weights of the {name} are not finite in epoch {self.epoch + 1}", "lower lr"
+                    )
+                out[f"{name}.{key}"] = value
+            for number, slots in adam.state_dict()["state"].items():
+                out |= {f"adam.{name}.{number}.{slot}": value for slot, value in slots.items()}
+        if self.network is not None:
+            out |= {f"network.{name}": value for name, value in self.network.state_dict().items()}
+            out |= {f"network_velocity.{i}": value for i, value in enumerate(self.network_velocity)}
+        for epoch, snapshot in self.snapshots.items():
+            out |= {f"snapshot.{epoch}.{name}": value for name, value in snapshot.items()}
+        out["losses"] = torch.tensor(self.losses, dtype=torch.float64).view(-1, 2)
+        return out | {"order": self.order, "progress": torch.tensor((self.iteration, self.model))}
+
+    def restore(self, state: dict[str, Tensor]) -> None:
+        """Go on from what :meth:`state` returned, in a fresh object made with the same arguments."""
+        self.streams.restore(_below(state, "stream."))
+        self.seconds = {name: float(value) for name, value in _below(state, "seconds.").items()}
+        self.iteration, self.model = state["progress"].tolist()
+        for (name, module), adam in zip(self._modules().items(), self.moves, strict=True):
+            module.load_state_dict(_below(state, f"{name}."))
+            known = adam.state_dict()
+            slots: dict[int, dict[str, Tensor]] = {}
+            for key, value in _below(state, f"adam.{name}.").items():
+                number, _, slot = key.partition(".")
+                slots.setdefault(int(number), {})[slot] = value.clone()
+            adam.load_state_dict({**known, "state": slots})
+        if network := _below(state, "network."):
+            self.network = self._build_model()
+            self.network.load_state_dict(network)
+            velocities = _below(state, "network_velocity.")
+            self.network_velocity = [
+                velocities[str(i)].to(self.device, copy=True) for i in range(len(velocities))
+            ]
+        self.snapshots = {}
+        for key, value in _below(state, "snapshot.").items():
+            epoch, _, name = key.partition(".")
+            self.snapshots.setdefault(int(epoch), {})[name] = value.to(self.device)
+        self.losses = [(int(step), float(loss)) for step, loss in state["losses"].tolist()]
+        self.order = state["order"].to(self.device)
+
+
+def _under(module: nn.Module, tensors: dict[str, Tensor]) -> Callable[..., Any]:
+    """A module under other tensors: a call of it is a pure function of them."""
+    return lambda *inputs: functional_call(module, tensors, inputs)
+
+
+def _split(module: nn.Module, tensors: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """Tensors of a module as leaves to differentiate by, and copies of the running statistics."""
+    learned = {name for name, _ in module.named_parameters()}
+    leaves = {name: value.detach().requires_grad_() for name, value in tensors.items() if name in learned}
+    return leaves, {name: value.clone() for name, value in tensors.items() if name not in learned}
+
+
+def _count(module: nn.Module) -> int:
+    return sum(weight.numel() for weight in module.parameters())
+
+
+def _below(state: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}

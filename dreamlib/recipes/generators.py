@@ -1,0 +1,162 @@
+"""DiM and the generative models it is compared with: a data set as a generator, each with the source of its settings.
+
+A generative model alone is one recipe; with a matcher it is DiM::
+
+    methods["gan"].using(matcher=Logits(), generation__matched_epochs=80)
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import cast
+
+from ..containers import Generator
+from ..matchers import Feature, Gradient, Logits, Matcher
+from ..networks import NetworkSpec
+from ..objectives import Adversarial
+from ..recipe import Generation, NetworkSchedule, Recipe
+from .method import Method
+from .published import methods
+
+__all__ = ["MODELS", "POOLS", "models"]
+
+# What stands for ConvNet-3, ResNet-10 and ResNet-18 in a smaller profile. A ResNet shrinks images of 8 pixels to one,
+# where instance norm has nothing left to tell.
+MODELS: dict[str, dict[str, NetworkSpec]] = {
+    "quick": {
+        "C3": NetworkSpec(depth=2, width=32),
+        "R10": NetworkSpec("resnet10", width=8, norm="group"),
+        "R18": NetworkSpec("resnet18", width=8, norm="group"),
+    },
+    "cpu": {
+        "C3": NetworkSpec(width=16),
+        "R10": NetworkSpec("resnet10", width=16),
+        "R18": NetworkSpec("resnet18", width=16),
+    },
+    "paper": {"C3": NetworkSpec(), "R10": NetworkSpec("resnet10"), "R18": NetworkSpec("resnet18")},
+}
+
+
+def models(profile: str, pool: str = "C3+R10+R18") -> tuple[NetworkSpec, ...]:
+    """The models pool that DiM's Table 6 calls ``pool``, under a profile; one of your own has the published one."""
+    known = MODELS.get(profile, MODELS["paper"])
+    return tuple(known[name] for name in pool.split("+"))
+
+
+POOLS = ("C3", "R10", "R18", "C3+R10", "C3+R18", "R10+R18", "C3+R10+R18")  # of DiM's Table 6
+
+# Epochs that the paper looks at: where matching starts (Table 5), and images along the way (Figures 5 to 7).
+_KEPT = (20, 50, 80, 100, 120, 130, 150, 170, 190)
+
+_gan = Recipe(
+    container=Generator(noise=100, width=196, label="inside"),
+    generation=Generation(objective=Adversarial(penalty=10.0), epochs=200, batch=64, lr=1e-4, kept=_KEPT),
+)
+methods.register(
+    Method(
+        "gan",
+        "GAN",
+        _gan,
+        protocol="dim",
+        sources=(
+            ("all", "DiM section 4.1 and Figure 4: batch 64, Adam 1e-4"),
+            ("container", "DiM released code"),
+            ("generation.objective", "DiM released code"),
+            ("generation.betas", "DiM released code; the paper names none"),
+            ("generation.epochs", "as long as DiM in all (Figure 6 compares the two up to epoch 190)"),
+        ),
+        reported_as="GAN",
+    )
+)
+
+_GAN_SOURCES = methods["gan"].sources
+
+
+def _dim(
+    name: str,
+    label: str,
+    matcher: Matcher,
+    weight: float,
+    source: str,
+    reported_as: str = "",
+    family: tuple[str, ...] = (),
+) -> Method:
+    """A method that goes on from the GAN with a matcher."""
+    how = replace(
+        cast(Generation, _gan.generation),
+        matched_from=120,
+        matched_epochs=80,
+        matched_batch=64,
+        matched_lr=1e-4,
+        weight=weight,
+        models=models("paper"),
+    )
+    schedule = NetworkSchedule(
+        steps=1, trained_on="real", images=16 * 64, batch=64, lr=0.01, momentum=0.9, weight_decay=5e-4
+    )
+    return Method(
+        name,
+        label,
+        replace(_gan, matcher=matcher, schedule=schedule, generation=how),
+        protocol="dim",
+        family=(*family, "gan"),
+        sources=(
+            *_GAN_SOURCES,
+            ("generation.matched_from", "DiM section 4.1 and Table 5"),
+            ("generation.matched_epochs", "ours: to epoch 200; Figures 5 to 7 reach 190"),
+            ("generation.models", "DiM Table 6"),
+            ("schedule", "DiM released code: 16 batches of real images before every step"),
+            ("matcher", source),
+            ("generation.weight", source),
+        ),
+        reported_as=reported_as,
+    )
+
+
+methods.register(
+    _dim(
+        "dim", "DiM", Logits("raw"), 0.01, "DiM Eq. 5 and section 4.1: logits as they are", reported_as="DiM"
+    )
+)
+methods.register(
+    _dim(
+        "dim-feature",
+        "DiM, features",
+        Feature(metric="mse"),
+        0.001,
+        "DiM Table 4; weight of the released code",
+        family=("dim",),
+    )
+)
+methods.register(
+    _dim(
+        "dim-gradient",
+        "DiM, gradients",
+        Gradient(metric="mse", layers="weights"),
+        0.001,
+        "DiM Table 4; weight of the released code",
+        family=("dim",),
+    )
+)
+
+# What the released code does where the paper says otherwise.
+_code = _dim(
+    "dim-code", "DiM, released code", Logits("log-softmax"), 0.01, "DiM released code", family=("dim",)
+)
+_code_how = replace(
+    cast(Generation, _code.recipe.generation),
+    epochs=150,
+    batch=128,
+    matched_from=150,
+    matched_epochs=100,
+    matched_lr=5e-6,
+    models=(*models("paper"), NetworkSpec("resnet10ap"), NetworkSpec("resnet18ap")),
+)
+methods.register(
+    replace(
+        _code,
+        recipe=replace(_code.recipe, generation=_code_how),
+        protocol="dim-code",
+        sources=(("all", "DiM released code"),),
+    )
+)
