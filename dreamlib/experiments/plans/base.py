@@ -44,8 +44,9 @@ class Plan:
         The images themselves are shown, so a record without its set is not enough.
     ipcs : tuple of int, or dict of profile to tuple of int
         Budgets of the item; empty, or a profile that is not there, takes the profile's.
-    datasets : tuple of str
-        Data sets of the item, most valuable first, where the profile has them; empty takes the profile's.
+    datasets : tuple of str, or dict of profile to tuple of str
+        Data sets of the item, most valuable first, where the profile has them; empty, or a profile that is not there,
+        takes the profile's.
     seeds : int, or dict of profile to int
         Synthetic sets per cell; 0, or a profile that is not there, takes the profile's.
     """
@@ -56,7 +57,7 @@ class Plan:
     cells: Cells = final
     sets: bool = False
     ipcs: tuple[int, ...] | Mapping[str, tuple[int, ...]] = ()
-    datasets: tuple[str, ...] = ()
+    datasets: tuple[str, ...] | Mapping[str, tuple[str, ...]] = ()
     seeds: int | Mapping[str, int] = 0
 
     def seeds_of(self, profile: str) -> int:
@@ -72,4 +73,5 @@ class Plan:
     def datasets_of(self, profile: str) -> tuple[str, ...]:
         """Data sets under a profile."""
         offered = profiles[profile].datasets
-        return tuple(name for name in self.datasets if name in offered) or offered
+        own = self.datasets if isinstance(self.datasets, tuple) else self.datasets.get(profile, ())
+        return tuple(name for name in own if name in offered) or offered
