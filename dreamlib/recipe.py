@@ -239,7 +239,10 @@ class Recipe:
         how = self.generation
         if how is None or not how.matched_epochs:
             return None
-        return replace(self, generation=how.alone()).canonical
+        alone = how.alone()
+        if how.matched_from not in alone.states:  # a training of its own, for want of a state to share
+            alone = replace(alone, kept=tuple(sorted({*alone.kept, how.matched_from})))
+        return replace(self, generation=alone).canonical
 
     @property
     def whole(self) -> bool:

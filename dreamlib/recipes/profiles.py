@@ -54,7 +54,8 @@ _quick = Profile(
     name="quick",
     summary=(
         "the 1,797 handwritten digits of scikit-learn (8x8), ConvNet-2 of width 32, some hundred matching steps, "
-        "64 real images per class and step, 100 evaluation epochs; minutes on two cores"
+        "64 real images per class and step, 100 evaluation epochs; generators of width 16 in 20 epochs; minutes on two "
+        "cores"
     ),
     datasets=("digits",),
     ipcs=(1, 10),
@@ -121,7 +122,7 @@ _cpu = Profile(
         "ConvNet-3 of width 16 (published: 128); 32 real and at most 16 synthetic images per class and step; 100 to "
         "300 matching steps (published: 1,000 to 200,000) with image learning rates raised to match, after a coarse "
         "search on held-out training images for DC, DM and DREAM and by analogy for the others; k-means over 256 "
-        "images of each class; 40 to 300 evaluation epochs; one synthetic "
+        "images of each class; generators of width 24 (published: 196) in 20 epochs (200) at ten times the learning rate; 40 to 300 evaluation epochs; one synthetic "
         "set and three networks per cell; an hour or two on two cores"
     ),
     datasets=("mnist", "fashionmnist", "cifar10"),
@@ -144,6 +145,27 @@ _cpu = Profile(
         rule("profile cpu", {"image_lr": 0.5}, method="idc"),
         rule("profile cpu", {"image_lr": 0.01}, method="idc", dataset=GREY_SETS),
         rule("profile cpu", {"image_lr": 0.05}, method="idc-dm"),
+        rule(
+            "profile cpu",
+            {
+                "container.width": 24,
+                "generation.epochs": 20,
+                "generation.lr": 1e-3,
+                "generation.kept": (2, 5, 8, 10, 12, 13, 15, 17, 19),
+            },
+            method="gan",
+        ),
+        rule(
+            "profile cpu",
+            {
+                "generation.matched_from": 12,
+                "generation.matched_epochs": 8,
+                "generation.matched_lr": 1e-3,
+                "generation.models": models("cpu"),
+                "schedule.images": 128,
+            },
+            method="dim",
+        ),
     ),
     evaluation_rules=(
         rule("profile cpu", {"networks": 3, "network.width": 16, "training.epochs": 100}),
