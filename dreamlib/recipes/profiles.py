@@ -122,7 +122,8 @@ _cpu = Profile(
         "ConvNet-3 of width 16 (published: 128); 32 real and at most 16 synthetic images per class and step; 100 to "
         "300 matching steps (published: 1,000 to 200,000) with image learning rates raised to match, after a coarse "
         "search on held-out training images for DC, DM and DREAM and by analogy for the others; k-means over 256 "
-        "images of each class; generators of width 24 (published: 196) in 20 epochs (200) at ten times the learning rate; 40 to 300 evaluation epochs; one synthetic "
+        "images of each class; generators of width 24 (published: 196) in 20 epochs (200) at ten times the learning "
+        "rate; 40 to 300 evaluation epochs; one synthetic "
         "set and three networks per cell; an hour or two on two cores"
     ),
     datasets=("mnist", "fashionmnist", "cifar10"),
