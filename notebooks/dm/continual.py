@@ -70,8 +70,8 @@ session.say(
     f"memory trains {judged.networks} networks for {judged.training.epochs} epochs in batches of "
     f"{judged.training.batch}, whatever the profile trains elsewhere (released code: 3 networks, 1,000 epochs, 256)."
     + (
-        " These two numbers were chosen with random memories on a fifth of the test images, so the level of all lines is "
-        "not blind to the test set; their differences are."
+        " These two numbers were chosen with random memories on a fifth of the test images, so the level of all lines "
+        "is not blind to the test set; their differences are."
         if profile == "cpu"
         else ""
     )
