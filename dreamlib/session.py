@@ -20,7 +20,7 @@ from .distilled import DistilledSet, load_set
 from .experiments import Cell, Study, make_cell, study
 from .recipes import methods as all_methods
 from .recipes import profiles
-from .report import figures, style, tables
+from .report import ablation, figures, style, tables
 from .report.reported import load_reported, project_root
 from .streams import Streams
 
@@ -160,6 +160,30 @@ class Session:
             self.study.datasets,
             self.study.ipcs,
             self.reported,
+            command=self.study.command(),
+        )
+
+    def ablation_table(
+        self,
+        rows: Sequence[tables.Row],
+        judges: Sequence[str] = ("C-3", "R-10", "R-18"),
+        *,
+        base: str = "",
+        average: bool = False,
+    ) -> ablation.AblationTable:
+        """Variants judged by several networks, beside the numbers of the study's own item."""
+        paper, _, name = self.study.item.partition("/")
+        return ablation.ablation_table(
+            self.records,
+            rows,
+            [ablation.JUDGES[judge] for judge in judges],
+            self.study.datasets,
+            self.study.ipcs,
+            self.reported,
+            paper=paper,
+            item=name.replace("figure", "fig"),
+            base=base,
+            average=average,
             command=self.study.command(),
         )
 
