@@ -216,11 +216,13 @@ class Session:
             else figures.curve_frame([]).assign(dataset="", ipc=0)
         )
 
-    def reported_number(self, item: str, dataset: str, method: str, metric: str) -> float | None:
-        """A number of the DREAM paper that is no accuracy, or None."""
+    def reported_number(
+        self, item: str, dataset: str, method: str, metric: str, *, paper: str = "dream"
+    ) -> float | None:
+        """A number of a paper that is no accuracy, or None."""
         frame = self.reported
         found = frame[
-            (frame.paper == "dream")
+            (frame.paper == paper)
             & (frame.item == item)
             & (frame.dataset == dataset)
             & (frame.method == method)

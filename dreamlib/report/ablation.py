@@ -387,18 +387,34 @@ def ablation_table(
     return replace(table, base=table.index(base)) if base else table
 
 
+def variants(methods: Mapping[str, str], published: Sequence[str], reported_as: str) -> list[Row]:
+    """Rows for all that the paper tries; what this profile leaves out is shown with the paper's number only.
+
+    Parameters
+    ----------
+    methods : dict of str to str
+        Name of a row to the method of its records.
+    published : sequence of str
+        The names of all rows, from top to bottom.
+    reported_as : str
+        What the reported numbers call a row, with ``{}`` for its name.
+    """
+    return [
+        Row(methods[name], name, reported_as.format(name))
+        if name in methods
+        else Row(None, name, reported_as.format(name), absent=NOT_HERE)
+        for name in published
+    ]
+
+
 def told(changes: pd.DataFrame) -> pd.DataFrame:
     """What :meth:`AblationTable.changes` gives, for people: a difference with its interval in one column."""
-    measured = [
-        MISSING
-        if np.isnan(line.difference)
-        else f"{points(line.difference)} [{points(line.low)}, {points(line.high)}]"
-        for line in changes.itertuples()
-    ]
-    reported = [
-        NOTHING if np.isnan(line.reported) else f"{points(line.reported)} ({line.reported_at})"
-        for line in changes.itertuples()
-    ]
+    measured, reported = [], []
+    for line in changes.to_dict("records"):
+        known, printed = not np.isnan(line["difference"]), not np.isnan(line["reported"])
+        words = [points(line[name]) for name in ("difference", "low", "high")] if known else []
+        measured.append(f"{words[0]} [{words[1]}, {words[2]}]" if known else MISSING)
+        reported.append(f"{points(line['reported'])} ({line['reported_at']})" if printed else NOTHING)
     return pd.DataFrame(
         {
             "dataset": changes.dataset,
