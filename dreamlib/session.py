@@ -114,10 +114,12 @@ class Session:
 
     def about(self) -> None:
         """Which profile this page shows, in words."""
+        drawn = all(cell.budget == "inpc" for cell in self.study.cells)
+        budget, made = ("INPC", "generator") if drawn and self.study.cells else ("IPC", "synthetic set")
         self.say(
             f"**Profile `{self.profile.name}`**: {self.profile.summary}. "
-            f"Data sets {', '.join(self.study.datasets)}; IPC {', '.join(map(str, self.study.ipcs))}; "
-            f"{self.study.seeds} synthetic set(s) per cell. All accuracies are last-epoch top-1 on the whole test set; "
+            f"Data sets {', '.join(self.study.datasets)}; {budget} {', '.join(map(str, self.study.ipcs))}; "
+            f"{self.study.seeds} {made}(s) per cell. All accuracies are last-epoch top-1 on the whole test set; "
             "the test set is read once per network, after training."
         )
 
@@ -149,7 +151,11 @@ class Session:
     def row(self, method: str, group: str = "") -> tables.Row:
         """The table row of a method."""
         entry = all_methods[method]
-        own = "coresets" if not entry.recipe.iterations else "variants" if entry.base else "other methods"
+        own = "variants" if entry.base else "other methods"
+        if entry.recipe.generation:
+            own = "generators"
+        elif not entry.recipe.iterations:
+            own = "coresets"
         return tables.Row(method, entry.label, entry.reported_as or None, group or own)
 
     def accuracy_table(self, rows: Sequence[tables.Row]) -> tables.AccuracyTable:

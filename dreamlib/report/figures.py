@@ -639,9 +639,13 @@ def varied(
     shown = shown or dict(list(panels.items())[:1])
     if not shown:
         raise BadValue("no panel to draw; expected at least one", "AblationTable.curves()")
-    figure, axes = subplots(1, len(shown), figsize=(max(6.4, 4.4 * len(shown)), 3.6), squeeze=False)
+    across = min(3, len(shown))
+    down = math.ceil(len(shown) / across)
+    figure, axes = subplots(down, across, figsize=(max(6.4, 4.4 * across), 3.6 * down), squeeze=False)
+    for ax in axes.flat[len(shown) :]:
+        ax.set_axis_off()
     order = list(dict.fromkeys(name for frame in shown.values() for name in frame["line"]))
-    for ax, (title, frame) in zip(axes.flat, shown.items(), strict=True):
+    for ax, (title, frame) in zip(axes.flat, shown.items(), strict=False):
         for position, name in enumerate(order):
             curve = frame[frame["line"] == name].sort_values("x")
             tone, marker = PALETTE[position % len(PALETTE)], MARKERS[position % len(MARKERS)]
@@ -682,7 +686,8 @@ def varied(
             ax.legend(loc="best", fontsize=8.5)
         else:
             ax.text(0.5, 0.5, "missing", transform=ax.transAxes, ha="center", fontstyle="italic", color=GREY)
-    axes.flat[0].set_ylabel(ylabel)
+    for ax in axes[:, 0]:
+        ax.set_ylabel(ylabel)
     if suptitle:
         figure.suptitle(suptitle)
     return figure

@@ -128,8 +128,10 @@ def legend(table: AccuracyTable) -> list[str]:
             "Difference: measured minus reported, in points."
         )
     if table.base is not None:
+        asked = any(row.reported_as for row in table.rows)
         sentences.append(
-            f"{_against(table)}: points above that row, as measured and (in brackets) as reported."
+            f"{_against(table)[:1].upper()}{_against(table)[1:]}: points above that row, as measured"
+            + (" and (in brackets) as reported." if asked else ".")
         )
     return [*sentences, *table.remarks, profile_words(table.profile)]
 

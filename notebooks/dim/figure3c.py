@@ -184,17 +184,17 @@ session.settings()
 first, last = min(session.study.ipcs), max(session.study.ipcs)
 
 
-def lead(ipc: int, others: list[str], sign: int) -> tuple[bool | None, str]:
+def ahead_of(ipc: int, others: list[str], sign: int) -> tuple[bool | None, str]:
     """Whether ConvNet-3 is ahead of (1) or behind (-1) these networks at an INPC, and by how much."""
     part = leads[(leads.ipc == ipc) & leads.base.isin(others) & leads.difference.notna()]
     if part.empty:
         return None, "not measured here"
     ahead = (part.low > 0) if sign > 0 else (part.high < 0)
     behind = (part.high < 0) if sign > 0 else (part.low > 0)
-    told = [
-        f"{line.difference:+.1f} [{line.low:+.1f}, {line.high:+.1f}] to {judges[line.base]} on {words.data_set(line.dataset)}"
-        for line in part.itertuples()
-    ]
+    told = []
+    for line in part.itertuples():
+        lead, low, high = map(words.points, (line.difference, line.low, line.high))
+        told.append(f"{lead} [{low}, {high}] to {judges[line.base]} on {words.data_set(line.dataset)}")
     return (True if ahead.all() else False if behind.any() else None), f"INPC {ipc}: C-3 " + ", ".join(told)
 
 
@@ -205,10 +205,10 @@ gains = (means[last] - means[first]).dropna() if {first, last} <= set(means.colu
 shas = {(record["dataset"], record["seed"], record["set_sha256"]) for record in records}
 trained = {(record["dataset"], record["seed"]) for record in records}
 claims = [
-    ("at the smallest INPC ConvNet-3 is better than larger networks", *lead(first, names[1:], 1)),
-    ("at the largest INPC the largest network is better than ConvNet-3", *lead(last, names[-1:], -1)),
+    ("at the smallest INPC ConvNet-3 is better than larger networks", *ahead_of(first, names[1:], 1)),
+    ("at the largest INPC the largest network is better than ConvNet-3", *ahead_of(last, names[-1:], -1)),
     (
-        "accuracy rises with INPC under every network",
+        "accuracy is higher at the largest INPC than at the smallest, under every network",
         bool((gains > 0).all()) if len(gains) else None,
         f"from INPC {first} to {last}: "
         + ", ".join(f"{judges[name]} {gain:+.1f}" for (_, name), gain in gains.items())

@@ -33,7 +33,7 @@ reports: str = "reports"  # where rendered pages and tables go
 
 # %%
 from dreamlib.experiments.plans import dim
-from dreamlib.report import ablation, figures, tables
+from dreamlib.report import ablation, figures, tables, words
 from dreamlib.session import Session
 
 session = Session(
@@ -118,7 +118,7 @@ claims = [
     (
         "after 120 the accuracy converges (N = 150 within a point of N = 120)",
         near or (False if beyond else None),
-        ", ".join(f"{line.network} {line.difference:+.1f} points" for line in late.itertuples())
+        ", ".join(f"{line.network} {words.points(line.difference)} points" for line in late.itertuples())
         or "not measured here",
     ),
 ]

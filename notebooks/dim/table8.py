@@ -59,7 +59,7 @@ session.run()
 # the pattern, not the level.
 
 # %%
-rows = [session.row(name) for name in session.study.methods]
+rows = [tables.Row(name, session.label(name), session.label(name)) for name in session.study.methods]
 table = session.ablation_table(rows, ("C-3", "R-10"), base="GAN" if "gan" in session.study.methods else "")
 session.save(table)
 table
