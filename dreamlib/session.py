@@ -20,7 +20,7 @@ from .distilled import DistilledSet, load_set
 from .experiments import Cell, Study, make_cell, study
 from .recipes import methods as all_methods
 from .recipes import profiles
-from .report import figures, style, tables
+from .report import ablation, figures, style, tables
 from .report.reported import load_reported, project_root
 from .streams import Streams
 
@@ -114,10 +114,12 @@ class Session:
 
     def about(self) -> None:
         """Which profile this page shows, in words."""
+        drawn = all(cell.budget == "inpc" for cell in self.study.cells)
+        budget, made = ("INPC", "generator") if drawn and self.study.cells else ("IPC", "synthetic set")
         self.say(
             f"**Profile `{self.profile.name}`**: {self.profile.summary}. "
-            f"Data sets {', '.join(self.study.datasets)}; IPC {', '.join(map(str, self.study.ipcs))}; "
-            f"{self.study.seeds} synthetic set(s) per cell. All accuracies are last-epoch top-1 on the whole test set; "
+            f"Data sets {', '.join(self.study.datasets)}; {budget} {', '.join(map(str, self.study.ipcs))}; "
+            f"{self.study.seeds} {made}(s) per cell. All accuracies are last-epoch top-1 on the whole test set; "
             "the test set is read once per network, after training."
         )
 
@@ -149,7 +151,11 @@ class Session:
     def row(self, method: str, group: str = "") -> tables.Row:
         """The table row of a method."""
         entry = all_methods[method]
-        own = "coresets" if not entry.recipe.iterations else "variants" if entry.base else "other methods"
+        own = "variants" if entry.base else "other methods"
+        if entry.recipe.generation:
+            own = "generators"
+        elif not entry.recipe.iterations:
+            own = "coresets"
         return tables.Row(method, entry.label, entry.reported_as or None, group or own)
 
     def accuracy_table(self, rows: Sequence[tables.Row]) -> tables.AccuracyTable:
@@ -160,6 +166,30 @@ class Session:
             self.study.datasets,
             self.study.ipcs,
             self.reported,
+            command=self.study.command(),
+        )
+
+    def ablation_table(
+        self,
+        rows: Sequence[tables.Row],
+        judges: Sequence[str] = ("C-3", "R-10", "R-18"),
+        *,
+        base: str = "",
+        average: bool = False,
+    ) -> ablation.AblationTable:
+        """Variants judged by several networks, beside the numbers of the study's own item."""
+        paper, _, name = self.study.item.partition("/")
+        return ablation.ablation_table(
+            self.records,
+            rows,
+            [ablation.JUDGES[judge] for judge in judges],
+            self.study.datasets,
+            self.study.ipcs,
+            self.reported,
+            paper=paper,
+            item=name.replace("figure", "fig"),
+            base=base,
+            average=average,
             command=self.study.command(),
         )
 
@@ -192,11 +222,13 @@ class Session:
             else figures.curve_frame([]).assign(dataset="", ipc=0)
         )
 
-    def reported_number(self, item: str, dataset: str, method: str, metric: str) -> float | None:
-        """A number of the DREAM paper that is no accuracy, or None."""
+    def reported_number(
+        self, item: str, dataset: str, method: str, metric: str, *, paper: str = "dream"
+    ) -> float | None:
+        """A number of a paper that is no accuracy, or None."""
         frame = self.reported
         found = frame[
-            (frame.paper == "dream")
+            (frame.paper == paper)
             & (frame.item == item)
             & (frame.dataset == dataset)
             & (frame.method == method)

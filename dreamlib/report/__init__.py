@@ -3,6 +3,7 @@
 ========== ================================================================================================
 reported   the papers' own numbers, one line per number
 tables     measured beside reported: accuracy, settings, paired differences
+ablation   variants of a method, each judged by several networks
 style      the one look of every figure: fonts, palette, one colour and line per method
 figures    curves, bars, histograms and image grids that any notebook can use
 notebook   runs one notebook with checked parameters

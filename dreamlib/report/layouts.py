@@ -2,6 +2,7 @@
 
 All three follow one plan. A method takes two lines, so that like stands under like: what was measured here, and
 below it what the paper reports, with the difference in brackets (in LaTeX, where pages are narrow, on a third line).
+A table with a base row adds how far each row is above it: as measured, and in italics as reported.
 A method that is not implemented has only the second line and says so. A cell that could be measured and was not says
 "missing", never nothing.
 """
@@ -22,6 +23,7 @@ from .reported import where
 from .words import (
     MEASURED,
     MISSING,
+    NOT_HERE,
     NOT_IMPLEMENTED,
     NOTHING,
     data_set,
@@ -32,14 +34,14 @@ from .words import (
 )
 
 if TYPE_CHECKING:
-    from .tables import AccuracyTable, Cell
+    from .tables import AccuracyTable, Cell, Column
 
 BUDGETS = {
     "inpc": "images per class that a generator draws anew (INPC), not stored images",
     "inpc*": "images per class drawn once from a generator and kept, not stored images",
     "whole": "trained on the whole training set",
 }
-NO_PAPER = "no paper reports this data set"
+NOT_MEASURED = "what the paper prints; this profile does not measure it"
 LATEX_PANEL = 6  # columns that fit on a page of A4 in \scriptsize
 
 
@@ -63,7 +65,7 @@ class Notes:
     """Footnotes of a table: their texts in order, and the marks of every cell and of every data set."""
 
     texts: tuple[str, ...]
-    of_cell: dict[tuple[int, tuple[str, int]], str]
+    of_cell: dict[tuple[int, Column], str]
     of_dataset: dict[str, str]
 
     def marked(self) -> list[tuple[str, str]]:
@@ -85,17 +87,23 @@ def notes(table: AccuracyTable) -> Notes:
         texts.extend(text for text in wanted if text not in texts)
         return ",".join(mark(texts.index(text)) for text in wanted)
 
-    of_cell, of_dataset = {}, {}
+    of_cell: dict[tuple[int, Column], str] = {}
+    of_dataset: dict[str, str] = {}
+    asked = any(row.reported_as for row in table.rows)
     for dataset in dict.fromkeys(dataset for dataset, _ in table.columns):
         # A profile may show data sets that no paper used; said once in the heading instead of in every cell.
         reported = any(cell.number for (_, column), cell in table.cells.items() if column[0] == dataset)
-        of_dataset[dataset] = "" if reported else marks([NO_PAPER])
+        elsewhere = all(
+            cell.status == NOT_HERE for (_, column), cell in table.cells.items() if column[0] == dataset
+        )
+        wanted = [table.wording.absent] if asked and not reported else [NOT_MEASURED] if elsewhere else []
+        of_dataset[dataset] = marks(wanted)
     for place, cell in table.cells.items():
         number, wanted = cell.number, []
         if number is not None:
             if (number.paper, number.item) != (table.paper, table.item):
                 wanted.append(f"reported by {where(number.paper, number.item)}")
-            if number.budget in BUDGETS:
+            if number.budget in BUDGETS and number.budget != table.wording.budget:
                 wanted.append(BUDGETS[number.budget])
             if number.note and "budget is INPC" not in number.note:
                 wanted.append(number.note)
@@ -107,19 +115,41 @@ def legend(table: AccuracyTable) -> list[str]:
     """The sentences every rendering carries."""
     cells = [cell for cell in table.cells.values() if cell.status == MEASURED]
     sentences = [table.caption] if table.caption else []
-    sentences.append("Top-1 test accuracy in percent by images per class.")
+    sentences.append(f"Top-1 test accuracy in percent by {table.wording.by}.")
     if cells:
         sentences.append("Measured: mean ± standard deviation over n trained networks.")
         counts = {(cell.n, cell.sets) for cell in cells}
         if len(counts) == 1:
             n, sets = counts.pop()
-            sentences.append(f"n = {n} of {sets} distilled set{'s' * (sets != 1)} in every cell.")
-    sentences.append(
-        f"Reported: as printed in {where(table.paper, table.item)}, never measured here. "
-        "Difference: measured minus reported, in points."
-    )
-    sentences.append(profile_words(table.profile))
-    return sentences
+            sentences.append(f"n = {n} of {sets} {table.wording.made}{'s' * (sets != 1)} in every cell.")
+    if any(row.reported_as for row in table.rows):
+        sentences.append(
+            f"Reported: as printed in {where(table.paper, table.item)}, never measured here. "
+            "Difference: measured minus reported, in points."
+        )
+    if table.base is not None:
+        asked = any(row.reported_as for row in table.rows)
+        sentences.append(
+            f"{_against(table)[:1].upper()}{_against(table)[1:]}: points above that row, as measured"
+            + (" and (in brackets) as reported." if asked else ".")
+        )
+    return [*sentences, *table.remarks, profile_words(table.profile)]
+
+
+def _against(table: AccuracyTable) -> str:
+    """What the line of differences to the base row is called."""
+    return "" if table.base is None else f"to {table.rows[table.base].label}"
+
+
+def change_words(table: AccuracyTable, index: int, column: Column) -> tuple[str, str]:
+    """``("+1.3", "+3.9")``: how far a row is above the base row, as measured and as reported; "" where not known."""
+    measured, reported = table.change(index, column)
+    return "" if measured is None else points(measured), "" if reported is None else points(reported)
+
+
+def changes(table: AccuracyTable, index: int) -> bool:
+    """Whether a row has a line of differences to the base row."""
+    return any(any(change_words(table, index, column)) for column in table.columns)
 
 
 def profile_words(profile: str) -> str:
@@ -148,7 +178,7 @@ def varies(table: AccuracyTable) -> bool:
 def measured_words(cell: Cell, with_n: bool) -> str:
     """``"61.2 ± 0.8"``, with ``" (n=5)"`` where cells differ; "missing" or "not implemented"."""
     if cell.mean is None:
-        return cell.status
+        return NOTHING if cell.status == NOT_HERE else cell.status
     return percent(cell.mean, cell.std) + (f" (n={cell.n})" if with_n else "")
 
 
@@ -173,7 +203,7 @@ def markdown(table: AccuracyTable) -> str:
         group = row.group
         label = _md(row.label)
         if row.method is None:
-            label += " (not implemented)"
+            label += f" ({row.absent})"
         else:
             best = [table.best(column) == index for column in table.columns]
             texts = [measured_words(table.cells[index, column], with_n) for column in table.columns]
@@ -186,6 +216,13 @@ def markdown(table: AccuracyTable) -> str:
                 for column in table.columns
             ]
             lines.append(f"| {label} | *reported* | " + " | ".join(shown) + " |")
+        if changes(table, index):
+            pairs = [change_words(table, index, column) for column in table.columns]
+            shown = [
+                " ".join(filter(None, (ours, theirs and f"*({theirs})*"))) or NOTHING
+                for ours, theirs in pairs
+            ]
+            lines.append(f"|  | {_md(_against(table))} | " + " | ".join(shown) + " |")
     lines += [
         "",
         " ".join(_md(sentence) for sentence in legend(table)) + " **Bold**: best measured of its column.",
@@ -262,8 +299,9 @@ def latex(table: AccuracyTable) -> str:
     said, with_n = notes(table), varies(table)
     under = ["\\textbf{Bold}: best measured of its column."]
     under += [f"\\textsuperscript{{{letter}}}~{tex(text)}." for letter, text in said.marked()]
-    if any(row.method is None for row in table.rows):
-        under.append("\\textsuperscript{*}~not implemented here, so only the reported number is shown.")
+    for absent in dict.fromkeys(row.absent for row in table.rows if row.method is None):
+        why = "not implemented here" if absent == NOT_IMPLEMENTED else absent
+        under.append(f"\\textsuperscript{{*}}~{tex(why)}, so only the reported number is shown.")
     if table.missing:
         fill = f" To fill: \\texttt{{{tex(table.command)}}}" if table.command else ""
         under.append(tex(missing_words(table)) + fill)
@@ -280,9 +318,9 @@ def latex(table: AccuracyTable) -> str:
     return "\n".join([*lines, ""])
 
 
-def _panels(table: AccuracyTable) -> list[list[tuple[str, int]]]:
+def _panels(table: AccuracyTable) -> list[list[Column]]:
     """Columns in pieces that fit on a page, never parting the columns of one data set."""
-    panels: list[list[tuple[str, int]]] = [[]]
+    panels: list[list[Column]] = [[]]
     for dataset in dict.fromkeys(dataset for dataset, _ in table.columns):
         block = [column for column in table.columns if column[0] == dataset]
         if panels[-1] and len(panels[-1]) + len(block) > LATEX_PANEL:
@@ -291,9 +329,7 @@ def _panels(table: AccuracyTable) -> list[list[tuple[str, int]]]:
     return panels
 
 
-def _latex_panel(
-    table: AccuracyTable, columns: list[tuple[str, int]], said: Notes, with_n: bool
-) -> list[str]:
+def _latex_panel(table: AccuracyTable, columns: list[Column], said: Notes, with_n: bool) -> list[str]:
     heads, rules, left = [], [], 3
     for dataset in dict.fromkeys(dataset for dataset, _ in columns):
         width = sum(one == dataset for one, _ in columns)
@@ -308,7 +344,7 @@ def _latex_panel(
         "\\toprule",
     ]
     lines += [" & & " + " & ".join(heads) + r" \\", "".join(rules)]
-    lines += ["Method & & " + " & ".join(str(ipc) for _, ipc in columns) + r" \\", "\\midrule"]
+    lines += ["Method & & " + " & ".join(tex(str(ipc)) for _, ipc in columns) + r" \\", "\\midrule"]
     group = ""
     for index, row in enumerate(table.rows):
         cells = [table.cells[index, column] for column in columns]
@@ -331,6 +367,12 @@ def _latex_panel(
         if any(cell.difference is not None for cell in cells):
             texts["difference"] = [
                 "--" if (d := cell.difference) is None else tex(points(d)) for cell in cells
+            ]
+        pairs = [change_words(table, index, column) for column in columns]
+        if any(map(any, pairs)):
+            texts[tex(_against(table))] = [
+                " ".join(filter(None, (tex(ours), theirs and f"\\textit{{({tex(theirs)})}}"))) or "--"
+                for ours, theirs in pairs
             ]
         for kind, shown in texts.items():
             lines.append(f"{label} & {kind} & " + " & ".join(shown) + r" \\")
@@ -376,8 +418,11 @@ def html(table: AccuracyTable) -> str:
                 if not number or table.columns[number - 1][0] != column[0]
             },
             best={column: table.best(column) for column in table.columns},
-            statuses={"measured": MEASURED, "missing": MISSING, "absent": NOT_IMPLEMENTED},
-            measured=measured_words,
+            statuses={"measured": MEASURED, "missing": MISSING, "here": NOT_HERE},
+            against=_against(table),
+            changes=changes,
+            change=change_words,
+            asked=any(row.reported_as for row in table.rows),
             direction=direction,
             percent=percent,
             nothing=NOTHING,

@@ -25,6 +25,7 @@ from .words import MEASURED, MISSING, NOT_IMPLEMENTED, duration, percent, size, 
 
 Record = Mapping[str, Any]
 Budgets = Sequence[int] | Mapping[str, Sequence[int]]
+Column = tuple[str, int | str]
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,8 @@ class Row:
     bound : bool
         An upper bound such as the whole training set: its records answer for every number of images per
         class, and it is never marked as the best.
+    absent : str
+        Why a row without a method has none.
     """
 
     method: str | None
@@ -51,6 +54,30 @@ class Row:
     reported_as: str | None
     group: str = ""
     bound: bool = False
+    absent: str = NOT_IMPLEMENTED
+
+
+@dataclass(frozen=True)
+class Wording:
+    """What a table calls its columns and what its accuracies stand on.
+
+    Attributes
+    ----------
+    by : str
+        What the columns vary, in its first sentence, and ``head`` the same above them.
+    made : str
+        What a seed makes.
+    budget : str
+        The budget of the reported numbers that needs no footnote: ``"ipc"``, ``"inpc"``.
+    absent : str
+        The footnote of a heading under which no number is reported.
+    """
+
+    by: str = "images per class"
+    head: str = "images/class"
+    made: str = "distilled set"
+    budget: str = "ipc"
+    absent: str = "no paper reports this data set"
 
 
 @dataclass(frozen=True)
@@ -63,7 +90,7 @@ class Cell:
     dataset : str
     ipc : int
     status : str
-        ``"measured"``, ``"missing"`` (could be measured, was not) or ``"not implemented"``.
+        ``"measured"``, ``"missing"`` (could be measured, was not), ``"not implemented"`` or ``"not in this profile"``.
     accuracies : tuple of float
         Last-epoch top-1 in percent of every trained network of every set.
     sets : int
@@ -74,6 +101,8 @@ class Cell:
         Distillation and evaluation of all sets.
     peak_memory_bytes : int or None
         The largest of all sets.
+    by_seed : dict of int to tuple of float
+        The accuracies of every set.
     """
 
     row: Row
@@ -85,6 +114,7 @@ class Cell:
     number: Reported | None = None
     seconds: float | None = None
     peak_memory_bytes: int | None = None
+    by_seed: Mapping[int, tuple[float, ...]] = field(default_factory=dict, repr=False, hash=False)
 
     @property
     def n(self) -> int:
@@ -114,7 +144,7 @@ class AccuracyTable:
     Attributes
     ----------
     rows : tuple of Row
-    columns : tuple of (str, int)
+    columns : tuple of (str, int or str)
         Data set and images per class, from left to right.
     cells : dict
         ``cells[row index, column]``.
@@ -126,18 +156,26 @@ class AccuracyTable:
         What fills the missing cells.
     caption : str
         First sentence of the caption.
+    base : int or None
+        Index of the row that every other one is compared with, in a line of its own.
+    wording : Wording
+    remarks : tuple of str
+        Last sentences of the caption.
     """
 
     rows: tuple[Row, ...]
-    columns: tuple[tuple[str, int], ...]
-    cells: Mapping[tuple[int, tuple[str, int]], Cell] = field(repr=False)
+    columns: tuple[Column, ...]
+    cells: Mapping[tuple[int, Column], Cell] = field(repr=False)
     paper: str
     item: str
     profile: str
     command: str = ""
     caption: str = ""
+    base: int | None = None
+    wording: Wording = Wording()
+    remarks: tuple[str, ...] = ()
 
-    def best(self, column: tuple[str, int]) -> int | None:
+    def best(self, column: Column) -> int | None:
         """Index of the row with the highest measured mean; None unless two rows or more compete."""
         means = {
             index: cell.mean
@@ -151,41 +189,54 @@ class AccuracyTable:
         """How many cells could be measured and are not."""
         return sum(cell.status == MISSING for cell in self.cells.values())
 
+    @property
+    def made_of(self) -> frozenset[Column]:
+        """Columns that are made of others, and so cost nothing of their own."""
+        return frozenset()
+
+    def change(self, index: int, column: Column) -> tuple[float | None, float | None]:
+        """How far a row is above the base row, in points: as measured and as reported; None where there is no both."""
+        if self.base in (None, index):
+            return None, None
+        cell, base = self.cells[index, column], self.cells[self.base or 0, column]
+        measured = None if cell.mean is None or base.mean is None else cell.mean - base.mean
+        both = cell.number is not None and base.number is not None
+        return measured, cell.number.value - base.number.value if both else None  # type: ignore[union-attr]
+
     def frame(self) -> pd.DataFrame:
         """One line per cell with all that is known of it; `status` says in words whether it was measured."""
-        lines = []
-        for index, row in enumerate(self.rows):
-            for column in self.columns:
-                cell = self.cells[index, column]
-                number = cell.number
-                lines.append(
-                    {
-                        "method": row.method or "",
-                        "label": row.label,
-                        "group": row.group,
-                        "dataset": cell.dataset,
-                        "ipc": cell.ipc,
-                        "profile": self.profile,
-                        "status": cell.status,
-                        "measured": cell.mean,
-                        "std": cell.std,
-                        "n": cell.n,
-                        "sets": cell.sets,
-                        "reported": number.value if number else None,
-                        "reported_std": number.std if number else None,
-                        "reported_from": where(number.paper, number.item) if number else "not reported",
-                        "reported_budget": number.budget if number else "",
-                        "reported_note": number.note if number else "",
-                        "difference": cell.difference,
-                        "seconds": cell.seconds,
-                        "peak_memory_bytes": cell.peak_memory_bytes,
-                    }
-                )
-        frame = pd.DataFrame(lines)
+        frame = pd.DataFrame(
+            [self._line(index, column) for index in range(len(self.rows)) for column in self.columns]
+        )
         for name in ("measured", "std", "reported", "reported_std", "difference", "seconds"):
             frame[name] = frame[name].astype(float)
         frame["peak_memory_bytes"] = frame["peak_memory_bytes"].astype("Int64")
         return frame
+
+    def _line(self, index: int, column: Column) -> dict[str, object]:
+        row, cell = self.rows[index], self.cells[index, column]
+        number = cell.number
+        return {
+            "method": row.method or "",
+            "label": row.label,
+            "group": row.group,
+            "dataset": cell.dataset,
+            "ipc": cell.ipc,
+            "profile": self.profile,
+            "status": cell.status,
+            "measured": cell.mean,
+            "std": cell.std,
+            "n": cell.n,
+            "sets": cell.sets,
+            "reported": number.value if number else None,
+            "reported_std": number.std if number else None,
+            "reported_from": where(number.paper, number.item) if number else "not reported",
+            "reported_budget": number.budget if number else "",
+            "reported_note": number.note if number else "",
+            "difference": cell.difference,
+            "seconds": cell.seconds,
+            "peak_memory_bytes": cell.peak_memory_bytes,
+        }
 
     def markdown(self) -> str:
         """A Markdown table, two lines per method: measured, and reported with the difference."""
@@ -260,13 +311,7 @@ def accuracy_table(
         pooling them would hide that they were made differently.
     """
     numbers = numbers_of(reported)
-    finished = [record for record in _unique(records) if _finished(record)]
-    profiles = sorted({str(record["profile"]) for record in finished})
-    if len(profiles) > 1:
-        raise BadValue(
-            f"records of the profiles {', '.join(profiles)} in one table; expected one profile",
-            "filter the records by record['profile'] first",
-        )
+    finished, profile = of_one_profile(records)
     columns = tuple((dataset, ipc) for dataset in datasets for ipc in budgets(ipcs, dataset))
     by_place: dict[tuple[str, str, int], list[Record]] = {}
     for record in finished:
@@ -275,7 +320,7 @@ def accuracy_table(
     for (method, dataset, _), found in by_place.items():
         by_whole.setdefault((method, dataset), []).extend(found)
 
-    cells = {}
+    cells: dict[tuple[int, Column], Cell] = {}
     for index, row in enumerate(rows):
         for dataset, ipc in columns:
             places = ((paper, item), *fallbacks)
@@ -285,17 +330,35 @@ def accuracy_table(
             number = next((hit for hit in hits if hit is not None), None)
             method = row.method or ""
             mine = by_whole.get((method, dataset)) if row.bound else by_place.get((method, dataset, ipc))
-            cells[index, (dataset, ipc)] = _cell(row, dataset, ipc, mine or [], number)
+            cells[index, (dataset, ipc)] = make_cell(row, dataset, ipc, mine or [], number)
     return AccuracyTable(
         rows=tuple(rows),
         columns=columns,
         cells=cells,
         paper=paper,
         item=item,
-        profile=profiles[0] if profiles else "",
+        profile=profile,
         command=command,
         caption=caption,
     )
+
+
+def of_one_profile(records: Sequence[Record]) -> tuple[list[Record], str]:
+    """The records of finished distillations, each once, and their profile (``""`` when there are none).
+
+    Raises
+    ------
+    BadValue
+        They are of several profiles.
+    """
+    finished = [record for record in _unique(records) if _finished(record)]
+    profiles = sorted({str(record["profile"]) for record in finished})
+    if len(profiles) > 1:
+        raise BadValue(
+            f"records of the profiles {', '.join(profiles)} in one table; expected one profile",
+            "filter the records by record['profile'] first",
+        )
+    return finished, profiles[0] if profiles else ""
 
 
 def budgets(ipcs: Budgets, dataset: str) -> Sequence[int]:
@@ -303,9 +366,16 @@ def budgets(ipcs: Budgets, dataset: str) -> Sequence[int]:
     return ipcs.get(dataset, ()) if isinstance(ipcs, Mapping) else ipcs
 
 
-def _cell(row: Row, dataset: str, ipc: int, records: Sequence[Record], number: Reported | None) -> Cell:
+def make_cell(row: Row, dataset: str, ipc: int, records: Sequence[Record], number: Reported | None) -> Cell:
+    """The cell of a row that these records, one per seed, stand behind.
+
+    Raises
+    ------
+    BadValue
+        Two records of one seed.
+    """
     if row.method is None:
-        return Cell(row, dataset, ipc, NOT_IMPLEMENTED, number=number)
+        return Cell(row, dataset, ipc, row.absent, number=number)
     records = [record for record in records if record["accuracies"]]
     if not records:
         return Cell(row, dataset, ipc, MISSING, number=number)
@@ -329,6 +399,7 @@ def _cell(row: Row, dataset: str, ipc: int, records: Sequence[Record], number: R
         number=number,
         seconds=sum(_seconds(record, "distill") + _seconds(record, "evaluate") for record in records),
         peak_memory_bytes=max(peaks, default=None),
+        by_seed={record["seed"]: tuple(map(float, record["accuracies"])) for record in records},
     )
 
 
@@ -623,7 +694,7 @@ def paired_difference(
             ours, theirs = sets.get((method, dataset, ipc), {}), sets.get((base, dataset, ipc), {})
             pairs = [(ours[one], theirs[one]) for one in sorted(ours.keys() & theirs.keys())]
             line = {"dataset": dataset, "ipc": ipc, "method": method, "base": base}
-            lines.append(line | _difference(pairs, draws, generator))
+            lines.append(line | difference(pairs, draws, generator))
     return pd.DataFrame(lines, columns=list(DIFFERENCE))
 
 
@@ -642,9 +713,10 @@ DIFFERENCE = (
 )
 
 
-def _difference(
+def difference(
     pairs: Sequence[tuple[np.ndarray, np.ndarray]], draws: int, generator: np.random.Generator
 ) -> dict[str, object]:
+    """A line of :func:`paired_difference`, from the accuracies of pairs of sets: ours and theirs, one pair per seed."""
     if not pairs:
         blank: dict[str, object] = dict.fromkeys(("difference", "low", "high"), float("nan"))
         return blank | {"n": 0, "networks": 0, "unit": "", "verdict": "missing"}

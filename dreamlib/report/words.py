@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 MEASURED, MISSING, NOT_IMPLEMENTED = "measured", "missing", "not implemented"
+NOT_HERE = "not in this profile"
 NOTHING = "–"
 
 DATASETS = {

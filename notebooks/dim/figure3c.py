@@ -1,0 +1,229 @@
+# ---
+# jupyter:
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # DiM, Figure 3c: networks from small to large
+#
+# **The claim.** One generator, trained once, serves every network and every number of images drawn per class for an
+# epoch (INPC). Simple networks are better at a small INPC, complex ones at a large: at INPC = 1 ConvNet-3 (C-3) leads
+# ResNet-34 by 12.6 points, ResNet-50 by 15.8 and DenseNet-121 by 9.4. Except there, larger networks do well, and
+# accuracy rises with INPC (CIFAR-10).
+#
+# **What is compared.** Networks trained on the images of one generator. The figure prints no accuracies; the three
+# leads are from its text. A classifier trains for the same number of epochs at every INPC, so a larger INPC means more
+# images and also more steps: part of a larger network's lag at INPC = 1 is that it has had few steps. Both are listed
+# below.
+
+# %% tags=["parameters"]
+profile: str = "quick"  # quick, cpu or paper
+datasets: str = ""  # comma-separated; empty: the profile's
+ipcs: str = ""  # images per class, comma-separated; empty: the item's or the profile's
+methods: str = ""  # comma-separated; empty: the item's
+seeds: int = 0  # synthetic sets per cell; 0: the profile's
+workers: int = 0  # processes; 0: one per core
+device: str = "auto"
+results: str = ""  # folder of the records; empty: reports/results
+data: str = ""  # folder of the data sets; empty: DREAMLIB_DATA, else data
+plugins: str = ""  # Python files with your own parts
+reports: str = "reports"  # where rendered pages and tables go
+
+# %%
+import math
+from dataclasses import replace
+
+import pandas as pd
+
+from dreamlib.experiments.plans import dim
+from dreamlib.report import ablation, figures, tables, words
+from dreamlib.session import Session
+
+session = Session(
+    "dim/figure3c",
+    profile=profile,
+    datasets=datasets,
+    ipcs=ipcs,
+    methods=methods,
+    seeds=seeds,
+    workers=workers,
+    device=device,
+    results=results,
+    data=data,
+    plugins=plugins,
+    reports=reports,
+)
+session.about()
+
+# %%
+session.run()
+
+# %% [markdown]
+# ## Measured
+# The paper prints no accuracies here, so nothing stands beside the numbers.
+
+# %%
+judges = {judge.name: judge.label for judge in ablation.JUDGES.values()}
+names = [spec.name for spec in dim.larger(profile).values()]
+# A row is a network of judgement.
+records = [
+    record
+    | {
+        "method": record["evaluation"]["network"]["name"],
+        "label": words.network(record["evaluation"]["network"]),
+    }
+    for record in session.records
+]
+told = {record["method"]: record["label"] for record in records}
+rows = [
+    tables.Row(name, f"{judges[name]} ({told[name]})" if name in told else judges[name], None)
+    for name in names
+]
+table = replace(
+    tables.accuracy_table(
+        records,
+        rows,
+        session.study.datasets,
+        session.study.ipcs,
+        session.reported,
+        paper="dim",
+        item="fig3c",
+        fallbacks=(),
+        command=session.study.command(),
+    ),
+    wording=tables.Wording(
+        by="INPC, the images per class that the generator draws anew for every epoch",
+        head="INPC",
+        made="generator",
+        budget="inpc",
+    ),
+)
+session.save(table)
+table
+
+# %%
+frame = table.frame().assign(
+    line=lambda t: t.method.map(judges), x=lambda t: t.ipc, tick=lambda t: t.ipc.astype(str)
+)
+panels = {
+    words.data_set(str(name)): part.rename(columns={"measured": "mean"})
+    for name, part in frame.groupby("dataset", sort=False)
+}
+figure = figures.varied(panels, xlabel="INPC (logarithmic)", logarithmic=True, suptitle=f"Profile {profile}")
+session.save_figure(figure, "networks")
+
+# %% [markdown]
+# ## Who leads
+# ConvNet-3 minus each other network, with a 95 % bootstrap interval, and the lead that the paper's text names for
+# CIFAR-10.
+
+# %%
+small = names[0]
+leads = pd.concat(
+    [
+        tables.paired_difference(records, small, other, session.study.datasets, session.study.ipcs)
+        for other in names[1:]
+    ],
+    ignore_index=True,
+)
+printed = session.reported[
+    (session.reported.item == "fig3c") & (session.reported.metric == "convnet3_lead_points")
+]
+printed = {(line.network, int(line.ipc)): line.value for line in printed.itertuples()}
+leads["reported"] = [printed.get(place, math.nan) for place in zip(leads.base, leads.ipc, strict=True)]
+shown = leads.assign(method=leads.method.map(judges), base=leads.base.map(judges))
+absent = {name: lead for (name, _), lead in printed.items() if name not in names}
+if absent:
+    session.say(
+        "Reported leads of networks that this profile does not train: "
+        + ", ".join(f"{judges[name]} {lead:.1f} points" for name, lead in absent.items())
+        + " (INPC 1, CIFAR-10)."
+    )
+tables.styled(shown.drop(columns=["unit", "n"]).rename(columns={"ipc": "INPC"}), decimals=1)
+
+# %% [markdown]
+# ## What an INPC costs
+# The generator's bytes and seconds are the same for all: nothing is distilled again.
+
+# %%
+costs = pd.DataFrame(
+    [
+        {
+            "dataset": record["dataset"],
+            "INPC": record["ipc"],
+            "network": judges[record["method"]],
+            "images of an epoch": record["images_decoded"],
+            "steps": record["steps_trained"],
+            "generator (bytes)": record["bytes_stored"],
+            "distillation (s), once": record["seconds"]["distill"],
+            "evaluation (s)": record["seconds"]["evaluate"],
+            "networks": len(record["accuracies"]),
+        }
+        for record in records
+    ]
+)
+tables.styled(costs, decimals=1)
+
+
+# %% [markdown]
+# ## What stands behind each number
+# *images/class* counts what the generator draws of each class for an epoch; it stores none (*bytes stored* is its
+# weights).
+
+# %%
+session.settings()
+
+# %% [markdown]
+# ## What holds here
+# A lead is decided when its whole 95 % bootstrap interval is on one side of zero.
+
+# %%
+first, last = min(session.study.ipcs), max(session.study.ipcs)
+
+
+def ahead_of(ipc: int, others: list[str], sign: int) -> tuple[bool | None, str]:
+    """Whether ConvNet-3 is ahead of (1) or behind (-1) these networks at an INPC, and by how much."""
+    part = leads[(leads.ipc == ipc) & leads.base.isin(others) & leads.difference.notna()]
+    if part.empty:
+        return None, "not measured here"
+    ahead = (part.low > 0) if sign > 0 else (part.high < 0)
+    behind = (part.high < 0) if sign > 0 else (part.low > 0)
+    told = []
+    for line in part.itertuples():
+        lead, low, high = map(words.points, (line.difference, line.low, line.high))
+        told.append(f"{lead} [{low}, {high}] to {judges[line.base]} on {words.data_set(line.dataset)}")
+    return (True if ahead.all() else False if behind.any() else None), f"INPC {ipc}: C-3 " + ", ".join(told)
+
+
+means = frame.dropna(subset=["measured"]).pivot_table(
+    index=["dataset", "method"], columns="ipc", values="measured"
+)
+gains = (means[last] - means[first]).dropna() if {first, last} <= set(means.columns) and last > first else []
+shas = {(record["dataset"], record["seed"], record["set_sha256"]) for record in records}
+trained = {(record["dataset"], record["seed"]) for record in records}
+claims = [
+    ("at the smallest INPC ConvNet-3 is better than larger networks", *ahead_of(first, names[1:], 1)),
+    ("at the largest INPC the largest network is better than ConvNet-3", *ahead_of(last, names[-1:], -1)),
+    (
+        "accuracy is higher at the largest INPC than at the smallest, under every network",
+        bool((gains > 0).all()) if len(gains) else None,
+        f"from INPC {first} to {last}: "
+        + ", ".join(f"{judges[name]} {gain:+.1f}" for (_, name), gain in gains.items())
+        + " points"
+        if len(gains)
+        else "not measured here",
+    ),
+    (
+        "one generator serves all of them, without training it again",
+        len(shas) == len(trained) if records else None,
+        f"{len(records)} cells, {len(shas)} generator(s) by checksum, for {len(trained)} data set(s) and seed(s)",
+    ),
+]
+session.verdict(claims)
+
+# %%
+# NBVAL_CHECK_OUTPUT
+print(session.check_complete())
