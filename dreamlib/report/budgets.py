@@ -188,6 +188,7 @@ def budget_lines(
     frame: pd.DataFrame,
     reported: Mapping[str, Mapping[int, float]] | None = None,
     *,
+    labels: Mapping[str, str] | None = None,
     title: str | None = None,
     ax: Axes | None = None,
 ) -> Axes:
@@ -200,6 +201,8 @@ def budget_lines(
         be empty.
     reported : mapping, optional
         Method to the paper's accuracy by budget. Methods that `frame` does not have are drawn all the same.
+    labels : mapping, optional
+        What to call those.
 
     Raises
     ------
@@ -227,7 +230,11 @@ def budget_lines(
         )
     for method, known in reported.items():
         style = {**line(method), "marker": "D", "linestyle": (0, (1, 2)), "markerfacecolor": "white"}
-        label = {} if method in set(frame.method) else {"label": f"{method}, reported"}
+        label = (
+            {}
+            if method in set(frame.method)
+            else {"label": f"{(labels or {}).get(method, method)}, reported"}
+        )
         budgets = sorted(known)
         ax.plot([ticks.index(ipc) for ipc in budgets], [known[ipc] for ipc in budgets], **{**style, **label})
     if reported and not frame.empty:
@@ -242,7 +249,7 @@ def budget_lines(
         )
     ax.set_xticks(np.arange(len(ticks)), [str(ipc) for ipc in ticks])
     ax.set_xlim(-0.3, len(ticks) - 0.7)
-    ax.set_xlabel("images per class: stored (IPC), or drawn anew in every epoch (INPC)")
+    ax.set_xlabel("images per class (IPC: stored, INPC: drawn per epoch)")
     ax.set_ylabel("test accuracy (%)")
     if title:
         ax.set_title(title)

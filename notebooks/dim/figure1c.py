@@ -88,8 +88,15 @@ for name in session.study.datasets:
 
 # %%
 if "cifar10" not in session.study.datasets:
+    labels = {
+        name: f"{session.label(name)} by {'INPC' if name == 'dim' else 'IPC'}"
+        for name in session.study.methods
+    }
     axes = budgets.budget_lines(
-        frame.iloc[:0], reported("cifar10"), title="CIFAR-10, as reported: nothing measured here"
+        frame.iloc[:0],
+        reported("cifar10"),
+        labels=labels,
+        title="CIFAR-10, as reported: nothing measured here",
     )
     session.save_figure(axes.figure, "reported")
 
