@@ -14,10 +14,11 @@ from matplotlib.pyplot import close
 
 from . import backend, plugins
 from .atomic import write_text
-from .containers import Container
+from .containers import Container, GenerativeContainer, drawing
 from .data import ClassData, Dataset, load
 from .distilled import DistilledSet, load_set
 from .experiments import Cell, Study, make_cell, study
+from .experiments.cells import first_stage
 from .recipes import methods as all_methods
 from .recipes import profiles
 from .report import ablation, figures, style, tables
@@ -318,6 +319,34 @@ class Session:
             normalisation = self.dataset(cell.dataset).normalisation
             images = {step: normalisation.apply(value.clamp(0, 1)) for step, value in images.items()}
         return {step: images[step].to(self.torch_device) for step in sorted(images)}
+
+    def generated(self, cell: Cell, per_class: int = 10) -> dict[int, torch.Tensor]:
+        """Images of a generator along its training: unit images (C, per_class, c, h, w) on the CPU, by epoch.
+
+        All are drawn from the same noise, so the images at one place can be followed from epoch to epoch, and from one
+        generator to another of the same noise. A generator that goes on from another one shows that one's states
+        before its own. Empty when the states along the way are not here: they are not part of a repository.
+        """
+        dataset = self.dataset(cell.dataset)
+        labels = (
+            torch.arange(dataset.num_classes, device=self.torch_device).unsqueeze(1).expand(-1, per_class)
+        )
+        container, first = cast(GenerativeContainer, cell.recipe.container), first_stage(cell)
+        states = dict(self.study.store.read_course(cell) or {})
+        if first is not None:
+            before = self.study.store.read_course(first) or {}
+            states |= {epoch: state for epoch, state in before.items() if epoch < first.step}
+        found = {}
+        for epoch in sorted(states):
+            kept = {
+                k.removeprefix("generator."): v
+                for k, v in states[epoch].items()
+                if k.startswith("generator.")
+            }
+            shape, classes, used = dataset.shape, dataset.num_classes, dataset.normalisation
+            draws = drawing(container, kept, shape, classes, used, self.torch_device)
+            found[epoch] = draws.unit(labels, Streams(0, self.torch_device)["preview"]).cpu()
+        return found
 
     def cell(self, method: str, dataset: str, ipc: int, seed: int = 0) -> Cell:
         """The final cell of a method under the session's profile."""

@@ -6,20 +6,25 @@ weights anew. Every network has ``forward(x) -> logits``, ``features(x)``, ``fea
 """
 
 from .generative import DiscriminatorNetwork, GeneratorNetwork
-from .network import Network, batch_norms, build, embed, largest_map, parameter_count
+from .network import Network, batch_norms, build, embed, largest_map, misfit, parameter_count
+from .outline import Layer, blocks, layers
 from .spec import NetworkSpec, names
 from .weights import initialise
 
 __all__ = [
     "DiscriminatorNetwork",
     "GeneratorNetwork",
+    "Layer",
     "Network",
     "NetworkSpec",
     "batch_norms",
+    "blocks",
     "build",
     "embed",
     "initialise",
     "largest_map",
+    "layers",
+    "misfit",
     "names",
     "parameter_count",
 ]

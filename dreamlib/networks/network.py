@@ -100,6 +100,15 @@ def build(
     return network
 
 
+def misfit(spec: NetworkSpec, shape: tuple[int, int, int], num_classes: int) -> str:
+    """Why images of ``shape`` (c, h, w) do not fit a network; ``""`` where they do."""
+    try:
+        build(spec, shape, num_classes, device="meta")
+    except BadValue as error:
+        return error.message
+    return ""
+
+
 @torch.no_grad()
 def embed(network: nn.Module, images: Tensor, chunk: int = 1024) -> Tensor:
     """Features (N, D) of normalised images (N, c, h, w), ``chunk`` at a time and without gradients.

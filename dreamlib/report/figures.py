@@ -105,6 +105,53 @@ def image_grid(
     return ax, clipped
 
 
+def image_panels(
+    panels: Mapping[str, np.ndarray],
+    *,
+    row_labels: Sequence[str] | None = None,
+    across: int = 4,
+    title: str | None = None,
+) -> Figure:
+    """Several grids of images side by side, each under its own title.
+
+    Parameters
+    ----------
+    panels : mapping of str to ndarray, (R, K, h, w, 1 or 3)
+        R rows of K images, floats with 0 black and 1 white.
+    row_labels : sequence of str, optional
+        Left of the rows of the first panel of every line.
+    across : int
+        Panels in a line.
+    title : str, optional
+        Above all of them.
+
+    Raises
+    ------
+    BadValue
+        No panel, one of another number of dimensions, or whatever :func:`image_grid` refuses.
+    """
+    for name, images in panels.items():
+        if np.ndim(images) != 5:
+            raise BadValue(f"{name}: images of shape {np.shape(images)}; expected (R, K, h, w, 1 or 3)", "")
+    if not panels or across < 1:
+        raise BadValue(f"{len(panels)} panels, {across} in a line; expected at least one of each", "")
+    across = min(across, len(panels))
+    down = math.ceil(len(panels) / across)
+    rows = max(len(images) for images in panels.values())
+    columns = max(images.shape[1] for images in panels.values())
+    each = (max(1.6, 0.34 * columns + 0.3), 0.34 * rows + 0.4)
+    figure, axes = subplots(down, across, figsize=(each[0] * across, each[1] * down + 0.3), squeeze=False)
+    for ax in axes.flat[len(panels) :]:
+        ax.set_axis_off()
+    for position, (name, images) in enumerate(panels.items()):
+        ax = axes.flat[position]
+        labels = row_labels if position % across == 0 else None
+        image_grid(np.concatenate(list(images)), images.shape[1], title=name, row_labels=labels, ax=ax)
+    if title:
+        figure.suptitle(title)
+    return figure
+
+
 def crossing(
     curve_iterations: Sequence[float] | np.ndarray, curve_means: Sequence[float] | np.ndarray, target: float
 ) -> float | None:

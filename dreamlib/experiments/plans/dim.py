@@ -169,6 +169,15 @@ def single(profile: str, dataset: str, ipc: int, seed: int = 0) -> Cell:
     return pools(profile, dataset, ipc, seed)["C3"]
 
 
+def timed(profile: str) -> dict[str, NetworkSpec]:
+    """Table 9: the networks that are trained on what is drawn, by the paper's short names; narrow in small profiles."""
+    width, norm = {"quick": (8, "group"), "cpu": (16, "instance")}.get(profile, (128, "instance"))
+    rest = {"R34": "resnet34", "R50": "resnet50", "D121": "densenet121"}
+    return judges(profile) | {
+        short: NetworkSpec(name, width=width, norm=norm) for short, name in rest.items()
+    }
+
+
 def larger(profile: str) -> dict[str, NetworkSpec]:
     """Figure 3c: networks from small to large."""
     known = judges(profile)

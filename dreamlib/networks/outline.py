@@ -1,0 +1,103 @@
+"""What a module consists of, read from the module itself: its layers, what they give, and how much they learn."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor, nn
+
+from .network import parameter_count
+
+CONVOLUTIONS = (nn.Conv2d, nn.ConvTranspose2d)
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A layer, or several that belong together; see :func:`layers` and :func:`blocks`.
+
+    Attributes
+    ----------
+    name : str
+        Where it stands in its module, such as ``"body.0"``.
+    kinds : tuple of str
+        Class names, in the order in which they are called: ``("Conv2d", "BatchNorm2d", "ReLU")``.
+    detail : str
+        Sizes of the layer that learns most of it: ``"196 to 196, 4x4, stride 2"``.
+    shape : tuple of int
+        Of what it gives for one input, without the batch.
+    parameters : int
+        Numbers that it learns.
+    """
+
+    name: str
+    kinds: tuple[str, ...]
+    detail: str
+    shape: tuple[int, ...]
+    parameters: int
+
+
+@torch.no_grad()
+def layers(module: nn.Module, *inputs: Tensor) -> list[Layer]:
+    """The innermost layers of ``module`` in the order in which they are called for ``inputs``.
+
+    Running statistics stay as they are, and every layer is back in its own mode afterwards.
+
+    Parameters
+    ----------
+    module : nn.Module
+        On the device of the inputs.
+    inputs : Tensor
+        A batch, of one or more.
+    """
+    found: list[Layer] = []
+    hooks = []
+    for name, layer in module.named_modules():
+        if any(True for _ in layer.children()):
+            continue
+
+        def note(layer: nn.Module, given: object, output: Tensor, name: str = name) -> None:
+            kind = type(layer).__name__
+            found.append(
+                Layer(name, (kind,), _detail(layer), tuple(output.shape[1:]), parameter_count(layer))
+            )
+
+        hooks.append(layer.register_forward_hook(note))
+    training = [layer for layer in module.modules() if layer.training]
+    module.eval()
+    try:
+        module(*inputs)
+    finally:
+        for hook in hooks:
+            hook.remove()
+        for layer in training:
+            layer.training = True
+    return found
+
+
+def blocks(found: list[Layer]) -> list[Layer]:
+    """The same with what follows a linear layer or a convolution (a norm, an activation) counted to it."""
+    out: list[Layer] = []
+    for layer in found:
+        if out and not layer.detail:
+            last = out[-1]
+            out[-1] = replace(
+                last,
+                kinds=(*last.kinds, *layer.kinds),
+                shape=layer.shape,
+                parameters=last.parameters + layer.parameters,
+            )
+        else:
+            out.append(layer)
+    return out
+
+
+def _detail(layer: nn.Module) -> str:
+    """Sizes of a linear layer or a convolution; of anything else nothing."""
+    if isinstance(layer, nn.Linear):
+        return f"{layer.in_features} to {layer.out_features}"
+    if isinstance(layer, CONVOLUTIONS):
+        rows, columns = layer.kernel_size
+        stride = f", stride {layer.stride[0]}" if layer.stride[0] != 1 else ""
+        return f"{layer.in_channels} to {layer.out_channels}, {rows}x{columns}{stride}"
+    return ""

@@ -1,0 +1,188 @@
+# ---
+# jupyter:
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # DiM, Figure 5: images along training
+#
+# **What the paper shows.** Images of a generator during training: "the image quality gradually increase with the
+# training".
+#
+# **What is shown.** The generator of DiM at the epochs whose states are kept, first as a GAN alone and then with
+# matching. All images are drawn from the same noise, so that an image at one place can be followed from epoch to
+# epoch. Ten images of each class are what one epoch of training at INPC 10 draws; every epoch draws others.
+
+# %% tags=["parameters"]
+profile: str = "quick"  # quick, cpu or paper
+datasets: str = ""  # comma-separated; empty: the profile's
+ipcs: str = ""  # images per class, comma-separated; empty: the item's or the profile's
+methods: str = ""  # comma-separated; empty: the item's
+seeds: int = 0  # synthetic sets per cell; 0: the profile's
+workers: int = 0  # processes; 0: one per core
+device: str = "auto"
+results: str = ""  # folder of the records; empty: reports/results
+data: str = ""  # folder of the data sets; empty: DREAMLIB_DATA, else data
+plugins: str = ""  # Python files with your own parts
+reports: str = "reports"  # where rendered pages and tables go
+
+# %%
+import pandas as pd
+import torch
+
+from dreamlib.distilled import DistilledSet
+from dreamlib.experiments.plans import dim
+from dreamlib.probes import texture, variety
+from dreamlib.report import figures, words
+from dreamlib.session import Session, pixels
+
+session = Session(
+    "dim/figure5",
+    profile=profile,
+    datasets=datasets,
+    ipcs=ipcs,
+    methods=methods,
+    seeds=seeds,
+    workers=workers,
+    device=device,
+    results=results,
+    data=data,
+    plugins=plugins,
+    reports=reports,
+)
+session.about()
+
+# %%
+session.run()
+
+# %% [markdown]
+# ## The images
+# Every row is a class. The first panels are the GAN alone; matching goes on from its state at the epoch in the table
+# below. States along the way are not part of a repository: where they are not here, the page says how to get them.
+
+# %%
+SHOWN = 10  # images of a class
+images = {}
+for name in session.study.datasets:
+    cell = session.cell("dim", name, session.study.ipcs[0])
+    found = session.generated(cell, SHOWN)
+    if not found:
+        session.say(
+            f"*{words.data_set(name)}: the states along the way are not here. "
+            f"`{session.study.command()} RESULTS=another-folder` trains again and keeps them.*"
+        )
+        continue
+    images[name] = found
+    first, classes = cell.recipe.generation.matched_from, session.dataset(name).classes[:10]
+    panels = {
+        f"epoch {epoch}, "
+        + ("GAN alone" if epoch < first else "before matching" if epoch == first else "matching"): (
+            pixels(part[:10].flatten(0, 1)).reshape(len(classes), SHOWN, *part.shape[3:], part.shape[2])
+        )
+        for epoch, part in found.items()
+    }
+    title = f"{words.data_set(name)}, the same noise at every epoch, profile {profile}"
+    figure = figures.image_panels(panels, row_labels=classes, across=4, title=title)
+    session.save_figure(figure, name, kinds=("png",))
+
+# %% [markdown]
+# ## One image of each class, followed
+# The first image of every row above, epoch by epoch from left to right.
+
+# %%
+for name, found in images.items():
+    classes = session.dataset(name).classes[:10]
+    followed = torch.stack([part[:10, 0] for part in found.values()], 1)  # classes by epochs
+    title = f"{words.data_set(name)}: epochs {', '.join(map(str, found))}"
+    axes, _ = figures.image_grid(
+        pixels(followed.flatten(0, 1)), len(found), title=title, row_labels=classes, enlarge=0.8
+    )
+    session.save_figure(axes.figure, f"{name}-followed", kinds=("png",))
+
+# %% [markdown]
+# ## In numbers
+# *Variety* is the mean distance between images of a class in units of that among real ones (1: as varied as the
+# data); *fine* is the share of the spectral power above 1/4 of a cycle per pixel, *contrast* the spread of an image's
+# values. Real images stand below.
+
+# %%
+lines = []
+for name, found in images.items():
+    dataset, real = session.dataset(name), session.classes(name)
+    for epoch, part in found.items():
+        labels = torch.arange(len(part)).repeat_interleave(part.shape[1])
+        held = DistilledSet(part.flatten(0, 1), labels, part, dataset.classes, dataset.normalisation, {})
+        looks = texture(part.flatten(0, 1))
+        lines.append(
+            {
+                "data set": name,
+                "epoch": epoch,
+                "of the paper's": str(
+                    round(epoch * dim.EPOCHS / session.cell("dim", name, 10).recipe.generation.epochs)
+                ),
+                "variety": variety(held, real),
+                "fine": looks.fine,
+                "contrast": looks.contrast,
+            }
+        )
+    index = real.draw(min(50, real.smallest), session.stream("real images"))
+    looks = texture(real.unit(index).flatten(0, 1))
+    lines.append(
+        {
+            "data set": name,
+            "epoch": "real images",
+            "of the paper's": "",
+            "variety": 1.0,
+            "fine": looks.fine,
+            "contrast": looks.contrast,
+        }
+    )
+table = pd.DataFrame(lines, columns=["data set", "epoch", "of the paper's", "variety", "fine", "contrast"])
+session.save_frame(table, digits=3)
+
+# %% [markdown]
+# ## What stands behind each number
+# Accuracies of this generator are in Figure 6 and Tables 2 and 8.
+
+# %%
+session.settings()
+
+# %% [markdown]
+# ## What holds here
+
+# %%
+claims = [("image quality increases gradually with training", None, "a judgement of the eye; see above")]
+for name in session.study.datasets:
+    part = table[table["data set"] == name]
+    if part.empty:
+        claims.append(
+            (
+                "images come nearer to real ones in fineness and contrast",
+                None,
+                f"{words.data_set(name)}: not here",
+            )
+        )
+        continue
+    real, own = part.iloc[-1], part.iloc[:-1]
+    own = own[own.epoch != 0]  # untrained: one grey for everything
+    for what in ("fine", "contrast", "variety"):
+        gap = (own[what] - real[what]).abs()
+        claims.append(
+            (
+                f"images come nearer to real ones in {what} from the first state to the last (our measure)",
+                bool(gap.iloc[-1] < gap.iloc[0]),
+                f"{words.data_set(name)}: {own[what].iloc[0]:.3f} at epoch {own.epoch.iloc[0]}, "
+                f"{own[what].iloc[-1]:.3f} at epoch {own.epoch.iloc[-1]}, real images {real[what]:.3f}",
+            )
+        )
+session.verdict(claims)
+
+# %%
+# NBVAL_CHECK_OUTPUT
+print(session.check_complete())
+for found in images.values():
+    assert all(bool(((part >= 0) & (part <= 1)).all()) for part in found.values())
+print("generated images are unit images")

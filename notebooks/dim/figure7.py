@@ -1,0 +1,202 @@
+# ---
+# jupyter:
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # DiM, Figure 7: images of gradient and feature matching
+#
+# **What the paper shows.** Images of generators that match gradients or features instead of logits, at 130, 150, 170
+# and 190 epochs, without a judgement in words. Its Table 4 has their accuracies at the end.
+#
+# **What is shown.** The same generators at the same epochs, drawn from the same noise, and what the paper leaves out:
+# the accuracies of networks trained on what they draw at each epoch, with the reported ones of Table 4 beside them.
+# Everything that is matched starts from the same generator; budgets are INPC.
+
+# %% tags=["parameters"]
+profile: str = "quick"  # quick, cpu or paper
+datasets: str = ""  # comma-separated; empty: the profile's
+ipcs: str = ""  # images per class, comma-separated; empty: the item's or the profile's
+methods: str = ""  # comma-separated; empty: the item's
+seeds: int = 0  # synthetic sets per cell; 0: the profile's
+workers: int = 0  # processes; 0: one per core
+device: str = "auto"
+results: str = ""  # folder of the records; empty: reports/results
+data: str = ""  # folder of the data sets; empty: DREAMLIB_DATA, else data
+plugins: str = ""  # Python files with your own parts
+reports: str = "reports"  # where rendered pages and tables go
+
+# %%
+import pandas as pd
+
+from dreamlib.experiments.plans import dim
+from dreamlib.report import architectures, figures, tables, words
+from dreamlib.session import Session, pixels
+
+session = Session(
+    "dim/figure7",
+    profile=profile,
+    datasets=datasets,
+    ipcs=ipcs,
+    methods=methods,
+    seeds=seeds,
+    workers=workers,
+    device=device,
+    results=results,
+    data=data,
+    plugins=plugins,
+    reports=reports,
+)
+session.about()
+
+# %%
+session.run()
+
+# %%
+SHOWN = 10  # images of a class
+NAMES = {"convnet": "C-3", "resnet10": "R-10"}
+
+
+def panels(cell, label):
+    """Grids of images at the epochs of the figure, or nothing where the states are not here."""
+    found = session.generated(cell, SHOWN)
+    steps = {dim.epoch(cell, published): published for published in dim.ALONG}
+    return {
+        f"{label}, epoch {steps[epoch]}" + (f" ({epoch} here)" if epoch != steps[epoch] else ""): pixels(
+            part[:10].flatten(0, 1)
+        ).reshape(min(10, len(part)), SHOWN, *part.shape[3:], part.shape[2])
+        for epoch, part in found.items()
+        if epoch in steps
+    }
+
+
+# %% [markdown]
+# ## The images
+# Every row is a class. Small profiles have fewer epochs in all; an epoch of the paper's 200 is then the same share of
+# them.
+
+# %%
+for name in session.study.datasets:
+    shown = {}
+    for method in session.study.methods:
+        found = panels(session.cell(method, name, session.study.ipcs[0]), session.label(method))
+        if not found:
+            session.say(
+                f"*{session.label(method)} on {words.data_set(name)}: the states along the way are not here. "
+                f"`{session.study.command()} RESULTS=another-folder` trains again and keeps them.*"
+            )
+        shown |= found
+    if shown:
+        figure = figures.image_panels(
+            shown,
+            row_labels=session.dataset(name).classes[:10],
+            across=len(dim.ALONG),
+            title=f"{words.data_set(name)}, profile {profile}",
+        )
+        session.save_figure(figure, name, kinds=("png",))
+
+# %% [markdown]
+# ## How far apart they are
+# Root mean square difference of pixels between the two generators' images of the same noise, in units of the spread
+# of pixels (0: the same images).
+
+# %%
+lines = []
+for name in session.study.datasets:
+    pair = [
+        session.generated(session.cell(method, name, session.study.ipcs[0]), SHOWN)
+        for method in session.study.methods[:2]
+    ]
+    if len(pair) < 2 or not all(pair):
+        continue
+    for epoch in sorted(set(pair[0]) & set(pair[1])):
+        one, other = pair[0][epoch], pair[1][epoch]
+        difference = (one - other).square().mean().sqrt() / one.std()
+        lines.append({"data set": name, "epoch": epoch, "difference": float(difference)})
+apart = pd.DataFrame(lines, columns=["data set", "epoch", "difference"])
+session.show(apart, digits=3)
+
+# %% [markdown]
+# ## Accuracies
+# Networks trained on INPC images of each class per epoch, drawn by the generator as it was at that epoch. Reported:
+# Table 4, the end of training at INPC 50 on CIFAR-10.
+
+# %%
+PRINTED = {"dim-feature": "feature", "dim-gradient": "gradient"}
+NETWORK = {"convnet": "convnet3", "resnet10": "resnet10"}
+reported = session.reported[(session.reported.paper == "dim") & (session.reported.item == "table4")]
+reported = reported.set_index(["method", "network"]).value
+frame = architectures.along(session.records)
+lines = []
+for line in frame.to_dict("records"):
+    cell = session.cell(line["method"], line["dataset"], line["ipc"])
+    published = next((p for p in dim.ALONG if dim.epoch(cell, p) == line["step"]), None)
+    name = (f"DiM matching={PRINTED.get(line['method'])}", NETWORK.get(line["network"]))
+    lines.append(
+        {
+            "data set": line["dataset"],
+            "INPC": line["ipc"],
+            "method": line["label"],
+            "network": NAMES.get(line["network"], line["network"]),
+            "epoch of the paper": published,
+            "epoch here": line["step"],
+            "accuracy (%)": line["mean"],
+            "std": line["std"],
+            "n": line["n"],
+            "reported at the end, INPC 50, CIFAR-10": reported.get(name)
+            if published == dim.ALONG[-1]
+            else None,
+        }
+    )
+table = pd.DataFrame(lines)
+session.save_frame(table, digits=1)
+
+# %%
+if session.study.missing():
+    session.say(f"*What is missing is filled by `{session.study.command()}`.*")
+for (name, network), part in frame.groupby(["dataset", "network"], sort=False):
+    axes, _ = figures.accuracy_curves(
+        part.rename(columns={"step": "iteration"}),
+        title=f"{words.data_set(name)}, {NAMES.get(network, network)}, INPC {part.ipc.iloc[0]}, profile {profile}",
+        xlabel="epochs of training",
+    )
+    session.save_figure(axes.figure, f"{name}-{network}")
+
+# %% [markdown]
+# ## What stands behind each number
+# *Iterations* are the epochs at which a generator was judged.
+
+# %%
+tables.settings([record | {"iterations": record["iteration"]} for record in session.records])
+
+# %% [markdown]
+# ## What holds here
+# The paper claims nothing of this figure; its order of the two strategies is that of Table 4.
+
+# %%
+claims = []
+for (name, network), part in frame.groupby(["dataset", "network"], sort=False):
+    by = part.pivot(index="step", columns="method", values="mean").dropna()
+    there = {"dim-feature", "dim-gradient"} <= set(by.columns) and len(by) > 0
+    last = by.iloc[-1] if there else None
+    where = f"{words.data_set(name)}, {NAMES.get(network, network)}"
+    claims.append(
+        (
+            "feature matching is better than gradient matching (Table 4), at the last epoch shown",
+            bool(last["dim-feature"] > last["dim-gradient"]) if there else None,
+            f"{where}, epoch {by.index[-1]}: {last['dim-feature']:.1f} against {last['dim-gradient']:.1f}; higher at "
+            f"{int((by['dim-feature'] > by['dim-gradient']).sum())} of {len(by)} epochs"
+            if there
+            else f"{where}: not measured",
+        )
+    )
+claims.append(("what the images look like", None, "a matter of the eye; the paper says nothing of it"))
+session.verdict(claims)
+
+# %%
+# NBVAL_CHECK_OUTPUT
+print(session.check_complete())
+print(f"{len(table)} accuracies along the way")

@@ -1,0 +1,204 @@
+# ---
+# jupyter:
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # DiM, Table 7: architectures that were not seen in distillation
+#
+# **The claim.** A generator distilled with ConvNet-3 alone trains other networks well too: 69.2 % with ResNet-18,
+# 66.8 with VGG-11 and 67.3 with AlexNet on CIFAR-10 at INPC 10, where distilled images lose 4 to 30 points on the
+# networks they were not distilled with. DiM is "the first work where ResNet-18 performs better than ConvNet-3".
+#
+# **What is measured.** DiM whose models pool is the ConvNet alone, and DSA, both distilled with one architecture and
+# judged by several. FRePo, MTT and KIP are not implemented here; their numbers are the paper's. DSA's budget is IPC,
+# stored images that come again in every epoch; DiM's is INPC, new images in every epoch.
+#
+# **A doubt about the paper's first column.** The caption says that the distillation architecture is ConvNet-3. Yet
+# DiM's 66.2 ± 0.5 with ConvNet-3 is the very number of Table 2, where the pool has all three networks; by Table 6 a
+# pool of ConvNet-3 alone is 0.6 points worse (at INPC 50). Here the pool is what the caption says.
+
+# %% tags=["parameters"]
+profile: str = "quick"  # quick, cpu or paper
+datasets: str = ""  # comma-separated; empty: the profile's
+ipcs: str = ""  # images per class, comma-separated; empty: the item's or the profile's
+methods: str = ""  # comma-separated; empty: the item's
+seeds: int = 0  # synthetic sets per cell; 0: the profile's
+workers: int = 0  # processes; 0: one per core
+device: str = "auto"
+results: str = ""  # folder of the records; empty: reports/results
+data: str = ""  # folder of the data sets; empty: DREAMLIB_DATA, else data
+plugins: str = ""  # Python files with your own parts
+reports: str = "reports"  # where rendered pages and tables go
+
+# %%
+from dreamlib.experiments.plans import dim
+from dreamlib.networks import misfit
+from dreamlib.report import architectures, budgets, figures, tables, words
+from dreamlib.session import Session
+
+session = Session(
+    "dim/table7",
+    profile=profile,
+    datasets=datasets,
+    ipcs=ipcs,
+    methods=methods,
+    seeds=seeds,
+    workers=workers,
+    device=device,
+    results=results,
+    data=data,
+    plugins=plugins,
+    reports=reports,
+)
+session.about()
+
+# %%
+session.run()
+
+# %% [markdown]
+# ## Measured beside reported
+# A network that is too deep for the images of a data set is *not possible*, not missing: VGG-11 halves its images
+# five times. The paper has CIFAR-10 alone; for another data set its numbers stand below as what they are, not to be
+# compared.
+
+# %%
+NETWORKS = ("convnet", "resnet18", "vgg11", "alexnet")
+rows = [
+    tables.Row("dim+C3" if name == "dim" else name, label, reported_as)
+    for name, label, reported_as in (("dim", "DiM, pool ConvNet (INPC)", "DiM"), ("dsa", "DSA (IPC)", "DSA"))
+    if name in session.study.methods
+]
+rows += [
+    tables.Row(name, session.label(name), None)
+    for name in session.study.methods
+    if name not in ("dim", "dsa")
+]
+rows += [tables.Row(None, f"{name} (IPC)", name) for name in ("FRePo", "MTT", "KIP")]
+specs = {spec.name: spec for spec in dim.unseen("paper").values()}
+frames = {}
+for name in session.study.datasets:
+    dataset = session.dataset(name)
+    impossible = {n: why for n in NETWORKS if (why := misfit(specs[n], dataset.shape, dataset.num_classes))}
+    measured = {record["evaluation"]["network"]["name"] for record in session.records}
+    for ipc in session.study.ipcs:
+        frame = architectures.by_network(
+            session.records,
+            rows,
+            NETWORKS,
+            session.reported,
+            dataset=name,
+            ipc=ipc,
+            paper="dim",
+            item="table7",
+            reported_dataset="cifar10",
+            impossible=set(impossible) - measured,
+        )
+        frames[name, ipc] = frame
+        session.say(f"**{words.data_set(name)}, {ipc} images per class (DiM: INPC, the others: IPC)**")
+        session.show(architectures.grid(frame))
+    for network, why in impossible.items():
+        if network not in measured:
+            session.say(f"*{words.NETWORKS[network]} on {words.data_set(name)} is not possible: {why}.*")
+if session.study.missing():
+    session.say(f"*What is missing is filled by `{session.study.command()}`.*")
+
+# %%
+for (name, ipc), frame in frames.items():
+    for label, part in frame[frame.method != ""].groupby("label", sort=False):
+        shown = part[part.status != architectures.IMPOSSIBLE]
+        same = (shown["reported data set"] == name).any()
+        axes = figures.bars(
+            [words.NETWORKS[network] for network in shown.network],
+            shown["mean"].tolist(),
+            shown["std"].tolist(),
+            shown.reported.tolist() if same else None,
+            methods=shown.method.str.split("+").str[0].tolist(),
+            title=f"{label}: {words.data_set(name)}, profile {profile}",
+        )
+        method = part.method.iloc[0].split("+")[0]
+        session.save_figure(axes.figure, f"{name}-{method}-ipc{ipc}")
+
+# %% [markdown]
+# ## How stable
+# Differences in points to the network that was distilled with, the first column above. A network that no row has
+# taught anything (all means below twice the chance) says nothing of the rows: its measured numbers are left out here.
+
+# %%
+learned, steady = {}, {}
+for (name, ipc), frame in frames.items():
+    idle = architectures.at_chance(frame, session.dataset(name).num_classes)
+    learned[name, ipc] = frame[(frame.status == "measured") & ~frame.network.isin(idle)]
+    steady[name, ipc] = architectures.stability(frame, without=idle)
+    left_out = ", ".join(words.NETWORKS[network] for network in idle)
+    session.say(
+        f"**{words.data_set(name)}, {ipc} images per class**"
+        + (f"; {left_out} learns nothing under this profile, and is left out" if idle else "")
+    )
+    session.show(steady[name, ipc], digits=1)
+
+# %% [markdown]
+# ## What the two budgets cost
+
+# %%
+tables.styled(budgets.costs(session.records, lambda record: record["label"]))
+
+# %% [markdown]
+# ## What stands behind each number
+
+# %%
+session.settings()
+
+# %% [markdown]
+# ## What holds here
+
+# %%
+claims = []
+for (name, ipc), frame in learned.items():
+    where = f"{words.data_set(name)}, {ipc} images per class"
+    by = frame.pivot(index="network", columns="method", values="mean").reindex(columns=["dim+C3", "dsa"])
+    both, own = by.dropna(), by["dim+C3"].dropna()
+    claims.append(
+        (
+            "DiM (INPC) is better than DSA (IPC) under every network",
+            bool((both["dim+C3"] > both["dsa"]).all()) if len(both) else None,
+            f"{where}: "
+            + ", ".join(
+                f"{words.NETWORKS[network]} {ours:.1f} against {theirs:.1f}"
+                for network, ours, theirs in zip(both.index, both["dim+C3"], both["dsa"], strict=True)
+            ),
+        )
+    )
+    for network in ("resnet18", "vgg11", "alexnet"):
+        there = {network, "convnet"} <= set(own.index)
+        claims.append(
+            (
+                f"trained on DiM's images, {words.NETWORKS[network]} is better than the ConvNet",
+                bool(own[network] > own["convnet"]) if there else None,
+                f"{where}: {own[network]:.1f} against {own['convnet']:.1f}"
+                if there
+                else f"{where}: nothing to compare",
+            )
+        )
+    spread = steady[name, ipc]
+    spread = spread[spread[""] == "measured"].set_index("method")["worst to best"]
+    ours, theirs = spread.filter(like="DiM"), spread.filter(like="DSA")
+    claims.append(
+        (
+            "DiM's accuracy depends less on the network than DSA's",
+            bool(ours.iloc[0] < theirs.iloc[0]) if len(ours) and len(theirs) else None,
+            f"{where}: from worst to best network "
+            + ", ".join(f"{points:.1f} points ({label})" for label, points in spread.items()),
+        )
+    )
+session.verdict(claims)
+
+# %%
+# NBVAL_CHECK_OUTPUT
+print(session.check_complete())
+for frame in frames.values():
+    assert (frame.status[frame.method != ""] != "missing").all()
+print("no place of the table is missing")
