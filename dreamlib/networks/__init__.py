@@ -5,13 +5,17 @@ weights anew. Every network has ``forward(x) -> logits``, ``features(x)``, ``fea
 ``classifier``.
 """
 
-from .generative import DiscriminatorNetwork, GeneratorNetwork
+from .biggan import BigGANDiscriminator, BigGANGenerator
+from .generative import DiscriminatorNetwork, EncoderNetwork, GeneratorNetwork
 from .network import Network, batch_norms, build, embed, largest_map, parameter_count
 from .spec import NetworkSpec, names
 from .weights import initialise
 
 __all__ = [
+    "BigGANDiscriminator",
+    "BigGANGenerator",
     "DiscriminatorNetwork",
+    "EncoderNetwork",
     "GeneratorNetwork",
     "Network",
     "NetworkSpec",
