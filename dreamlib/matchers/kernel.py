@@ -73,7 +73,8 @@ class Kernel:
 
     def measure(self, network: Network, images: Tensor, labels: Tensor, differentiable: bool) -> list[Tensor]:
         with torch.set_grad_enabled(differentiable):
-            points = exact(images).flatten(2)
+            # A view keeps the gradient of what it is a view of, whatever the context says.
+            points = exact(images if differentiable else images.detach()).flatten(2)
             if self.kernel == "linear":
                 return [points.mean(1)]
             # What one set does to itself is measured here, so that real images do it once and without a gradient.

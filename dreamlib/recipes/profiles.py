@@ -171,10 +171,11 @@ _cpu = Profile(
         rule("profile cpu", {"image_lr": 0.05}, method="idc-dm"),
         rule(
             "profile cpu",
-            {"container.width": 32, "generation.epochs": 20, "generation.lr": 1e-3},
+            {"container.width": 16, "generation.epochs": 20, "generation.lr": 1e-3},
             method="generative",
         ),
-        rule("profile cpu", {"generation.batch": 500, "generation.epochs": 60}, method="gmmn"),
+        rule("profile cpu", {"generation.batch": 500, "generation.epochs": 30}, method="gmmn"),
+        rule("profile cpu", {"generation.epochs": 10}, method="biggan"),
     ),
     evaluation_rules=(
         rule("profile cpu", {"networks": 3, "network.width": 16, "training.epochs": 100}),

@@ -70,9 +70,9 @@ session.run()
 
 # %% [markdown]
 # ## Measured beside reported
-# The supplement's numbers for random images are those of DC's table, which trains networks without augmentation; the
-# other rows are trained with it. So random images stand here twice: judged like the other rows, and as DC does. Of the
-# kernels the supplement prints the linear one alone.
+# The supplement's numbers for random images are those of DC's table, where networks on CIFAR-10 are trained without
+# augmentation; the other rows are trained with it. So random images stand here twice: judged like the other rows, and
+# as DC does. Of the kernels the supplement prints the linear one alone.
 
 # %%
 GENERATIVE, KERNELS = ("gmmn", "vae", "biggan"), ("mmd", "mmd-polynomial", "mmd-rbf", "mmd-laplacian")
