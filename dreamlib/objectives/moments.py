@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch.nn.functional as F
 from torch import Tensor
 
 from ..errors import BadValue
@@ -64,8 +63,7 @@ class MomentMatching:
 
     def discrepancy(self, real: Tensor, generated: Tensor, labels: Tensor) -> Tensor:
         """MMD^2 between images (N, c, h, w) and as many others, of the same ``labels`` (N,)."""
-        hot = F.one_hot(labels).to(real.dtype)
-        same, (x, s) = hot @ hot.T, (real.flatten(1), generated.flatten(1))
+        same, x, s = labels.unsqueeze(1) == labels, real.flatten(1), generated.flatten(1)
         values = self._kernel(x, x) + self._kernel(s, s) - 2 * self._kernel(x, s)
         return (same * values).mean().clamp(min=0)
 
