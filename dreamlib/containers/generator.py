@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from ..data import Normalisation
 from ..errors import unknown
-from ..networks import GeneratorNetwork
+from ..networks import BigGANGenerator, GeneratorNetwork
 from .base import GenerativeContainer, register
 
 Shape = tuple[int, int, int]
@@ -56,7 +56,7 @@ class Generator:
         return ARCHITECTURES[self.architecture](shape, num_classes, self.noise, self.width, self.label)
 
 
-ARCHITECTURES: dict[str, type[nn.Module]] = {"dim": GeneratorNetwork}
+ARCHITECTURES: dict[str, type[nn.Module]] = {"dim": GeneratorNetwork, "biggan": BigGANGenerator}
 
 
 class Drawing:

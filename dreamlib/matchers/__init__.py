@@ -4,6 +4,7 @@ from .base import MATCHERS, METRICS, Matcher, distance, exact, measure_under, re
 from .classwise import GroupwiseWeights
 from .feature import Feature
 from .gradient import Gradient, matched_weights
+from .kernel import Kernel
 from .logits import Logits
 
 __all__ = [
@@ -12,6 +13,7 @@ __all__ = [
     "Feature",
     "Gradient",
     "GroupwiseWeights",
+    "Kernel",
     "Logits",
     "Matcher",
     "distance",

@@ -5,14 +5,18 @@ weights anew. Every network has ``forward(x) -> logits``, ``features(x)``, ``fea
 ``classifier``.
 """
 
-from .generative import DiscriminatorNetwork, GeneratorNetwork
+from .biggan import BigGANDiscriminator, BigGANGenerator
+from .generative import DiscriminatorNetwork, EncoderNetwork, GeneratorNetwork
 from .network import Network, batch_norms, build, embed, largest_map, misfit, parameter_count
 from .outline import Layer, blocks, layers
 from .spec import NetworkSpec, names
 from .weights import initialise
 
 __all__ = [
+    "BigGANDiscriminator",
+    "BigGANGenerator",
     "DiscriminatorNetwork",
+    "EncoderNetwork",
     "GeneratorNetwork",
     "Layer",
     "Network",

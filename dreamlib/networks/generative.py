@@ -1,7 +1,7 @@
-"""The conditional generator of DiM and the discriminator it is trained against.
+"""The conditional generator of DiM, the discriminator it is trained against, and an encoder of the latter's shape.
 
-Both follow DiM's released code (its paper draws the generator in Figure 4). Sizes follow the image: both work between
-maps of 4x4 and the image, with as many doublings as it takes.
+The first two follow DiM's released code (its paper draws the generator in Figure 4). Sizes follow the image: all work
+between maps of 4x4 and the image, with as many doublings as it takes.
 """
 
 from __future__ import annotations
@@ -128,23 +128,7 @@ class DiscriminatorNetwork(nn.Module):
 
     def __init__(self, shape: Shape, num_classes: int, width: int = 196) -> None:
         super().__init__()
-        times = doublings(shape)
-        if times not in HALVING:
-            raise BadValue(f"a discriminator of images of {shape[1]}x{shape[2]}; expected at most 64x64")
-        if width < 1:
-            raise BadValue(f"discriminator: width is {width}; expected at least 1")
-        layers: list[nn.Module] = []
-        channels, side = shape[0], shape[1]
-        for number in range(1, DEPTH + 1):
-            stride = 2 if number in HALVING[times] else 1
-            side = -(-side // stride)
-            layers += [
-                nn.Conv2d(channels, width, 3, stride, padding=1),
-                nn.LayerNorm((width, side, side)),
-                nn.LeakyReLU(SLOPE),
-            ]
-            channels = width
-        self.body = nn.Sequential(*layers)
+        self.body = _shrinking(shape, width, "a discriminator")
         self.real = nn.Linear(width, 1)
         self.classify = nn.Linear(width, num_classes)
 
@@ -152,3 +136,57 @@ class DiscriminatorNetwork(nn.Module):
         """How real (N,), unbounded, and logits (N, C), of images (N, c, h, w) in [-1, 1]."""
         found = self.body(images).amax((2, 3))
         return self.real(found).squeeze(1), self.classify(found)
+
+
+def _shrinking(shape: Shape, width: int, what: str) -> nn.Sequential:
+    """From images (N, c, h, w) to maps (N, width, 4, 4): eight convolutions with layer norm and leaky ReLU."""
+    times = doublings(shape)
+    if times not in HALVING:
+        raise BadValue(f"{what} of images of {shape[1]}x{shape[2]}; expected at most 64x64")
+    if width < 1:
+        raise BadValue(f"{what.split()[1]}: width is {width}; expected at least 1")
+    layers: list[nn.Module] = []
+    channels, side = shape[0], shape[1]
+    for number in range(1, DEPTH + 1):
+        stride = 2 if number in HALVING[times] else 1
+        side = -(-side // stride)
+        layers += [
+            nn.Conv2d(channels, width, 3, stride, padding=1),
+            nn.LayerNorm((width, side, side)),
+            nn.LeakyReLU(SLOPE),
+        ]
+        channels = width
+    return nn.Sequential(*layers)
+
+
+class EncoderNetwork(nn.Module):
+    """From images in [-1, 1] and labels to a normal distribution of K numbers: what a VAE believes was the noise.
+
+    The convolutions of :class:`DiscriminatorNetwork`, then a linear layer of all the 4x4 maps and the one-hot label.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        (c, h, w) of the images.
+    num_classes : int
+        C.
+    noise : int
+        K.
+    width : int
+        Channels of all maps.
+    """
+
+    def __init__(self, shape: Shape, num_classes: int, noise: int = 100, width: int = 196) -> None:
+        super().__init__()
+        if noise < 1:
+            raise BadValue(f"encoder: noise is {noise}; expected at least 1")
+        self.num_classes = num_classes
+        self.body = _shrinking(shape, width, "an encoder")
+        self.moments = nn.Linear(width * SMALLEST * SMALLEST + num_classes, 2 * noise)
+
+    def forward(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """Means and log variances (N, K), of images (N, c, h, w) and labels (N,)."""
+        found = self.body(images).flatten(1)
+        hot = F.one_hot(labels, self.num_classes).to(found.dtype)
+        mean, log_variance = self.moments(torch.cat([found, hot], 1)).chunk(2, 1)
+        return mean, log_variance

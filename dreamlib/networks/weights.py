@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 from ..errors import BadValue
+from .spectral import Spectral
 
 DRAWN = (nn.Conv2d, nn.ConvTranspose2d, nn.Linear)
 CONSTANT = (nn.BatchNorm1d, nn.BatchNorm2d, nn.GroupNorm, nn.LayerNorm)
@@ -16,8 +17,9 @@ def initialise(module: nn.Module, generator: torch.Generator) -> nn.Module:
     """Draw every weight anew, in place, from PyTorch's default distributions.
 
     Convolutions and linear layers: weight, then bias, uniform in ±1/sqrt(fan in), in the order of
-    ``module.modules()``. Norms: weight 1, bias 0, running mean 0, running variance 1, no batch seen. Nothing
-    is drawn from any other generator, and equal generators give equal bits on one kind of device.
+    ``module.modules()``. Norms: weight 1, bias 0, running mean 0, running variance 1, no batch seen. Spectral norms:
+    after the layer's weight and bias, a direction, normal, which is then turned towards the weight's singular vector.
+    Nothing is drawn from any other generator, and equal generators give equal bits on one kind of device.
 
     Parameters
     ----------
@@ -48,6 +50,8 @@ def initialise(module: nn.Module, generator: torch.Generator) -> nn.Module:
             layer.weight.uniform_(-bound, bound, generator=generator)
             if layer.bias is not None:
                 layer.bias.uniform_(-bound, bound, generator=generator)
+            if isinstance(layer, Spectral):
+                layer.align(generator)
         elif isinstance(layer, CONSTANT):
             layer.reset_parameters()
         elif next(layer.parameters(recurse=False), None) is not None:

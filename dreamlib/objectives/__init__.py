@@ -2,5 +2,17 @@
 
 from .adversarial import Adversarial
 from .base import OBJECTIVES, Batch, Objective, register
+from .biggan import Hinge
+from .moments import MomentMatching
+from .variational import Variational
 
-__all__ = ["OBJECTIVES", "Adversarial", "Batch", "Objective", "register"]
+__all__ = [
+    "OBJECTIVES",
+    "Adversarial",
+    "Batch",
+    "Hinge",
+    "MomentMatching",
+    "Objective",
+    "Variational",
+    "register",
+]

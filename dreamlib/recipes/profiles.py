@@ -49,6 +49,7 @@ class Profile:
 GRADIENT_PIXELS = ("dc", "dsa")
 TRAINED_CORESETS = ("herding", "k-center", "forgetting")
 IDC_FAMILY = ("idc", "idc-dm")
+PIXEL_MMD = ("mmd", "mmd-polynomial", "mmd-rbf", "mmd-laplacian")
 
 _quick = Profile(
     name="quick",
@@ -66,6 +67,17 @@ _quick = Profile(
         rule("profile quick", {"iterations": 20, "schedule.epochs": 5}, method=GRADIENT_PIXELS),
         rule("profile quick", {"iterations": 200}, method=GRADIENT_PIXELS, ipc=1),
         rule("profile quick", {"iterations": 300, "image_lr": 1.0}, method="dm"),
+        rule(
+            "profile quick; image_lr: ours, on held-out training images",
+            {"iterations": 100, "image_lr": 0.5},
+            method=PIXEL_MMD,
+        ),
+        rule(
+            "profile quick; image_lr: ours, on held-out training images",
+            {"image_lr": 0.1},
+            method=PIXEL_MMD,
+            ipc=1,
+        ),
         rule(
             "profile quick; factor 1 since a 4x4 tile of an 8x8 digit carries too little",
             {
@@ -98,6 +110,12 @@ _quick = Profile(
             },
             method="dim",
         ),
+        rule(
+            "profile quick",
+            {"container.width": 16, "generation.epochs": 20, "generation.lr": 2e-3},
+            method="generative",
+        ),
+        rule("profile quick", {"generation.batch": 200, "generation.epochs": 60}, method="gmmn"),
     ),
     evaluation_rules=(
         rule(
@@ -140,6 +158,13 @@ _cpu = Profile(
         ),
         rule("profile cpu", {"iterations": 100}, method=GRADIENT_PIXELS, ipc=1),
         rule("profile cpu", {"iterations": 300, "image_lr": 5.0}, method="dm"),
+        rule("profile cpu; image_lr: ours, on held-out training images", {"image_lr": 0.5}, method=PIXEL_MMD),
+        rule(
+            "profile cpu; image_lr: ours, on held-out training images",
+            {"image_lr": 0.1},
+            method=PIXEL_MMD,
+            ipc=1,
+        ),
         rule(
             "profile cpu", {"iterations": 5, "schedule.steps": 20, "schedule.images": 256}, method=IDC_FAMILY
         ),
@@ -167,6 +192,13 @@ _cpu = Profile(
             },
             method="dim",
         ),
+        rule(
+            "profile cpu",
+            {"container.width": 16, "generation.epochs": 20, "generation.lr": 1e-3},
+            method="generative",
+        ),
+        rule("profile cpu", {"generation.batch": 500, "generation.epochs": 30}, method="gmmn"),
+        rule("profile cpu", {"generation.epochs": 10}, method="biggan"),
     ),
     evaluation_rules=(
         rule("profile cpu", {"networks": 3, "network.width": 16, "training.epochs": 100}),

@@ -11,7 +11,8 @@ from dataclasses import replace
 from ..augment import Siamese
 from ..containers import MultiFormation, Pixels
 from ..coresets import Forgetting, Herding, KCenter, Noise, RealImages, RepresentativeImages, Whole
-from ..matchers import Feature, Gradient
+from ..matchers import Feature, Gradient, Kernel
+from ..matchers.kernel import KERNELS
 from ..recipe import NetworkSchedule, Recipe
 from ..samplers import Random, Representative
 from ..training import SGD
@@ -238,6 +239,21 @@ methods.register(
         label="DM, last-layer gradients",
     )
 )
+# DM without its embedding and its augmentation: vanilla MMD in pixel space (DM supplement, section 2.2). The table has
+# the linear kernel; of the others it says that they are no better than random images.
+for kernel in KERNELS:
+    linear = kernel == "linear"
+    methods.register(
+        replace(
+            methods["dm"].using(
+                matcher=Kernel(kernel),
+                augment=Siamese("none"),
+                name="mmd" if linear else f"mmd-{kernel}",
+                label=f"MMD in pixels, {'RBF' if kernel == 'rbf' else kernel} kernel",
+            ),
+            reported_as="MMD" if linear else "",
+        )
+    )
 # DREAM as a plug: the base method with another sampler, and nothing else (DREAM supplement, sections 2 and 3).
 for base in ("dc", "dsa", "dm", "idc", "idc-dm"):
     methods.register(methods[base].using(sampler=Representative()))

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from ...data import class_count
 from ...errors import BadValue
+from ...evaluate import Generated
 from ...networks import NetworkSpec
 from ...pools import Pool, band_name
 from ...recipes import Rule, rule
@@ -206,7 +207,47 @@ def norms(profile: str, method: str, dataset: str, ipc: int, seed: int) -> list[
     ]
 
 
+# DM, supplement, Table T1.
+def drawn_once(profile: str, method: str, dataset: str, ipc: int, seed: int) -> list[Cell]:
+    """A method judged as DM judges all of them; a generator by as many images as others store, drawn once.
+
+    Random images also as DC judged them, without augmentation: the supplement's numbers for them are DC's.
+    """
+    source = "DM supplement 2.1: networks are trained on as many synthetic images as other methods have"
+
+    def cell(judged_as: str) -> Cell:
+        made = make_cell(profile, method, dataset, ipc, seed, judged_as=judged_as)
+        if made.recipe.generation is None:
+            return made
+        once = (rule(source, {"generated": Generated(fresh=False)}),)
+        return make_cell(profile, method, dataset, ipc, seed, judged_as=judged_as, evaluation_rules=once)
+
+    if method != "random":
+        return [cell("dsa")]
+    return [cell("dsa"), variant(cell("dc"), "dc", "judged as DC does")]
+
+
 PLANS = (
+    Plan(
+        "dm/tableT1",
+        "DM beside generative models and MMD in pixel space",
+        (
+            "random",
+            "gmmn",
+            "vae",
+            "biggan",
+            "mmd",
+            "mmd-polynomial",
+            "mmd-rbf",
+            "mmd-laplacian",
+            "dm",
+        ),
+        cells=drawn_once,
+        sets=True,
+        ipcs={"quick": (1, 10), "cpu": (1, 10, 50), "paper": (50, 10, 1)},
+        datasets=("digits", "cifar10"),
+        seeds={"quick": 1, "cpu": 1},
+    ),
     Plan(
         "dm/continual",
         "Class-incremental learning from a memory of 20 images per class",
