@@ -246,7 +246,8 @@ class GeneratorTraining:
             self._move(self.moves[1], self.partner, gradients, statistics)
             beside = self.partner.state_dict()
         under: dict[str, Tensor] = {}
-        engine, matched = self.engine, ()
+        engine = self.engine
+        matched: tuple[object, ...] = ()
         if self.network is not None:
             self.network.eval()
             under, engine = self.network.state_dict(), engine.for_network(self.network)
