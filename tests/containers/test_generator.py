@@ -21,7 +21,9 @@ NORMALISATION = Normalisation("test", (0.3,), (0.2,))
 def made() -> Drawing:
     """With statistics that a training would have left."""
     net = SMALL.module(SHAPE, CLASSES)
-    for number, weight in enumerate(net.parameters()):  # fresh ones of this width give one grey for everything
+    for number, weight in enumerate(
+        net.parameters()
+    ):  # fresh ones of this width give one grey for everything
         nn.init.normal_(weight, 0, 0.5, generator=generator(number))
     for layer in net.modules():
         if isinstance(layer, (nn.BatchNorm1d, nn.BatchNorm2d)):
