@@ -284,7 +284,7 @@ def load_generator(path: str | Path, dataset: str = "") -> DistilledGenerator:
     stored, about = _read(path)
     try:
         container = _container(about)
-        if not hasattr(container, "module"):
+        if not hasattr(container, "module") or "labels" in stored:  # the latter: exported, drawn once
             raise StoreError(f"{path} holds a set of images, not a generator", f"load_set({str(path)!r})")
         if dataset and about["dataset"] != dataset:
             raise StoreError(

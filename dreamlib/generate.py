@@ -109,8 +109,9 @@ class GeneratorTraining:
         # Augmentation is drawn as Python closures, which a trace would freeze.
         plain = getattr(self.how.objective, "eager", False)
         self.engine = Engine("plain" if plain else recipe.mode, self.device)
-        shape = (data.num_classes, min(PREVIEW, data.smallest))
-        self.preview_labels = torch.arange(shape[0], device=self.device).unsqueeze(1).expand(shape)
+        self.preview_labels = (
+            torch.arange(data.num_classes, device=self.device).unsqueeze(1).expand(-1, PREVIEW)
+        )
         self._real_spread = self._spread(data.unit(data.padded_index()[0][:, : 4 * PREVIEW]))
         self._keep()
 
@@ -210,7 +211,7 @@ class GeneratorTraining:
             images, labels = self.data.draw_flat(min(schedule.batch, schedule.images - start), stream)
             learn_batch(
                 engine,
-                self._key("learning"),
+                ("learning of", self.how.models[self.model], self.data.shape, self.data.num_classes),
                 self.network,
                 self.network_velocity,
                 images,
@@ -246,11 +247,14 @@ class GeneratorTraining:
             beside = self.partner.state_dict()
         under: dict[str, Tensor] = {}
         engine = self.engine
+        matched: tuple[object, ...] = ()
         if self.network is not None:
             self.network.eval()
             under, engine = self.network.state_dict(), engine.for_network(self.network)
+            how = self.recipe.matcher, self.how.weight, self.how.models[self.model]
+            matched = (*how, self.data.normalisation)
         loss, gradients, partly, statistics = engine.run(
-            self._key("generator"), self._generator_gradients, weights, beside, under, tensors
+            self._key("generator", *matched), self._generator_gradients, weights, beside, under, tensors
         )
         self._move(self.moves[0], self.generator, gradients, statistics)
         if partly:
@@ -325,9 +329,9 @@ class GeneratorTraining:
         for name, value in statistics.items():
             tensors[name].copy_(value)
 
-    def _key(self, what: str) -> tuple[object, ...]:
-        recipe, data = self.recipe.canonical, self.data
-        return what, recipe, data.shape, data.num_classes, data.normalisation, self.model
+    def _key(self, what: str, *more: object) -> tuple[object, ...]:
+        """What the gradients close over, so that all runs that differ in something else share a compiled version."""
+        return what, self.how.objective, self.container, self.data.shape, self.data.num_classes, *more
 
     # Watching
 
@@ -342,7 +346,7 @@ class GeneratorTraining:
     @staticmethod
     def _spread(images: Tensor) -> Tensor:
         """How much images (C, n, c, h, w) of each class differ: mean over pixels of their standard deviation, (C,)."""
-        return images.std(1).flatten(1).mean(1)
+        return images.std(1, correction=0).flatten(1).mean(1)
 
     def _watch(self) -> None:
         """Stop a generator that gives the same image whatever the noise."""
@@ -373,6 +377,7 @@ class GeneratorTraining:
         return value
 
     def _keep(self) -> None:
+        self._check()
         kept = {} if self.matching else self._modules()
         kept["generator"] = self.generator
         self.snapshots[self.epoch] = {
@@ -380,6 +385,16 @@ class GeneratorTraining:
             for name, module in kept.items()
             for key, value in module.state_dict().items()
         }
+
+    def _check(self) -> None:
+        """Raise :class:`Diverged` when a weight, or what a batch norm remembers, is no longer a finite number."""
+        for name, module in self._modules().items():
+            values = (value for value in module.state_dict().values() if value.is_floating_point())
+            if not all(bool(torch.isfinite(value).all()) for value in values):
+                raise Diverged(
+                    f"weights of the {name} are not finite after step {self.iteration} of {self.steps}",
+                    f"lower lr (now {self.moves[0].param_groups[0]['lr']})",
+                )
 
     @contextmanager
     def _timed(self, phase: str) -> Iterator[None]:
@@ -400,18 +415,14 @@ class GeneratorTraining:
         Diverged
             If weights are not finite, so that the last good checkpoint stays.
         """
+        self._check()
         out = {f"stream.{name}": value for name, value in self.streams.state().items()}
         out |= {
             f"seconds.{name}": torch.tensor(value, dtype=torch.float64)
             for name, value in self.seconds.items()
         }
         for (name, module), adam in zip(self._modules().items(), self.moves, strict=True):
-            for key, value in module.state_dict().items():
-                if value.is_floating_point() and not bool(torch.isfinite(value).all()):
-                    raise Diverged(
-                        f"weights of the {name} are not finite in epoch {self.epoch + 1}", "lower lr"
-                    )
-                out[f"{name}.{key}"] = value
+            out |= {f"{name}.{key}": value for key, value in module.state_dict().items()}
             for number, slots in adam.state_dict()["state"].items():
                 out |= {f"adam.{name}.{number}.{slot}": value for slot, value in slots.items()}
         if self.network is not None:

@@ -147,6 +147,12 @@ class Generation:
                 f"matching starts after epoch {self.matched_from}, but the generator is trained for {self.epochs}",
                 f"matched_from={self.epochs} or less, or more epochs",
             )
+        if self.matched_epochs and self.matched_from not in self.alone().states:
+            kept = ", ".join(map(str, self.alone().states))
+            raise BadValue(
+                f"matching starts after epoch {self.matched_from}, whose state is not kept; expected one of {kept}",
+                f"kept={tuple(sorted({*self.kept, self.matched_from}))}",
+            )
         if self.matched_epochs and not self.models:
             raise BadValue("a models pool without networks; expected at least one", "models=(NetworkSpec(),)")
 
@@ -255,7 +261,14 @@ class Recipe:
 
     def check(self) -> None:
         """Raise :class:`BadValue` for numbers outside their range."""
+        kind, draws = type(self.container).__name__, hasattr(self.container, "module")
+        if draws and self.generation is None:
+            raise BadValue(f"recipe: a container {kind}, and nothing trains it", "generation=Generation()")
         if self.generation is not None:
+            if not draws:
+                raise BadValue(
+                    f"recipe: a generation, and the container {kind} is no generator", "container=Generator()"
+                )
             self.generation.check()
         least = {
             "iterations": 0,

@@ -7,7 +7,7 @@ compare the two, and the benchmarks time one against the other.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import pairwise
 
 import torch
@@ -15,10 +15,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dreamlib.augment import cutmix
-from dreamlib.data import ClassData
-from dreamlib.matchers import Gradient
+from dreamlib.data import ClassData, Normalisation
+from dreamlib.matchers import Gradient, Logits, Matcher
 from dreamlib.networks import Network, build, initialise
-from dreamlib.recipe import Recipe
+from dreamlib.objectives import Batch
+from dreamlib.recipe import NetworkSchedule, Recipe
 from dreamlib.streams import Streams
 
 # Clustering
@@ -268,18 +269,26 @@ def distil(data: ClassData, recipe: Recipe, seed: int, start: Tensor, choices: S
             continue
         network.train()
         for batch, labels in _network_batches(data, recipe, streams["training"], decoded):
-            augment = schedule.augment.draw(1, streams["training"], per_image=len(batch))
-            mixed, first, second, share = cutmix(
-                augment(batch[None]), labels[None], streams["training"], schedule.cutmix
-            )
-            logits = network(mixed[0])
-            loss = share * F.cross_entropy(logits, first[0]) + (1 - share) * F.cross_entropy(
-                logits, second[0]
-            )
-            optimiser.zero_grad()
-            loss.backward()
-            optimiser.step()
+            _learn(network, optimiser, batch, labels, schedule, streams["training"])
     return images.detach()
+
+
+def _learn(
+    network: Network,
+    optimiser: torch.optim.Optimizer,
+    batch: Tensor,
+    labels: Tensor,
+    schedule: NetworkSchedule,
+    generator: torch.Generator,
+) -> None:
+    """What one batch of real or synthetic images teaches the matching network."""
+    augment = schedule.augment.draw(1, generator, per_image=len(batch))
+    mixed, first, second, share = cutmix(augment(batch[None]), labels[None], generator, schedule.cutmix)
+    logits = network(mixed[0])
+    loss = share * F.cross_entropy(logits, first[0]) + (1 - share) * F.cross_entropy(logits, second[0])
+    optimiser.zero_grad()
+    loss.backward()
+    optimiser.step()
 
 
 def freeze(network: Network, data: ClassData, generator: torch.Generator) -> None:
@@ -301,7 +310,7 @@ def _add(total: Tensor | None, part: Tensor) -> Tensor:
 
 
 def _network_batches(
-    data: ClassData, recipe: Recipe, generator: torch.Generator, decoded: Callable[[int], Tensor]
+    data: ClassData, recipe: Recipe, generator: torch.Generator, decoded: Callable[[int], Tensor] | None
 ) -> Iterable[tuple[Tensor, Tensor]]:
     """What the matching network is trained on after a step: passes over the synthetic set, or real images."""
     schedule = recipe.schedule
@@ -321,3 +330,120 @@ def _network_batches(
             count = min(schedule.batch, schedule.images - seen)
             yield data.draw_flat(count, generator)
             seen += count
+
+
+# Generators
+
+
+def judge_loss(
+    generator: nn.Module, discriminator: nn.Module, batch: Batch, penalty: float
+) -> tuple[Tensor, Tensor]:
+    """The discriminator's loss on real, generated and mixed images, one kind after the other; and the generated."""
+    with torch.no_grad():
+        generated = generator(batch.noise, batch.labels)
+    real, classes = discriminator(batch.real)
+    loss = F.cross_entropy(classes, batch.labels) - real.mean()
+    fake, classes = discriminator(generated)
+    loss = loss + F.cross_entropy(classes, batch.labels) + fake.mean()
+    share = batch.uniform[:, None, None, None]
+    mixed = (share * batch.real + (1 - share) * generated).requires_grad_()
+    (slope,) = torch.autograd.grad(discriminator(mixed)[0].sum(), mixed, create_graph=True)
+    return loss + penalty * ((slope.flatten(1).norm(dim=1) - 1) ** 2).mean(), generated
+
+
+def mismatch(matcher: Matcher, network: Network, real: Tensor, generated: Tensor, labels: Tensor) -> Tensor:
+    """DiM Eq. 5 for logits, pair by pair; Table 4's features and gradients, of all images of the batch together."""
+    if isinstance(matcher, Logits):
+        total = torch.zeros((), device=real.device)
+        with torch.no_grad():
+            expected = network(real)
+        for a, b in zip(expected, network(generated), strict=True):
+            if matcher.scale == "log-softmax":
+                a, b = a.log_softmax(0), b.log_softmax(0)
+            total = total + (a - b).square().mean()
+        return total / len(real)
+    if isinstance(matcher, Gradient):
+        weights = [m.weight for m in network.modules() if isinstance(m, (nn.Conv2d, nn.Linear))]
+        target = torch.autograd.grad(F.cross_entropy(network(real), labels), weights)
+        loss = F.cross_entropy(network(generated), labels)
+        measured = torch.autograd.grad(loss, weights, create_graph=True)
+        return distance(matcher.metric, list(target), list(measured))
+    with torch.no_grad():
+        target = network.features(real).mean(0)
+    return (target - network.features(generated).mean(0)).square().sum()
+
+
+def generate(
+    data: ClassData, recipe: Recipe, seed: int, start: Mapping[str, Tensor], steps: int
+) -> tuple[nn.Module, nn.Module, list[float]]:
+    """DiM's Algorithm 1, or its GAN alone, from the state ``start`` for some steps of the first epoch.
+
+    Returns
+    -------
+    generator, discriminator : Module
+    losses : list of float
+        The generator's, step by step.
+    """
+    how, container, schedule, streams = (
+        recipe.generation,
+        recipe.container,
+        recipe.schedule,
+        Streams(seed, data.device),
+    )
+    generator = container.module(data.shape, data.num_classes).to(data.device)
+    discriminator = how.objective.partner(data.shape, data.num_classes, container.noise, container.width)
+    discriminator.to(data.device)
+    for name, module in (("generator.", generator), ("partner.", discriminator)):
+        own = {key.removeprefix(name): value for key, value in start.items() if key.startswith(name)}
+        module.load_state_dict(own)
+    size, rate = (how.matched_batch, how.matched_lr) if how.matched_epochs else (how.batch, how.lr)
+    moves = [
+        torch.optim.Adam(module.parameters(), lr=rate, betas=how.betas)
+        for module in (generator, discriminator)
+    ]
+    order = torch.rand(data.total, generator=streams["order"], device=data.device).argsort()
+    network = None
+    if how.matched_epochs:
+        number = int(torch.randint(len(how.models), (), generator=streams["network"], device=data.device))
+        network = build(how.models[number], data.shape, data.num_classes, data.device)
+        initialise(network, streams["network"])
+        optimiser = torch.optim.SGD(
+            network.parameters(),
+            lr=schedule.lr,
+            momentum=schedule.momentum,
+            weight_decay=schedule.weight_decay,
+        )
+    losses = []
+    for step in range(steps):
+        if network is not None:
+            network.train()
+            for images, labels in _network_batches(data, recipe, streams["training"], None):
+                _learn(network, optimiser, images, labels, schedule, streams["training"])
+            network.eval()
+        images, labels = data.at(order[step * size : (step + 1) * size])
+        shape = (size, container.noise)
+        noise, extra = (torch.randn(shape, generator=streams["noise"], device=data.device) for _ in range(2))
+        uniform = torch.rand(size, generator=streams["noise"], device=data.device)
+        batch = Batch(2 * data.normalisation.undo(images) - 1, labels, noise, extra, uniform)
+        loss, _ = judge_loss(generator, discriminator, batch, how.objective.penalty)
+        moves[1].zero_grad()
+        loss.backward()
+        moves[1].step()
+        generated = generator(noise, labels)
+        real, classes = discriminator(generated)
+        loss = F.cross_entropy(classes, labels) - real.mean()
+        if network is not None:
+            seen = data.normalisation.apply((generated + 1) / 2)
+            loss = loss + how.weight * mismatch(recipe.matcher, network, images, seen, labels)
+        moves[0].zero_grad()
+        loss.backward()
+        moves[0].step()
+        losses.append(float(loss.detach()))
+    return generator, discriminator, losses
+
+
+def draw(generator: nn.Module, noise: Tensor, labels: Tensor, normalisation: Normalisation) -> Tensor:
+    """Images (N, c, h, w) of a trained generator, normalised, from noise (N, K) and labels (N,)."""
+    generator.eval()
+    with torch.no_grad():
+        return normalisation.apply((generator(noise, labels) + 1) / 2)

@@ -29,6 +29,34 @@ def recipe(method: str, **changes: Any) -> Recipe:
     small = {"sampler.every": 2} if method.endswith("dream") else {}
     if out.initial.epochs:
         small |= {"initial.epochs": 2, "embedding.batch": 64}
-    for path, value in (small | {path.replace("__", "."): value for path, value in changes.items()}).items():
+    return _changed(out, small | {path.replace("__", "."): value for path, value in changes.items()})
+
+
+def generative(method: str, **changes: Any) -> Recipe:
+    """A published generator in three epochs; DiM goes on from the second for two. ``changes`` as in ``using``."""
+    out, _ = methods[method].resolve("cifar10", 10)
+    small: dict[str, Any] = {
+        "container.width": 4,
+        "container.noise": 16,
+        "generation.epochs": 3,
+        "generation.kept": (1, 2),
+        "generation.batch": 40,
+        "generation.lr": 1e-3,
+    }
+    if method.startswith("dim"):
+        small |= {
+            "generation.matched_from": 2,
+            "generation.matched_epochs": 2,
+            "generation.matched_batch": 30,
+            "generation.matched_lr": 1e-3,
+            "generation.models": (replace(NETWORK, width=4), replace(NETWORK, width=4, depth=1)),
+            "schedule.images": 20,
+            "schedule.batch": 8,
+        }
+    return _changed(out, small | {path.replace("__", "."): value for path, value in changes.items()})
+
+
+def _changed(out: Recipe, changes: dict[str, Any]) -> Recipe:
+    for path, value in changes.items():
         out = change(out, path, value)
     return out

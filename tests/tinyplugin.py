@@ -17,6 +17,7 @@ from typing import Any
 
 from dreamlib.experiments import Cell, Store
 from dreamlib.experiments.worker import Worker
+from dreamlib.networks import NetworkSpec
 from dreamlib.recipes import Profile, Search, SearchSpace, methods, profiles, rule
 
 profiles.register(
@@ -40,6 +41,28 @@ profiles.register(
                 {"iterations": 2, "schedule.steps": 6, "schedule.images": 32, "container.factor": 1},
                 method=("idc", "dream"),
             ),
+            rule(
+                "tiny",
+                {
+                    "container.width": 4,
+                    "container.noise": 16,
+                    "generation.epochs": 4,
+                    "generation.kept": (1, 2, 3),
+                    "generation.lr": 1e-3,
+                },
+                method="gan",
+            ),
+            rule(
+                "tiny",
+                {
+                    "generation.matched_from": 2,
+                    "generation.matched_epochs": 2,
+                    "generation.models": (NetworkSpec(width=4, depth=1, norm="batch"),),
+                    "schedule.images": 16,
+                    "schedule.batch": 8,
+                },
+                method="dim",
+            ),
             # Steps for hours: whoever starts it must be stopped.
             rule("tiny", {"iterations": 1_000_000}, method="endless"),
         ),
@@ -57,6 +80,10 @@ profiles.register(
     )
 )
 methods.register(methods["dm"].using(image_lr=1e38, name="explodes", label="Explodes"))
+methods.register(methods["gan"].using(generation__lr=1e30, name="gan-explodes", label="A GAN that explodes"))
+methods.register(
+    methods["dim"].using(generation__lr=1e30, name="dim-explodes", label="DiM that goes on from it")
+)
 methods.register(methods["dm"].using(image_lr=1.0, name="twin", label="DM by another name"))
 methods.register(methods["dm"].using(image_lr=0.5, name="endless", label="Endless"))
 

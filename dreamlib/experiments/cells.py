@@ -184,9 +184,10 @@ def make_cell(
     recipe, sources = row.resolve(dataset, ipc, scale.recipe_rules, recipe_rules)
     judging = (*scale.evaluation_rules, *evaluation_rules)
     evaluation, judged = protocol(judged_as or row.protocol, row.facts(dataset, ipc), judging)
+    drawn = None  # stored images are what they are, also where they are judged as a generator is
     if recipe.generation is not None:
-        drawn = evaluation.generated or Generated()
-        evaluation = replace(evaluation, generated=replace(drawn, per_class=ipc))
+        drawn = replace(evaluation.generated or Generated(), per_class=ipc)
+    evaluation = replace(evaluation, generated=drawn)
     kept = recipe.kept
     if step is not None and step not in kept:
         raise BadValue(f"no set is kept after step {step}; expected one of {', '.join(map(str, kept))}", "")

@@ -219,6 +219,7 @@ class Store:
             self.record_path(cell),
             self.set_path(cell),
             self.course_path(cell),
+            self.preview_path(cell),
             self.checkpoint_path(cell, "distill"),
             self.checkpoint_path(cell, "evaluate"),
         ):

@@ -348,10 +348,22 @@ class Worker:
         with self.store.lock(first) as mine:
             if not mine:
                 raise HeldElsewhere
-            _, about = self._distilled(first, locked=True)
-            state, about = self._on_the_way(first, about)
+            state, about = self._begun(first)
         before = {"first stage": about["seconds"]["distill"] * first.step / first.recipe.steps}
         return partial(GeneratorTraining, data, cell.recipe, cell.seed, state), before
+
+    def _begun(self, first: Cell) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """A first stage and what is trained beside it; where it has failed in this run, it is not tried again."""
+        if (known := self.store.failure(first, self.run_id)) is not None:
+            raise DreamlibError(known)
+        try:
+            _, about = self._distilled(first, locked=True)
+            return self._on_the_way(first, about)
+        except StoreError:
+            raise
+        except DreamlibError as error:
+            self.store.write_failure(first, "distill", str(error), self.run_id)
+            raise
 
     def _distil(self, cell: Cell) -> tuple[dict[str, Tensor], dict[str, Any]]:
         dataset = self.dataset(cell.dataset)

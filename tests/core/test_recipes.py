@@ -8,12 +8,14 @@ from typing import Any
 import pytest
 
 from dreamlib.augment import Siamese
-from dreamlib.containers import MultiFormation, Pixels
+from dreamlib.containers import Generator, MultiFormation, Pixels
 from dreamlib.coresets import Noise, RealImages, RepresentativeImages
 from dreamlib.data import names as datasets
 from dreamlib.errors import PluginError, UnknownName
-from dreamlib.matchers import Feature, Gradient
+from dreamlib.evaluate import Generated
+from dreamlib.matchers import Feature, Gradient, Logits
 from dreamlib.networks import NetworkSpec
+from dreamlib.objectives import Adversarial
 from dreamlib.recipe import Recipe
 from dreamlib.recipes import Method, apply, methods, profiles, protocol
 from dreamlib.recipes.protocols import names as protocols
@@ -43,11 +45,14 @@ UNDISTILLED = ("whole", "early-stopping")
 PIXEL_METHODS = ("dm", "dc", "dsa", "dm+dream", "dc+dream", "dsa+dream")
 IDC_METHODS = ("idc", "idc-dm", "dream", "idc+dream", "idc-dm+dream")
 
+GENERATORS = ("gan", "dim", "dim-feature", "dim-gradient", "dim-code")
+
 
 def test_all_methods_and_datasets_are_covered_here() -> None:
-    assert set(methods) == {*SELECTED, *CENTRES, *UNDISTILLED, *PIXEL_METHODS, *IDC_METHODS, "dm-lastlayer"}
+    images = {*SELECTED, *CENTRES, *UNDISTILLED, *PIXEL_METHODS, *IDC_METHODS, "dm-lastlayer"}
+    assert set(methods) == images | set(GENERATORS)
     assert set(datasets()) == set(DATASETS)
-    assert set(protocols()) == {"dc", "dsa", "idc"}
+    assert set(protocols()) == {"dc", "dsa", "idc", "dim", "dim-code"}
 
 
 def facts(recipe: Any, *paths: str) -> dict[str, Any]:
@@ -168,10 +173,79 @@ def test_coresets_are_not_matched(method: str, dataset: str) -> None:
     assert recipe.initial.epochs == (0 if method == "random" else 20)
 
 
+# DiM section 4.1 and released code (generator, betas, penalty); the code's own numbers in the last column.
+POOL = tuple(NetworkSpec(name, width=128) for name in ("convnet", "resnet10", "resnet18"))
+GENERATION: dict[str, tuple[Any, Any]] = {
+    "container": (Generator(noise=100, width=196, label="inside"),) * 2,
+    "generation.objective": (Adversarial(penalty=10.0),) * 2,
+    "generation.epochs": (200, 150),
+    "generation.batch": (64, 128),
+    "generation.lr": (1e-4, 1e-4),
+    "generation.betas": ((0.0, 0.9), (0.0, 0.9)),
+    "per_class": (None, None),
+}
+MATCHED: dict[str, tuple[Any, Any]] = {
+    "generation.matched_from": (120, 150),
+    "generation.matched_epochs": (80, 100),
+    "generation.matched_batch": (64, 64),
+    "generation.matched_lr": (1e-4, 5e-6),
+    "generation.models": (
+        POOL,
+        (*POOL, NetworkSpec("resnet10ap", width=128), NetworkSpec("resnet18ap", width=128)),
+    ),
+    "schedule.steps": (1, 1),
+    "schedule.trained_on": ("real", "real"),
+    "schedule.images": (1024, 1024),  # 16 batches of 64
+    "schedule.batch": (64, 64),
+    "schedule.lr": (0.01, 0.01),
+    "schedule.momentum": (0.9, 0.9),
+    "schedule.weight_decay": (5e-4, 5e-4),
+    "schedule.cutmix": (0.0, 0.0),
+    "schedule.augment": (Siamese("none"), Siamese("none")),
+}
+COMPARED = {
+    "dim": (Logits("raw"), 0.01),
+    "dim-feature": (Feature("mse"), 0.001),
+    "dim-gradient": (Gradient("mse", "weights"), 0.001),
+    "dim-code": (Logits("log-softmax"), 0.01),
+}
+
+
+@pytest.mark.parametrize("ipc", BUDGETS)
+@pytest.mark.parametrize("dataset", DATASETS)
+@pytest.mark.parametrize("method", GENERATORS)
+def test_generators(method: str, dataset: str, ipc: int) -> None:
+    recipe, _ = methods[method].resolve(dataset, ipc)
+    table = GENERATION if method == "gan" else GENERATION | MATCHED
+    expected = {path: values[method == "dim-code"] for path, values in table.items()}
+    if method != "gan":
+        expected["matcher"], expected["generation.weight"] = COMPARED[method]
+    assert facts(recipe, *expected) == expected
+    assert recipe.steps == {"gan": 200, "dim-code": 250}.get(method, 200)
+    recipe.check()
+
+
+def test_states_are_kept_at_the_epochs_that_the_paper_shows() -> None:
+    found = {name: methods[name].resolve("cifar10", 10)[0].kept for name in ("gan", "dim", "dim-code")}
+    assert found["gan"] == (0, 20, 50, 80, 100, 120, 130, 150, 170, 190, 200)  # Table 5, Figures 6 and 7
+    assert found["dim"] == (120, 130, 150, 170, 190, 200)
+    assert found["dim-code"] == (150, 170, 190, 250)
+
+
+def test_dim_is_the_gan_with_a_matcher() -> None:
+    """A generative model with a matcher plugged in is DiM; of its settings none of the first stage's is another."""
+    plain, plugged = (methods[name].resolve("cifar10", 10)[0] for name in ("gan", "dim"))
+    assert plugged.first == plain.canonical
+    made = methods["gan"].using(matcher=Logits(), generation__matched_epochs=80, name="mine")
+    assert made.resolve("cifar10", 10)[0].first == plain.canonical
+
+
 JUDGED_BY = {
     **dict.fromkeys(("random", "herding", "k-center", "forgetting", "dc", "dc+dream"), "dc"),
     **dict.fromkeys(("dsa", "dm", "dsa+dream", "dm+dream"), "dsa"),
     **dict.fromkeys(IDC_METHODS, "idc"),
+    **dict.fromkeys(("gan", "dim", "dim-feature", "dim-gradient"), "dim"),
+    "dim-code": "dim-code",
 }
 
 
@@ -193,7 +267,11 @@ EVALUATION: dict[tuple[str, str], tuple[Any, ...]] = {
         ("idc", name): (1000, 64, (2 / 3, 5 / 6), 0.2, "color_crop_flip_scale_rotate", "idc", 0.5)
         for name in ("fashionmnist", "cifar10", "cifar100")
     },
+    **{("dim", name): (1000, 64, (2 / 3, 5 / 6), 0.2, DSA[name in DIGITS], "dsa", 0.0) for name in DATASETS},
+    **{("dim-code", name): (1000, 64, (), 0.1, "color_crop", "idc", 0.0) for name in DATASETS},
 }
+# Fresh images in every epoch; the released code fills whole batches.
+GENERATED = {"dim": Generated(), "dim-code": Generated(whole_batches=True)}
 
 
 @pytest.mark.parametrize("ipc", BUDGETS)
@@ -208,6 +286,7 @@ def test_evaluation_protocols(name: str, dataset: str, ipc: int) -> None:
     assert found.network == NetworkSpec("convnet", depth=3, width=128, norm="instance")
     assert found.networks == (20 if name == "dc" else 5)
     assert found.protocol == name
+    assert found.generated == GENERATED.get(name)
     assert all(sources.values())
 
 
@@ -312,7 +391,11 @@ def test_smaller_profiles_apply_to_every_method_and_say_so(profile: str) -> None
                 small, _ = method.resolve(dataset, ipc, scale.recipe_rules)
                 _, sources = apply(full, scale.recipe_rules, method.facts(dataset, ipc))
                 small.check()
-                small.container.check((1, 8, 8) if dataset == "digits" else (3, 32, 32))
+                shape = (1, 8, 8) if dataset == "digits" else (3, 32, 32)
+                if small.generation is None:
+                    small.container.check(shape)
+                else:
+                    small.container.check(shape, 10)
                 assert small.network.width < full.network.width
                 assert small.steps <= full.steps
                 assert (small.steps == 0) == (full.steps == 0)

@@ -14,8 +14,11 @@ from typing import Any
 import pytest
 
 from dreamlib.errors import BadValue, UnknownName
+from dreamlib.evaluate import Generated
 from dreamlib.experiments import Cell, make_cell
-from dreamlib.recipes import methods, profiles
+from dreamlib.experiments.cells import first_stage, union
+from dreamlib.recipe import Generation
+from dreamlib.recipes import methods, profiles, rule
 
 # The first ten letters of the key of (cpu, METHOD, cifar10, IPC 10, seed 0), as in the names of committed records.
 PINNED = {
@@ -77,7 +80,10 @@ def variants(data: Any) -> list[tuple[str, Any]]:
     out = []
     for field in fields(data):
         value = getattr(data, field.name)
-        changed = variants(value) if is_dataclass(value) else [("", other(value))]
+        if field.name == "generation" and value is None:
+            changed = [("", Generation())]
+        else:
+            changed = variants(value) if is_dataclass(value) else [("", other(value))]
         out += [(f"{field.name}.{path}", _with(data, field.name, inner)) for path, inner in changed]
     return out
 
@@ -103,6 +109,84 @@ def test_every_setting_counts(method: str) -> None:
         assert changed.key not in seen, f"{path} and {seen.get(changed.key)} have one key"
         seen[changed.key] = path
     assert len(seen) > 40
+
+
+def without_effect(path: str, matched: bool) -> bool:
+    """Settings of a recipe that a generator does not look at."""
+    parts = (
+        "container.",
+        "generation.",
+        "per_class",
+        "mode",
+        *(("matcher.", "schedule.") if matched else ()),
+    )
+    later = (
+        *(f"generation.matched_{name}" for name in ("from", "batch", "lr")),
+        "generation.weight",
+        "generation.models",
+    )
+    return not path.startswith(parts) or (not matched and path.startswith(later))
+
+
+@pytest.mark.parametrize("method", ["gan", "dim"])
+def test_of_a_generator_every_setting_with_an_effect_counts_and_no_other(method: str) -> None:
+    cell, counted = paper(method), 0
+    seen = {cell.set_key: "the cell itself"}
+    for path, recipe in variants(cell.recipe):
+        key = replace(cell, recipe=recipe).set_key
+        if without_effect(path, method == "dim"):
+            assert key == cell.set_key, path
+        else:
+            counted += 1
+            assert key not in seen, f"{path} and {seen.get(key)} have one key"
+            seen[key] = path
+    assert counted > (25 if method == "dim" else 10)
+
+
+def test_a_generator_is_one_for_every_inpc() -> None:
+    few, many = (make_cell("paper", "dim", "cifar10", inpc, 0) for inpc in (1, 50))
+    assert few.set_key == many.set_key
+    assert few.set_name == many.set_name
+    assert few.key != many.key
+    assert "-inpc50-" in many.name
+    assert (many.evaluation.generated, many.budget) == (Generated(per_class=50), "inpc")
+    once = replace(many, evaluation=replace(many.evaluation, generated=Generated(50, fresh=False)))
+    assert (once.budget, once.set_key) == ("ipc", many.set_key)
+    assert replace(many, seed=1).set_key != many.set_key
+
+
+def test_stored_images_stay_what_they_are_where_they_are_judged_as_generators_are() -> None:
+    cell = make_cell("paper", "dm", "cifar10", 10, 0, judged_as="dim")
+    assert (cell.budget, cell.evaluation.generated, cell.evaluation.protocol) == ("ipc", None, "dim")
+    assert make_cell("paper", "dim", "cifar10", 10, 0, judged_as="dsa").budget == "inpc"
+
+
+@pytest.mark.parametrize("profile", ["quick", "paper"])
+def test_ablations_of_the_matcher_share_one_first_stage_that_is_the_gan(profile: str) -> None:
+    gan = make_cell(profile, "gan", "digits", 10, 0)
+    rows = [
+        make_cell(profile, method, "digits", ipc, 0) for method in ("dim", "dim-gradient") for ipc in (1, 10)
+    ]
+    for setting in ({"generation.weight": 1.0}, {"generation.matched_batch": 32}, {"schedule.lr": 0.1}):
+        rows.append(make_cell(profile, "dim", "digits", 10, 0, recipe_rules=(rule("test", setting),)))
+    assert len({row.set_key for row in rows}) == 5
+    for row in rows:
+        first = first_stage(row)
+        assert first is not None
+        assert (first.set_key, first.set_name) == (gan.set_key, gan.set_name)
+        assert first.step == row.recipe.kept[0] in gan.recipe.kept
+    wider = make_cell(profile, "dim", "digits", 10, 0, recipe_rules=(rule("test", {"container.width": 8}),))
+    other_first = first_stage(wider)
+    assert other_first is not None
+    assert other_first.set_key != gan.set_key
+    assert first_stage(gan) is None
+    assert first_stage(make_cell(profile, "dm", "digits", 10, 0)) is None
+
+
+def test_generators_make_no_union() -> None:
+    cell = paper("dim")
+    with pytest.raises(BadValue, match="a union of generators"):
+        union(cell, [cell])
 
 
 def test_another_class_of_part_counts_even_with_the_same_fields() -> None:

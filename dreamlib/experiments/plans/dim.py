@@ -211,8 +211,9 @@ def _two(profile: str) -> dict[str, NetworkSpec]:
 
 
 def _along(profile: str, method: str, dataset: str, ipc: int, seed: int) -> list[Cell]:
-    """Figures 6 and 7: along the way, judged by ConvNet-3 and ResNet-10."""
-    rows = along(profile, method, dataset, ipc, seed)
+    """Figures 6 and 7: along the way, judged by ConvNet-3 and ResNet-10; a set of images only at its end."""
+    end = make_cell(profile, method, dataset, ipc, seed)
+    rows = along(profile, method, dataset, ipc, seed) if end.recipe.generation else {"end": end}
     return [one for row in rows.values() for one in under(row, _two(profile)).values()]
 
 
