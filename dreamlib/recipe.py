@@ -147,12 +147,6 @@ class Generation:
                 f"matching starts after epoch {self.matched_from}, but the generator is trained for {self.epochs}",
                 f"matched_from={self.epochs} or less, or more epochs",
             )
-        if self.matched_epochs and self.matched_from not in self.alone().states:
-            kept = ", ".join(map(str, self.alone().states))
-            raise BadValue(
-                f"matching starts after epoch {self.matched_from}, whose state is not kept; expected one of {kept}",
-                f"kept={tuple(sorted({*self.kept, self.matched_from}))}",
-            )
         if self.matched_epochs and not self.models:
             raise BadValue("a models pool without networks; expected at least one", "models=(NetworkSpec(),)")
 
