@@ -6,6 +6,7 @@ import ctypes
 import os
 import platform
 import sys
+import time
 from pathlib import Path
 
 import torch
@@ -78,6 +79,15 @@ def describe(device: torch.device) -> str:
                 if line.startswith("model name"):
                     return f"{line.split(':', 1)[1].strip()}, {torch.get_num_threads()} thread(s)"
     return f"{platform.processor() or platform.machine()}, {torch.get_num_threads()} thread(s)"
+
+
+def clock(device: torch.device) -> float:
+    """Seconds of a clock that has waited for what the device was given to do."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    elif device.type == "mps":
+        torch.mps.synchronize()
+    return time.perf_counter()
 
 
 def peak_memory(device: torch.device) -> int:

@@ -7,7 +7,6 @@ Which network, which images and what is compared are the recipe's parts; nothing
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -17,6 +16,8 @@ import torch
 from torch import Tensor
 
 from .augment import Transform
+from .backend import clock
+from .checkpoint import below
 from .containers import Container
 from .coresets import History
 from .data import ClassData
@@ -471,14 +472,9 @@ class Distillation:
 
     @contextmanager
     def _timed(self, phase: str) -> Iterator[None]:
-        start = self._now()
+        start = clock(self.device)
         yield
-        self.seconds[phase] += self._now() - start
-
-    def _now(self) -> float:
-        if self.device.type == "cuda":
-            torch.cuda.synchronize(self.device)
-        return time.perf_counter()
+        self.seconds[phase] += clock(self.device) - start
 
     # Checkpoints
 
@@ -507,30 +503,30 @@ class Distillation:
 
     def restore(self, state: dict[str, Tensor]) -> None:
         """Go on from what :meth:`state` returned, in a fresh object made with the same arguments."""
-        self.streams.restore(_below(state, "stream."))
-        self.seconds = {name: float(value) for name, value in _below(state, "seconds.").items()}
+        self.streams.restore(below(state, "stream."))
+        self.seconds = {name: float(value) for name, value in below(state, "seconds.").items()}
         if self._pool is not None:
             self._pool.training.generator = self.streams["pool"]
         if "matched" not in state:
             if self._embedding is not None:
                 self._embedding.generator = self.streams["embedding"]
-                self._embedding.restore(_below(state, "embedding."))
+                self._embedding.restore(below(state, "embedding."))
                 for name in ("events", "correct", "ever"):
                     getattr(self, f"_{name}").copy_(state[name])
             return
         self._embedding = None
         if self._pool is not None:
-            self._pool.restore(_below(state, "pool."), self.streams["pool"])
-        self.stored = self._on_device(_below(state, "stored."))
-        self.velocity = self._on_device(_below(state, "velocity."))
-        self.network.load_state_dict(_below(state, "network."))
+            self._pool.restore(below(state, "pool."), self.streams["pool"])
+        self.stored = self._on_device(below(state, "stored."))
+        self.velocity = self._on_device(below(state, "velocity."))
+        self.network.load_state_dict(below(state, "network."))
         self.network.requires_grad_(False)
-        velocities = _below(state, "network_velocity.")
+        velocities = below(state, "network_velocity.")
         self.network_velocity = [
             velocities[str(i)].to(self.device, copy=True) for i in range(len(velocities))
         ]
         self.snapshots = {}
-        for name, value in _below(state, "snapshot.").items():
+        for name, value in below(state, "snapshot.").items():
             step, _, tensor = name.partition(".")
             self.snapshots.setdefault(int(step), {})[tensor] = value.to(self.device)
         self.losses = [(int(step), float(loss)) for step, loss in state["losses"].tolist()]
@@ -538,10 +534,6 @@ class Distillation:
 
     def _on_device(self, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
         return {name: value.to(self.device, copy=True) for name, value in tensors.items()}
-
-
-def _below(state: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    return {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
 
 
 def distill(data: ClassData, recipe: Recipe, ipc: int, seed: int = 0) -> Distillation:

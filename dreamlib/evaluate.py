@@ -9,6 +9,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from .checkpoint import below
 from .data import ClassData, Dataset
 from .engine import Engine
 from .errors import BadValue
@@ -230,13 +231,9 @@ class EvaluationRun:
 
     def restore(self, state: dict[str, Tensor]) -> None:
         """Go on from what :meth:`state` returned, in a fresh object made with the same arguments."""
-        self.streams.restore(
-            {k.removeprefix("stream."): v for k, v in state.items() if k.startswith("stream.")}
-        )
+        self.streams.restore(below(state, "stream."))
         self.training.generator = self.streams["evaluation"]
-        self.training.restore(
-            {k.removeprefix("training."): v for k, v in state.items() if k.startswith("training.")}
-        )
+        self.training.restore(below(state, "training."))
         self.seconds = float(state["seconds"])
 
 

@@ -8,7 +8,6 @@ Which objective, what is compared and under which networks are the recipe's part
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
@@ -18,6 +17,8 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
+from .backend import clock
+from .checkpoint import below
 from .containers import Drawing, GenerativeContainer
 from .data import ClassData
 from .engine import Engine
@@ -130,7 +131,7 @@ class GeneratorTraining:
             )
         for name, module in self._modules().items():
             module.load_state_dict(
-                {key: value.to(self.device) for key, value in _below(start, f"{name}.").items()}
+                {key: value.to(self.device) for key, value in below(start, f"{name}.").items()}
             )
 
     def _modules(self) -> dict[str, nn.Module]:
@@ -398,12 +399,9 @@ class GeneratorTraining:
 
     @contextmanager
     def _timed(self, phase: str) -> Iterator[None]:
-        start = self._now()
+        start = clock(self.device)
         yield
-        self.seconds[phase] += self._now() - start
-
-    def _now(self) -> float:
-        return time.perf_counter()
+        self.seconds[phase] += clock(self.device) - start
 
     # Checkpoints
 
@@ -435,26 +433,26 @@ class GeneratorTraining:
 
     def restore(self, state: dict[str, Tensor]) -> None:
         """Go on from what :meth:`state` returned, in a fresh object made with the same arguments."""
-        self.streams.restore(_below(state, "stream."))
-        self.seconds = {name: float(value) for name, value in _below(state, "seconds.").items()}
+        self.streams.restore(below(state, "stream."))
+        self.seconds = {name: float(value) for name, value in below(state, "seconds.").items()}
         self.iteration, self.model = state["progress"].tolist()
         for (name, module), adam in zip(self._modules().items(), self.moves, strict=True):
-            module.load_state_dict(_below(state, f"{name}."))
+            module.load_state_dict(below(state, f"{name}."))
             known = adam.state_dict()
             slots: dict[int, dict[str, Tensor]] = {}
-            for key, value in _below(state, f"adam.{name}.").items():
+            for key, value in below(state, f"adam.{name}.").items():
                 number, _, slot = key.partition(".")
                 slots.setdefault(int(number), {})[slot] = value.clone()
             adam.load_state_dict({**known, "state": slots})
-        if network := _below(state, "network."):
+        if network := below(state, "network."):
             self.network = self._build_model()
             self.network.load_state_dict(network)
-            velocities = _below(state, "network_velocity.")
+            velocities = below(state, "network_velocity.")
             self.network_velocity = [
                 velocities[str(i)].to(self.device, copy=True) for i in range(len(velocities))
             ]
         self.snapshots = {}
-        for key, value in _below(state, "snapshot.").items():
+        for key, value in below(state, "snapshot.").items():
             epoch, _, name = key.partition(".")
             self.snapshots.setdefault(int(epoch), {})[name] = value.to(self.device)
         self.losses = [(int(step), float(loss)) for step, loss in state["losses"].tolist()]
@@ -475,7 +473,3 @@ def _split(module: nn.Module, tensors: Mapping[str, Tensor]) -> tuple[dict[str, 
 
 def _count(module: nn.Module) -> int:
     return sum(weight.numel() for weight in module.parameters())
-
-
-def _below(state: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    return {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}

@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from .checkpoint import below
 from .data import ClassData
 from .errors import BadValue
 from .networks import NetworkSpec
@@ -232,11 +233,10 @@ class PoolTraining:
         if self.done:
             self.training.step = int(step)
         else:
-            inner = {k.removeprefix("training."): v for k, v in state.items() if k.startswith("training.")}
-            self.training.restore(inner)
+            self.training.restore(below(state, "training."))
         self.kept = [{} for _ in self.pool.bands]
         device = self.data.device
         for band, network, at, accuracy in state["about"].tolist():
             prefix = f"kept.{int(band)}.{int(network)}."
-            tensors = {k.removeprefix(prefix): v.to(device) for k, v in state.items() if k.startswith(prefix)}
+            tensors = {name: value.to(device) for name, value in below(state, prefix).items()}
             self.kept[int(band)][int(network)] = State(int(network), int(at), accuracy, tensors)

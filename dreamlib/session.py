@@ -14,6 +14,7 @@ from matplotlib.pyplot import close
 
 from . import backend, plugins
 from .atomic import write_text
+from .checkpoint import below
 from .containers import Container, GenerativeContainer, drawing
 from .data import ClassData, Dataset, load
 from .distilled import DistilledSet, load_set
@@ -338,11 +339,7 @@ class Session:
             states |= {epoch: state for epoch, state in before.items() if epoch < first.step}
         found = {}
         for epoch in sorted(states):
-            kept = {
-                k.removeprefix("generator."): v
-                for k, v in states[epoch].items()
-                if k.startswith("generator.")
-            }
+            kept = below(states[epoch], "generator.")
             shape, classes, used = dataset.shape, dataset.num_classes, dataset.normalisation
             draws = drawing(container, kept, shape, classes, used, self.torch_device)
             found[epoch] = draws.unit(labels, Streams(0, self.torch_device)["preview"]).cpu()

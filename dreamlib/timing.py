@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import statistics
-import time
 from dataclasses import dataclass, replace
 from typing import Protocol
 
 import torch
 from torch import Tensor
 
+from .backend import clock
 from .engine import Engine
 from .errors import BadValue
 from .networks import NetworkSpec
@@ -114,19 +114,10 @@ def batch_times(
     run = Training(stack, fetch, batch, settings, streams["training"], engine=Engine("plain", device))
     drawn, trained = [], []
     for _ in range(WARM_UP + repeats):
-        start = _now(device)
+        start = clock(device)
         images = drawing.draw(labels, streams["noise"])
-        middle = _now(device)
+        middle = clock(device)
         run.advance()
         drawn.append(1000 * (middle - start))
-        trained.append(1000 * (_now(device) - middle))
+        trained.append(1000 * (clock(device) - middle))
     return BatchTimes(network, batch, tuple(drawn[WARM_UP:]), tuple(trained[WARM_UP:]))
-
-
-def _now(device: torch.device) -> float:
-    """Seconds on the clock, once the device has done what it was asked."""
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-    elif device.type == "mps":
-        torch.mps.synchronize()
-    return time.perf_counter()

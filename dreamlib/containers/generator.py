@@ -70,10 +70,15 @@ class Drawing:
         K.
     normalisation : Normalisation
         Of the networks that will see the images.
+    fast : bool
+        Draw with convolutions in bfloat16: twice as fast, and images that differ in their third digit.
     """
 
-    def __init__(self, generator: nn.Module, noise: int, normalisation: Normalisation) -> None:
+    def __init__(
+        self, generator: nn.Module, noise: int, normalisation: Normalisation, fast: bool = False
+    ) -> None:
         self.generator, self.noise, self.normalisation = generator.eval(), noise, normalisation
+        self.fast = fast
         self.device = next(generator.parameters()).device
 
     @torch.no_grad()
@@ -82,7 +87,8 @@ class Drawing:
         flat = labels.flatten()
         noise = torch.randn(len(flat), self.noise, generator=stream, device=self.device)
         parts = zip(noise.split(AT_ONCE), flat.split(AT_ONCE), strict=True)
-        images = torch.cat([self.generator(z, y) for z, y in parts])
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.fast):
+            images = torch.cat([self.generator(z, y) for z, y in parts]).float()
         return images.add_(1).div_(2).view(*labels.shape, *images.shape[1:])
 
     def draw(self, labels: Tensor, stream: torch.Generator) -> Tensor:
@@ -97,6 +103,7 @@ def drawing(
     num_classes: int,
     normalisation: Normalisation,
     device: torch.device | str = "cpu",
+    fast: bool = False,
 ) -> Drawing:
     """Draws from what a container holds, on ``device``.
 
@@ -114,4 +121,4 @@ def drawing(
     with torch.device("meta"):
         module = container.module(shape, num_classes)
     module.load_state_dict({name: value.to(device) for name, value in stored.items()}, assign=True)
-    return Drawing(module.requires_grad_(False), container.noise, normalisation)
+    return Drawing(module.requires_grad_(False), container.noise, normalisation, fast)

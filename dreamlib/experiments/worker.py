@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from .. import backend
+from ..checkpoint import below
 from ..containers import Container, Drawing, GenerativeContainer, drawing
 from ..data import ClassData, Dataset, derive, load
 from ..data.splits import parse
@@ -324,9 +325,7 @@ class Worker:
         if cell.step != cell.recipe.steps:
             tensors, about = self._on_the_way(cell, about)
             if cell.recipe.generation:  # without what is trained beside it
-                tensors = {
-                    k.removeprefix("generator."): v for k, v in tensors.items() if k.startswith("generator.")
-                }
+                tensors = below(tensors, "generator.")
         return {name: value.to(self.device) for name, value in tensors.items()}, about
 
     def _on_the_way(self, cell: Cell, about: dict[str, Any]) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -427,9 +426,8 @@ class Worker:
     def _drawing(self, cell: Cell, stored: dict[str, Tensor]) -> Drawing:
         """What draws images from a generator."""
         dataset, container = self.dataset(cell.dataset), cast(GenerativeContainer, cell.recipe.container)
-        return drawing(
-            container, stored, dataset.shape, dataset.num_classes, dataset.normalisation, self.device
-        )
+        about = dataset.shape, dataset.num_classes, dataset.normalisation
+        return drawing(container, stored, *about, self.device, fast=cell.evaluation.mode == "fast")
 
     def _images(self, cell: Cell, stored: dict[str, Tensor]) -> Tensor:
         """The decoded images of a set, normalised as networks see them."""
