@@ -167,7 +167,6 @@ costs = pd.DataFrame(
 )
 tables.styled(costs, decimals=1)
 
-
 # %% [markdown]
 # ## What stands behind each number
 # *images/class* counts what the generator draws of each class for an epoch; it stores none (*bytes stored* is its

@@ -81,7 +81,6 @@ session.save_figure(figure, "noise")
 # %%
 tables.styled(ablation.told(table.changes()))
 
-
 # %% [markdown]
 # ## What stands behind each number
 # *images/class* counts what the generator draws of each class for an epoch; it stores none (*bytes stored* is its

@@ -76,7 +76,6 @@ session.save_figure(figure, "gan")
 both = {"gan", "dim"} <= set(session.study.methods)
 tables.styled(ablation.told(table.changes())) if both else None
 
-
 # %% [markdown]
 # ## What stands behind each number
 # *images/class* counts what the generator draws of each class for an epoch; it stores none (*bytes stored* is its
