@@ -29,7 +29,8 @@ class Reported:
         Our name of the data set, or ``""`` where the number belongs to none.
     budget : str
         ``"ipc"`` stored images per class, ``"inpc"`` images a generator draws per class, ``"inpc*"`` images
-        per class of an epoch, as many as are decoded from so many stored ones (DiM Table 3), ``"whole"`` the whole training set, ``""`` none.
+        per class of an epoch, as many as are decoded from so many stored ones (DiM Table 3), ``"whole"`` the whole
+        training set, ``""`` none.
     ipc : int or None
         Images per class; None where there is no single number.
     method, network : str
