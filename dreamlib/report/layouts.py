@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 BUDGETS = {
     "inpc": "images per class that a generator draws anew (INPC), not stored images",
-    "inpc*": "images per class drawn once from a generator and kept, not stored images",
+    "inpc*": "by images per class of an epoch (INPC*): as many for each method as are decoded from this IPC",
     "whole": "trained on the whole training set",
 }
 NOT_MEASURED = "what the paper prints; this profile does not measure it"

@@ -28,8 +28,9 @@ class Reported:
     dataset : str
         Our name of the data set, or ``""`` where the number belongs to none.
     budget : str
-        ``"ipc"`` stored images per class, ``"inpc"`` images a generator draws per class, ``"inpc*"`` the same
-        drawn once and kept, ``"whole"`` the whole training set, ``""`` none.
+        ``"ipc"`` stored images per class, ``"inpc"`` images a generator draws per class, ``"inpc*"`` images
+        per class of an epoch, as many as are decoded from so many stored ones (DiM Table 3), ``"whole"`` the whole
+        training set, ``""`` none.
     ipc : int or None
         Images per class; None where there is no single number.
     method, network : str

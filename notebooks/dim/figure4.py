@@ -127,7 +127,8 @@ for name in session.study.datasets:
 # %% [markdown]
 # ## The discriminator
 # Eight convolutions with layer norm and leaky ReLU, the strongest response of every channel, and two answers: how
-# real, and which class. It is thrown away after training. Layer norm learns two numbers for every number of a map.
+# real, and which class: the last two boxes both read these responses, side by side. It is thrown away after training.
+# Layer norm learns two numbers for every number of a map.
 
 # %%
 against = networks.DiscriminatorNetwork((3, 32, 32), 10, PUBLISHED.width)

@@ -226,3 +226,24 @@ def test_accuracy_against_seconds_has_a_mark_for_every_method_and_a_line_for_eve
     for bad in (frame.drop(columns="n"), frame.iloc[:0]):
         with pytest.raises(BadValue, match="missing"):
             figures.accuracy_seconds(bad)
+
+
+def test_panels_show_every_grid_under_its_title() -> None:
+    grids = {name: np.full((3, 4, 8, 8, 1), 0.5) for name in ("first", "second", "third")}
+    figure = figures.image_panels(grids, row_labels=["a", "b", "c"], across=2, title="above")
+    axes = figure.axes
+    assert [ax.get_title(loc="left") for ax in axes[:3]] == ["first", "second", "third"]
+    assert not axes[3].axison
+    assert [[tick.get_text() for tick in ax.get_yticklabels()] for ax in axes[:3]] == [
+        list("abc"),
+        [],
+        list("abc"),
+    ]
+    assert axes[0].images[0].get_array().shape == (3 * 9 - 1, 4 * 9 - 1)
+    plt.close("all")
+
+
+@pytest.mark.parametrize("panels", [{}, {"flat": np.zeros((3, 8, 8, 1))}])
+def test_panels_need_rows_of_images(panels: dict[str, np.ndarray]) -> None:
+    with pytest.raises(BadValue, match="expected"):
+        figures.image_panels(panels)
