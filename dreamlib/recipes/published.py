@@ -249,7 +249,7 @@ for kernel in KERNELS:
                 matcher=Kernel(kernel),
                 augment=Siamese("none"),
                 name="mmd" if linear else f"mmd-{kernel}",
-                label=f"MMD in pixels, {'RBF' if kernel == 'rbf' else kernel} kernel",
+                label=f"MMD ({'RBF' if kernel == 'rbf' else kernel})",
             ),
             reported_as="MMD" if linear else "",
         )
