@@ -25,7 +25,7 @@
 #   two contrastive losses and a discriminator.
 # - **BigGAN (reduced)**: the blocks, the discriminator and the differentiable augmentation of its code for CIFAR-10,
 #   with one step of the discriminator for one of the generator (there: four) and no running mean of the weights.
-# - **MMD in pixels**: DM's recipe with another matcher and no augmentation. The paper tried "various kernel
+# - **MMD**, in pixel space: DM's recipe with another matcher and no augmentation. The paper tried "various kernel
 #   hyperparameters"; here every kernel has one setting, which is ours.
 
 # %% tags=["parameters"]
@@ -42,6 +42,7 @@ plugins: str = ""  # Python files with your own parts
 reports: str = "reports"  # where rendered pages and tables go
 
 # %%
+import matplotlib.pyplot as plt
 import pandas as pd
 
 from dreamlib.distilled import load_generator, load_set
@@ -107,7 +108,7 @@ for (name, ipc), part in frame.groupby(["dataset", "ipc"], sort=False):
         methods=part.method.tolist(),
         title=f"{words.data_set(name)}, {ipc} image(s) per class, profile {profile}",
     )
-    axes.tick_params(axis="x", rotation=35)
+    plt.setp(axes.get_xticklabels(), rotation=35, ha="right", rotation_mode="anchor")
     session.save_figure(axes.figure, f"{name}-ipc{ipc}")
 
 # %% [markdown]

@@ -139,7 +139,8 @@ def test_the_methods_are_dm_with_another_matcher_and_no_augmentation() -> None:
         name = "mmd" if kernel == "linear" else f"mmd-{kernel}"
         for dataset, ipc in (("cifar10", 1), ("cifar10", 50), ("mnist", 10)):
             dm, mine = (methods[which].resolve(dataset, ipc)[0] for which in ("dm", name))
-            assert mine == replace(dm, matcher=Kernel(kernel), augment=mine.augment)
+            rate = 0.1 if ipc == 1 else 1.0
+            assert mine == replace(dm, matcher=Kernel(kernel), augment=mine.augment, image_lr=rate)
             assert mine.augment.stages == ()
         assert methods[name].reported_as == ("MMD" if kernel == "linear" else "")
         for profile in ("quick", "cpu"):
