@@ -14,23 +14,16 @@ import torch
 from PIL import Image
 from tinyruns import cell, leftovers, numbers
 
-from dreamlib import generate
 from dreamlib.evaluate import EvaluationRun, Generated
 from dreamlib.experiments import Cell, Store, Summary, run_cells
 from dreamlib.experiments import worker as worker_module
 from dreamlib.experiments.cells import first_stage
-from dreamlib.experiments.files import read_tensors
+from dreamlib.experiments.files import read_tensors, write_tensors
 from dreamlib.experiments.interrupts import Interrupts
 from dreamlib.experiments.worker import Clock, HeldElsewhere, Worker
 from dreamlib.generate import GeneratorTraining
 
 pytestmark = pytest.mark.usefixtures("tiny")
-
-
-@pytest.fixture(autouse=True)
-def unwatched(monkeypatch: pytest.MonkeyPatch) -> None:
-    """In a dozen steps of a generator this small nothing has come of the noise yet."""
-    monkeypatch.setattr(generate, "COLLAPSED", 0.0)
 
 
 def run(cells: Sequence[Cell], root: Path, **how: Any) -> Summary:
@@ -251,8 +244,6 @@ def test_other_data_under_an_old_first_stage_is_told(tmp_path: Path) -> None:
     run([cell("gan")], tmp_path)
     path = Store(tmp_path).set_path(cell("gan"))
     tensors, about = read_tensors(path)
-    from dreamlib.experiments.files import write_tensors
-
     write_tensors(path, tensors, {**about, "data_fingerprint": "another"})
     (why,) = run([cell("dim")], tmp_path).failed.values()
     assert "distilled from other data than 'digits' is now" in why
