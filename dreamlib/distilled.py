@@ -182,8 +182,9 @@ class DistilledGenerator:
         labels = self._labels(per_class)
         images = self.drawing.unit(labels, Streams(seed)["noise"])
         each = images.unflatten(0, (per_class, len(self.classes))).transpose(0, 1)
+        about = {**self.about, "drawn": {"per_class": per_class, "seed": seed}}
         return DistilledSet(
-            each.flatten(0, 1), labels.sort().values, each, self.classes, self.normalisation, self.about
+            each.flatten(0, 1), labels.sort().values, each, self.classes, self.normalisation, about
         )
 
     def dataset(self, per_class: int = 10, *, seed: int = 0) -> FreshImages:
@@ -292,7 +293,7 @@ def load_generator(path: str | Path, dataset: str = "") -> DistilledGenerator:
             )
         classes, shape = tuple(about["classes"]), tuple(about["shape"])
         draws = drawing(container, stored, shape, len(classes), _normalisation(about))
-    except (KeyError, TypeError, RuntimeError) as error:
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
         raise StoreError(f"{path} is not a generator of this version: {error!r}", "train it again") from error
     return DistilledGenerator(draws, shape, classes, about)
 

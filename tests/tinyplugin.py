@@ -15,6 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from dreamlib import generate
 from dreamlib.experiments import Cell, Store
 from dreamlib.experiments.worker import Worker
 from dreamlib.networks import NetworkSpec
@@ -80,6 +81,7 @@ profiles.register(
     )
 )
 methods.register(methods["dm"].using(image_lr=1e38, name="explodes", label="Explodes"))
+generate.COLLAPSED = 0.0  # in the dozen steps of a tiny generator nothing has come of its noise yet
 methods.register(methods["gan"].using(generation__lr=1e30, name="gan-explodes", label="A GAN that explodes"))
 methods.register(
     methods["dim"].using(generation__lr=1e30, name="dim-explodes", label="DiM that goes on from it")

@@ -18,7 +18,7 @@ from typing import Any, ClassVar
 import pytest
 from tqdm.auto import tqdm
 
-from dreamlib import plugins
+from dreamlib import generate, plugins
 from dreamlib.experiments import Cell, make_cell
 from dreamlib.recipes import methods, profiles
 
@@ -31,6 +31,7 @@ def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(profiles, "_profiles", dict(profiles._profiles))
     monkeypatch.setattr(methods, "_methods", dict(methods._methods))
     monkeypatch.setattr(plugins, "_loaded", {})
+    monkeypatch.setattr(generate, "COLLAPSED", generate.COLLAPSED)
     plugins.load([PLUGIN])
 
 

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 import torch
 from PIL import Image
-from tinyruns import PLUGIN, cell, numbers, run_words, words
+from tinyruns import PLUGIN, Command, cell, numbers, run_words, words
 
-from dreamlib import load_set
+from dreamlib import load_generator, load_set
 from dreamlib.cli import main
 from dreamlib.distill import Distillation
 from dreamlib.experiments import Store, items
@@ -314,6 +314,50 @@ def test_exports_that_cannot_be_written(say: Say, tmp_path: Path, done: Path) ->
         status, _, err = say(*export(done, "--to", target, "--format", form))
         assert status == 2
         assert "cannot write" in err
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Results of the tiny GAN, as another process left them."""
+    folder = tmp_path_factory.mktemp("trained")
+    assert Command(run_words(folder, "gan"), folder / "log").end() == 0
+    return folder
+
+
+@pytest.mark.parametrize("form", ["images", "parquet", "safetensors"])
+def test_export_draws_from_a_generator(say: Say, tmp_path: Path, trained: Path, form: str) -> None:
+    words = export(trained, "--methods", "gan", "--ipc", "3", "--format", form)
+    status, out, err = say(*words, "--to", str(tmp_path / "a"))
+    assert (status, err) == (0, "")
+    assert out == f"30 images of 10 classes -> {tmp_path / 'a'}\n"
+    drawn = load_generator(Store(trained).set_path(cell("gan")), "digits").draw(3)
+    if form == "images":
+        pictures = sorted((tmp_path / "a").rglob("*.png"))
+        assert [list(Image.open(one).tobytes()) for one in pictures] == [
+            image.flatten().tolist() for image in drawn.bytes()
+        ]
+    elif form == "parquet":
+        rows = pytest.importorskip("pyarrow.parquet").read_table(tmp_path / "a").to_pylist()
+        assert [row["label"] for row in rows] == [label for label in range(10) for _ in range(3)]
+    else:
+        assert load_set(tmp_path / "a").images.equal(drawn.images)
+
+
+def test_a_generators_file_is_exported_when_it_is_said_how_many_images(
+    say: Say, tmp_path: Path, trained: Path
+) -> None:
+    path, to = str(Store(trained).set_path(cell("gan"))), ["--to", str(tmp_path / "out")]
+    status, _, err = say("export", path, *to)
+    assert status == 2
+    assert "holds a generator, not a set of images" in err
+    status, out, _ = say("export", path, *to, "--ipc", "2", "--seed", "5")
+    assert status == 0
+    assert out.startswith("20 images of 10 classes")
+    assert load_set(tmp_path / "out").images.equal(load_generator(path).draw(2, seed=5).images)
+    for many in ("1,10", "0"):
+        status, _, err = say("export", path, *to, "--ipc", many)
+        assert status == 2
+        assert ("INPC is 0" in err) == (many == "0"), err
 
 
 def test_a_damaged_set_is_not_exported(say: Say, tmp_path: Path, done: Path) -> None:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import pytest
 
-from dreamlib.errors import UnknownName
-from dreamlib.recipe import NetworkSchedule, Recipe, change
+from dreamlib.containers import Generator, Pixels
+from dreamlib.errors import BadValue, UnknownName
+from dreamlib.matchers import Feature, Logits
+from dreamlib.networks import NetworkSpec
+from dreamlib.objectives import Adversarial
+from dreamlib.recipe import Generation, NetworkSchedule, Recipe, change, snapshot_steps
 from dreamlib.recipes import apply, rule
 from dreamlib.samplers import Representative
 
@@ -88,3 +93,110 @@ def test_one_of_several_values_of_a_fact_is_enough() -> None:
 def test_a_rule_about_a_fact_that_is_not_given_does_not_hold() -> None:
     assert not rule("source", {"rate": 0.0}, profile="quick").holds({"dataset": "mnist"})
     assert rule("source", {"rate": 0.0}).holds({})
+
+
+# Generators
+
+ALONE = Generation(epochs=9, kept=(2, 4, 6, 12))
+BOTH = replace(ALONE, matched_from=4, matched_epochs=4)
+
+
+def drawn(how: Generation, **more: Any) -> Recipe:
+    return Recipe(container=Generator(), generation=how, **more)
+
+
+def test_states_are_kept_from_the_start_of_a_stage_to_its_end() -> None:
+    assert (ALONE.end, ALONE.states) == (9, (0, 2, 4, 6, 9))
+    assert (BOTH.end, BOTH.states) == (8, (4, 6, 8))
+    beyond = replace(BOTH, matched_epochs=20)  # further than the objective alone was ever trained
+    assert (beyond.end, beyond.states) == (24, (4, 6, 12, 24))
+    assert drawn(BOTH).kept == BOTH.states
+    assert (drawn(BOTH).steps, drawn(ALONE).steps) == (8, 9)
+    assert Recipe(iterations=100).kept == snapshot_steps(100)
+
+
+def test_a_first_stage_does_not_know_what_is_matched_later() -> None:
+    one = drawn(BOTH, matcher=Logits(), per_class=7, mode="compiled")
+    assert one.first == drawn(ALONE, per_class=7, mode="compiled")
+    others = [
+        replace(one, matcher=Feature()),
+        replace(one, schedule=NetworkSchedule(images=7)),
+        *(
+            change(one, f"generation.{name}", value)
+            for name, value in (
+                ("matched_from", 6),
+                ("matched_epochs", 2),
+                ("matched_batch", 3),
+                ("matched_lr", 0.5),
+                ("weight", 9.0),
+                ("models", ()),
+            )
+        ),
+    ]
+    assert {other.first for other in others} == {one.first}
+    assert len({other.canonical for other in (one, *others)}) == 1 + len(others)
+    for name, value in (("lr", 0.5), ("batch", 3), ("kept", (4,)), ("betas", (0.5, 0.9)), ("epochs", 8)):
+        assert change(one, f"generation.{name}", value).first != one.first
+    assert drawn(ALONE).first is None
+    assert Recipe().first is None
+    assert one.first is not None
+    assert one.first.first is None
+
+
+def test_settings_without_effect_are_as_they_are_by_default() -> None:
+    image_settings: dict[str, Any] = {
+        "network": NetworkSpec(width=7),
+        "iterations": 5,
+        "real_batch": 3,
+        "image_lr": 9.0,
+        "statistics": "frozen",
+    }
+    assert drawn(BOTH, **image_settings).canonical == drawn(BOTH)
+    assert drawn(ALONE, matcher=Logits(), **image_settings).canonical == drawn(ALONE)
+    assert drawn(replace(ALONE, weight=3.0, matched_lr=1.0)).canonical == drawn(ALONE)
+    plain = Recipe(**image_settings)
+    assert plain.canonical is plain
+
+
+def test_without_a_matcher_only_what_trains_the_objective_is_left() -> None:
+    assert BOTH.alone() == ALONE
+    assert ALONE.alone() == ALONE
+    first = [field.name for field in fields(Generation)][:6]
+    assert first == ["objective", "epochs", "batch", "lr", "betas", "kept"]
+    assert replace(BOTH, objective=Adversarial(penalty=1.0)).alone().objective.penalty == 1.0  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    ("how", "says"),
+    [
+        ({"epochs": 0}, "epochs is 0; expected at least 1"),
+        ({"batch": 1}, "batch is 1; expected at least 2"),
+        ({"matched_batch": 1}, "matched_batch is 1; expected at least 2"),
+        ({"matched_from": -1}, "matched_from is -1; expected at least 0"),
+        ({"matched_epochs": -1}, "matched_epochs is -1"),
+        ({"lr": -0.1}, "lr is -0.1"),
+        ({"lr": float("nan")}, "lr is nan"),
+        ({"matched_lr": -1.0}, "matched_lr is -1.0"),
+        ({"weight": -1.0}, "weight is -1.0"),
+        ({"models": ()}, "a models pool without networks"),
+        ({"matched_from": 10}, "matching starts after epoch 10, but the generator is trained for 9"),
+        (
+            {"matched_from": 5},
+            r"after epoch 5, whose state is not kept; expected one of 0, 2, 4, 6, 9\n.*\(2, 4, 5, 6, 12\)",
+        ),
+    ],
+)
+def test_generations_out_of_range_are_named(how: dict[str, Any], says: str) -> None:
+    with pytest.raises(BadValue, match=says):
+        drawn(replace(BOTH, **how)).check()
+    for fine in (BOTH, ALONE, replace(ALONE, models=(), matched_from=5), replace(BOTH, matched_from=9)):
+        drawn(fine).check()
+
+
+def test_a_generator_and_how_it_is_trained_come_together() -> None:
+    with pytest.raises(
+        BadValue, match=r"a container Generator, and nothing trains it\n.*generation=Generation"
+    ):
+        Recipe(container=Generator()).check()
+    with pytest.raises(BadValue, match=r"the container Pixels is no generator\n.*container=Generator"):
+        Recipe(container=Pixels(), generation=Generation()).check()
