@@ -1,22 +1,13 @@
 """From result records and the papers' numbers to tables, figures and pages. Knows no torch, trains nothing.
 
-reported   the papers' own numbers, one line per number
-tables     measured beside reported: accuracy, settings, paired differences
-ablation   variants of a method, each judged by several networks
-style      the one look of every figure: fonts, palette, one colour and line per method
-figures    curves, bars, histograms and image grids that any notebook can use
-notebook   runs one notebook with checked parameters
-html       turns a notebook into one offline page, and lists all pages in ``reports/index.html``
-========== ================================================================================================
-=======
 ============= ================================================================================================
 reported      the papers' own numbers, one line per number
 tables        measured beside reported: accuracy, settings, paired differences
 ablation      variants of a method, each judged by several networks
+architectures accuracies by the network that judges
+budgets       what stored images (IPC) and drawn ones (INPC) cost, and what another budget costs
 style         the one look of every figure: fonts, palette, one colour and line per method
 figures       curves, bars, histograms and image grids that any notebook can use
-budgets       what stored images (IPC) and drawn ones (INPC) cost, and what another budget costs
-architectures accuracies by the network that judges
 diagrams      networks as boxes and arrows
 notebook      runs one notebook with checked parameters
 html          turns a notebook into one offline page, and lists all pages in ``reports/index.html``

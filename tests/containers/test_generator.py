@@ -96,5 +96,3 @@ def test_a_generator_says_what_it_cannot_draw() -> None:
     Generator(label="beside").check((3, 32, 32), 100)
     with pytest.raises(UnknownName, match=r"unknown generator 'dime'.*\n.*did you mean 'dim'"):
         Generator(architecture="dime").check((3, 32, 32), 10)
-
-
