@@ -68,12 +68,12 @@ _quick = Profile(
         rule("profile quick", {"iterations": 200}, method=GRADIENT_PIXELS, ipc=1),
         rule("profile quick", {"iterations": 300, "image_lr": 1.0}, method="dm"),
         rule(
-            "profile quick; image_lr: ours, on held-out training images",
+            "profile quick; image_lr: ours, on held-out training images at 1 and 10 images per class",
             {"iterations": 100, "image_lr": 0.5},
             method=PIXEL_MMD,
         ),
         rule(
-            "profile quick; image_lr: ours, on held-out training images",
+            "profile quick; image_lr: ours, on held-out training images at 1 and 10 images per class",
             {"image_lr": 0.1},
             method=PIXEL_MMD,
             ipc=1,
@@ -158,9 +158,13 @@ _cpu = Profile(
         ),
         rule("profile cpu", {"iterations": 100}, method=GRADIENT_PIXELS, ipc=1),
         rule("profile cpu", {"iterations": 300, "image_lr": 5.0}, method="dm"),
-        rule("profile cpu; image_lr: ours, on held-out training images", {"image_lr": 0.5}, method=PIXEL_MMD),
         rule(
-            "profile cpu; image_lr: ours, on held-out training images",
+            "profile cpu; image_lr: ours, on held-out training images at 1 and 10 images per class",
+            {"image_lr": 0.5},
+            method=PIXEL_MMD,
+        ),
+        rule(
+            "profile cpu; image_lr: ours, on held-out training images at 1 and 10 images per class",
             {"image_lr": 0.1},
             method=PIXEL_MMD,
             ipc=1,
