@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from .backend import clock
 from .engine import Engine
@@ -121,3 +122,10 @@ def batch_times(
         drawn.append(1000 * (middle - start))
         trained.append(1000 * (clock(device) - middle))
     return BatchTimes(network, batch, tuple(drawn[WARM_UP:]), tuple(trained[WARM_UP:]))
+
+
+def operations(network: nn.Module, *inputs: Tensor) -> int:
+    """Floating-point operations of one forward pass: two for each product of its convolutions and linear layers."""
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        network(*inputs)
+    return int(counter.get_total_flops())

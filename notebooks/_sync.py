@@ -1,7 +1,7 @@
 """Make the .ipynb twins from the .py sources.
 
-Cells marked ``# NBVAL_CHECK_OUTPUT`` get the output of the last quick run, which is what nbval compares with; the
-others carry none.
+Cells marked ``# NBVAL_CHECK_OUTPUT`` get the output of the last quick run, which is what nbval compares with, or keep
+what they have where there was none; the others carry no output.
 """
 
 from pathlib import Path
@@ -14,14 +14,14 @@ MARK = "# NBVAL_CHECK_OUTPUT"
 
 
 def twin(source: Path, executed: Path) -> nbformat.NotebookNode:
-    """The notebook of ``source``, with the outputs of its checked cells where a quick run has left them."""
+    """The notebook of ``source``, with the outputs of its checked cells: those of the last quick run, or as they were."""
     notebook = jupytext.read(source)
     known = {}
-    if executed.exists():
-        cells = nbformat.read(executed, as_version=4).cells
-        known = {
-            cell.source: cell.outputs for cell in cells if cell.cell_type == "code" and MARK in cell.source
-        }
+    for place in (source.with_suffix(".ipynb"), executed):  # the latter wins
+        if place.exists():
+            cells = nbformat.read(place, as_version=4).cells
+            marked = [cell for cell in cells if cell.cell_type == "code" and MARK in cell.source]
+            known |= {cell.source: cell.outputs for cell in marked if cell.outputs}
     for number, cell in enumerate(notebook.cells):
         cell.id = f"{source.stem}-{number}"  # stable, so that a change of one cell is a diff of one cell
         if cell.cell_type == "code" and cell.source in known:

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from dreamlib.errors import BadValue
-from dreamlib.networks import NetworkSpec
-from dreamlib.timing import WARM_UP, BatchTimes, batch_times
+from dreamlib.networks import GeneratorNetwork, NetworkSpec, build
+from dreamlib.timing import WARM_UP, BatchTimes, batch_times, operations
 from dreamlib.training import SGD
 
 NETWORK = NetworkSpec(depth=1, width=4)
@@ -60,3 +60,17 @@ def test_medians_and_share() -> None:
 def test_nothing_to_time_is_an_error(wrong: dict[str, int]) -> None:
     with pytest.raises(BadValue, match="expected at least one of each"):
         batch_times(Slow(), NETWORK, (1, 8, 8), 10, SGD(), **wrong)
+
+
+def test_operations_are_two_for_each_product() -> None:
+    network = torch.nn.Sequential(
+        torch.nn.Conv2d(2, 3, 3, padding=1), torch.nn.Flatten(), torch.nn.Linear(48, 5)
+    )
+    assert operations(network, torch.zeros(1, 2, 4, 4)) == 2 * (2 * 3 * 9 * 16 + 48 * 5)
+    drawing, training = (
+        operations(
+            GeneratorNetwork((3, 32, 32), 10).eval(), torch.zeros(1, 100), torch.zeros(1, dtype=torch.int64)
+        ),
+        3 * operations(build(NetworkSpec(), (3, 32, 32), 10), torch.zeros(1, 3, 32, 32)),
+    )
+    assert drawing > 2 * training  # what Table 9's page says
