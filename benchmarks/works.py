@@ -9,15 +9,19 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from dreamlib.containers import Drawing, GenerativeContainer
 from dreamlib.coresets import RealImages
 from dreamlib.data import ClassData, Dataset, load, statistics
 from dreamlib.distill import Distillation
 from dreamlib.engine import MODES, Engine
+from dreamlib.evaluate import EvaluationRun, Generated
+from dreamlib.generate import GeneratorTraining
 from dreamlib.networks import NetworkSpec, build, embed, initialise
 from dreamlib.recipe import Recipe
 from dreamlib.recipes import methods, protocol
@@ -29,6 +33,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 import reference
 
 CLASSES, SHAPE = 10, (3, 32, 32)  # CIFAR-10's
+GENERATED_FROM = 300  # images of each class: more than the 1,024 that a network sees before a step of DiM
 Call = Callable[[], object]
 
 
@@ -198,6 +203,69 @@ def evaluation(name: str, each: int, targets: dict[str, float], device: torch.de
     return Work(name, title, plainly, {mode: run(mode) for mode in MODES}, targets, plainly)
 
 
+def generator_step(name: str, title: str, method: str, device: torch.device) -> Work:
+    """One step of a GAN or of DiM (under ConvNet-3), the training of the network that is matched under included."""
+    recipe, _ = methods[method].resolve("cifar10", 10)
+    assert recipe.generation is not None
+    recipe = replace(recipe, generation=replace(recipe.generation, models=(NetworkSpec(),)))
+    data = ClassData(images_of(GENERATED_FROM), device)
+    start = GeneratorTraining(data, recipe.first or recipe, 0).snapshots[0]
+
+    def run(mode: str) -> Call:
+        state: dict[str, GeneratorTraining] = {}
+
+        def once() -> object:
+            if "run" not in state:
+                state["run"] = GeneratorTraining(data, replace(recipe, mode=mode), 0, start)
+            state["run"].advance()
+            return state["run"].stored
+
+        return once
+
+    def plainly() -> object:
+        return reference.generate(data, recipe, 0, start, 1)
+
+    return Work(name, title, plainly, {mode: run(mode) for mode in MODES}, {}, plainly)
+
+
+def deployment(device: torch.device) -> Work:
+    """One training step of five networks on freshly drawn images, by the protocol of DiM."""
+    row = methods["gan"].resolve("cifar10", 10)[0]
+    container = cast(GenerativeContainer, row.container)
+    judged = protocol("dim", {"dataset": "cifar10", "ipc": 50})[0]
+    how, dataset = replace(judged, generated=Generated(per_class=50)), images_of(GENERATED_FROM)
+    settings = how.training
+    generator = initialise(
+        container.module(SHAPE, CLASSES).to(device), torch.Generator(device).manual_seed(0)
+    ).requires_grad_(False)
+
+    def plainly() -> object:
+        stream = torch.Generator(device).manual_seed(0)
+        for _ in range(how.networks):
+            network = build(how.network, SHAPE, CLASSES, device)
+            labels = torch.randint(CLASSES, (settings.batch,), generator=stream, device=device)
+            noise = torch.randn(settings.batch, container.noise, generator=stream, device=device)
+            images = reference.draw(generator, noise, labels, dataset.normalisation)
+            augment = settings.augment.draw(1, stream, per_image=len(images))
+            batch = augment(images[None])[0], labels, 0
+            reference.train(network, [batch], lr=settings.lr, momentum=settings.momentum, weight_decay=5e-4)
+        return network
+
+    def run(mode: str) -> Call:
+        drawing = Drawing(generator, container.noise, dataset.normalisation)
+        training = EvaluationRun(drawing, dataset, replace(how, mode=mode), 0).training
+
+        def once() -> object:
+            training.step = 0  # never at the smaller last batch of an epoch
+            training.advance()
+            return training
+
+        return once
+
+    title = f"one training step of {how.networks} networks on {settings.batch} freshly drawn images each"
+    return Work("deploy", title, plainly, {mode: run(mode) for mode in MODES}, {}, plainly)
+
+
 def loading(targets: dict[str, float], per_class: int = 2000) -> Work:
     """Reading a parquet data set: decoding its images, and finding them decoded."""
     import pyarrow as pa
@@ -254,5 +322,8 @@ def works(device: torch.device) -> dict[str, Callable[[], Work]]:
         "clustering": lambda: clustering({"cpu": 3, "cuda": 50}, device),
         "evaluation-10": lambda: evaluation("evaluation-10", 10, {"cpu": 2, "cuda": 5}, device),
         "evaluation-50": lambda: evaluation("evaluation-50", 50, {"cpu": 2, "cuda": 5}, device),
+        "gan": lambda: generator_step("gan", "GAN step with gradient penalty, batch 64", "gan", device),
+        "dim": lambda: generator_step("dim", "DiM step with its 16 batches of real images", "dim", device),
+        "deploy": lambda: deployment(device),
         "loading": lambda: loading({"cpu": 20}),
     }

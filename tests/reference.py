@@ -346,7 +346,7 @@ def judge_loss(
     fake, classes = discriminator(generated)
     loss = loss + F.cross_entropy(classes, batch.labels) + fake.mean()
     share = batch.uniform[:, None, None, None]
-    mixed = (share * batch.real + (1 - share) * generated).requires_grad_()
+    mixed = share * batch.real + (1 - share) * generated.requires_grad_()
     (slope,) = torch.autograd.grad(discriminator(mixed)[0].sum(), mixed, create_graph=True)
     return loss + penalty * ((slope.flatten(1).norm(dim=1) - 1) ** 2).mean(), generated
 

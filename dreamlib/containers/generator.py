@@ -14,7 +14,7 @@ from ..networks import BigGANGenerator, GeneratorNetwork
 from .base import GenerativeContainer, register
 
 Shape = tuple[int, int, int]
-AT_ONCE = 2048  # images that go through a generator together when they are only looked at
+AT_ONCE = 512  # images that go through a generator together; of published size, each map of them is 0.4 GB
 
 
 @register("generator")

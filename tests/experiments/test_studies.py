@@ -196,3 +196,17 @@ def test_every_norm_is_learned_with_and_tested_with(profile: str, resnet: str) -
         0
     ]
     assert (cells[0].key == usual_cell.key) == (profile != "quick")  # there with fewer iterations
+
+
+@pytest.mark.parametrize(
+    "item", [name for name, plan in PLANS.items() if name.startswith("dim/") and plan.methods]
+)
+def test_of_dims_items_one_gets_the_methods_one_asks_for(item: str) -> None:
+    """Ablations are DiM's own rows; whoever asks for DM gets no DiM to wait for."""
+    own = study(item, profile="quick").cells
+    assert {"dim", "gan", "dim-gradient"} & {
+        cell.method.split("+")[0] for cell in own
+    } or item == "dim/figure7"
+    asked = study(item, profile="quick", methods=("dm",), ipcs=(1,)).cells
+    assert {cell.method for cell in asked} == {"dm"}
+    assert {cell.budget for cell in asked} == {"ipc"}

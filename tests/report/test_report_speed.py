@@ -32,6 +32,18 @@ def test_a_ratio_is_the_median_of_runs_made_in_turn(tmp_path: Path) -> None:
     assert ratios([]).empty
 
 
+def test_a_work_without_an_aim_has_a_line_like_any_other(tmp_path: Path) -> None:
+    made = benchmark()
+    made["works"]["gan"] = {**made["works"]["step"], "title": "a GAN step", "target": None}
+    del made["works"]["gan"]["floor"]
+    (tmp_path / "cpu.json").write_text(json.dumps(made))
+    frame = ratios(load_benchmarks(tmp_path))
+    assert frame.work.value_counts().to_dict() == {"a step": 3, "a GAN step": 3}
+    lines = frame[frame.work == "a GAN step"]
+    assert lines[["aimed at", "floor", "share of floor"]].isna().all(axis=None)
+    assert lines.ratio.tolist() == [1, 2, 4]
+
+
 def test_no_benchmark_is_an_empty_list_and_a_damaged_one_an_error(tmp_path: Path) -> None:
     assert load_benchmarks(tmp_path / "nowhere") == []
     (tmp_path / "cpu.json").write_text('{"device": ')
