@@ -14,7 +14,7 @@ MARK = "# NBVAL_CHECK_OUTPUT"
 
 
 def twin(source: Path, executed: Path) -> nbformat.NotebookNode:
-    """The notebook of ``source``, with the outputs of its checked cells: those of the last quick run, or as they were."""
+    """The notebook of ``source``, its checked cells with the outputs of the last quick run, or as they were."""
     notebook = jupytext.read(source)
     known = {}
     for place in (source.with_suffix(".ipynb"), executed):  # the latter wins
