@@ -45,6 +45,15 @@ def test_steps_times_their_seconds(method: str, each: list[str]) -> None:
     assert found.seconds == found.distill + found.evaluate
 
 
+@pytest.mark.parametrize(("method", "epochs"), [("gan", 20), ("dim", 20 + 8)])
+def test_epochs_of_both_stages_times_their_steps(method: str, epochs: int, each: list[str]) -> None:
+    made, digits = make_cell("quick", method, "digits", 10, 0), load("digits")
+    found = forecast(made, digits, ClassData(digits))
+    assert found.distill == epochs * (len(digits.train_labels) // 64)
+    steps = made.evaluation.training.epochs * -(-100 // 64)
+    assert found.evaluate == pytest.approx(steps + len(digits.test_labels) / 500)
+
+
 def test_clustering_counts_as_often_as_it_happens(each: list[str]) -> None:
     digits = load("digits")
     data = ClassData(digits)
