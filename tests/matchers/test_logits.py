@@ -116,7 +116,7 @@ def test_the_generated_side_can_be_differentiated_and_the_real_one_costs_no_grap
             float(
                 matcher.distance(
                     real, measure_under(under, matcher, net, images.detach() + move, LABELS, True)
-                )
+                ).detach()
             )
             for move in (step, -step)
         )
