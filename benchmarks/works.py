@@ -252,7 +252,7 @@ def deployment(device: torch.device) -> Work:
         return network
 
     def run(mode: str) -> Call:
-        drawing = Drawing(generator, container.noise, dataset.normalisation)
+        drawing = Drawing(generator, container.noise, dataset.normalisation, fast=mode == "fast")
         training = EvaluationRun(drawing, dataset, replace(how, mode=mode), 0).training
 
         def once() -> object:

@@ -254,13 +254,13 @@ class GeneratorTraining:
             under, engine = self.network.state_dict(), engine.for_network(self.network)
             how = self.recipe.matcher, self.how.weight, self.how.models[self.model]
             matched = (*how, self.data.normalisation)
-        loss, gradients, partly, statistics = engine.run(
+        loss, gradients, statistics, jointly, also = engine.run(
             self._key("generator", *matched), self._generator_gradients, weights, beside, under, tensors
         )
         self._move(self.moves[0], self.generator, gradients, statistics)
-        if partly:
+        if jointly:
             assert self.partner is not None
-            self._move(self.moves[1], self.partner, partly, {})
+            self._move(self.moves[1], self.partner, jointly, also)
         return cast(Tensor, loss)
 
     def _partner_gradients(
@@ -283,8 +283,11 @@ class GeneratorTraining:
         beside: dict[str, Tensor],
         under: dict[str, Tensor],
         tensors: dict[str, Tensor],
-    ) -> tuple[Tensor, dict[str, Tensor], dict[str, Tensor], dict[str, Tensor]]:
-        """L_g + lambda L_m (Eq. 7); its gradients by the generator's and a joint partner's weights: pure."""
+    ) -> tuple[Tensor, dict[str, Tensor], dict[str, Tensor], dict[str, Tensor], dict[str, Tensor]]:
+        """L_g + lambda L_m (Eq. 7), its gradients by the generator's weights and its running statistics; pure.
+
+        And the same two of a joint partner; empty where there is none.
+        """
         batch = Batch(**tensors)
         with torch.enable_grad():
             leaves, others = _split(self.generator, weights)
@@ -295,14 +298,15 @@ class GeneratorTraining:
             if under:
                 loss = loss + self.how.weight * self._mismatch(under, generated, batch)
             if not self.how.objective.joint:
-                also = {}
+                also, rest = {}, {}
             found = torch.autograd.grad(loss, [*leaves.values(), *also.values()])
         first, second = found[: len(leaves)], found[len(leaves) :]
         return (
             loss.detach(),
             dict(zip(leaves, first, strict=True)),
-            dict(zip(also, second, strict=True)),
             others,
+            dict(zip(also, second, strict=True)),
+            rest,
         )
 
     def _mismatch(self, under: dict[str, Tensor], generated: Tensor, batch: Batch) -> Tensor:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
@@ -414,3 +414,33 @@ def test_a_recipe_of_images_is_no_training_of_a_generator(few: ClassData) -> Non
     with pytest.raises(BadValue, match="does not say how its generator is trained"):
         GeneratorTraining(few, Recipe(), 0)
     assert Recipe(container=Generator(), generation=Generation()).generation is not None
+
+
+@dataclass(frozen=True)
+class Reconstruction:
+    """An autoencoder whose encoder has a batch norm."""
+
+    joint: bool = True
+
+    def partner(self, shape: Any, num_classes: int, noise: int, width: int) -> nn.Module:
+        size = shape[0] * shape[1] * shape[2]
+        return nn.Sequential(nn.Flatten(), nn.Linear(size, noise), nn.BatchNorm1d(noise))
+
+    def partner_loss(self, generator: Any, partner: Any, batch: Any) -> None:
+        return None
+
+    def generator_loss(self, generator: Any, partner: Any, batch: Any) -> tuple[Tensor, Tensor]:
+        made = generator(partner(batch.real), batch.labels)
+        return (made - batch.real).square().mean(), made
+
+
+def test_a_partner_that_learns_with_the_generator_keeps_its_statistics_too(few: ClassData) -> None:
+    run = GeneratorTraining(few, generative("gan", generation__objective=Reconstruction()), 0)
+    assert run.partner is not None
+    before = {name: value.clone() for name, value in run.partner.state_dict().items()}
+    for _ in range(3):
+        run.advance()
+    after = run.partner.state_dict()
+    assert int(after["2.num_batches_tracked"]) == 3
+    assert not after["2.running_mean"].equal(before["2.running_mean"])
+    assert not after["1.weight"].equal(before["1.weight"])
