@@ -55,8 +55,8 @@ _quick = Profile(
     name="quick",
     summary=(
         "the 1,797 handwritten digits of scikit-learn (8x8), ConvNet-2 of width 32, some hundred matching steps, "
-        "64 real images per class and step, 100 evaluation epochs; generators of width 16 in 20 epochs; minutes on two "
-        "cores"
+        "64 real images per class and step, 100 evaluation epochs; generators of width 16 in 20 epochs, judged in 40; "
+        "minutes on two cores"
     ),
     datasets=("digits",),
     ipcs=(1, 10),
@@ -121,6 +121,8 @@ _quick = Profile(
         rule(
             "profile quick", {"networks": 3, "network.depth": 2, "network.width": 32, "training.epochs": 100}
         ),
+        # A generator is judged by every network of a table, some hundred times in all.
+        rule("profile quick", {"training.epochs": 40}, protocol=("dim", "dim-code")),
     ),
     search=Search(
         space=SearchSpace(width=(8, 16), depth=(1, 2)),
