@@ -26,10 +26,18 @@ def kind(record: Record) -> str:
     return str(record.get("budget", "ipc")).upper()
 
 
+def steps(record: Record) -> int:
+    """Training steps of one network; records from before they were kept trained all their epochs."""
+    if "steps_trained" in record:
+        return int(record["steps_trained"])
+    training = record["evaluation"]["training"]
+    return int(training["epochs"]) * -(-int(record["images_decoded"]) // int(training["batch"]))
+
+
 def forward_passes(record: Record) -> int:
     """Images that one network is shown in its whole training, augmented copies and repetitions counted each."""
     images, batch = int(record["images_decoded"]), int(record["evaluation"]["training"]["batch"])
-    epochs, rest = divmod(int(record["steps_trained"]), -(-images // batch))
+    epochs, rest = divmod(steps(record), -(-images // batch))
     return epochs * images + min(rest * batch, images)
 
 
@@ -102,7 +110,7 @@ def costs(records: Sequence[Record], group: Callable[[Record], str]) -> pd.DataF
                 "epochs": span(lambda record: record["evaluation"]["training"]["epochs"], _count),
                 "distinct images seen": span(distinct_images, _count),
                 "forward passes": span(forward_passes, _count),
-                "steps": span(lambda record: record["steps_trained"], _count),
+                "steps": span(steps, _count),
             }
         )
     order = sorted(

@@ -39,6 +39,13 @@ def test_passes_count_repetitions_and_distinct_images_do_not(make: Make) -> None
     assert budgets.distinct_images(drawn(make, fresh=False)) == 30
 
 
+def test_an_old_record_that_does_not_say_its_steps_trained_all_its_epochs(make: Make) -> None:
+    record = images(make)
+    del record["steps_trained"]
+    assert budgets.steps(record) == 10
+    assert budgets.forward_passes(record) == 150
+
+
 @pytest.mark.parametrize(("steps", "seen"), [(1, 20), (2, 30), (3, 50), (9, 140)])
 def test_a_training_that_stops_early_has_seen_less(make: Make, steps: int, seen: int) -> None:
     assert budgets.forward_passes(images(make, steps_trained=steps)) == seen
