@@ -294,8 +294,10 @@ def _export(args: argparse.Namespace) -> int:
     else:
         try:
             distilled = load_set(path)
-        except StoreError:
+        except StoreError as error:
             drawn = numbers_of(args.ipc)
+            if "holds a generator" in error.message and len(drawn) != 1:
+                raise StoreError(error.message, "--ipc 10, the images of each class to draw") from error
             if len(drawn) != 1:
                 raise
             distilled = _drawn(path, drawn[0], args.seed)
