@@ -107,9 +107,7 @@ class GeneratorTraining:
         self.snapshots: dict[int, dict[str, Tensor]] = {}
         self.losses: list[tuple[int, float]] = []
         self.seconds = {"generator": 0.0} | ({"network": 0.0} if self.matching else {})
-        # Augmentation is drawn as Python closures, which a trace would freeze.
-        plain = getattr(self.how.objective, "eager", False)
-        self.engine = Engine("plain" if plain else recipe.mode, self.device)
+        self.engine = Engine(recipe.mode, self.device)
         self.preview_labels = (
             torch.arange(data.num_classes, device=self.device).unsqueeze(1).expand(-1, PREVIEW)
         )

@@ -200,8 +200,8 @@ class AccuracyTable:
             return None, None
         cell, base = self.cells[index, column], self.cells[self.base or 0, column]
         measured = None if cell.mean is None or base.mean is None else cell.mean - base.mean
-        both = cell.number is not None and base.number is not None
-        return measured, cell.number.value - base.number.value if both else None  # type: ignore[union-attr]
+        ours, theirs = cell.number, base.number
+        return measured, None if ours is None or theirs is None else ours.value - theirs.value
 
     def frame(self) -> pd.DataFrame:
         """One line per cell with all that is known of it; `status` says in words whether it was measured."""
