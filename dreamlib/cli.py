@@ -253,19 +253,24 @@ def _show(args: argparse.Namespace) -> int:
     import statistics
 
     from .data.splits import alike
+    from .report.words import network
 
     for entry in _studies(args):
         about = "last-epoch top-1 accuracy, mean ± standard deviation (networks)"
         print(f"{entry.item}, profile {entry.profile}: {about}")
-        grouped: dict[tuple[str, str, int, int], list[float]] = {}
+        grouped: dict[tuple[str, str, int, int, str], list[float]] = {}
         for record in entry.records():
-            at = (alike(record["dataset"]), record["label"], record["ipc"], record["iteration"])
+            judge = network(record["evaluation"]["network"])
+            at = (alike(record["dataset"]), record["label"], record["ipc"], record["iteration"], judge)
             grouped.setdefault(at, []).extend(record["accuracies"])
-        for (dataset, label, ipc, step), values in grouped.items():
+        judges = {judge for *_, judge in grouped}
+        wide = max((len(label) for _, label, *_ in grouped), default=0)
+        for (dataset, label, ipc, step, judge), values in grouped.items():
             spread = statistics.stdev(values) if len(values) > 1 else float("nan")
             mean = statistics.mean(values)
-            row = f"{dataset:14} IPC {ipc:<3} {label:14} step {step:<6}"
-            print(f"  {row} {mean:5.1f} ± {spread:.1f}  ({len(values)})")
+            row = f"{dataset:14} IPC {ipc:<3} {label:{wide}} step {step:<6}"
+            under = f"  {judge}" if len(judges) > 1 else ""
+            print(f"  {row} {mean:5.1f} ± {spread:.1f}  ({len(values)}){under}")
         if entry.missing():
             print(f"  {len(entry.missing())} cells missing; fill them with: {entry.command()}")
         folder = entry.store.root / entry.profile / "sets"

@@ -7,8 +7,9 @@ decides how they run, and everything around them is the same in every mode.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Hashable
-from typing import Any
+from collections.abc import Callable, Hashable, Iterator
+from contextlib import contextmanager
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -19,7 +20,8 @@ from .errors import unknown
 
 # plain: eager float32, one operation after the other; the numbers every other mode is measured against.
 # compiled: the same float32 operations, fused by TorchInductor. Sums are ordered differently, so the last bits differ.
-# fast: compiled, and convolutions in bfloat16. Weights, images, losses and updates stay float32.
+# fast: compiled, and convolutions in bfloat16. Weights, images, losses and updates stay float32, and a GPU may round
+# the factors of what is left in float32 to ten bits (TF32), which the other two modes forbid.
 MODES = ("plain", "compiled", "fast")
 
 # The last-level cache of a common CPU. It decides the order of sums, so it is not asked of the machine.
@@ -39,6 +41,8 @@ class Engine:
         One of :data:`MODES`.
     device : torch.device
         Where the tensors are.
+    eager : bool
+        Do not compile, in any mode: for work that gains nothing by it.
 
     Raises
     ------
@@ -46,14 +50,14 @@ class Engine:
         For another mode.
     """
 
-    def __init__(self, mode: str, device: torch.device | str) -> None:
+    def __init__(self, mode: str, device: torch.device | str, eager: bool = False) -> None:
         if mode not in MODES:
             raise unknown("mode", mode, MODES)
-        self.mode, self.device = mode, torch.device(device)
+        self.mode, self.device, self.eager = mode, torch.device(device), eager or mode == "plain"
 
     @property
     def plain(self) -> bool:
-        """Whether functions run as they are."""
+        """Whether functions run as they are, in float32."""
         return self.mode == "plain"
 
     def for_network(self, network: nn.Module) -> Engine:
@@ -96,8 +100,24 @@ class Engine:
             Tensor, lambda t: t.to(torch.bfloat16) if t.is_floating_point() else t, value
         )
 
+    def shorten(self, called: Callable[..., Any]) -> Callable[..., Any]:
+        """A network whose convolutions and matrix products are in the number format of the mode; it gives float32.
+
+        For networks whose norms and sums want float32, as those that play against each other do; :meth:`lower` takes
+        everything down.
+        """
+        if self.mode != "fast":
+            return called
+
+        def short(*inputs: Tensor) -> Any:
+            with torch.autocast(self.device.type, torch.bfloat16):
+                out = called(*inputs)
+            return pytree.tree_map_only(Tensor, Tensor.float, out)
+
+        return short
+
     def run(self, key: Hashable, function: Callable[..., Any], *arguments: Any) -> Any:
-        """``function(*arguments)``, compiled unless the mode is plain.
+        """``function(*arguments)``, compiled unless the engine is eager.
 
         Parameters
         ----------
@@ -116,8 +136,10 @@ class Engine:
         ``torch.compile`` alone cannot differentiate a gradient, which matching the gradient of synthetic images needs.
         Tracing first, by ``make_fx``, leaves a list of plain tensor operations without any derivative to take.
         """
-        if self.plain:
-            return function(*arguments)
+        with _factors(self.mode == "fast", self.device):
+            return function(*arguments) if self.eager else self._compiled(key, function, arguments)
+
+    def _compiled(self, key: Hashable, function: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
         flat, shape = pytree.tree_flatten(arguments)
         which = (
             self.mode,
@@ -132,6 +154,23 @@ class Engine:
                 _COMPILED[which] = _Compiled(function, flat, shape, self.device)
             compiled = _COMPILED[which]
             return compiled.rebuild(compiled(*flat))
+
+
+@contextmanager
+def _factors(rounded: bool, device: torch.device) -> Iterator[None]:
+    """Whether a GPU may round the factors of float32 products to TF32. PyTorch lets convolutions do so by default."""
+    if device.type != "cuda":
+        yield
+        return
+    kinds = cast(Any, torch.backends.cudnn).conv, torch.backends.cuda.matmul
+    before = [kind.fp32_precision for kind in kinds]
+    try:
+        for kind in kinds:
+            kind.fp32_precision = "tf32" if rounded else "ieee"
+        yield
+    finally:
+        for kind, value in zip(kinds, before, strict=True):
+            kind.fp32_precision = value
 
 
 class _Compiled:

@@ -69,8 +69,11 @@ class Normalisation:
                 f"images of shape {tuple(like.shape)} do not fit normalisation {self.name!r}, "
                 f"which expects (..., {self.channels}, h, w)"
             )
-        mean, std = (torch.tensor(v, dtype=like.dtype, device=like.device) for v in (self.mean, self.std))
-        return mean.view(-1, 1, 1), std.view(-1, 1, 1)
+        # Filled where the images are: a copy from the host would stop a GPU at every step, and its graphs forbid it.
+        mean, std = (
+            torch.stack([like.new_full((1, 1), v) for v in values]) for values in (self.mean, self.std)
+        )
+        return mean, std
 
 
 # What the released code of the DC, IDC, DREAM and DiM families divides by. Its CIFAR-10 std is the mean of

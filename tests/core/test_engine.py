@@ -86,6 +86,29 @@ def test_fast_is_near_and_repeats_itself_to_the_bit(digits: ClassData) -> None:
     assert torch.equal(fast.stored["images"], again.stored["images"])
 
 
+def test_a_gpu_rounds_no_factors_of_float32_unless_it_is_to_be_fast() -> None:
+    """PyTorch lets convolutions round to TF32 by default, three digits less than what plain promises."""
+    kinds = torch.backends.cudnn.conv, torch.backends.cuda.matmul
+    before = [kind.fp32_precision for kind in kinds]
+    for mode, expected in (("plain", "ieee"), ("compiled", "ieee"), ("fast", "tf32")):
+        with engines._factors(mode == "fast", torch.device("cuda")):
+            assert [kind.fp32_precision for kind in kinds] == [expected, expected]
+    with pytest.raises(ValueError, match="stop"), engines._factors(True, torch.device("cuda")):
+        raise ValueError("stop")
+    assert [kind.fp32_precision for kind in kinds] == before
+
+
+def test_a_shortened_network_multiplies_in_bfloat16_and_gives_float32() -> None:
+    layer = torch.nn.Linear(64, 3)
+    x = torch.randn(5, 64, generator=generator(0))
+    assert Engine("plain", CPU).shorten(layer) is layer
+    layer.requires_grad_(False)
+    found, exact = Engine("fast", CPU).shorten(lambda x: [layer(x)])(x)[0], layer(x)
+    assert found.dtype == torch.float32
+    assert not torch.equal(found, exact)
+    close(found, exact, 0.02)
+
+
 @settings(max_examples=15, deadline=None, derandomize=True)
 @given(
     metric=st.sampled_from(["cosine", "mse", "l1", "feature"]),

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from dreamlib import engine, generate
 from dreamlib.containers import Generator, Pixels
 from dreamlib.data import ClassData, Dataset, statistics
+from dreamlib.engine import Engine
 from dreamlib.errors import BadValue, Diverged
 from dreamlib.generate import GeneratorTraining
 from dreamlib.matchers import Feature, Gradient, Logits, Matcher
@@ -290,7 +291,13 @@ def test_a_traced_step_is_the_plain_one(
         how = {"matched_lr": 0.02, "weight": 1.0, "models": (replace(NETWORK, width=4),)}
         recipe = generative("dim", **{f"generation__{name}": value for name, value in how.items()})
     begin = start if stage == "matched" else None
-    runs = [GeneratorTraining(few, replace(recipe, mode=mode), 0, begin) for mode in ("plain", "compiled")]
+
+    def fresh(recipe: Recipe, seed: int = 0) -> GeneratorTraining:
+        run = GeneratorTraining(few, recipe, seed, begin)
+        run.step_engine = Engine(recipe.mode, "cpu")  # as on a GPU
+        return run
+
+    runs = [fresh(replace(recipe, mode=mode)) for mode in ("plain", "compiled")]
     before = runs[0].snapshots[runs[0].first]
     for run in runs:
         run.advance()
@@ -306,11 +313,46 @@ def test_a_traced_step_is_the_plain_one(
         for name, value in other.state_dict().items():
             torch.testing.assert_close(module.state_dict()[name], value, rtol=1e-3, atol=1e-5)
     # Another weight, rate, or pool beside it: the discriminator's share is compiled already.
-    again = GeneratorTraining(
-        few, replace(change(recipe, "generation.weight", 0.5), mode="compiled"), 1, begin
-    )
+    again = fresh(replace(change(recipe, "generation.weight", 0.5), mode="compiled"), 1)
     again.advance()
     assert len(compiled) == (5 if stage == "matched" else 2)
+
+
+def test_on_a_cpu_a_step_is_not_compiled(few: ClassData, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine, "_COMPILED", compiled := {})
+    GeneratorTraining(few, replace(GAN, mode="compiled"), 0).advance()
+    assert not compiled
+
+
+@pytest.mark.parametrize("name", ["gan", "dim", "dim-feature", "dim-gradient", "vae", "biggan"])
+def test_a_fast_step_is_near_the_plain_one_and_repeats_itself_to_the_bit(
+    few: ClassData, start: Tensors, name: str
+) -> None:
+    matched = name.startswith("dim")
+    recipe = generative(name, **({} if matched else {"container__noise": 24, "container__width": 8}))
+
+    def once(mode: str) -> tuple[GeneratorTraining, list[Tensor]]:
+        run = GeneratorTraining(few, replace(recipe, mode=mode), 0, start if matched else None)
+        run.engine = run.step_engine  # the network's own learning is compiled, and tested with the engine
+        pulls, move = [], run._move
+
+        def noted(adam: Any, module: nn.Module, gradients: Tensors, statistics: Tensors) -> None:
+            pulls.append(torch.cat([value.flatten() for value in gradients.values()]))
+            move(adam, module, gradients, statistics)
+
+        run._move = noted  # type: ignore[method-assign]  # to look at what Adam is given
+        run.advance()
+        return run, pulls
+
+    (plain, exact), (fast, short), (again, _) = once("plain"), once("fast"), once("fast")
+    assert not same(fast.stored, plain.stored)
+    assert same(fast.stored, again.stored)
+    assert fast.losses[0][1] == pytest.approx(plain.losses[0][1], rel=0.05, abs=0.02)
+    assert len(short) == len(exact) == (2 if plain.partner is not None else 1)
+    for found, expected in zip(short, exact, strict=True):
+        assert found.dtype == torch.float32
+        # At the start a generator's images are alike, and batch norm makes much of what rounding changes in them.
+        assert float(torch.cosine_similarity(found, expected, dim=0)) > 0.7
 
 
 # Stopped where it makes no sense
