@@ -98,10 +98,11 @@ session.settings()
 # %%
 best = f"{session.reported_number('fig3a', 'cifar10', 'DiM', 'best_lambda', paper='dim'):g}"
 small, large = min(named, key=float), max(named, key=float)
-claims = [
-    (f"λ = {best} is best", *table.best_is(best)),
-    (f"too large a λ is worse: {best} above {large}", *table.above(best, large)),
-    (f"too small a λ is worse: {best} above {small}", *table.above(best, small)),
+claims = [(f"λ = {best} is best", *table.best_is(best))]
+claims += [
+    (f"too {much} a λ is worse: {best} above {name}", *table.above(best, name))
+    for much, name in (("large", large), ("small", small))
+    if name != best
 ]
 session.verdict(claims)
 

@@ -100,10 +100,11 @@ session.settings()
 # %%
 best = f"{session.reported_number('fig3b', 'cifar10', 'DiM', 'best_batch_size', paper='dim'):.0f}"
 small, large = min(named, key=int), max(named, key=int)
-claims = [
-    (f"B = {best} is best", *table.best_is(best)),
-    (f"too large a B is worse: {best} above {large}", *table.above(best, large)),
-    (f"too small a B is worse: {best} above {small}", *table.above(best, small)),
+claims = [(f"B = {best} is best", *table.best_is(best))]
+claims += [
+    (f"too {much} a B is worse: {best} above {name}", *table.above(best, name))
+    for much, name in (("large", large), ("small", small))
+    if name != best
 ]
 session.verdict(claims)
 

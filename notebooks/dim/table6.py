@@ -62,7 +62,8 @@ session.run()
 
 # %%
 named = dim.pools(profile, session.study.datasets[0], session.study.ipcs[0])
-rows = ablation.variants({name: cell.method for name, cell in named.items()}, list(named), "DiM pool={}")
+methods_of = {name: cell.method for name, cell in named.items()}
+rows = ablation.variants(methods_of, dim.MIXES["paper"], "DiM pool={}")
 table = session.ablation_table(rows, base="C3+R10+R18", average=True)
 session.save(table)
 table
