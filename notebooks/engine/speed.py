@@ -17,7 +17,8 @@
 # - **plain** is eager float32: what the records of `quick` and `cpu` were measured with.
 # - **compiled** traces a step, its derivatives included, and lets TorchInductor fuse it; still float32.
 # - **fast** is compiled too, with the convolutions in bfloat16 (weights, losses and updates stay float32) and a k-means
-#   that compares in bfloat16 and stops when a round gains nothing.
+#   that compares in bfloat16 and stops when a round gains nothing. The steps of a generator are compiled on a GPU only:
+#   on a CPU that costs more than it saves, so *compiled* is *plain* there.
 #
 # The ratios are from the last `make bench` on each kind of device, not from this notebook's run; the accuracies are
 # cells like any other.
