@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from typing import Any, cast
 
@@ -17,6 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
+from .augment import Transform
 from .backend import clock
 from .checkpoint import below
 from .containers import Drawing, GenerativeContainer
@@ -103,6 +105,9 @@ class GeneratorTraining:
         self.order = torch.empty(0, dtype=torch.int64, device=self.device)
         self.model = 0
         self.network: Network | None = None
+        self.transform: Transform | None = (
+            None  # of the step: which operations; their numbers are an argument
+        )
         self.network_velocity: list[Tensor] = []
         self.snapshots: dict[int, dict[str, Tensor]] = {}
         self.losses: list[tuple[int, float]] = []
@@ -130,9 +135,15 @@ class GeneratorTraining:
                 "start=run.snapshots[epoch] of a run of recipe.first",
             )
         for name, module in self._modules().items():
-            module.load_state_dict(
-                {key: value.to(self.device) for key, value in below(start, f"{name}.").items()}
-            )
+            given, wanted = below(start, f"{name}."), module.state_dict()
+            if {key: value.shape for key, value in given.items()} != {
+                key: value.shape for key, value in wanted.items()
+            }:
+                raise BadValue(
+                    f"the start holds another {name} ({len(given)} tensors) than this recipe's ({len(wanted)})",
+                    f"start=run.snapshots[{self.how.matched_from}] of a run of recipe.first",
+                )
+            module.load_state_dict({key: value.to(self.device) for key, value in given.items()})
 
     def _modules(self) -> dict[str, nn.Module]:
         return {"generator": self.generator} | ({} if self.partner is None else {"partner": self.partner})
@@ -247,15 +258,24 @@ class GeneratorTraining:
             self._move(self.moves[1], self.partner, gradients, statistics)
             beside = self.partner.state_dict()
         under: dict[str, Tensor] = {}
+        numbers = torch.empty(0, device=self.device)
         engine = self.step_engine
         matched: tuple[object, ...] = ()
         if self.network is not None:
             self.network.eval()
             under, engine = self.network.state_dict(), engine.for_network(self.network)
+            transform = self.recipe.augment.draw(1, self.streams["augment"])
             how = self.recipe.matcher, self.how.weight, self.how.models[self.model]
-            matched = (*how, self.data.normalisation)
+            matched = (*how, self.data.normalisation, transform.recipe, transform.kinds)
+            self.transform, numbers = transform, transform.numbers
         loss, gradients, statistics, jointly, also = engine.run(
-            self._key("generator", *matched), self._generator_gradients, weights, beside, under, tensors
+            self._key("generator", *matched),
+            self._generator_gradients,
+            weights,
+            beside,
+            under,
+            numbers,
+            tensors,
         )
         self._move(self.moves[0], self.generator, gradients, statistics)
         if jointly:
@@ -282,6 +302,7 @@ class GeneratorTraining:
         weights: dict[str, Tensor],
         beside: dict[str, Tensor],
         under: dict[str, Tensor],
+        numbers: Tensor,
         tensors: dict[str, Tensor],
     ) -> tuple[Tensor, dict[str, Tensor], dict[str, Tensor], dict[str, Tensor], dict[str, Tensor]]:
         """L_g + lambda L_m (Eq. 7), its gradients by the generator's weights and its running statistics; pure.
@@ -296,7 +317,7 @@ class GeneratorTraining:
             generator = self._under(self.generator, {**leaves, **others})
             loss, generated = self.how.objective.generator_loss(generator, partner, batch)
             if under:
-                loss = loss + self.how.weight * self._mismatch(under, generated, batch)
+                loss = loss + self.how.weight * self._mismatch(under, numbers, generated, batch)
             if not self.how.objective.joint:
                 also, rest = {}, {}
             found = torch.autograd.grad(loss, [*leaves.values(), *also.values()])
@@ -313,14 +334,20 @@ class GeneratorTraining:
         """A module under other tensors: a call of it is a pure function of them."""
         return self.step_engine.shorten(lambda *inputs: functional_call(module, tensors, inputs))
 
-    def _mismatch(self, under: dict[str, Tensor], generated: Tensor, batch: Batch) -> Tensor:
-        """L_m (Eq. 5): distance of what the drawn network makes of generated and of real images."""
+    def _mismatch(self, under: dict[str, Tensor], numbers: Tensor, generated: Tensor, batch: Batch) -> Tensor:
+        """L_m (Eq. 5): distance of what the drawn network makes of generated and of real images, augmented alike."""
         assert self.network is not None
-        labels = batch.labels.unsqueeze(0)
+        assert self.transform is not None
+        augment = replace(self.transform, numbers=numbers)
         low, normalise = self.step_engine.for_network(self.network).lower, self.data.normalisation.apply
+
+        def seen(images: Tensor) -> Tensor:
+            return cast(Tensor, low(augment(normalise((images + 1) / 2).unsqueeze(0))))
+
+        labels = batch.labels.unsqueeze(0)
         measure = partial(measure_under, low(under), self.recipe.matcher, self.network)
-        real = measure(low(normalise((batch.real + 1) / 2).unsqueeze(0)), labels, False)
-        found = measure(low(normalise((generated + 1) / 2).unsqueeze(0)), labels, True)
+        real = measure(seen(batch.real), labels, False)
+        found = measure(seen(generated), labels, True)
         return self.recipe.matcher.distance([v.detach().float() for v in real], [v.float() for v in found])
 
     def _move(

@@ -135,17 +135,31 @@ class Generation:
         """Raise :class:`BadValue` for numbers outside their range."""
         least = {"epochs": 1, "batch": 2, "matched_from": 0, "matched_epochs": 0, "matched_batch": 2}
         for name, low in least.items():
-            if getattr(self, name) < low:
+            value = getattr(self, name)
+            if not isinstance(value, int) or value < low:
                 raise BadValue(
-                    f"generation: {name} is {getattr(self, name)}; expected at least {low}", f"{name}={low}"
+                    f"generation: {name} is {value!r}; expected a whole number of at least {low}",
+                    f"{name}={low}",
                 )
         for name in ("lr", "matched_lr", "weight"):
-            if not getattr(self, name) >= 0:
-                raise BadValue(f"generation: {name} is {getattr(self, name)}; expected at least 0", "")
+            value = getattr(self, name)
+            if not isinstance(value, int | float) or not value >= 0:
+                raise BadValue(
+                    f"generation: {name} is {value!r}; expected a number of at least 0", f"{name}=0.01"
+                )
+        if len(self.betas) != 2 or not all(0 <= beta < 1 for beta in self.betas):
+            raise BadValue(
+                f"generation: betas are {self.betas}; expected two numbers in [0, 1)", "betas=(0.0, 0.9)"
+            )
         if self.matched_epochs and self.matched_from > self.epochs:
             raise BadValue(
                 f"matching starts after epoch {self.matched_from}, but the generator is trained for {self.epochs}",
                 f"matched_from={self.epochs} or less, or more epochs",
+            )
+        if not isinstance(self.models, tuple) or not all(isinstance(one, NetworkSpec) for one in self.models):
+            raise BadValue(
+                f"generation: models is {self.models!r}; expected a tuple of NetworkSpec",
+                "models=(NetworkSpec('convnet'),)",
             )
         if self.matched_epochs and not self.models:
             raise BadValue("a models pool without networks; expected at least one", "models=(NetworkSpec(),)")
@@ -190,7 +204,8 @@ class Recipe:
         done about it.
     generation : Generation, optional
         How the container's generator is trained, where it is one. Then ``initial``, ``network``, ``iterations`` and
-        what else is said of images is without effect: see :attr:`canonical`.
+        what else is said of images is without effect: see :attr:`canonical`. A sampler, an augmentation or a schedule
+        that would be is refused.
     """
 
     container: Container | GenerativeContainer = field(default_factory=Pixels)
@@ -231,7 +246,7 @@ class Recipe:
         bare = Recipe(container=self.container, per_class=self.per_class, mode=self.mode, generation=how)
         if not how.matched_epochs:
             return replace(bare, generation=how.alone())
-        return replace(bare, matcher=self.matcher, schedule=self.schedule)
+        return replace(bare, matcher=self.matcher, schedule=self.schedule, augment=self.augment)
 
     @property
     def first(self) -> Recipe | None:
@@ -253,6 +268,28 @@ class Recipe:
         """Learning rate of the stored tensors for ``ipc`` images per class."""
         return self.image_lr * (ipc / 10 if self.lr_scaling == "ipc" else 1.0)
 
+    def _check_generated(self, how: Generation) -> None:
+        """Refuse what a generator's training would pass over in silence."""
+        schedule, sampler = self.schedule, type(self.sampler).__name__
+        if not isinstance(self.sampler, Random):
+            raise BadValue(
+                f"recipe: a sampler {sampler}, and a generator sees all real images in every epoch",
+                "sampler=Random()",
+            )
+        if not how.matched_epochs and self.augment.stages:
+            raise BadValue(
+                f"recipe: augment is {self.augment.strategy!r}, and nothing is matched under it",
+                "matched_epochs=80 in the generation, or augment=Siamese('none')",
+            )
+        if how.matched_epochs and (
+            schedule.trained_on == "synthetic" or schedule.steps != 1 or schedule.pool is not None
+        ):
+            raise BadValue(
+                f"recipe: a schedule with steps={schedule.steps}, trained_on={schedule.trained_on!r} and "
+                f"pool={schedule.pool!r}; expected networks that serve one step and learn from real images, if at all",
+                "NetworkSchedule(steps=1, trained_on='real'); generation.models is the pool",
+            )
+
     def check(self) -> None:
         """Raise :class:`BadValue` for numbers outside their range."""
         kind, draws = type(self.container).__name__, hasattr(self.container, "module")
@@ -264,6 +301,7 @@ class Recipe:
                     f"recipe: a generation, and the container {kind} is no generator", "container=Generator()"
                 )
             self.generation.check()
+            self._check_generated(self.generation)
         least = {
             "iterations": 0,
             "real_batch": 1,

@@ -434,6 +434,8 @@ def generate(
         loss = F.cross_entropy(classes, labels) - real.mean()
         if network is not None:
             seen = data.normalisation.apply((generated + 1) / 2)
+            augment = recipe.augment.draw(1, streams["augment"])
+            images, seen = (augment(part.unsqueeze(0))[0] for part in (images, seen))
             loss = loss + how.weight * mismatch(recipe.matcher, network, images, seen, labels)
         moves[0].zero_grad()
         loss.backward()

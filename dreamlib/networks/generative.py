@@ -20,7 +20,8 @@ SMALLEST = 4  # pixels a side of the first maps of a generator and of the last o
 DEPTH = 8  # convolutions of a discriminator
 # Which of them halve, by the halvings in all: 2, 4 and 8 for 32 pixels.
 HALVING = {1: (8,), 2: (4, 8), 3: (2, 4, 8), 4: (2, 4, 6, 8)}
-SLOPE = 0.2  # of the discriminator's leaky ReLUs
+SLOPE = 0.01  # of the discriminator's leaky ReLUs
+ENCODER_SLOPE = 0.2
 
 
 def doublings(shape: Shape) -> int:
@@ -124,11 +125,13 @@ class DiscriminatorNetwork(nn.Module):
         C.
     width : int
         Channels of all maps.
+    slope : float
+        Of the leaky ReLUs below 0.
     """
 
-    def __init__(self, shape: Shape, num_classes: int, width: int = 196) -> None:
+    def __init__(self, shape: Shape, num_classes: int, width: int = 196, slope: float = SLOPE) -> None:
         super().__init__()
-        self.body = _shrinking(shape, width, "a discriminator")
+        self.body = _shrinking(shape, width, slope, "a discriminator")
         self.real = nn.Linear(width, 1)
         self.classify = nn.Linear(width, num_classes)
 
@@ -138,7 +141,7 @@ class DiscriminatorNetwork(nn.Module):
         return self.real(found).squeeze(1), self.classify(found)
 
 
-def _shrinking(shape: Shape, width: int, what: str) -> nn.Sequential:
+def _shrinking(shape: Shape, width: int, slope: float, what: str) -> nn.Sequential:
     """From images (N, c, h, w) to maps (N, width, 4, 4): eight convolutions with layer norm and leaky ReLU."""
     times = doublings(shape)
     if times not in HALVING:
@@ -153,7 +156,7 @@ def _shrinking(shape: Shape, width: int, what: str) -> nn.Sequential:
         layers += [
             nn.Conv2d(channels, width, 3, stride, padding=1),
             nn.LayerNorm((width, side, side)),
-            nn.LeakyReLU(SLOPE),
+            nn.LeakyReLU(slope),
         ]
         channels = width
     return nn.Sequential(*layers)
@@ -181,7 +184,7 @@ class EncoderNetwork(nn.Module):
         if noise < 1:
             raise BadValue(f"encoder: noise is {noise}; expected at least 1")
         self.num_classes = num_classes
-        self.body = _shrinking(shape, width, "an encoder")
+        self.body = _shrinking(shape, width, ENCODER_SLOPE, "an encoder")
         self.moments = nn.Linear(width * SMALLEST * SMALLEST + num_classes, 2 * noise)
 
     def forward(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..networks import DiscriminatorNetwork
+from ..registry import added_later
 from .base import Batch, Called, register
 
 
@@ -29,16 +30,19 @@ class Adversarial:
     ----------
     penalty : float
         Weight of the gradient penalty.
+    slope : float
+        Of the discriminator's leaky ReLUs below 0; 0.01 in the released code.
     """
 
     penalty: float = 10.0
+    slope: float = added_later(0.2)
 
     @property
     def joint(self) -> bool:
         return False
 
     def partner(self, shape: tuple[int, int, int], num_classes: int, noise: int, width: int) -> nn.Module:
-        return DiscriminatorNetwork(shape, num_classes, width)
+        return DiscriminatorNetwork(shape, num_classes, width, self.slope)
 
     def partner_loss(self, generator: Called, partner: Called, batch: Batch) -> Tensor:
         with torch.no_grad():

@@ -10,7 +10,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import cast
 
+from ..augment import Siamese
 from ..containers import Generator
+from ..errors import unknown
 from ..matchers import Feature, Gradient, Logits, Matcher
 from ..networks import NetworkSpec
 from ..objectives import Adversarial, Hinge, MomentMatching, Objective, Variational
@@ -40,7 +42,16 @@ MODELS: dict[str, dict[str, NetworkSpec]] = {
 def models(profile: str, pool: str = "C3+R10+R18") -> tuple[NetworkSpec, ...]:
     """The models pool that DiM's Table 6 calls ``pool``, under a profile; one of your own has the published one."""
     known = MODELS.get(profile, MODELS["paper"])
+    for name in pool.split("+"):
+        if name not in known:
+            raise unknown("network of a models pool", name, known)
     return tuple(known[name] for name in pool.split("+"))
+
+
+def pooled(profile: str) -> tuple[NetworkSpec, ...]:
+    """The models pool of DiM's released code under a profile: the ResNets with average pooling too."""
+    convnet, *resnets = models(profile)
+    return (convnet, *resnets, *(replace(one, name=f"{one.name}ap") for one in resnets))
 
 
 POOLS = ("C3", "R10", "R18", "C3+R10", "C3+R18", "R10+R18", "C3+R10+R18")  # of DiM's Table 6
@@ -50,7 +61,9 @@ _KEPT = (20, 50, 80, 100, 120, 130, 150, 170, 190)
 
 _gan = Recipe(
     container=Generator(noise=100, width=196, label="inside"),
-    generation=Generation(objective=Adversarial(penalty=10.0), epochs=200, batch=64, lr=1e-4, kept=_KEPT),
+    generation=Generation(
+        objective=Adversarial(penalty=10.0, slope=0.01), epochs=200, batch=64, lr=1e-4, kept=_KEPT
+    ),
 )
 methods.register(
     Method(
@@ -105,7 +118,11 @@ def _dim(
             ("generation.matched_from", "DiM section 4.1 and Table 5"),
             ("generation.matched_epochs", "ours: to epoch 200; Figures 5 to 7 reach 190"),
             ("generation.models", "DiM Table 6"),
-            ("schedule", "DiM released code: 16 batches of real images before every step"),
+            (
+                "schedule",
+                "DiM released code: 16 batches of real images before every step; it augments them, the paper does not "
+                "say so (dim-code does)",
+            ),
             ("matcher", source),
             ("generation.weight", source),
         ),
@@ -118,13 +135,16 @@ methods.register(
         "dim", "DiM", Logits("raw"), 0.01, "DiM Eq. 5 and section 4.1: logits as they are", reported_as="DiM"
     )
 )
+_UNNAMED = (
+    "metric: ours, the squared error of logits; weight of the released code, where it weighs an l1 distance"
+)
 methods.register(
     _dim(
         "dim-feature",
         "DiM, features",
         Feature(metric="mse"),
         0.001,
-        "DiM Table 4; weight of the released code",
+        f"DiM Table 4; {_UNNAMED}",
         family=("dim",),
     )
 )
@@ -134,7 +154,7 @@ methods.register(
         "DiM, gradients",
         Gradient(metric="mse", layers="weights"),
         0.001,
-        "DiM Table 4; weight of the released code",
+        f"DiM Table 4; {_UNNAMED}, of convolutions alone",
         family=("dim",),
     )
 )
@@ -150,14 +170,26 @@ _code_how = replace(
     matched_from=150,
     matched_epochs=100,
     matched_lr=5e-6,
-    models=(*models("paper"), NetworkSpec("resnet10ap"), NetworkSpec("resnet18ap")),
+    models=pooled("paper"),
 )
 methods.register(
     replace(
         _code,
-        recipe=replace(_code.recipe, generation=_code_how),
+        recipe=replace(
+            _code.recipe,
+            generation=_code_how,
+            schedule=replace(_code.recipe.schedule, augment=Siamese("color_crop", family="idc")),
+            augment=Siamese("color_crop_cutout", family="idc"),
+        ),
         protocol="dim-code",
-        sources=(("all", "DiM released code"),),
+        sources=(
+            ("all", "DiM released code, as its README runs it"),
+            (
+                "generation",
+                "DiM released code; ours: the discriminator first, both on the same noise and labels, Adam afresh "
+                "where matching starts, and labels of an evaluation's batch in turn, not drawn",
+            ),
+        ),
     )
 )
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from ..errors import PluginError, unknown
-from .generators import models
+from .generators import models, pooled
 from .method import GREY_SETS
 from .rules import Rule, rule
 from .search import Search, SearchSpace
@@ -51,12 +52,24 @@ TRAINED_CORESETS = ("herding", "k-center", "forgetting")
 IDC_FAMILY = ("idc", "idc-dm")
 PIXEL_MMD = ("mmd", "mmd-polynomial", "mmd-rbf", "mmd-laplacian")
 
+
+def _code_in_short(profile: str) -> dict[str, Any]:
+    """DiM's released code by a tenth: matching at a twentieth of the GAN's learning rate, after all of its training."""
+    return {
+        "generation.epochs": 15,
+        "generation.matched_from": 15,
+        "generation.matched_epochs": 10,
+        "generation.matched_lr": 5e-5,
+        "generation.models": pooled(profile),
+    }
+
+
 _quick = Profile(
     name="quick",
     summary=(
         "the 1,797 handwritten digits of scikit-learn (8x8), ConvNet-2 of width 32, some hundred matching steps, "
-        "64 real images per class and step, 100 evaluation epochs; generators of width 16 in 20 epochs, judged in 40; "
-        "minutes on two cores"
+        "64 real images per class and step, 100 evaluation epochs; generators of width 16 in 20 epochs, judged in 40, "
+        "matched under networks that learn two batches before a step (published: 16); minutes on two cores"
     ),
     datasets=("digits",),
     ipcs=(1, 10),
@@ -110,6 +123,7 @@ _quick = Profile(
             },
             method="dim",
         ),
+        rule("profile quick", _code_in_short("quick"), method="dim-code"),
         rule(
             "profile quick",
             {"container.width": 16, "generation.epochs": 20, "generation.lr": 2e-3},
@@ -142,8 +156,9 @@ _cpu = Profile(
         "ConvNet-3 of width 16 (published: 128); 32 real and at most 16 synthetic images per class and step; 100 to "
         "300 matching steps (published: 1,000 to 200,000) with image learning rates raised to match, after a coarse "
         "search on held-out training images for DC, DM and DREAM and by analogy for the others; k-means over 256 "
-        "images of each class; generators of width 24 (published: 196) in 20 epochs (200) at ten times the learning "
-        "rate; 40 to 300 evaluation epochs; one synthetic "
+        "images of each class; DiM and its GAN of width 24 (published: 196) in 20 epochs (200) at ten times the "
+        "learning rate, matched under networks that learn two batches before a step (16); other generators of width 16 "
+        "in 10 to 30 epochs; 40 to 300 evaluation epochs; one synthetic "
         "set and three networks per cell; an hour or two on two cores"
     ),
     datasets=("mnist", "fashionmnist", "cifar10"),
@@ -197,6 +212,10 @@ _cpu = Profile(
                 "schedule.images": 128,
             },
             method="dim",
+        ),
+        rule("profile cpu", _code_in_short("cpu"), method="dim-code"),
+        rule(
+            "profile cpu: ours; the released code has 0.01", {"generation.objective.slope": 0.2}, method="gan"
         ),
         rule(
             "profile cpu",

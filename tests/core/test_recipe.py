@@ -7,11 +7,13 @@ from typing import Any
 
 import pytest
 
+from dreamlib.augment import Siamese
 from dreamlib.containers import Generator, Pixels
 from dreamlib.errors import BadValue, UnknownName
 from dreamlib.matchers import Feature, Logits
 from dreamlib.networks import NetworkSpec
 from dreamlib.objectives import Adversarial
+from dreamlib.pools import Pool
 from dreamlib.recipe import Generation, NetworkSchedule, Recipe, change, snapshot_steps
 from dreamlib.recipes import apply, rule
 from dreamlib.samplers import Representative
@@ -169,10 +171,15 @@ def test_without_a_matcher_only_what_trains_the_objective_is_left() -> None:
 @pytest.mark.parametrize(
     ("how", "says"),
     [
-        ({"epochs": 0}, "epochs is 0; expected at least 1"),
-        ({"batch": 1}, "batch is 1; expected at least 2"),
-        ({"matched_batch": 1}, "matched_batch is 1; expected at least 2"),
-        ({"matched_from": -1}, "matched_from is -1; expected at least 0"),
+        ({"epochs": 0}, "epochs is 0; expected a whole number of at least 1"),
+        ({"batch": 1}, "batch is 1; expected a whole number of at least 2"),
+        ({"matched_batch": 1}, "matched_batch is 1; expected a whole number of at least 2"),
+        ({"matched_from": -1}, "matched_from is -1; expected a whole number of at least 0"),
+        ({"epochs": 2.5}, "epochs is 2.5; expected a whole number"),
+        ({"weight": "a"}, "weight is 'a'; expected a number"),
+        ({"betas": (1.5, 0.9)}, "betas are"),
+        ({"models": ("convnet",)}, "expected a tuple of NetworkSpec"),
+        ({"models": NetworkSpec()}, "expected a tuple of NetworkSpec"),
         ({"matched_epochs": -1}, "matched_epochs is -1"),
         ({"lr": -0.1}, "lr is -0.1"),
         ({"lr": float("nan")}, "lr is nan"),
@@ -187,6 +194,21 @@ def test_generations_out_of_range_are_named(how: dict[str, Any], says: str) -> N
         drawn(replace(BOTH, **how)).check()
     for fine in (BOTH, ALONE, replace(ALONE, models=(), matched_from=5), replace(BOTH, matched_from=9)):
         drawn(fine).check()
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"sampler": Representative()}, "a sampler Representative"),
+        ({"augment": Siamese("flip"), "generation": ALONE}, "nothing is matched under it"),
+        ({"schedule": NetworkSchedule(steps=2)}, "steps=2"),
+        ({"schedule": NetworkSchedule(trained_on="synthetic")}, "trained_on='synthetic'"),
+        ({"schedule": NetworkSchedule(pool=Pool())}, "generation.models is the pool"),
+    ],
+)
+def test_what_a_generators_training_would_pass_over_is_refused(change: dict[str, Any], says: str) -> None:
+    with pytest.raises(BadValue, match=says):
+        replace(drawn(BOTH), **change).check()
 
 
 def test_a_generator_and_how_it_is_trained_come_together() -> None:

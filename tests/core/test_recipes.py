@@ -13,11 +13,12 @@ from dreamlib.coresets import Noise, RealImages, RepresentativeImages
 from dreamlib.data import names as datasets
 from dreamlib.errors import PluginError, UnknownName
 from dreamlib.evaluate import Generated
+from dreamlib.experiments import make_cell
 from dreamlib.matchers import Feature, Gradient, Logits
 from dreamlib.networks import NetworkSpec
 from dreamlib.objectives import Adversarial
 from dreamlib.recipe import Recipe
-from dreamlib.recipes import Method, apply, methods, profiles, protocol
+from dreamlib.recipes import Method, apply, methods, models, profiles, protocol
 from dreamlib.recipes.protocols import names as protocols
 from dreamlib.samplers import Random, Representative
 
@@ -178,7 +179,7 @@ def test_coresets_are_not_matched(method: str, dataset: str) -> None:
 POOL = tuple(NetworkSpec(name, width=128) for name in ("convnet", "resnet10", "resnet18"))
 GENERATION: dict[str, tuple[Any, Any]] = {
     "container": (Generator(noise=100, width=196, label="inside"),) * 2,
-    "generation.objective": (Adversarial(penalty=10.0),) * 2,
+    "generation.objective": (Adversarial(penalty=10.0, slope=0.01),) * 2,
     "generation.epochs": (200, 150),
     "generation.batch": (64, 128),
     "generation.lr": (1e-4, 1e-4),
@@ -202,7 +203,8 @@ MATCHED: dict[str, tuple[Any, Any]] = {
     "schedule.momentum": (0.9, 0.9),
     "schedule.weight_decay": (5e-4, 5e-4),
     "schedule.cutmix": (0.0, 0.0),
-    "schedule.augment": (Siamese("none"), Siamese("none")),
+    "schedule.augment": (Siamese("none"), Siamese("color_crop", family="idc")),
+    "augment": (Siamese("none"), Siamese("color_crop_cutout", family="idc")),
 }
 COMPARED = {
     "dim": (Logits("raw"), 0.01),
@@ -231,6 +233,28 @@ def test_states_are_kept_at_the_epochs_that_the_paper_shows() -> None:
     assert found["gan"] == (0, 20, 50, 80, 100, 120, 130, 150, 170, 190, 200)  # Table 5, Figures 6 and 7
     assert found["dim"] == (120, 130, 150, 170, 190, 200)
     assert found["dim-code"] == (150, 170, 190, 250)
+
+
+@pytest.mark.parametrize("profile", ["quick", "cpu"])
+def test_the_released_codes_dim_stays_itself_in_small(profile: str) -> None:
+    """All of the GAN first, a twentieth of its learning rate after it, five networks in the pool."""
+    dataset = "digits" if profile == "quick" else "mnist"
+    how = make_cell(profile, "dim-code", dataset, 10, 0).recipe.generation
+    assert how is not None
+    assert how.matched_from == how.epochs
+    assert how.matched_lr == pytest.approx(how.lr / 20)
+    assert [spec.name for spec in how.models] == [
+        "convnet",
+        "resnet10",
+        "resnet18",
+        "resnet10ap",
+        "resnet18ap",
+    ]
+
+
+def test_an_unknown_network_of_a_pool_is_named() -> None:
+    with pytest.raises(UnknownName, match="R99"):
+        models("cpu", "C3+R99")
 
 
 def test_dim_is_the_gan_with_a_matcher() -> None:
