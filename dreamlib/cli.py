@@ -163,6 +163,9 @@ def _run(args: argparse.Namespace) -> int:
     listed = sorted((cell for entry in studies for cell in entry.cells), key=lambda cell: cell.with_set)
     cells = list({cell.name: cell for cell in listed}.values())
     store = studies[0].store
+    if not cells:
+        print(f"{args.item} has no cells; its notebook measures what it shows: {studies[0].command()}")
+        return 0
     left = expected_seconds(cells, store)
     missing = sum(not store.finished(cell) for cell in cells)
     about = "" if not left else f", about {span(left)} of computing"
@@ -265,6 +268,8 @@ def _show(args: argparse.Namespace) -> int:
             grouped.setdefault(at, []).extend(record["accuracies"])
         judges = {judge for *_, judge in grouped}
         wide = max((len(label) for _, label, *_ in grouped), default=0)
+        if not entry.cells:
+            print(f"  it has no cells; its notebook measures what it shows: {entry.command()}")
         for (dataset, label, ipc, step, judge), values in grouped.items():
             spread = statistics.stdev(values) if len(values) > 1 else float("nan")
             mean = statistics.mean(values)
@@ -297,15 +302,16 @@ def _export(args: argparse.Namespace) -> int:
         path = Store(args.results).set_path(cell)
         distilled = _drawn(path, ipcs[0], args.seed) if cell.recipe.generation else load_set(path)
     else:
+        expected = args.datasets or ""
         try:
-            distilled = load_set(path)
+            distilled = load_set(path, expected)
         except StoreError as error:
             drawn = numbers_of(args.ipc)
             if "holds a generator" in error.message and len(drawn) != 1:
                 raise StoreError(error.message, "--ipc 10, the images of each class to draw") from error
             if len(drawn) != 1:
                 raise
-            distilled = _drawn(path, drawn[0], args.seed)
+            distilled = _drawn(path, drawn[0], args.seed, expected)
     written = export(distilled, args.to, args.format)
     print(f"{len(distilled.labels)} images of {len(distilled.classes)} classes -> {written}")
     if args.format != "safetensors" and distilled.clipped:
@@ -314,11 +320,11 @@ def _export(args: argparse.Namespace) -> int:
     return 0
 
 
-def _drawn(path: Path, per_class: int, seed: int) -> Any:
+def _drawn(path: Path, per_class: int, seed: int, dataset: str = "") -> Any:
     """Images drawn once from the generator in a file."""
     from .distilled import load_generator
 
-    return load_generator(path).draw(per_class, seed=seed)
+    return load_generator(path, dataset).draw(per_class, seed=seed)
 
 
 def _notebook(args: argparse.Namespace) -> int:

@@ -20,7 +20,7 @@ from .containers import CONTAINERS, Drawing, drawing
 from .containers.generator import AT_ONCE
 from .data import Normalisation
 from .errors import BadValue, StoreError, unknown
-from .experiments.files import read_tensors, write_tensors
+from .experiments.files import COURSE, read_tensors, write_tensors
 from .registry import plain
 from .streams import Streams
 
@@ -152,7 +152,7 @@ class DistilledGenerator:
     Attributes
     ----------
     drawing : Drawing
-        Draws images; on the CPU.
+        Draws images; where it was loaded to.
     shape : tuple of int
         (c, h, w) of an image.
     classes : tuple of str
@@ -200,16 +200,32 @@ class DistilledGenerator:
         return FreshImages(self.drawing, self._labels(per_class), seed)
 
     def loader(
-        self, batch: int | None = None, *, per_class: int = 10, augment: bool = True, seed: int = 0
+        self, per_class: int = 10, *, batch: int | None = None, augment: bool = True, seed: int = 0
     ) -> DataLoader[tuple[Tensor, ...]]:
-        """Batches to train on as the generator's own evaluation does; see :meth:`DistilledSet.loader`."""
+        """Batches to train on as the generator's own evaluation does: every epoch draws new images.
+
+        Parameters
+        ----------
+        per_class : int
+            Images of each class in an epoch (INPC).
+        batch, augment, seed
+            As for :meth:`DistilledSet.loader`; images are on the generator's device.
+
+        Raises
+        ------
+        BadValue
+            If ``per_class`` or ``batch`` is below 1, or the generator does not say how it is evaluated.
+        """
         size, collate, _ = _batches(self.about, batch, augment, len(self.classes), seed)
         return DataLoader(self.dataset(per_class, seed=seed), batch_size=size, collate_fn=collate)
 
     def _labels(self, per_class: int) -> Tensor:
-        if per_class < 1:
-            raise BadValue(f"INPC is {per_class}; expected at least 1 image per class", "per_class=10")
-        return torch.arange(len(self.classes)).repeat(per_class)
+        if not isinstance(per_class, int) or per_class < 1:
+            raise BadValue(
+                f"INPC is {per_class!r}; expected a whole number of at least 1 image per class",
+                "per_class=10",
+            )
+        return torch.arange(len(self.classes), device=self.drawing.device).repeat(per_class)
 
 
 class FreshImages(IterableDataset[tuple[Tensor, Tensor]]):
@@ -235,16 +251,24 @@ class FreshImages(IterableDataset[tuple[Tensor, Tensor]]):
             yield from zip(self.drawing.draw(part, stream), part, strict=True)
 
 
-def load_set(path: str | Path) -> DistilledSet:
+def load_set(path: str | Path, dataset: str = "") -> DistilledSet:
     """Load a distilled set from its safetensors file, or from the one that :func:`export` made of it.
+
+    Parameters
+    ----------
+    path : path
+        The file.
+    dataset : str
+        The data set it is expected to hold; empty takes any.
 
     Raises
     ------
     StoreError
-        If the file is missing, damaged or not a distilled set.
+        If the file is missing, damaged, not a distilled set, or holds another data set.
     """
     stored, about = _read(path)
     try:
+        _expect(path, about, dataset)
         normalisation, classes = _normalisation(about), tuple(about["classes"])
         if "labels" in stored:  # exported: already images in unit space
             images, labels, kept = stored["images"], stored["labels"], stored["stored"]
@@ -267,7 +291,9 @@ def load_set(path: str | Path) -> DistilledSet:
     return DistilledSet(decoded.flatten(0, 1), labels, unit(stored["images"]), classes, normalisation, about)
 
 
-def load_generator(path: str | Path, dataset: str = "") -> DistilledGenerator:
+def load_generator(
+    path: str | Path, dataset: str = "", device: torch.device | str = "cpu"
+) -> DistilledGenerator:
     """Load a generator from its safetensors file.
 
     Parameters
@@ -276,6 +302,8 @@ def load_generator(path: str | Path, dataset: str = "") -> DistilledGenerator:
         The file.
     dataset : str
         The data set it is expected to hold; empty takes any.
+    device : torch.device or str
+        Where images are to be drawn; the same seed draws other images on another kind of device.
 
     Raises
     ------
@@ -287,22 +315,35 @@ def load_generator(path: str | Path, dataset: str = "") -> DistilledGenerator:
         container = _container(about)
         if not hasattr(container, "module") or "labels" in stored:  # the latter: exported, drawn once
             raise StoreError(f"{path} holds a set of images, not a generator", f"load_set({str(path)!r})")
-        if dataset and about["dataset"] != dataset:
-            raise StoreError(
-                f"{path} holds {about['dataset']!r}, not {dataset!r}", f"dataset={about['dataset']!r}"
-            )
+        _expect(path, about, dataset)
         classes, shape = tuple(about["classes"]), tuple(about["shape"])
-        draws = drawing(container, stored, shape, len(classes), _normalisation(about))
+        draws = drawing(container, stored, shape, len(classes), _normalisation(about), device)
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
-        raise StoreError(f"{path} is not a generator of this version: {error!r}", "train it again") from error
+        short = repr(error) if len(repr(error)) < 200 else f"{repr(error)[:200]} ..."
+        raise StoreError(f"{path} is not a generator of this version: {short}", "train it again") from error
     return DistilledGenerator(draws, shape, classes, about)
 
 
 def _read(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     path = Path(path)
+    if path.name.endswith(COURSE):
+        last = path.with_name(path.name.removesuffix(COURSE) + ".safetensors")
+        raise StoreError(f"{path} holds states along a training, not its end", str(last))
     if not path.is_file():
-        raise StoreError(f"no distilled set at {path}", "dreamlib show   (lists the sets there are)")
-    return read_tensors(path)
+        raise StoreError(
+            f"no distilled set at {path}",
+            "dreamlib run dream/table1   (makes them, in reports/results/PROFILE/sets), or dreamlib status",
+        )
+    try:
+        return read_tensors(path)
+    except StoreError as error:  # what is not in our store is the user's own
+        raise StoreError(error.message, "another file, or the same downloaded again") from error
+
+
+def _expect(path: str | Path, about: dict[str, Any], dataset: str) -> None:
+    if dataset and about["dataset"] != dataset:
+        held = about["dataset"]
+        raise StoreError(f"{path} holds {held!r}, not {dataset!r}", f"dataset={held!r}")
 
 
 def _normalisation(about: dict[str, Any]) -> Normalisation:

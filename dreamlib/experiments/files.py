@@ -14,6 +14,8 @@ from torch import Tensor
 from ..atomic import write_atomically
 from ..errors import StoreError
 
+COURSE = ".course.safetensors"  # in place of .safetensors: a set or a generator along its training
+
 
 def canonical(data: Any) -> str:
     """JSON text that is the same for the same data."""

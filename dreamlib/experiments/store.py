@@ -18,7 +18,7 @@ from torch import Tensor
 from ..atomic import cannot_write, write_atomically
 from ..errors import StoreError
 from .cells import Cell
-from .files import read_json, read_tensors, write_json, write_tensors
+from .files import COURSE, read_json, read_tensors, write_json, write_tensors
 
 SCHEMA = 1
 
@@ -96,7 +96,7 @@ class Store:
 
     def course_path(self, cell: Cell) -> Path:
         """Where the set's states along the way are, or will be."""
-        return self.set_path(cell).with_suffix(".course.safetensors")
+        return self.set_path(cell).with_suffix(COURSE)
 
     def read_set(self, cell: Cell) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
         """The finished synthetic set of a cell and its metadata, or None."""

@@ -21,7 +21,7 @@ from ..errors import BadValue
 from . import layouts
 from .reported import Reported, find, where
 from .reported import rows as numbers_of
-from .words import MEASURED, MISSING, NOT_IMPLEMENTED, duration, percent, size, stream
+from .words import MEASURED, MISSING, NETWORKS, NOT_IMPLEMENTED, NOTHING, duration, percent, size, stream
 
 Record = Mapping[str, Any]
 Budgets = Sequence[int] | Mapping[str, Sequence[int]]
@@ -434,14 +434,15 @@ def settings_table(records: Sequence[Record]) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        Strings only; "not recorded" where a record does not say.
+        Strings only; "not recorded" where a record does not say. ``generator`` is a column only where there is one.
     """
     by_method: dict[str, list[Record]] = {}
     for record in _unique(records):
         if _finished(record):
             by_method.setdefault(str(record["method"]), []).append(record)
     lines = [_settings(found) for found in by_method.values()]
-    return pd.DataFrame(lines, columns=list(SETTINGS) if not lines else None)
+    frame = pd.DataFrame(lines, columns=list(SETTINGS) if not lines else None)
+    return frame if (frame.generator != NOTHING).any() else frame.drop(columns="generator")
 
 
 SETTINGS = (
@@ -451,6 +452,7 @@ SETTINGS = (
     "normalisation",
     "real batch",
     "iterations",
+    "generator",
     "evaluation",
     "epochs",
     "batch",
@@ -483,8 +485,9 @@ def _settings(records: Sequence[Record]) -> dict[str, str]:
         "data sets": _values(stream(record["dataset"]) for record in records),
         "images/class": every("ipc"),
         "normalisation": every("normalisation", "name"),
-        "real batch": every("recipe", "real_batch"),
+        "real batch": _values(_real_batch(record) for record in records),
         "iterations": every("iterations"),
+        "generator": _values(_generator(record) for record in records),
         "evaluation": every("evaluation", "protocol"),
         "epochs": _values(_anywhere(record.get("evaluation"), "epochs") for record in records),
         "batch": _values(_anywhere(record.get("evaluation"), "batch") for record in records),
@@ -504,6 +507,40 @@ def _settings(records: Sequence[Record]) -> dict[str, str]:
         "revision": _values(_short(str(record.get("revision") or "")) for record in records),
     }
     return {name: values[name] for name in SETTINGS}
+
+
+def _real_batch(record: Record) -> object:
+    """Real images of each class in a step; in a generator's, of all classes together."""
+    how = _dig(record, "recipe", "generation")
+    if not isinstance(how, Mapping):
+        return _dig(record, "recipe", "real_batch")
+    return f"{how['matched_batch' if how['matched_epochs'] else 'batch']} of all classes"
+
+
+def _generator(record: Record) -> str:
+    """How a generator was made: what it is, what it was trained by, and what was matched."""
+    how = _dig(record, "recipe", "generation")
+    if not isinstance(how, Mapping):
+        return NOTHING
+    container = _dig(record, "recipe", "container")
+    parts = [_words(container), f"{how['objective']['part']} {_words(_objective(how['objective']))}".strip()]
+    parts.append(f"batch {how['batch']}, lr {how['lr']:g}, {how['epochs']} epochs")
+    if how["matched_epochs"]:
+        matcher, schedule = _dig(record, "recipe", "matcher"), _dig(record, "recipe", "schedule")
+        assert isinstance(matcher, Mapping)
+        assert isinstance(schedule, Mapping)
+        pool = ", ".join(NETWORKS.get(one["name"], one["name"]) for one in how["models"])
+        parts.append(
+            f"after epoch {how['matched_from']} for {how['matched_epochs']} epochs, lr {how['matched_lr']:g}: "
+            f"{how['weight']:g} times {matcher['part']} ({_words(matcher)}), under {pool}, which learn from "
+            f"{schedule['images']} real images before a step"
+        )
+    return "; ".join(map(str, parts))
+
+
+def _objective(described: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Its numbers; the slope of a discriminator is left out of a record where it is 0.2."""
+    return {"slope": 0.2, **described} if described["part"] == "Adversarial" else described
 
 
 def _short(revision: str) -> str:

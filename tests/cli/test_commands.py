@@ -281,6 +281,17 @@ def test_export_of_a_file(say: Say, tmp_path: Path, done: Path) -> None:
     status, out, _ = say("export", str(path), "--to", str(tmp_path / "copy.safetensors"))
     assert status == 0
     assert "10 images" in out
+    words = "export", str(path), "--datasets", "mnist", "--to", str(tmp_path / "other.safetensors")
+    status, _, err = say(*words)
+    assert status == 2
+    assert "holds 'digits', not 'mnist'" in err
+
+
+def test_an_item_without_cells_says_where_its_numbers_come_from(say: Say, tmp_path: Path) -> None:
+    for command in ("run", "show"):
+        status, out, _ = say(command, "dim/table9", "--results", str(tmp_path))
+        assert status == 0
+        assert "no cells; its notebook measures what it shows: make dim-table9" in out
 
 
 @pytest.mark.parametrize(

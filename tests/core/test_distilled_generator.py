@@ -161,10 +161,10 @@ def test_a_loader_gives_batches_as_the_evaluation_has_them(made: DistilledGenera
     assert not epoch(made.loader(per_class=30, seed=1))[0].equal(images)
 
 
-@pytest.mark.parametrize("per_class", [0, -1])
-def test_no_images_are_no_number_of_images(made: DistilledGenerator, per_class: int) -> None:
+@pytest.mark.parametrize("per_class", [0, -1, 1.5, "a"])
+def test_no_images_are_no_number_of_images(made: DistilledGenerator, per_class: Any) -> None:
     for draw in (made.draw, made.dataset, lambda count: made.loader(per_class=count)):
-        with pytest.raises(BadValue, match=f"INPC is {per_class}; expected at least 1"):
+        with pytest.raises(BadValue, match=f"INPC is {per_class!r}; expected a whole number of at least 1"):
             draw(per_class)
 
 
@@ -177,6 +177,11 @@ def test_a_file_that_holds_something_else_says_what(tmp_path: Path, written: Pat
         load_generator(written, "mnist")
     with pytest.raises(StoreError, match="no distilled set at"):
         load_generator(tmp_path / "nothing.safetensors")
+    with pytest.raises(StoreError, match=r"states along a training, not its end\n.*generator\.safetensors"):
+        load_generator(written.with_suffix(".course.safetensors"))
+    (tmp_path / "notes.md").write_text("# mine")
+    with pytest.raises(StoreError, match=r"notes\.md is damaged or not ours.*\n  try: another file"):
+        load_set(tmp_path / "notes.md")
     path = tmp_path / "set.safetensors"
     write_tensors(path, {"images": torch.zeros(3, 1, *SHAPE)}, about(container=plain(Pixels())))
     with pytest.raises(StoreError, match=r"holds a set of images, not a generator\n.*load_set\("):
@@ -191,8 +196,9 @@ def test_a_file_that_holds_something_else_says_what(tmp_path: Path, written: Pat
         with pytest.raises(StoreError, match="is not a generator of this version"):
             load_generator(path)
     write_tensors(path, {k: v for k, v in stored.items() if "start" not in k}, known)
-    with pytest.raises(StoreError, match="is not a generator of this version"):
+    with pytest.raises(StoreError, match="is not a generator of this version") as caught:
         load_generator(path)
+    assert len(str(caught.value)) < 500  # not the names of all its tensors
     whole = written.read_bytes()
     written.write_bytes(whole[:-10])
     with pytest.raises(StoreError, match="damaged or not ours"):

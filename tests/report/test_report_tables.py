@@ -256,7 +256,7 @@ def test_settings_show_what_differs(make: Make) -> None:
         make("dm", seed=0, iteration=1, key="halfway", ipc=50),
     ]
     frame = settings_table(records)
-    assert tuple(frame.columns) == SETTINGS
+    assert tuple(frame.columns) == tuple(name for name in SETTINGS if name != "generator")
     dc, dm = frame.iloc[0], frame.iloc[1]
     assert dc["seeds"] == "0–2"
     assert dc["images/class"] == "1, 10"
@@ -270,6 +270,39 @@ def test_settings_show_what_differs(make: Make) -> None:
     assert dm["images/class"] == "10"
     assert dm["real batch"] == dm["epochs"] == dm["peak memory"] == "not recorded"
     assert settings_table([]).empty
+
+
+def test_settings_say_how_a_generator_was_made(make: Make) -> None:
+    pool = [{"part": "NetworkSpec", "name": name} for name in ("convnet", "resnet18")]
+    how = {
+        "objective": {"part": "Adversarial", "penalty": 10.0},
+        "batch": 64,
+        "lr": 0.001,
+        "epochs": 20,
+        "matched_from": 12,
+        "matched_epochs": 0,
+        "matched_batch": 32,
+        "matched_lr": 0.0005,
+        "weight": 0.01,
+        "models": pool,
+    }
+    recipe = {
+        "real_batch": 256,
+        "container": {"part": "Generator", "noise": 100},
+        "matcher": {"part": "Logits", "scale": "raw"},
+        "schedule": {"images": 128},
+    }
+    alone = make("gan", recipe={**recipe, "generation": how})
+    matched = make("dim", recipe={**recipe, "generation": {**how, "matched_epochs": 8}})
+    frame = settings_table([alone, matched, make("dc")])
+    assert frame["real batch"].tolist()[:2] == ["64 of all classes", "32 of all classes"]
+    assert frame.generator.tolist() == [
+        "noise 100; Adversarial slope 0.2, penalty 10.0; batch 64, lr 0.001, 20 epochs",
+        "noise 100; Adversarial slope 0.2, penalty 10.0; batch 64, lr 0.001, 20 epochs; after epoch 12 for 8 epochs, "
+        "lr 0.0005: 0.01 times Logits (scale raw), under ConvNet, ResNet-18, which learn from 128 real images before "
+        "a step",
+        "–",
+    ]
 
 
 def test_settings_page_lists_the_same_once(make: Make) -> None:
