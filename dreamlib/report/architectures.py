@@ -10,7 +10,7 @@ import pandas as pd
 from .budgets import pooled
 from .reported import find
 from .reported import rows as numbers_of
-from .tables import Row
+from .tables import Row, at_its_end
 from .words import MEASURED, MISSING, NETWORKS, NOT_IMPLEMENTED, NOTHING, data_set, percent
 
 Record = Mapping[str, Any]
@@ -80,7 +80,7 @@ def by_network(
                 for record in records
                 if (record["method"], record["dataset"], int(record["ipc"])) == (row.method, dataset, ipc)
                 and record["evaluation"]["network"]["name"] == network
-                and record["iteration"] == record["iterations"]
+                and at_its_end(record)
             ]
             status = MEASURED if found else IMPOSSIBLE if network in impossible else MISSING
             number = (

@@ -16,6 +16,7 @@ from matplotlib.pyplot import subplots
 
 from ..errors import BadValue
 from .style import line
+from .tables import at_its_end
 from .words import size
 
 Record = Mapping[str, Any]
@@ -139,7 +140,7 @@ def redeployment(records: Sequence[Record]) -> pd.DataFrame:
     """
     places: dict[tuple[str, str, int], list[Record]] = {}
     for record in records:
-        if record["iteration"] == record["iterations"]:
+        if at_its_end(record):
             places.setdefault((record["dataset"], record["method"], record["seed"]), []).append(record)
     lines = []
     for (dataset, method, seed), found in places.items():
@@ -175,7 +176,7 @@ def by_budget(records: Sequence[Record]) -> pd.DataFrame:
     """
     places: dict[tuple[str, str, int], list[Record]] = {}
     for record in records:
-        if record["iteration"] == record["iterations"]:
+        if at_its_end(record):
             places.setdefault((record["dataset"], record["method"], int(record["ipc"])), []).append(record)
     lines = [
         {

@@ -351,7 +351,7 @@ def of_one_profile(records: Sequence[Record]) -> tuple[list[Record], str]:
     BadValue
         They are of several profiles.
     """
-    finished = [record for record in _unique(records) if _finished(record)]
+    finished = [record for record in _unique(records) if at_its_end(record)]
     profiles = sorted({str(record["profile"]) for record in finished})
     if len(profiles) > 1:
         raise BadValue(
@@ -407,7 +407,8 @@ def _seconds(record: Record, phase: str) -> float:
     return float(record.get("seconds", {}).get(phase) or 0.0)
 
 
-def _finished(record: Record) -> bool:
+def at_its_end(record: Record) -> bool:
+    """Whether a record judges a set or generator at its end, not along the way."""
     return record.get("iteration") == record.get("iterations")
 
 
@@ -438,7 +439,7 @@ def settings_table(records: Sequence[Record]) -> pd.DataFrame:
     """
     by_method: dict[str, list[Record]] = {}
     for record in _unique(records):
-        if _finished(record):
+        if at_its_end(record):
             by_method.setdefault(str(record["method"]), []).append(record)
     lines = [_settings(found) for found in by_method.values()]
     frame = pd.DataFrame(lines, columns=list(SETTINGS) if not lines else None)
@@ -650,7 +651,7 @@ def crossed(
     BadValue
         Records of several profiles, data sets or budgets.
     """
-    finished = [record for record in _unique(records) if _finished(record)]
+    finished = [record for record in _unique(records) if at_its_end(record)]
     kinds = {(record["profile"], record["dataset"], record["ipc"]) for record in finished}
     if len(kinds) > 1:
         raise BadValue(
@@ -715,7 +716,7 @@ def paired_difference(
     generator = np.random.default_rng(seed)
     sets: dict[tuple[str, str, int], dict[int, np.ndarray]] = {}
     for record in _unique(records):
-        if _finished(record) and record["accuracies"]:
+        if at_its_end(record) and record["accuracies"]:
             place = (record["method"], record["dataset"], int(record["ipc"] or 0))
             of_seed = sets.setdefault(place, {})
             if record["seed"] in of_seed:

@@ -34,8 +34,8 @@ reports: str = "reports"  # where rendered pages and tables go
 import pandas as pd
 
 from dreamlib.experiments.plans import dim
-from dreamlib.report import architectures, figures, tables, words
-from dreamlib.session import Session, pixels
+from dreamlib.report import architectures, tables, words
+from dreamlib.session import Session
 
 session = Session(
     "dim/figure6",
@@ -60,20 +60,6 @@ session.run()
 SHOWN = 10  # images of a class
 NAMES = {"convnet": "C-3", "resnet10": "R-10"}
 
-
-def panels(cell, label):
-    """Grids of images at the epochs of the figure, or nothing where the states are not here."""
-    found = session.generated(cell, SHOWN)
-    steps = {dim.epoch(cell, published): published for published in dim.ALONG}
-    return {
-        f"{label}, epoch {steps[epoch]}" + (f" ({epoch} here)" if epoch != steps[epoch] else ""): pixels(
-            part[:10].flatten(0, 1)
-        ).reshape(min(10, len(part)), SHOWN, *part.shape[3:], part.shape[2])
-        for epoch, part in found.items()
-        if epoch in steps
-    }
-
-
 # %% [markdown]
 # ## The images
 # Every row is a class. Small profiles have fewer epochs in all; an epoch of the paper's 200 is then the same share of
@@ -81,24 +67,7 @@ def panels(cell, label):
 
 # %%
 LABELS = {"gan": "GAN", "dim": "DiM"}
-for name in session.study.datasets:
-    shown = {}
-    for method in session.study.methods:
-        found = panels(session.cell(method, name, session.study.ipcs[0]), session.label(method))
-        if not found:
-            session.say(
-                f"*{session.label(method)} on {words.data_set(name)}: the states along the way are not here. "
-                f"`{session.study.command()} RESULTS=another-folder` trains again and keeps them.*"
-            )
-        shown |= found
-    if shown:
-        figure = figures.image_panels(
-            shown,
-            row_labels=session.dataset(name).classes[:10],
-            across=len(dim.ALONG),
-            title=f"{words.data_set(name)}, profile {profile}",
-        )
-        session.save_figure(figure, name, kinds=("png",))
+session.images_along(dim.ALONG, dim.epoch, SHOWN)
 
 # %% [markdown]
 # ## Accuracies
@@ -139,16 +108,7 @@ table = pd.DataFrame(lines)
 session.save_frame(table, digits=1)
 
 # %%
-if session.study.missing():
-    session.say(f"*What is missing is filled by `{session.study.command()}`.*")
-for (name, network), part in frame.groupby(["dataset", "network"], sort=False):
-    curve = part.rename(columns={"step": "iteration"})
-    axes, _ = figures.accuracy_curves(
-        curve,
-        title=f"{words.data_set(name)}, {NAMES.get(network, network)}, INPC {part.ipc.iloc[0]}, profile {profile}",
-        xlabel="epochs of training",
-    )
-    session.save_figure(axes.figure, f"{name}-{network}")
+session.curves_along(frame, NAMES)
 
 # %% [markdown]
 # ## What stands behind each number

@@ -9,7 +9,7 @@
 # %% [markdown]
 # # DiM, Table 6: diversity of the models pool
 #
-# **The claim.** Before every matching step a network is drawn from the models pool. The more different networks it
+# **The claim.** For every epoch of matching a network is drawn from the models pool. The more different networks it
 # holds, the better: from one network to three the average under ConvNet-3 (C-3), ResNet-10 and ResNet-18
 # rises from 73.1 to 73.9 % (CIFAR-10, INPC = 50), and the full pool is best under each of them.
 #

@@ -38,6 +38,7 @@ reports: str = "reports"  # where rendered pages and tables go
 from dreamlib.experiments.plans import dim
 from dreamlib.networks import misfit
 from dreamlib.report import architectures, budgets, figures, tables, words
+from dreamlib.report.verdicts import beats, every
 from dreamlib.session import Session
 
 session = Session(
@@ -161,10 +162,13 @@ for (name, ipc), frame in learned.items():
     where = f"{words.data_set(name)}, {ipc} images per class"
     by = frame.pivot(index="network", columns="method", values="mean").reindex(columns=["dim+C3", "dsa"])
     both, own = by.dropna(), by["dim+C3"].dropna()
+    row = {
+        (line.network, line.method): line for line in frame.rename(columns={"mean": "measured"}).itertuples()
+    }
     claims.append(
         (
             "DiM (INPC) is better than DSA (IPC) under every network",
-            bool((both["dim+C3"] > both["dsa"]).all()) if len(both) else None,
+            every(beats(row[network, "dim+C3"], row[network, "dsa"]) for network in both.index),
             f"{where}: "
             + ", ".join(
                 f"{words.NETWORKS[network]} {ours:.1f} against {theirs:.1f}"
@@ -177,7 +181,7 @@ for (name, ipc), frame in learned.items():
         claims.append(
             (
                 f"trained on DiM's images, {words.NETWORKS[network]} is better than the ConvNet",
-                bool(own[network] > own["convnet"]) if there else None,
+                beats(row[network, "dim+C3"], row["convnet", "dim+C3"]) if there else None,
                 f"{where}: {own[network]:.1f} against {own['convnet']:.1f}"
                 if there
                 else f"{where}: nothing to compare",
