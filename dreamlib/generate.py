@@ -157,14 +157,17 @@ class GeneratorTraining:
 
     @property
     def steps(self) -> int:
+        """Steps of this stage in all."""
         return (self.how.end - self.first) * self.per_epoch
 
     @property
     def step(self) -> int:
+        """Steps of this stage that are done."""
         return self.iteration
 
     @property
     def done(self) -> bool:
+        """Whether this stage is at its end."""
         return self.iteration >= self.steps
 
     @property

@@ -44,13 +44,31 @@ class Generator:
 
     @property
     def space(self) -> str:
+        """``"unit"``: what is drawn lies in [0, 1] before it is normalised."""
         return "unit"
 
     def check(self, shape: Shape, num_classes: int) -> None:
+        """Raise what :meth:`module` would, without making one."""
         with torch.device("meta"):
             self.module(shape, num_classes)
 
     def module(self, shape: Shape, num_classes: int) -> nn.Module:
+        """The network, from (noise (N, K), labels int64 (N,)) to images (N, c, h, w) in [-1, 1]; its weights are new.
+
+        Parameters
+        ----------
+        shape : tuple of int
+            (c, h, w) of the images.
+        num_classes : int
+            C.
+
+        Raises
+        ------
+        UnknownName
+            For another architecture or place of the label.
+        BadValue
+            For sizes below 1, images that its doublings do not reach, and a K that has no room for the labels.
+        """
         if self.architecture not in ARCHITECTURES:
             raise unknown("generator", self.architecture, ARCHITECTURES)
         return ARCHITECTURES[self.architecture](shape, num_classes, self.noise, self.width, self.label)
@@ -118,6 +136,15 @@ def drawing(
         Of the data set it was trained on.
     normalisation : Normalisation
         Of the networks that will see the images.
+    device : torch.device or str
+        Where the images are to be.
+    fast : bool
+        As of :class:`Drawing`.
+
+    Raises
+    ------
+    RuntimeError
+        If ``stored`` is not what such a container holds.
     """
     with torch.device("meta"):
         module = container.module(shape, num_classes)

@@ -14,7 +14,9 @@ from .base import distance, exact, register
 @register("feature")
 @dataclass(frozen=True)
 class Feature:
-    """Squared distance between the mean features of real and synthetic images, class by class.
+    """Squared distance between the mean features of real and synthetic images, group by group.
+
+    Distillation hands it one group for each class; DiM a single one, its batch of all classes.
 
     With a fresh random network per step it is DM (Eq. 5, the empirical maximum mean discrepancy with a linear kernel
     on the embedding); with IDC's containers and trained networks it is IDC's distribution matching (DREAM

@@ -34,7 +34,9 @@ def matched_weights(network: nn.Module, layers: str) -> list[Tensor]:
 @register("gradient")
 @dataclass(frozen=True)
 class Gradient:
-    """Distance between the loss gradients of real and synthetic images, class by class (DC Eq. 9).
+    """Distance between the loss gradients of real and synthetic images, group by group (DC Eq. 9).
+
+    Distillation hands it one group for each class; DiM a single one, its batch of all classes.
 
     Parameters
     ----------

@@ -25,6 +25,7 @@ class ConditionalBatchNorm(nn.Module):
         self.shift = nn.Linear(num_classes, channels, bias=False)
 
     def forward(self, maps: Tensor, hot: Tensor) -> Tensor:
+        """Maps (N, channels, h, w), normalised, scaled and shifted as the one-hot labels (N, C) say."""
         scale, shift = (layer(hot)[:, :, None, None] for layer in (self.scale, self.shift))
         out: Tensor = self.norm(maps) * (1 + scale) + shift
         return out
@@ -40,6 +41,7 @@ class UpBlock(nn.Module):
         self.around = SpectralConv2d(width, width, 1)
 
     def forward(self, maps: Tensor, hot: Tensor) -> Tensor:
+        """Maps (N, width, 2h, 2w) of maps (N, width, h, w) and one-hot labels (N, C)."""
         inner = self.widen(_doubled(F.relu(self.first(maps, hot))))
         inner = self.refine(F.relu(self.second(inner, hot)))
         out: Tensor = inner + self.around(_doubled(maps))
@@ -109,6 +111,7 @@ class DownBlock(nn.Module):
         self.around = SpectralConv2d(inputs, width, 1)
 
     def forward(self, maps: Tensor) -> Tensor:
+        """Maps (N, width, h, w), or of half the sides, of maps (N, inputs, h, w)."""
         # The first block sees an image, which has no negative side to cut off.
         inner = self.refine(F.relu(self.enter(maps if self.first else F.relu(maps))))
         out: Tensor = inner + self.around(maps)
