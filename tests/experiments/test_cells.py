@@ -118,7 +118,7 @@ def without_effect(path: str, matched: bool) -> bool:
         "generation.",
         "per_class",
         "mode",
-        *(("matcher.", "schedule.") if matched else ()),
+        *(("matcher.", "schedule.", "augment.") if matched else ()),
     )
     later = (
         *(f"generation.matched_{name}" for name in ("from", "batch", "lr")),
