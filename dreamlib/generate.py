@@ -56,8 +56,8 @@ class GeneratorTraining:
     Attributes
     ----------
     snapshots : dict of int to Tensors
-        By epoch, copies of the generator (``"generator.*"``), and of what is trained beside it (``"partner.*"``) while
-        nothing is matched.
+        By epoch, copies of the generator (``"generator.*"``), and while nothing is matched of what is trained beside it
+        (``"partner.*"``), and of what Adam remembers (``"adam.*"``) where matching goes on with it.
     losses : list of (int, float)
         By step, sparsely: the generator's loss.
     seconds : dict of str to float
@@ -99,6 +99,8 @@ class GeneratorTraining:
         self.moves = [self._adam(self.generator)] + (
             [] if self.partner is None else [self._adam(self.partner)]
         )
+        if start is not None and self.matching and self.how.carries_adam and self.how.matched_from:
+            self._carry_on(start)
         self.per_epoch = data.total // self.batch
         self.first = self.how.matched_from if self.matching else 0
         self.iteration = 0
@@ -144,6 +146,15 @@ class GeneratorTraining:
                     f"start=run.snapshots[{self.how.matched_from}] of a run of recipe.first",
                 )
             module.load_state_dict({key: value.to(self.device) for key, value in given.items()})
+
+    def _carry_on(self, start: Mapping[str, Tensor]) -> None:
+        """Take over what Adam remembers of the first stage; the learning rate is that of matching."""
+        if not below(start, "adam."):
+            raise BadValue(
+                "Adam is to go on with what it remembers of the first stage, and the start does not hold it",
+                "the snapshots of a run of recipe.first, or carries_adam=False",
+            )
+        self._remember(start)
 
     def _modules(self) -> dict[str, nn.Module]:
         return {"generator": self.generator} | ({} if self.partner is None else {"partner": self.partner})
@@ -419,11 +430,32 @@ class GeneratorTraining:
         self._check()
         kept = {} if self.matching else self._modules()
         kept["generator"] = self.generator
-        self.snapshots[self.epoch] = {
-            f"{name}.{key}": value.detach().clone()
+        tensors = {
+            f"{name}.{key}": value
             for name, module in kept.items()
             for key, value in module.state_dict().items()
         }
+        if self.how.carries_adam and not self.matching:
+            tensors |= self._moments()
+        self.snapshots[self.epoch] = {name: value.detach().clone() for name, value in tensors.items()}
+
+    def _moments(self) -> dict[str, Tensor]:
+        """What Adam remembers, by network, number of the tensor and name."""
+        return {
+            f"adam.{name}.{number}.{slot}": value
+            for name, adam in zip(self._modules(), self.moves, strict=True)
+            for number, slots in adam.state_dict()["state"].items()
+            for slot, value in slots.items()
+        }
+
+    def _remember(self, state: Mapping[str, Tensor]) -> None:
+        """Put back what :meth:`_moments` gave."""
+        for name, adam in zip(self._modules(), self.moves, strict=True):
+            slots: dict[int, dict[str, Tensor]] = {}
+            for key, value in below(state, f"adam.{name}.").items():
+                number, _, slot = key.partition(".")
+                slots.setdefault(int(number), {})[slot] = value.clone()
+            adam.load_state_dict({**adam.state_dict(), "state": slots})
 
     def _check(self) -> None:
         """Raise :class:`Diverged` when a weight, or what a batch norm remembers, is no longer a finite number."""
@@ -457,10 +489,9 @@ class GeneratorTraining:
             f"seconds.{name}": torch.tensor(value, dtype=torch.float64)
             for name, value in self.seconds.items()
         }
-        for (name, module), adam in zip(self._modules().items(), self.moves, strict=True):
+        for name, module in self._modules().items():
             out |= {f"{name}.{key}": value for key, value in module.state_dict().items()}
-            for number, slots in adam.state_dict()["state"].items():
-                out |= {f"adam.{name}.{number}.{slot}": value for slot, value in slots.items()}
+        out |= self._moments()
         if self.network is not None:
             out |= {f"network.{name}": value for name, value in self.network.state_dict().items()}
             out |= {f"network_velocity.{i}": value for i, value in enumerate(self.network_velocity)}
@@ -474,14 +505,9 @@ class GeneratorTraining:
         self.streams.restore(below(state, "stream."))
         self.seconds = {name: float(value) for name, value in below(state, "seconds.").items()}
         self.iteration, self.model = state["progress"].tolist()
-        for (name, module), adam in zip(self._modules().items(), self.moves, strict=True):
+        for name, module in self._modules().items():
             module.load_state_dict(below(state, f"{name}."))
-            known = adam.state_dict()
-            slots: dict[int, dict[str, Tensor]] = {}
-            for key, value in below(state, f"adam.{name}.").items():
-                number, _, slot = key.partition(".")
-                slots.setdefault(int(number), {})[slot] = value.clone()
-            adam.load_state_dict({**known, "state": slots})
+        self._remember(state)
         if network := below(state, "network."):
             self.network = self._build_model()
             self.network.load_state_dict(network)

@@ -71,8 +71,9 @@ class NetworkSchedule:
 class Generation:
     """How a generator is trained: by its objective, and from some epoch on by the recipe's matcher too (DiM, Alg. 1).
 
-    Epochs are passes over the real images. While nothing is matched, training depends on the first five fields and
-    ``kept`` alone, so that one training serves every recipe that starts to match somewhere along it.
+    Epochs are passes over the real images. While nothing is matched, training depends on the first five fields,
+    ``kept`` and ``carries_adam`` alone, so that one training serves every recipe that starts to match somewhere along
+    it.
 
     Attributes
     ----------
@@ -89,7 +90,7 @@ class Generation:
     kept : tuple of int
         Epochs after which a state is kept, beside the first and the last, as far as they are reached.
     matched_from : int
-        N, epochs of the objective alone before matching starts; Adam starts afresh there.
+        N, epochs of the objective alone before matching starts.
     matched_epochs : int
         Q, epochs with ``objective + weight * matcher``. 0: nothing is matched.
     matched_batch : int
@@ -101,6 +102,8 @@ class Generation:
     models : tuple of NetworkSpec
         The models pool (Eq. 6): one is drawn for every epoch, with new weights, and trained on real images as the
         recipe's schedule says before every step.
+    carries_adam : bool
+        Matching goes on with what Adam remembers of the objective alone (released code); else it starts afresh.
     """
 
     objective: Objective = field(default_factory=Adversarial)
@@ -115,6 +118,7 @@ class Generation:
     matched_lr: float = 1e-4
     weight: float = 0.01
     models: tuple[NetworkSpec, ...] = field(default_factory=lambda: (NetworkSpec(),))
+    carries_adam: bool = added_later(False)
 
     @property
     def end(self) -> int:
@@ -129,7 +133,8 @@ class Generation:
 
     def alone(self) -> Generation:
         """The same without a matcher. Of recipes that differ in what they match, it is the same."""
-        return Generation(self.objective, self.epochs, self.batch, self.lr, self.betas, self.kept)
+        first = Generation(self.objective, self.epochs, self.batch, self.lr, self.betas, self.kept)
+        return replace(first, carries_adam=self.carries_adam)
 
     def check(self) -> None:
         """Raise :class:`BadValue` for numbers outside their range."""

@@ -218,6 +218,11 @@ _cpu = Profile(
             "profile cpu: ours; the released code has 0.01", {"generation.objective.slope": 0.2}, method="gan"
         ),
         rule(
+            "profile cpu: ours; the released code goes on with Adam as it is",
+            {"generation.carries_adam": False},
+            method="gan",
+        ),
+        rule(
             "profile cpu",
             {"container.width": 16, "generation.epochs": 20, "generation.lr": 1e-3},
             method="generative",

@@ -532,7 +532,8 @@ def _generator(record: Record) -> str:
         assert isinstance(schedule, Mapping)
         pool = ", ".join(NETWORKS.get(one["name"], one["name"]) for one in how["models"])
         parts.append(
-            f"after epoch {how['matched_from']} for {how['matched_epochs']} epochs, lr {how['matched_lr']:g}: "
+            f"after epoch {how['matched_from']} for {how['matched_epochs']} epochs, lr {how['matched_lr']:g}, "
+            f"Adam {'carried on' if how.get('carries_adam') else 'afresh'}: "
             f"{how['weight']:g} times {matcher['part']} ({_words(matcher)}), under {pool}, which learn from "
             f"{schedule['images']} real images before a step"
         )

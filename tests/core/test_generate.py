@@ -181,7 +181,7 @@ def test_the_weight_is_that_of_the_matcher(few: ClassData, start: Tensors) -> No
 def test_states_are_kept_after_the_epochs_of_the_recipe(few: ClassData, gan: GeneratorTraining) -> None:
     assert (gan.steps, gan.per_epoch, gan.epoch) == (9, 3, 3)
     assert list(gan.snapshots) == [0, 1, 2, 3]
-    assert {name.split(".")[0] for name in gan.snapshots[1]} == {"generator", "partner"}
+    assert {name.split(".")[0] for name in gan.snapshots[1]} == {"generator", "partner", "adam"}
     assert same(below(gan.snapshots[3], "generator."), gan.stored)
     run = trained(few, DIM, start=gan.snapshots[2])
     assert (run.steps, run.per_epoch, run.first, run.epoch) == (8, 4, 2, 4)
@@ -205,6 +205,31 @@ def test_matching_goes_on_from_both_networks(few: ClassData, start: Tensors) -> 
     before = {name: value.clone() for name, value in start.items()}
     run.advance()
     assert same(start, before), "what a course holds is not written to"
+
+
+@pytest.mark.parametrize("carries", [False, True])
+def test_matching_goes_on_with_what_adam_remembers_if_it_is_to(few: ClassData, carries: bool) -> None:
+    """With a weight of 0 and the numbers of the first stage, the second one continues it or starts Adam afresh."""
+    how = {"carries_adam": carries, "lr": 1e-3}
+    alone = trained(few, generative("gan", **{f"generation__{name}": value for name, value in how.items()}))
+    kept = {name for name in alone.snapshots[2] if name.startswith("adam.")}
+    assert bool(kept) == carries
+    more = {"matched_batch": 40, "matched_epochs": 1, "weight": 0.0, "matched_lr": 1e-3}
+    recipe = generative("dim", **{f"generation__{name}": value for name, value in (how | more).items()})
+    run = GeneratorTraining(few, recipe, 0, alone.snapshots[2])
+    for ours, theirs in zip(run.moves, alone.moves, strict=True):
+        assert bool(ours.state_dict()["state"]) == carries
+        assert ours.param_groups[0]["lr"] == theirs.param_groups[0]["lr"] == 1e-3
+    if carries:
+        first = run.moves[0].state_dict()["state"][0]
+        assert first["exp_avg"].equal(alone.snapshots[2]["adam.generator.0.exp_avg"])
+        assert float(first["step"]) == 6  # two epochs of three steps
+        before = alone.snapshots[2]["adam.generator.0.exp_avg"].clone()
+        run.advance()
+        assert alone.snapshots[2]["adam.generator.0.exp_avg"].equal(before), "a course is not written to"
+        without = {name: value for name, value in alone.snapshots[2].items() if name not in kept}
+        with pytest.raises(BadValue, match=r"the start does not hold it\n.*carries_adam=False"):
+            GeneratorTraining(few, recipe, 0, without)
 
 
 def test_every_image_is_seen_once_in_an_epoch(few: ClassData) -> None:
