@@ -299,8 +299,8 @@ def test_settings_say_how_a_generator_was_made(make: Make) -> None:
     assert frame.generator.tolist() == [
         "noise 100; Adversarial slope 0.2, penalty 10.0; batch 64, lr 0.001, 20 epochs",
         "noise 100; Adversarial slope 0.2, penalty 10.0; batch 64, lr 0.001, 20 epochs; after epoch 12 for 8 epochs, "
-        "lr 0.0005, Adam afresh: 0.01 times Logits (scale raw), under ConvNet, ResNet-18, which learn from 128 real images "
-        "before a step",
+        "lr 0.0005, Adam afresh: 0.01 times Logits (scale raw), under ConvNet, ResNet-18, which learn from 128 real "
+        "images before a step",
         "–",
     ]
 
