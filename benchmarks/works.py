@@ -207,7 +207,9 @@ def generator_step(name: str, title: str, method: str, device: torch.device) -> 
     """One step of a GAN or of DiM (under ConvNet-3), the training of the network that is matched under included."""
     recipe, _ = methods[method].resolve("cifar10", 10)
     assert recipe.generation is not None
-    recipe = replace(recipe, generation=replace(recipe.generation, models=(NetworkSpec(),)))
+    # Timed from the very start, where Adam has nothing to carry on with.
+    how = replace(recipe.generation, models=(NetworkSpec(),), carries_adam=False)
+    recipe = replace(recipe, generation=how)
     data = ClassData(images_of(GENERATED_FROM), device)
     start = GeneratorTraining(data, recipe.first or recipe, 0).snapshots[0]
 
