@@ -21,6 +21,12 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         yield
 
 
+@pytest.fixture(autouse=True)
+def same_numbers() -> None:
+    """Layers that a test makes without saying how begin with the same weights every time."""
+    torch.manual_seed(0)
+
+
 @pytest.fixture(scope="session")
 def digits() -> Dataset:
     """Scikit-learn's digits: 1,347 training and 450 test images of 1 x 8 x 8."""

@@ -108,7 +108,7 @@ def test_what_a_record_says(tmp_path: Path) -> None:
     course = Store(tmp_path).read_course(gan)
     assert course is not None
     assert sorted(course) == [0, 1, 2, 3, 4]
-    assert {name.split(".")[0] for name in course[2]} == {"generator", "partner"}
+    assert {name.split(".")[0] for name in course[2]} == {"generator", "partner", "adam"}
 
 
 @pytest.mark.parametrize("lost", ["course", "set", "both"])
