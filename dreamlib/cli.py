@@ -151,6 +151,7 @@ def _studies(args: argparse.Namespace) -> list[Any]:
 
 
 def _run(args: argparse.Namespace) -> int:
+    from . import backend
     from .experiments import expected_seconds, run_cells
     from .experiments.forecast import BUDGET
     from .recipes import profiles
@@ -170,6 +171,8 @@ def _run(args: argparse.Namespace) -> int:
     missing = sum(not store.finished(cell) for cell in cells)
     about = "" if not left else f", about {span(left)} of computing"
     print(f"{args.item}, profile {args.profile}: {len(cells)} cells, {missing} to compute{about}", flush=True)
+    # Before the first work on a GPU, which the forecast is.
+    backend.deterministic(args.deterministic)
     if not (args.quiet or args.no_forecast):
         _forecast(args, cells, store, BUDGET if seconds is None else min(BUDGET, seconds / 20))
     if seconds:  # what we have done so far is part of the time given

@@ -300,6 +300,10 @@ class Distillation:
             if self.device.type == "cuda":
                 torch.cuda.empty_cache()
 
+    def _of(self, transform: Transform, classes: Tensor) -> Transform:
+        """The transform of some classes. All of them, as on a GPU, are no choice, which would wait for the device."""
+        return transform if len(classes) == self.data.num_classes else transform.select(classes)
+
     def _gradient(self, transform: Transform, subset: Tensor | None) -> tuple[Tensor, dict[str, Tensor]]:
         weights: dict[str, Tensor] = dict(self.network.named_parameters())
         total = torch.zeros((), device=self.device)
@@ -309,7 +313,7 @@ class Distillation:
             self._bound(transform, subset)
         for classes in self._chunks(self.choice.shape[1]):
             with torch.no_grad():
-                real = transform.select(classes)(self.data.take(self.choice[classes], classes))
+                real = self._of(transform, classes)(self.data.take(self.choice[classes], classes))
             targets.append(self.engine.run(self._key("real"), self._measured_real, weights, real, classes))
         target = [torch.cat(pieces) for pieces in zip(*targets, strict=True)]
         for classes in self._chunks(self._decoded_count() if subset is None else subset.shape[1]):
@@ -319,7 +323,7 @@ class Distillation:
                 synthetic = synthetic[
                     torch.arange(len(classes), device=self.device).unsqueeze(1), subset[classes]
                 ]
-            images = transform.select(classes)(synthetic)
+            images = self._of(transform, classes)(synthetic)
             aims = [value[classes] for value in target]
             loss, pull = self.engine.run(
                 self._key("synthetic"), self._pull, weights, images.detach(), classes, aims

@@ -180,7 +180,7 @@ class DistilledGenerator:
             If ``per_class`` is below 1.
         """
         labels = self._labels(per_class)
-        images = self.drawing.unit(labels, Streams(seed)["noise"])
+        images = self.drawing.unit(labels, Streams(seed, self.drawing.device)["noise"])
         each = images.unflatten(0, (per_class, len(self.classes))).transpose(0, 1)
         about = {**self.about, "drawn": {"per_class": per_class, "seed": seed}}
         return DistilledSet(
@@ -246,7 +246,7 @@ class FreshImages(IterableDataset[tuple[Tensor, Tensor]]):
         mine = self.labels if worker is None else self.labels[worker.id :: worker.num_workers]
         which = f"epoch {self.epoch}" if worker is None else f"worker {worker.seed}"
         self.epoch += 1
-        stream = Streams(self.seed)[which]
+        stream = Streams(self.seed, self.drawing.device)[which]
         for part in mine.split(AT_ONCE):
             yield from zip(self.drawing.draw(part, stream), part, strict=True)
 
@@ -425,7 +425,7 @@ def export(distilled: DistilledSet, target: str | Path, form: str) -> Path:
 def _png(image: Tensor) -> bytes:
     from PIL import Image
 
-    array = image.permute(1, 2, 0).numpy()
+    array = image.permute(1, 2, 0).cpu().numpy()
     picture = Image.fromarray(array[:, :, 0] if array.shape[2] == 1 else array)
     buffer = io.BytesIO()
     picture.save(buffer, format="PNG")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
-from typing import Any, cast
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -162,15 +162,14 @@ def _factors(rounded: bool, device: torch.device) -> Iterator[None]:
     if device.type != "cuda":
         yield
         return
-    kinds = cast(Any, torch.backends.cudnn).conv, torch.backends.cuda.matmul
-    before = [kind.fp32_precision for kind in kinds]
+    before = torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
     try:
-        for kind in kinds:
-            kind.fp32_precision = "tf32" if rounded else "ieee"
+        torch.set_float32_matmul_precision("high" if rounded else "highest")
+        torch.backends.cudnn.allow_tf32 = rounded
         yield
     finally:
-        for kind, value in zip(kinds, before, strict=True):
-            kind.fp32_precision = value
+        torch.set_float32_matmul_precision(before[0])
+        torch.backends.cudnn.allow_tf32 = before[1]
 
 
 class _Compiled:
@@ -195,7 +194,8 @@ class _Compiled:
                 trace = make_fx(flattened, _POOLING, tracing_mode="fake", _allow_non_fake_inputs=True)
                 traced = trace(*flat)
                 compiled = torch.compile(traced, dynamic=False, **how)
-                compiled(*flat)
+                for _ in range(2 if how else 1):  # a graph is captured at the second call
+                    compiled(*flat)
         except torch.OutOfMemoryError:
             raise
         except (

@@ -138,11 +138,14 @@ class Siamese:
             if count < 1:
                 raise BadValue(f"{name} is {count}, expected at least 1", f"draw(..., {name}=1)")
         device, stages = generator.device, self.stages
-        picks = torch.rand(len(stages), groups, generator=generator, device=device).tolist()
-        kinds = tuple(
-            tuple(stage[int(pick * len(stage))] for pick in row)
-            for stage, row in zip(stages, picks, strict=True)
-        )
+        drawn = torch.rand(len(stages), groups, generator=generator, device=device)
+        if any(len(stage) > 1 for stage in stages):
+            kinds = tuple(
+                tuple(stage[int(pick * len(stage))] for pick in row)
+                for stage, row in zip(stages, drawn.tolist(), strict=True)
+            )
+        else:  # nothing to choose: a GPU need not be waited for
+            kinds = tuple(stage * groups for stage in stages)
         numbers = torch.rand(groups, per_image or 1, len(NUMBERS), generator=generator, device=device)
         return Transform(self, kinds, numbers, per_image)
 

@@ -191,6 +191,7 @@ def _run_here(
     """In this very process; raises OutOfTime."""
     backend.tune_allocator()
     backend.deterministic(order.deterministic)
+    backend.resolve_device(order.device)  # a process that only reads a GPU's memory has not started it
     before = torch.get_num_threads()
     torch.set_num_threads(order.threads)
     shown = 0.0

@@ -485,6 +485,8 @@ class Worker:
             run.restore(state)
             if run.state().keys() != state.keys():
                 raise ValueError("it has other contents, of another version of this code")
+        except torch.OutOfMemoryError:  # a RuntimeError, and no fault of the checkpoint
+            raise
         except (KeyError, ValueError, RuntimeError) as error:  # the last: other shapes
             why = f"its checkpoint does not fit: {error}"
             warnings.warn(f"{phase} of {cell.name} starts over, {why}", stacklevel=2)

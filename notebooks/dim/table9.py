@@ -84,7 +84,8 @@ lines, shares = [], {}
 for name in session.study.datasets:
     dataset, cell = session.dataset(name), session.cell("dim", name, 10)
     shape, classes = dataset.shape, dataset.num_classes
-    module = initialise(cell.recipe.container.module(shape, classes), session.stream("weights"))
+    module = cell.recipe.container.module(shape, classes).to(session.torch_device)
+    initialise(module, session.stream("weights"))
     draws = drawing(
         cell.recipe.container,
         module.state_dict(),

@@ -88,14 +88,21 @@ def test_fast_is_near_and_repeats_itself_to_the_bit(digits: ClassData) -> None:
 
 def test_a_gpu_rounds_no_factors_of_float32_unless_it_is_to_be_fast() -> None:
     """PyTorch lets convolutions round to TF32 by default, three digits less than what plain promises."""
-    kinds = torch.backends.cudnn.conv, torch.backends.cuda.matmul
-    before = [kind.fp32_precision for kind in kinds]
-    for mode, expected in (("plain", "ieee"), ("compiled", "ieee"), ("fast", "tf32")):
+
+    def now() -> tuple[str, bool]:
+        return torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
+
+    before = now()
+    for mode, expected in (
+        ("plain", ("highest", False)),
+        ("compiled", ("highest", False)),
+        ("fast", ("high", True)),
+    ):
         with engines._factors(mode == "fast", torch.device("cuda")):
-            assert [kind.fp32_precision for kind in kinds] == [expected, expected]
+            assert now() == expected
     with pytest.raises(ValueError, match="stop"), engines._factors(True, torch.device("cuda")):
         raise ValueError("stop")
-    assert [kind.fp32_precision for kind in kinds] == before
+    assert now() == before
 
 
 def test_a_shortened_network_multiplies_in_bfloat16_and_gives_float32() -> None:
