@@ -136,6 +136,8 @@ def run_cells(
     where = backend.resolve_device(device)
     checkpoint_seconds()  # raises here rather than in every worker
     todo = [cell for cell in cells if not store.finished(cell)]
+    for cell in set(cells) - set(todo):  # of a process that was killed between a record and its tidying up
+        store.drop_checkpoint(cell, "evaluate")
     found = len(cells) - len(todo)
     if not todo:
         return Summary(0, found, 0, {})
