@@ -220,12 +220,14 @@ def test_a_first_stage_that_another_process_trains_is_waited_for(
 
 def test_a_first_stage_that_fails_is_tried_once_and_stands_for_all(tmp_path: Path, steps: list[str]) -> None:
     explodes = cell("dim-explodes")
+    how = explodes.recipe.generation
+    assert how is not None
     other = replace(
         cell("dim-explodes"),
         method="other",
         recipe=replace(
             explodes.recipe,
-            generation=replace(explodes.recipe.generation, weight=0.5),  # type: ignore[type-var]
+            generation=replace(how, weight=0.5),
         ),
     )
     assert len(run([cell("gan-explodes")], tmp_path / "alone").failed) == 1

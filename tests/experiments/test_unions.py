@@ -89,7 +89,7 @@ def test_a_union_is_judged_on_all_its_sets(tmp_path: Path, method: str) -> None:
     assert record["images_decoded"] == sum(len(part.flatten(0, 1)) for part in images)
     assert record["test_images"] == len(dataset.test_labels)
     assert record["data_fingerprint"] == dataset.fingerprint
-    seconds = [about["seconds"]["distill"] for part in last.parts for _, about in [store.read_set(part)]]  # type: ignore[misc]
+    seconds = [about["seconds"]["distill"] for part in last.parts for _, about in [store.read_set(part)]]  # type: ignore[misc]  # all are there
     assert record["seconds"]["distill"] == pytest.approx(sum(seconds))
 
 

@@ -104,7 +104,7 @@ def test_a_discriminator_ends_at_64_pixels() -> None:
 )
 def test_bad_values_are_named(given: dict[str, object], error: type[Exception], says: str) -> None:
     with pytest.raises(error, match=says):
-        GeneratorNetwork((1, 8, 8), 10, **given)  # type: ignore[arg-type]
+        GeneratorNetwork((1, 8, 8), 10, **given)  # type: ignore[arg-type]  # wrong ones, on purpose
     assert GeneratorNetwork((1, 8, 8), 10, noise=1, width=2, label="beside").noise == 1
     with pytest.raises(BadValue, match="discriminator: width is 0"):
         DiscriminatorNetwork((1, 8, 8), 10, 0)
