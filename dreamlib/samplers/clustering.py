@@ -81,7 +81,7 @@ def kmeans(
     fast : bool
         Compare points and centres in bfloat16, and let a class rest, too, when a round has lowered its inertia by
         less than :data:`GAIN`: the last half of the rounds up to ``tolerance`` move single points. Centres are
-        averaged, and points finally assigned, in the format of ``points``; the inertia ends within 1 % of the other's.
+        averaged in the format of ``points``; the inertia ends within 1 % of the other's.
 
     Raises
     ------
@@ -99,25 +99,29 @@ def kmeans(
             f"{k} clusters asked of class {at}, which has {smallest} images here; k must lie in 1..{smallest}",
             "lower the real batch (it is the number of clusters times the images of each), or raise the pool",
         )
-    weight = mask.unsqueeze(2).to(points.dtype)
-    centred = points - (points * weight).sum(1, keepdim=True) / sizes.view(-1, 1, 1)
-    centred = centred * weight  # smaller numbers: the expansion of |p - c|^2 cancels less
-    threshold = tolerance * centred.square().sum(1).div(sizes.unsqueeze(1)).mean(1)
 
+    def real(values: Tensor) -> Tensor:
+        """Zeros in the place of padding. The points are large: where there is none, no pass over them is spent."""
+        return values if smallest == count else values * mask.unsqueeze(2)
+
+    mean = real(points).sum(1, keepdim=True) / sizes.view(-1, 1, 1)
+    centred = real(points - mean)  # smaller numbers: the expansion of |p - c|^2 cancels less
     order = torch.rand(classes, count, generator=generator, device=points.device)
     start = order.masked_fill(~mask, -1).topk(k, dim=1).indices
     centres = centred.gather(1, start.unsqueeze(2).expand(-1, -1, width))
     if fast:
+        squares = centred.square().sum(2)
+        threshold = tolerance * squares.sum(1) / sizes / width
         # A CPU holds one class in its cache; a GPU takes all at once.
         each = 1 if points.device.type == "cpu" else classes
         parts = [
-            _fast_rounds(centred[part], centres[part], mask[part], threshold[part], rounds)
-            for part in map(slice, range(0, classes, each), range(each, classes + each, each))
+            _fast_rounds(centred[few], squares[few], centres[few], mask[few], threshold[few], rounds)
+            for few in map(slice, range(0, classes, each), range(each, classes + each, each))
         ]
-        centres, done = torch.cat([part[0] for part in parts]), max(part[1] for part in parts)
-        rounds = 0
-    else:
-        done = 0
+        found, assigned, inertias, took = zip(*parts, strict=True)
+        return Clusters(torch.cat(found) + mean, torch.cat(assigned), torch.cat(inertias), max(took))
+    threshold = tolerance * centred.square().sum(1).div(sizes.unsqueeze(1)).mean(1)
+    done = 0
     active = torch.ones(classes, dtype=torch.bool, device=points.device)
     while done < rounds and bool(active.any()):
         rows = active.nonzero().squeeze(1)
@@ -128,42 +132,34 @@ def kmeans(
         done += 1
     distance, assignment = squared_distances(centred, centres).min(2)
     inertia = distance.masked_fill(~mask, 0).sum(1)
-    mean = (points * weight).sum(1, keepdim=True) / sizes.view(-1, 1, 1)
     return Clusters(centres + mean, assignment.masked_fill(~mask, k), inertia, done)
 
 
 def _fast_rounds(
-    points: Tensor, centres: Tensor, mask: Tensor, threshold: Tensor, rounds: int
-) -> tuple[Tensor, int]:
-    """Rounds of Lloyd's algorithm until every class rests: the centres, and how many rounds it took.
+    points: Tensor, squares: Tensor, centres: Tensor, mask: Tensor, threshold: Tensor, rounds: int
+) -> tuple[Tensor, Tensor, Tensor, int]:
+    """Rounds of Lloyd's algorithm until every class rests: centres, assignment, inertia, and how many rounds it took.
 
-    The sums behind the averages are kept, and only points that have changed their cluster are added and taken away.
+    Points and centres are compared in bfloat16. The inertia is exact all the same: with the sum and the number of the
+    points of every cluster it needs no distances.
     """
-    classes, k, width = centres.shape
+    k = centres.shape[1]
     short = points.to(torch.bfloat16)
-    offset = torch.arange(classes, device=points.device).unsqueeze(1) * (k + 1)
-    norms = points.square().sum(2)
-    flat = points.flatten(0, 1)
-    total = points.new_zeros(classes * (k + 1), width)
-    number = torch.zeros(classes * (k + 1), dtype=torch.int64, device=points.device)
-    # Before the first round all points belong to the padding's cluster, whose average nobody asks for.
-    home = (offset + k).expand_as(norms).flatten()
-    resting = torch.zeros(classes, dtype=torch.bool, device=points.device)
+    sums = _Sums(points, k)
+    resting = torch.zeros(len(points), dtype=torch.bool, device=points.device)
     best = torch.full_like(threshold, torch.inf)
     done = 0
-    while done < rounds and not bool(resting.all()):
+    while True:
         cross = torch.bmm(short, centres.to(torch.bfloat16).transpose(1, 2)).to(points.dtype)
         distance, nearest = torch.sub(centres.square().sum(2).unsqueeze(1), cross, alpha=2).min(2)
-        distance = (distance + norms).clamp_min_(0).masked_fill_(~mask, 0)
-        now = (nearest.masked_fill(~mask, k) + offset).flatten()
-        changed = (now != home).nonzero().squeeze(1)
-        moving = flat[changed]
-        total.index_add_(0, home[changed], moving, alpha=-1).index_add_(0, now[changed], moving)
-        number = torch.bincount(now, minlength=classes * (k + 1))
-        home = now
-        counts = number.view(classes, k + 1)[:, :k]
-        mean = total.view(classes, k + 1, width)[:, :k] / counts.clamp_min(1).unsqueeze(2)
-        mean = _refilled(mean, counts == 0, points, distance)
+        nearest = nearest.masked_fill(~mask, k)
+        total, number = sums.of(nearest)
+        if done == rounds or bool(resting.all()):
+            parts = (total * centres).sum((1, 2)), (number * centres.square().sum(2)).sum(1)
+            return centres, nearest, (squares.sum(1) - 2 * parts[0] + parts[1]).clamp_min(0), done
+        distance = (distance + squares).clamp_min_(0).masked_fill_(~mask, 0)
+        mean = total / number.clamp_min(1).unsqueeze(2)
+        mean = _refilled(mean, number == 0, points, distance)
         inertia = distance.sum(1)
         shift = (mean - centres).square().sum((1, 2))
         # A class that rests is not touched any more, whatever its neighbours do.
@@ -171,7 +167,39 @@ def _fast_rounds(
         resting = resting | (shift <= threshold) | (best - inertia < GAIN * inertia)
         best = torch.minimum(best, inertia)
         done += 1
-    return centres, done
+
+
+class _Sums:
+    """The sum and the number of the points (C, N, D) of every cluster, from one assignment to the next.
+
+    A GPU multiplies all points with zeros and ones, which is quick there, waits for nothing, and gives the same bits
+    every time. A CPU keeps the sums, and moves the points that have changed their cluster.
+    """
+
+    def __init__(self, points: Tensor, k: int) -> None:
+        self.points, self.k = points, k
+        self.kept = points.device.type == "cpu"
+        self.offset = torch.arange(len(points), device=points.device).unsqueeze(1) * (k + 1)
+        self.home: Tensor | None = None
+        self.total = points.new_zeros(len(points) * (k + 1), points.shape[2])
+
+    def of(self, assignment: Tensor) -> tuple[Tensor, Tensor]:
+        """Sums (C, k, D) and numbers (C, k); points that ``assignment`` (C, N) gives to cluster k are left out."""
+        if not self.kept:
+            members = self.points.new_zeros(*assignment.shape, self.k + 1)
+            members = members.scatter_(2, assignment.unsqueeze(2), 1)[:, :, : self.k]
+            return torch.bmm(members.transpose(1, 2), self.points), members.sum(1).long()
+        flat, now = self.points.flatten(0, 1), (assignment + self.offset).flatten()
+        if self.home is None:
+            self.total.index_add_(0, now, flat)
+        else:
+            changed = (now != self.home).nonzero().squeeze(1)
+            moving = flat[changed]
+            self.total.index_add_(0, self.home[changed], moving, alpha=-1)
+            self.total.index_add_(0, now[changed], moving)
+        self.home = now
+        number = torch.bincount(now, minlength=len(self.total)).view(len(self.points), -1)[:, : self.k]
+        return self.total.view(len(self.points), self.k + 1, -1)[:, : self.k], number
 
 
 def _refilled(mean: Tensor, empty: Tensor, points: Tensor, distance: Tensor) -> Tensor:

@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiny import generator
 from torch import Tensor
+from torch.fx.experimental.proxy_tensor import make_fx
 
 from dreamlib import engine as engines
 from dreamlib.data import ClassData, load
@@ -22,7 +23,7 @@ from dreamlib.engine import MODES, Engine
 from dreamlib.errors import UnknownName
 from dreamlib.evaluate import EvaluationRun
 from dreamlib.experiments import make_cell
-from dreamlib.matchers import Feature, Gradient
+from dreamlib.matchers import Feature, Gradient, measure_under
 from dreamlib.networks import NetworkSpec, build, initialise
 from dreamlib.recipe import Recipe
 from dreamlib.training import SGD, Stack, Training
@@ -75,6 +76,29 @@ def test_compiled_distillation_is_the_plain_one(matcher: Feature | Gradient, dig
     plain, compiled = (distill(digits, recipe(matcher, mode), 2) for mode in ("plain", "compiled"))
     close(compiled.stored["images"], plain.stored["images"], 1e-5)
     assert compiled.losses[-1][1] == pytest.approx(plain.losses[-1][1], rel=1e-4)
+
+
+@pytest.mark.parametrize("matcher", [Feature(), Gradient()])
+def test_channels_lie_side_by_side_in_every_convolution_of_a_trace(matcher: Feature | Gradient) -> None:
+    network = initialise(build(SMALL, (3, 8, 8), 2), generator()).requires_grad_(False)
+    weights = dict(network.named_parameters())
+    images, labels = torch.randn(2, 3, 3, 8, 8, generator=generator(1)), torch.arange(2)
+    real = torch.randn(2, 5, 3, 8, 8, generator=generator(2))
+    target = measure_under(weights, matcher, network, real, labels, False)
+
+    def pull(images: Tensor) -> Tensor:
+        with torch.enable_grad():
+            images = images.detach().requires_grad_()
+            found = measure_under(weights, matcher, network, images, labels, True)
+            return torch.autograd.grad(matcher.distance(target, found), images)[0]
+
+    traced = make_fx(pull, engines._FASTER, tracing_mode="fake", _allow_non_fake_inputs=True)(images)
+    convolutions = [node for node in traced.graph.nodes if "convolution" in str(node.target)]
+    assert len(convolutions) >= 4
+    for node in convolutions:
+        for given_ in node.all_input_nodes[: 2 if "backward" in str(node.target) else 1]:
+            assert given_.meta["val"].is_contiguous(memory_format=torch.channels_last), node.format_node()
+    close(traced(images), pull(images), 1e-4)
 
 
 def test_fast_is_near_and_repeats_itself_to_the_bit(digits: ClassData) -> None:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from dreamlib.errors import BadValue
 from dreamlib.samplers import Clusters, kmeans, nearest_members
-from dreamlib.samplers.clustering import squared_distances
+from dreamlib.samplers.clustering import _Sums, squared_distances
 
 SIZES = (60, 41, 25)
 
@@ -214,3 +214,15 @@ def test_fast_clustering_is_as_good_repeats_itself_and_leaves_neighbours_alone()
     assert plain.rounds >= fast.rounds
     own = squared_distances(points, fast.centres).min(2).values.masked_fill(~mask, 0).sum(1)
     torch.testing.assert_close(fast.inertia, own, rtol=1e-3, atol=1e-2)
+
+
+def test_sums_of_clusters_are_the_same_moved_on_and_made_anew() -> None:
+    points, mask = clouds()
+    kept, anew = _Sums(points.masked_fill(~mask[:, :, None], 0), 5), _Sums(points, 5)
+    anew.kept = False  # as on a GPU
+    for seed in range(3):
+        assignment = torch.randint(5, mask.shape, generator=generator(seed)).masked_fill(~mask, 5)
+        found, expected = kept.of(assignment), anew.of(assignment)
+        torch.testing.assert_close(found[0], expected[0])
+        assert torch.equal(found[1], expected[1])
+        assert found[1].sum(1).tolist() == list(SIZES)
