@@ -7,7 +7,10 @@ import os
 import platform
 import sys
 import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -46,6 +49,9 @@ def deterministic(wanted: bool) -> None:
 def resolve_device(name: str = "auto") -> torch.device:
     """The one place where a device is chosen.
 
+    Once a GPU is, this process multiplies float32 numbers as they are: PyTorch lets convolutions round them to ten bits
+    (TF32). :mod:`dreamlib.engine` allows that to what runs in fast mode, and to nothing else.
+
     Parameters
     ----------
     name : str
@@ -56,8 +62,15 @@ def resolve_device(name: str = "auto") -> torch.device:
     BadValue
         If the device does not exist on this machine.
     """
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    available = "cuda" if torch.cuda.is_available() else "cpu"
+    device = torch.device(available) if name == "auto" else _usable(name)
+    if device.type == "cuda":
+        torch.backends.cudnn.allow_tf32 = False
+        torch.set_float32_matmul_precision("highest")
+    return device
+
+
+def _usable(name: str) -> torch.device:
     try:
         device = torch.device(name)
         torch.empty(0, device=device)
@@ -85,6 +98,13 @@ def describe(device: torch.device) -> str:
     return f"{platform.processor() or platform.machine()}, {torch.get_num_threads()} thread(s)"
 
 
+def forget_peak(device: torch.device) -> None:
+    """Let :func:`peak_memory` of a CUDA device begin anew; a process cannot forget its own."""
+    if device.type == "cuda":
+        torch.cuda.empty_cache()  # what earlier work has left is no part of the next one's
+        torch.cuda.reset_peak_memory_stats(device)
+
+
 def clock(device: torch.device) -> float:
     """Seconds of a clock that has waited for what the device was given to do."""
     if device.type == "cuda":
@@ -94,10 +114,69 @@ def clock(device: torch.device) -> float:
     return time.perf_counter()
 
 
+class Stopwatch:
+    """Seconds spent by phase, of a device that is kept busy.
+
+    A CUDA device gets marks into its queue, which are read later: waiting for it at the end of every phase would leave
+    it without work in between. Other devices are waited for.
+
+    Parameters
+    ----------
+    device : torch.device
+        Whose time it is.
+    *phases : str
+        What is timed.
+    """
+
+    def __init__(self, device: torch.device, *phases: str) -> None:
+        self.device = device
+        self._seconds = dict.fromkeys(phases, 0.0)
+        self._marks: list[tuple[str, Any, Any]] = []  # phase, and CUDA events at its beginning and end
+
+    @contextmanager
+    def phase(self, name: str) -> Iterator[None]:
+        """Time what is done inside as ``name``."""
+        start = self._now()
+        yield
+        if self.device.type == "cuda":
+            self._marks.append((name, start, self._now()))
+            self._read()
+        else:
+            self._seconds[name] += self._now() - start
+
+    @property
+    def seconds(self) -> dict[str, float]:
+        """Seconds by phase; waits for the device."""
+        if self._marks:
+            self._marks[-1][2].synchronize()
+            self._read()
+        return dict(self._seconds)
+
+    def restore(self, seconds: Mapping[str, float]) -> None:
+        """Go on from what :attr:`seconds` was."""
+        self._seconds, self._marks = dict(seconds), []
+
+    def _now(self) -> Any:
+        if self.device.type != "cuda":
+            return clock(self.device)
+        mark = torch.cuda.Event(enable_timing=True)
+        mark.record(torch.cuda.current_stream(self.device))
+        return mark
+
+    def _read(self) -> None:
+        """Add up the phases that the device has come past."""
+        while self._marks and self._marks[0][2].query():
+            name, start, end = self._marks.pop(0)
+            self._seconds[name] += start.elapsed_time(end) / 1000
+
+
 def peak_memory(device: torch.device) -> int:
-    """Peak memory in bytes: of the device's allocator on CUDA, of the process (resident set) on the CPU."""
+    """Peak memory in bytes: what PyTorch held of a CUDA device, what the process held (resident set) on the CPU.
+
+    On CUDA that is what was set aside, the memory of CUDA graphs included, which a replay uses without asking for it.
+    """
     if device.type == "cuda":
-        return int(torch.cuda.max_memory_allocated(device))
+        return int(torch.cuda.max_memory_reserved(device))
     if sys.platform == "win32":
         return 0  # the standard library has no portable reading there; 0 is shown as "not measured"
     import resource

@@ -77,18 +77,18 @@ def parser() -> argparse.ArgumentParser:
     effort.add_argument(
         "--workers", type=int, default=0, help="processes; default: one per CPU core, one on a GPU"
     )
-    effort.add_argument(
-        "--memory-gb", type=float, default=None, help="bound for the tensors of matching (default: none)"
-    )
-    effort.add_argument(
-        "--deterministic",
-        action="store_true",
-        help="the same bits every time on a GPU too; may be slower there",
-    )
     effort.add_argument("--data", default=None, help="data folder (default: DREAMLIB_DATA, else data)")
 
     run = commands.add_parser("run", parents=[choice, effort], help="compute what an item still lacks")
     run.add_argument("item", help="for example dream/table1; 'all' for every item")
+    run.add_argument(
+        "--memory-gb", type=float, default=None, help="bound for the tensors of matching (default: none)"
+    )
+    run.add_argument(
+        "--deterministic",
+        action="store_true",
+        help="the same bits every time on a GPU too; may be slower there",
+    )
     run.add_argument("--for", dest="seconds", default=None, help="stop cleanly inside this time: 90s, 9m, 2h")
     run.add_argument(
         "--no-forecast", action="store_true", help="do not time a few steps of each kind of cell"

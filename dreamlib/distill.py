@@ -7,8 +7,6 @@ Which network, which images and what is compared are the recipe's parts; nothing
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, cast
 
@@ -16,7 +14,7 @@ import torch
 from torch import Tensor
 
 from .augment import Transform
-from .backend import clock
+from .backend import Stopwatch
 from .checkpoint import below
 from .containers import Container
 from .coresets import History
@@ -101,7 +99,7 @@ class Distillation:
         self.choice = torch.empty(0, dtype=torch.int64, device=self.device)
         self.snapshots: dict[int, dict[str, Tensor]] = {}
         self.losses: list[tuple[int, float]] = []
-        self.seconds = dict.fromkeys(("select", "clustering", "matching", "network"), 0.0)
+        phases = ["select", "clustering", "matching", "network"]
         self.matched = 0
         self.classes_at_once = 1 if recipe.statistics == "per class" else data.num_classes
         self.memory_gb = memory_gb
@@ -113,7 +111,8 @@ class Distillation:
         self._pool: PoolTraining | None = None
         if recipe.iterations and recipe.schedule.pool is not None:
             self._pool = PoolTraining(data, recipe.network, recipe.schedule.pool, self.streams)
-            self.seconds["pool"] = 0.0
+            phases.append("pool")
+        self.stopwatch = Stopwatch(self.device, *phases)
 
     # What the experiment runner sees: a task that advances by small steps and can be saved at any of them.
 
@@ -128,6 +127,10 @@ class Distillation:
         return self._embedding_steps + 1 + (self._pool.step if self._pool else 0) + self.matched
 
     @property
+    def seconds(self) -> dict[str, float]:
+        return self.stopwatch.seconds
+
+    @property
     def done(self) -> bool:
         return bool(self.stored) and self.matched >= self.recipe.steps
 
@@ -139,15 +142,15 @@ class Distillation:
     def advance(self) -> None:
         """Do the next small piece of work."""
         if self.stored and self._pool is not None and not self._pool.done:
-            with self._timed("pool"):
+            with self.stopwatch.phase("pool"):
                 self._pool.advance()
         elif self.stored:
             self._match()
         elif self._embedding is not None and not self._embedding.done:
-            with self._timed("select"):
+            with self.stopwatch.phase("select"):
                 self._embedding.advance()
         else:
-            with self._timed("select"):
+            with self.stopwatch.phase("select"):
                 self._select()
 
     # Selection
@@ -218,11 +221,11 @@ class Distillation:
         if within == 0:
             self._new_network()
         if self.matched % recipe.sampler.every == 0:
-            with self._timed("clustering"):
+            with self.stopwatch.phase("clustering"):
                 self.network.eval()
                 view = View(self.data, self.network, recipe.real_batch, self.streams["sampler"], self.engine)
                 self.choice = recipe.sampler.choose(view)
-        with self._timed("matching"):
+        with self.stopwatch.phase("matching"):
             self.network.train()
             if recipe.statistics == "frozen":
                 self._freeze_statistics()
@@ -239,7 +242,7 @@ class Distillation:
         self.matched += 1
         self._note(loss)
         if within < schedule.steps - 1 and schedule.trained_on != "nothing":
-            with self._timed("network"):
+            with self.stopwatch.phase("network"):
                 if schedule.trained_on == "synthetic":
                     self._train_on_synthetic()
                 else:
@@ -305,7 +308,7 @@ class Distillation:
         return transform if len(classes) == self.data.num_classes else transform.select(classes)
 
     def _gradient(self, transform: Transform, subset: Tensor | None) -> tuple[Tensor, dict[str, Tensor]]:
-        weights: dict[str, Tensor] = dict(self.network.named_parameters())
+        weights = self._weights()
         total = torch.zeros((), device=self.device)
         parts: dict[str, list[Tensor]] = {name: [] for name in self.stored}
         targets: list[list[Tensor]] = []
@@ -334,6 +337,11 @@ class Distillation:
             total += loss
         return total, {name: torch.cat(chunks) for name, chunks in parts.items()}
 
+    def _weights(self) -> dict[str, Tensor]:
+        # As plain tensors: a CUDA graph would take parameters for tensors that stay where they are, and be recorded
+        # anew for every network.
+        return {name: weight.detach() for name, weight in self.network.named_parameters()}
+
     def _bound(self, transform: Transform, subset: Tensor | None) -> None:
         """Lower ``classes_at_once``, once, to what the memory given has room for."""
         assert self.memory_gb is not None
@@ -355,7 +363,7 @@ class Distillation:
 
     def _peak(self, classes: int, synthetic: int, real: int) -> int:
         """Bytes that matching ``classes`` at once takes, images and measurements included."""
-        weights: dict[str, Tensor] = dict(self.network.named_parameters())
+        weights = self._weights()
         labels = self.labels[:1].expand(classes)
 
         def images(count: int) -> Tensor:
@@ -474,12 +482,6 @@ class Distillation:
     def _keep_snapshot(self) -> None:
         self.snapshots[self.matched] = {name: value.clone() for name, value in self.stored.items()}
 
-    @contextmanager
-    def _timed(self, phase: str) -> Iterator[None]:
-        start = clock(self.device)
-        yield
-        self.seconds[phase] += clock(self.device) - start
-
     # Checkpoints
 
     def state(self) -> dict[str, Tensor]:
@@ -508,7 +510,7 @@ class Distillation:
     def restore(self, state: dict[str, Tensor]) -> None:
         """Go on from what :meth:`state` returned, in a fresh object made with the same arguments."""
         self.streams.restore(below(state, "stream."))
-        self.seconds = {name: float(value) for name, value in below(state, "seconds.").items()}
+        self.stopwatch.restore({name: float(value) for name, value in below(state, "seconds.").items()})
         if self._pool is not None:
             self._pool.training.generator = self.streams["pool"]
         if "matched" not in state:

@@ -85,12 +85,12 @@ class Engine:
     def networks(self, count: int, size: int) -> int:
         """How many of ``count`` networks learn together, where ``size`` is as for :meth:`groups`, of one network.
 
-        A GPU takes all: their launches are replayed as one graph. On a CPU one network is enough work, unless all are
-        so small that a stack of them stays in the cache.
+        One where they are compiled: the graph of one network serves all, and compiling several as one takes that many
+        times as long. Otherwise a GPU takes all as one stack; a CPU does while the stack stays in its cache.
         """
-        if self.device.type != "cpu":
-            return count
-        return count if self.plain and count * size <= CACHE_BYTES else 1
+        if not self.plain:
+            return 1
+        return count if self.device.type != "cpu" or count * size <= CACHE_BYTES else 1
 
     def lower(self, value: Any) -> Any:
         """Floating-point tensors in a (nested) container, in the number format of the mode's convolutions."""

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass, field
 from typing import Protocol
 
 import torch
 from torch import Tensor
 
+from .backend import Stopwatch
 from .checkpoint import below
 from .data import ClassData, Dataset
 from .engine import Engine
@@ -163,7 +163,7 @@ class EvaluationRun:
         )
         self.accuracies: list[float] = []
         self.also_accuracies: list[float] = []
-        self.seconds = 0.0
+        self.stopwatch = Stopwatch(self.device, "evaluate")
 
     def _source(self, images: Tensor | ClassData | Drawing) -> tuple[Fetch, int]:
         """How to fetch training images and their labels, and how many make an epoch."""
@@ -202,17 +202,21 @@ class EvaluationRun:
     def done(self) -> bool:
         return bool(self.accuracies)
 
+    @property
+    def seconds(self) -> float:
+        """Spent on training and testing."""
+        return self.stopwatch.seconds["evaluate"]
+
     def advance(self) -> None:
         """One training step of all networks, or, after the last one, the test."""
-        start = time.perf_counter()
-        if not self.training.done:
-            self.training.advance()
-        else:
-            self.training.check()
-            if self.also is not None:
-                self.also_accuracies = self._tested(self.also)
-            self.accuracies = self._tested(self.dataset)
-        self.seconds += time.perf_counter() - start
+        with self.stopwatch.phase("evaluate"):
+            if not self.training.done:
+                self.training.advance()
+            else:
+                self.training.check()
+                if self.also is not None:
+                    self.also_accuracies = self._tested(self.also)
+                self.accuracies = self._tested(self.dataset)
 
     def _tested(self, on: Dataset) -> list[float]:
         test, labels = on.test_images, on.test_labels.to(self.device)
@@ -234,7 +238,7 @@ class EvaluationRun:
         self.streams.restore(below(state, "stream."))
         self.training.generator = self.streams["evaluation"]
         self.training.restore(below(state, "training."))
-        self.seconds = float(state["seconds"])
+        self.stopwatch.restore({"evaluate": float(state["seconds"])})
 
 
 def _in_memory(images: Tensor) -> tuple[Fetch, int]:

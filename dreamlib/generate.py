@@ -8,8 +8,7 @@ Which objective, what is compared and under which networks are the recipe's part
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
 from typing import Any, cast
@@ -19,7 +18,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from .augment import Transform
-from .backend import clock
+from .backend import Stopwatch
 from .checkpoint import below
 from .containers import Drawing, GenerativeContainer
 from .data import ClassData
@@ -113,7 +112,7 @@ class GeneratorTraining:
         self.network_velocity: list[Tensor] = []
         self.snapshots: dict[int, dict[str, Tensor]] = {}
         self.losses: list[tuple[int, float]] = []
-        self.seconds = {"generator": 0.0} | ({"network": 0.0} if self.matching else {})
+        self.stopwatch = Stopwatch(self.device, "generator", *(["network"] if self.matching else []))
         self.engine = Engine(recipe.mode, self.device)
         # On a CPU, layer norm between convolutions costs a compiled step more than fusing the rest saves.
         self.step_engine = Engine(recipe.mode, self.device, eager=self.device.type == "cpu")
@@ -177,6 +176,11 @@ class GeneratorTraining:
         return self.iteration
 
     @property
+    def seconds(self) -> dict[str, float]:
+        """Seconds by phase."""
+        return self.stopwatch.seconds
+
+    @property
     def done(self) -> bool:
         """Whether this stage is at its end."""
         return self.iteration >= self.steps
@@ -201,9 +205,9 @@ class GeneratorTraining:
             if self.matching:
                 self._draw_model()
         if self.matching:
-            with self._timed("network"):
+            with self.stopwatch.phase("network"):
                 self._train_model()
-        with self._timed("generator"):
+        with self.stopwatch.phase("generator"):
             loss = self._step(self._draw(self.order[position * self.batch : (position + 1) * self.batch]))
         self.iteration += 1
         self._note(loss)
@@ -467,12 +471,6 @@ class GeneratorTraining:
                     f"lower lr (now {self.moves[0].param_groups[0]['lr']})",
                 )
 
-    @contextmanager
-    def _timed(self, phase: str) -> Iterator[None]:
-        start = clock(self.device)
-        yield
-        self.seconds[phase] += clock(self.device) - start
-
     # Checkpoints
 
     def state(self) -> dict[str, Tensor]:
@@ -503,7 +501,7 @@ class GeneratorTraining:
     def restore(self, state: dict[str, Tensor]) -> None:
         """Go on from what :meth:`state` returned, in a fresh object made with the same arguments."""
         self.streams.restore(below(state, "stream."))
-        self.seconds = {name: float(value) for name, value in below(state, "seconds.").items()}
+        self.stopwatch.restore({name: float(value) for name, value in below(state, "seconds.").items()})
         self.iteration, self.model = state["progress"].tolist()
         for name, module in self._modules().items():
             module.load_state_dict(below(state, f"{name}."))

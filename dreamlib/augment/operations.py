@@ -130,6 +130,8 @@ def _sample(images: Tensor, y: Tensor, x: Tensor) -> Tensor:
     """Images read bilinearly at centred pixel coordinates ``y`` and ``x`` that broadcast to (G, P, h, w)."""
     groups, batch, channels, height, width = images.shape
     y, x = torch.broadcast_tensors(y, x)
+    if images.is_cuda and torch.are_deterministic_algorithms_enabled():
+        return _gathered(images, y, x)
     # The published grids are linear maps about the centre, so align_corners (False in some releases, True in
     # others) only changes how coordinates are written down: the pixels are the same. False is exact for sides
     # that are powers of two, and knows sides of one pixel.
@@ -137,3 +139,22 @@ def _sample(images: Tensor, y: Tensor, x: Tensor) -> Tensor:
     grid = grid.expand(groups, batch, height, width, 2).reshape(groups * batch, height, width, 2)
     flat = images.reshape(groups * batch, channels, height, width).to(grid.dtype)
     return F.grid_sample(flat, grid, align_corners=False).to(images.dtype).view(images.shape)
+
+
+def _gathered(images: Tensor, y: Tensor, x: Tensor) -> Tensor:
+    """As :func:`_sample`, by four lookups: slower, but what they pass back is added up in the same order every time.
+
+    The derivative of PyTorch's own sampling adds in any order on a GPU, and is refused where that is forbidden.
+    """
+    height, width = images.shape[-2:]
+    y, x = y + (height - 1) / 2, x + (width - 1) / 2
+    total = torch.zeros_like(images, dtype=y.dtype)
+    for row in (y.floor(), y.floor() + 1):
+        for column in (x.floor(), x.floor() + 1):
+            share = (1 - (y - row).abs()) * (1 - (x - column).abs())
+            inside = (row >= 0) & (row < height) & (column >= 0) & (column < width)
+            source = row.clamp(0, height - 1).long() * width + column.clamp(0, width - 1).long()
+            source = source.flatten(-2)[:, :, None].expand(*images.shape[:3], -1)
+            found = images.flatten(-2).to(y.dtype).gather(-1, source).view(images.shape)
+            total = total + found * (share * inside)[:, :, None]
+    return total.to(images.dtype)

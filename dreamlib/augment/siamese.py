@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -110,9 +111,8 @@ class Siamese:
     def draw(self, groups: int, generator: torch.Generator, *, per_image: int | None = None) -> Transform:
         """Draw all randomness of one call.
 
-        Which operation a group gets is kept on the host, so that each kind runs once, over the groups that
-        drew it. A CPU generator therefore costs no synchronisation, whatever device the images are on; a
-        generator on an accelerator costs one, here, and none later.
+        Which operation a group gets is drawn on the host, so that each kind runs once, over the groups that
+        drew it: reading it from an accelerator would wait for everything that is queued there.
 
         Parameters
         ----------
@@ -138,14 +138,11 @@ class Siamese:
             if count < 1:
                 raise BadValue(f"{name} is {count}, expected at least 1", f"draw(..., {name}=1)")
         device, stages = generator.device, self.stages
-        drawn = torch.rand(len(stages), groups, generator=generator, device=device)
-        if any(len(stage) > 1 for stage in stages):
-            kinds = tuple(
-                tuple(stage[int(pick * len(stage))] for pick in row)
-                for stage, row in zip(stages, drawn.tolist(), strict=True)
-            )
-        else:  # nothing to choose: a GPU need not be waited for
-            kinds = tuple(stage * groups for stage in stages)
+        drawn = torch.rand(len(stages), groups, generator=_on_host(generator))
+        kinds = tuple(
+            tuple(stage[int(pick * len(stage))] for pick in row)
+            for stage, row in zip(stages, drawn.tolist(), strict=True)
+        )
         numbers = torch.rand(groups, per_image or 1, len(NUMBERS), generator=generator, device=device)
         return Transform(self, kinds, numbers, per_image)
 
@@ -226,7 +223,7 @@ class Transform:
         if not chosen:
             raise BadValue(f"select({index}) takes none of the {count} groups of this transform")
         kinds = tuple(tuple(stage[group] for group in chosen) for stage in self.kinds)
-        return replace(self, kinds=kinds, numbers=self.numbers[positions.to(self.numbers.device)])
+        return replace(self, kinds=kinds, numbers=self.numbers[_sent(chosen, self.numbers.device)])
 
     def _stage(self, images: Tensor, numbers: Tensor, kinds: tuple[str, ...]) -> Tensor:
         members: dict[str, list[int]] = {}
@@ -236,11 +233,11 @@ class Transform:
             return _OPERATIONS[kinds[0]](images, numbers, self.recipe)
         pieces = []
         for kind, groups in members.items():
-            index = torch.tensor(groups, device=images.device)
+            index = _sent(groups, images.device)
             piece = images.index_select(0, index), numbers.index_select(0, index)
             pieces.append(_OPERATIONS[kind](*piece, self.recipe))
         order = [group for groups in members.values() for group in groups]
-        back = torch.tensor(sorted(range(len(order)), key=order.__getitem__), device=images.device)
+        back = _sent(sorted(range(len(order)), key=order.__getitem__), images.device)
         return torch.cat(pieces).index_select(0, back)
 
     def _check(self, images: Tensor) -> None:
@@ -297,6 +294,20 @@ def _listed(strategy: str) -> tuple[str, ...]:
             "_".join(dict.fromkeys(listed)),
         )
     return listed
+
+
+def _on_host(generator: torch.Generator) -> torch.Generator:
+    """A generator whose numbers are at hand: a CPU's itself; for an accelerator's, one that follows from its state."""
+    if generator.device.type == "cpu":
+        return generator
+    state = generator.get_state().numpy().tobytes()  # kept on the host, whatever the device
+    seed = int.from_bytes(hashlib.sha256(state).digest()[:8], "little") % (1 << 63)
+    return torch.Generator().manual_seed(seed)
+
+
+def _sent(positions: list[int], device: torch.device) -> Tensor:
+    """Positions on the device, without waiting for it."""
+    return torch.tensor(positions).to(device, non_blocking=True)
 
 
 def _column(numbers: Tensor, name: str) -> Tensor:

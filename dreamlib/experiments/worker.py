@@ -63,8 +63,9 @@ class Making(Task, Protocol):
 
     snapshots: dict[int, dict[str, Tensor]]
     losses: list[tuple[int, float]]
-    seconds: dict[str, float]
 
+    @property
+    def seconds(self) -> dict[str, float]: ...
     @property
     def stored(self) -> Mapping[str, Tensor]: ...
     @property
@@ -250,8 +251,7 @@ class Worker:
             for one in (cell, *cell.parts):
                 self.dataset(one.dataset)  # a download can be broken off at any moment, a step cannot
             with self.interrupts.deferred():
-                if self.device.type == "cuda":
-                    torch.cuda.reset_peak_memory_stats(self.device)
+                backend.forget_peak(self.device)
                 sets = []
                 for at in cell.sets:
                     sets.append(self._distilled(at, locked=at is cell))
@@ -263,9 +263,17 @@ class Worker:
         except StoreError:
             raise  # a folder that cannot be written will not take the next cell either
         except DreamlibError as error:
-            self.store.write_failure(at, phase, str(error), self.run_id)
-            return str(error)
+            return self._failed(at, phase, error)
+        except torch.OutOfMemoryError:  # before the first step: of images, weights, a forecast's leavings
+            message = f"{self.device} has too little memory to begin with {phase} of {at.name}"
+            return self._failed(
+                at, phase, OutOfMemory(message, "--device cpu, or a GPU that nobody else uses")
+            )
         return None
+
+    def _failed(self, cell: Cell, phase: str, error: DreamlibError) -> str:
+        self.store.write_failure(cell, phase, str(error), self.run_id)
+        return str(error)
 
     def _record(self, cell: Cell, run: EvaluationRun, abouts: Sequence[dict[str, Any]]) -> None:
         dataset = self.dataset(cell.dataset)

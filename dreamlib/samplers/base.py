@@ -69,10 +69,9 @@ class View:
         take = self.data.take if space == "normalised" else self.data.unit
         if self.engine is not None and not self.engine.plain:
             return self._embed_compiled(self.engine, take, index)
-        rows = [
-            embed(self.network, take(row.unsqueeze(0), row.new_tensor([c]))[0]) for c, row in enumerate(index)
-        ]
-        return torch.stack(rows)
+        labels = torch.arange(len(index), device=index.device)
+        rows = zip(index.split(1), labels.split(1), strict=True)
+        return torch.stack([embed(self.network, take(row, label)[0]) for row, label in rows])
 
     def _embed_compiled(
         self, engine: Engine, take: Callable[[Tensor, Tensor], Tensor], index: Tensor

@@ -277,3 +277,21 @@ def test_dtype_shape_and_memory_layout(name: str, dtype: torch.dtype) -> None:
     apart = images.permute(4, 3, 2, 1, 0).contiguous().permute(4, 3, 2, 1, 0)
     assert not apart.is_contiguous()
     torch.testing.assert_close(OPERATIONS[name](apart, u, v), expected, atol=1e-12, rtol=0.0)
+
+
+@pytest.mark.parametrize("shape", [(3, 4, 3, 8, 8), (2, 5, 1, 7, 10), (1, 2, 1, 1, 7)])
+def test_lookups_for_repeatable_gradients_sample_as_pytorch_does(
+    shape: tuple[int, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    images, weight = pictures(shape).float().requires_grad_(), pictures(shape, 2).float()
+    numbers = draw(shape, True)
+
+    def both() -> list[Tensor]:
+        found = operations.scale(images, numbers[0], numbers[1], 1.2)
+        found = operations.rotate(found, numbers[0], 15.0)
+        return [found, *torch.autograd.grad(found, images, weight)]
+
+    expected = both()
+    monkeypatch.setattr(operations, "_sample", operations._gathered)
+    for ours, theirs in zip(both(), expected, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-4)

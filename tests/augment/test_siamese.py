@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from dreamlib.augment import Siamese, Transform, names, operations, strategy_for
+from dreamlib.augment import Siamese, Transform, names, operations, siamese, strategy_for
 from dreamlib.errors import BadValue, UnknownName
 
 torch.set_num_threads(1)
@@ -285,3 +285,27 @@ def test_images_that_do_not_fit() -> None:
         shared(pictures(3, 3, 8, 8))
     with pytest.raises(BadValue, match=r"torch\.uint8"):
         shared(torch.zeros(3, 1, 3, 8, 8, dtype=torch.uint8))
+
+
+def test_operations_are_drawn_on_the_host_from_where_the_generator_of_a_gpu_stands() -> None:
+    class OnGpu:
+        """As PyTorch's: its numbers are on the device, its state is not."""
+
+        device = torch.device("cuda")
+
+        def __init__(self, seed: int, offset: int) -> None:
+            self.numbers = [seed, offset]
+
+        def get_state(self) -> Tensor:
+            return torch.tensor(self.numbers).view(torch.uint8)
+
+    def drawn(seed: int, offset: int) -> list[float]:
+        found = siamese._on_host(OnGpu(seed, offset))  # type: ignore[arg-type]  # PyTorch's needs a GPU
+        assert found.device.type == "cpu"
+        return torch.rand(8, generator=found).tolist()
+
+    assert drawn(1, 0) == drawn(1, 0)
+    assert drawn(1, 0) != drawn(1, 4)
+    assert drawn(1, 0) != drawn(2, 0)
+    own = seeded()
+    assert siamese._on_host(own) is own

@@ -284,6 +284,22 @@ def test_a_cell_that_diverges_is_noted_and_the_others_finish(tmp_path: Path, ste
     assert len(steps) - made < 5, "once for the whole set"
 
 
+def test_a_device_that_is_full_before_the_first_step_fails_that_cell_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begin = EvaluationRun.__init__
+
+    def full(self: EvaluationRun, *arguments: Any) -> None:
+        if arguments[3] == 0:  # the seed
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        begin(self, *arguments)
+
+    monkeypatch.setattr(EvaluationRun, "__init__", full)
+    summary = run([cell(), cell(seed=1)], tmp_path)
+    assert "cpu has too little memory to begin with evaluate" in summary.failed[cell().name]
+    assert summary.computed == 1
+
+
 def test_a_later_success_clears_a_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     store = Store(tmp_path)
 
