@@ -15,6 +15,8 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 
+from dreamlib import backend
+
 from .works import Call, Work
 
 MIB = 2**20
@@ -35,14 +37,17 @@ def _wait(device: torch.device) -> None:
 
 
 def memory(call: Call, device: torch.device) -> float:
-    """MiB that a call holds at its peak above what was held before."""
+    """MiB that a call holds at its peak above what was held before.
+
+    On CUDA it has to be the first call: the memory of a CUDA graph is set aside there, and held from then on.
+    """
     if device.type == "cuda":
         _wait(device)
-        torch.cuda.reset_peak_memory_stats(device)
-        before = torch.cuda.memory_allocated(device)
+        backend.forget_peak(device)
+        before = torch.cuda.memory_reserved(device)
         call()
         _wait(device)
-        return (torch.cuda.max_memory_allocated(device) - before) / MIB
+        return (backend.peak_memory(device) - before) / MIB
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
     if trim is not None:
         trim(0)  # the allocator keeps what it once had; a peak is seen only above what it holds
@@ -145,15 +150,21 @@ def compare(
 ) -> dict[str, Any]:
     """Interleaved runs of the reference and of every mode, after one run of each that is not counted."""
     calls = {"reference": work.reference, **work.ours}
-    first = {}
+    first, used = {}, {}
     for name, call in calls.items():
-        first[name] = seconds(call, device)
+        start = time.perf_counter()
+        if device.type == "cuda":
+            used[name] = memory(call, device)
+        else:
+            call()
+        first[name] = time.perf_counter() - start
         say(f"{work.name}: {name}, first call {first[name]:.1f} s")
     times: dict[str, list[float]] = {name: [] for name in calls}
     for _ in range(repeats):
         for name, call in calls.items():
             times[name].append(seconds(call, device))
-    used = {name: memory(call, device) for name, call in calls.items()}
+    if not used:
+        used = {name: memory(call, device) for name, call in calls.items()}
     ratios = {
         name: statistics.median(a / b for a, b in zip(times["reference"], times[name], strict=True))
         for name in work.ours
