@@ -82,15 +82,13 @@ class Engine:
         most = max(1, CACHE_BYTES // size)
         return max(part for part in range(1, min(most, count) + 1) if count % part == 0)
 
-    def networks(self, count: int, size: int) -> int:
-        """How many of ``count`` networks learn together, where ``size`` is as for :meth:`groups`, of one network.
+    def stacks(self, count: int, size: int) -> bool:
+        """Whether ``count`` networks learn as one stack, where ``size`` is as for :meth:`groups`, of one network.
 
-        One where they are compiled: the graph of one network serves all, and compiling several as one takes that many
-        times as long. Otherwise a GPU takes all as one stack; a CPU does while the stack stays in its cache.
+        Not where they are compiled: the graph of one network serves all, and compiling several as one takes that many
+        times as long. Otherwise a GPU stacks all; a CPU does while the stack stays in its cache.
         """
-        if not self.plain:
-            return 1
-        return count if self.device.type != "cpu" or count * size <= CACHE_BYTES else 1
+        return self.plain and (count == 1 or self.device.type != "cpu" or count * size <= CACHE_BYTES)
 
     def lower(self, value: Any) -> Any:
         """Floating-point tensors in a (nested) container, in the number format of the mode's convolutions."""

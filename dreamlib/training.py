@@ -171,16 +171,6 @@ def learn_batch(
     )
 
 
-Batch = tuple[Tensor, tuple[Tensor, Tensor], Tensor]
-Learned = tuple[Tensor, Tensor, dict[str, Tensor], dict[str, Tensor]]
-
-
-def _learning_each(
-    engine: Engine, network: Network, states: Sequence[Mapping[str, Tensor]], batches: Sequence[Batch]
-) -> list[Learned]:
-    return [learning(engine, network, one, *batch) for one, batch in zip(states, batches, strict=True)]
-
-
 class Stack:
     """K networks of one architecture, held as one tensor per weight with K in front.
 
@@ -228,16 +218,14 @@ class Stack:
         Running statistics are brought up to date.
         """
         self.network.train()
-        together = engine.networks(self.count, images.shape[1] * self.map_bytes)
-        if engine.plain and together == self.count:
+        if engine.stacks(self.count, images.shape[1] * self.map_bytes):
             return self._learn_stacked(images, labels, share)
         learned = []
-        for first in range(0, self.count, together):
-            part = range(first, min(first + together, self.count))
-            states = [{name: value[k] for name, value in self.tensors.items()} for k in part]
-            batches = [(images[k], (labels[0][k], labels[1][k]), share[k]) for k in part]
+        for k in range(self.count):
+            state = {name: value[k] for name, value in self.tensors.items()}
+            batch = images[k], (labels[0][k], labels[1][k]), share[k]
             key = ("learning", self.spec, self.shape, self.num_classes)
-            learned += engine.run(key, partial(_learning_each, engine, self.network), states, batches)
+            learned.append(engine.run(key, partial(learning, engine, self.network), state, *batch))
         losses, logits, gradients, statistics = zip(*learned, strict=True)
         for name in statistics[0]:
             self.tensors[name] = torch.stack([one[name] for one in statistics])

@@ -140,8 +140,9 @@ def _fast_rounds(
 ) -> tuple[Tensor, Tensor, Tensor, int]:
     """Rounds of Lloyd's algorithm until every class rests: centres, assignment, inertia, and how many rounds it took.
 
-    Points and centres are compared in bfloat16. The inertia is exact all the same: with the sum and the number of the
-    points of every cluster it needs no distances.
+    Points and centres are compared in bfloat16. The inertia is that of the assignment in the format of the points all
+    the same: with the sum and the number of the points of every cluster it needs no distances, only what is left of
+    the points' squared norms.
     """
     k = centres.shape[1]
     short = points.to(torch.bfloat16)
