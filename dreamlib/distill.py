@@ -317,7 +317,7 @@ class Distillation:
         for classes in self._chunks(self.choice.shape[1]):
             with torch.no_grad():
                 real = self._of(transform, classes)(self.data.take(self.choice[classes], classes))
-            targets.append(self.engine.run(self._key("real"), self._measured_real, weights, real, classes))
+            targets.append(self.engine.look(self._key("real"), self._measured_real, weights, real, classes))
         target = [torch.cat(pieces) for pieces in zip(*targets, strict=True)]
         for classes in self._chunks(self._decoded_count() if subset is None else subset.shape[1]):
             stored = {name: value[classes].requires_grad_() for name, value in self.stored.items()}

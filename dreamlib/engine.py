@@ -12,16 +12,18 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor, fx, nn
 from torch.fx.experimental.proxy_tensor import make_fx
 from torch.utils import _pytree as pytree
 
+from . import rough
 from .errors import unknown
 
 # plain: eager float32, one operation after the other; the numbers every other mode is measured against.
 # compiled: the same float32 operations, fused by TorchInductor. Sums are ordered differently, so the last bits differ.
 # fast: compiled, and convolutions in bfloat16. Weights, images, losses and updates stay float32, and a GPU may round
-# the factors of what is left in float32 to ten bits (TF32), which the other two modes forbid.
+# the factors of what is left in float32 to ten bits (TF32), which the other two modes forbid. On a CPU the real images
+# of feature matching, which are averaged and not differentiated, go through convolutions of bytes.
 MODES = ("plain", "compiled", "fast")
 
 # The last-level cache of a common CPU. It decides the order of sums, so it is not asked of the machine.
@@ -134,22 +136,40 @@ class Engine:
         ``torch.compile`` alone cannot differentiate a gradient, which matching the gradient of synthetic images needs.
         Tracing first, by ``make_fx``, leaves a list of plain tensor operations without any derivative to take.
         """
-        with _factors(self.mode == "fast", self.device):
-            return function(*arguments) if self.eager else self._compiled(key, function, arguments)
+        return self._run(key, function, arguments, rounded=False)
 
-    def _compiled(self, key: Hashable, function: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
+    def look(self, key: Hashable, function: Callable[..., Any], *arguments: Any) -> Any:
+        """:meth:`run`, for a function that says something about many images on average.
+
+        Unless it differentiates, fast mode rounds more in it (:mod:`dreamlib.rough`) on a CPU that multiplies bytes.
+        """
+        rounded = self.mode == "fast" and rough.available(self.device)
+        return self._run(key, function, arguments, rounded)
+
+    def _run(
+        self, key: Hashable, function: Callable[..., Any], arguments: tuple[Any, ...], rounded: bool
+    ) -> Any:
+        with _factors(self.mode == "fast", self.device):
+            if self.eager:
+                return function(*arguments)
+            return self._compiled(key, function, arguments, rounded)
+
+    def _compiled(
+        self, key: Hashable, function: Callable[..., Any], arguments: tuple[Any, ...], rounded: bool
+    ) -> Any:
         flat, shape = pytree.tree_flatten(arguments)
         which = (
             self.mode,
             str(self.device),
             torch.get_num_threads(),
+            rounded,
             key,
             str(shape),
             tuple(map(_shape, flat)),
         )
         with torch.no_grad():
             if which not in _COMPILED:
-                _COMPILED[which] = _Compiled(function, flat, shape, self.device)
+                _COMPILED[which] = _Compiled(function, flat, shape, self.device, rounded)
             compiled = _COMPILED[which]
             return compiled.rebuild(compiled(*flat))
 
@@ -174,7 +194,12 @@ class _Compiled:
     """One traced and compiled function, for arguments of one shape."""
 
     def __init__(
-        self, function: Callable[..., Any], flat: list[Tensor], shape: pytree.TreeSpec, device: torch.device
+        self,
+        function: Callable[..., Any],
+        flat: list[Tensor],
+        shape: pytree.TreeSpec,
+        device: torch.device,
+        rounded: bool,
     ) -> None:
         self.outputs: pytree.TreeSpec | None = None
         self.replayed = False
@@ -189,8 +214,9 @@ class _Compiled:
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # the compiler's own, about its own insides
-                trace = make_fx(flattened, _FASTER, tracing_mode="fake", _allow_non_fake_inputs=True)
-                traced = trace(*flat)
+                traced = _traced(flattened, flat, _FASTER)
+                if rounded and not _differentiates(traced):
+                    traced = _traced(flattened, flat, _ROUGHER)
                 compiled = torch.compile(traced, dynamic=False, **how)
                 for _ in range(2 if how else 1):  # a graph is captured at the second call
                     compiled(*flat)
@@ -211,6 +237,18 @@ class _Compiled:
     def rebuild(self, flat: list[Tensor]) -> Any:
         assert self.outputs is not None
         return pytree.tree_unflatten(flat, self.outputs)
+
+
+def _traced(function: Callable[..., Any], flat: list[Tensor], table: dict[Any, Any]) -> fx.GraphModule:
+    """The operations of a function as a list, its derivatives resolved, those in ``table`` as others."""
+    trace = make_fx(function, table, tracing_mode="fake", _allow_non_fake_inputs=True)
+    out: fx.GraphModule = trace(*flat)
+    return out
+
+
+def _differentiates(traced: fx.GraphModule) -> bool:
+    """Whether any convolution of a trace is differentiated."""
+    return any(node.target is torch.ops.aten.convolution_backward.default for node in traced.graph.nodes)
 
 
 # Operations that are traced as others, which compile to faster code.
@@ -303,6 +341,17 @@ _FASTER: dict[Any, Any] = {
     torch.ops.aten.convolution_backward.default: _convolution_backward,
     torch.ops.aten.avg_pool2d.default: _avg_pool2d,
     torch.ops.aten.avg_pool2d_backward.default: _avg_pool2d_backward,
+}
+
+
+def _convolution_of_bytes(x: Tensor, weight: Tensor, *rest: Any) -> Tensor:
+    out = rough.convolution(x, weight, *rest)
+    return _convolution(x, weight, *rest) if out is NotImplemented else out
+
+
+_ROUGHER = _FASTER | {
+    torch.ops.aten.convolution.default: _convolution_of_bytes,
+    torch.ops.aten.native_group_norm.default: rough.group_norm,
 }
 
 
