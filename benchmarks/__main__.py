@@ -75,7 +75,7 @@ def _show(found: dict[str, Any]) -> None:
     print(f"  {'reference':24} {usual:8.3f} s          {found['peak_memory_mib']['reference']:8.0f} MiB")
     for name, ratio in found["ratios"].items():
         times = sorted(found["seconds"][name])
-        floor = found.get("floor", {}).get("seconds_bfloat16" if name == "fast" else "seconds_float32")
+        floor = found.get("floor", {}).get("seconds_fast" if name == "fast" else "seconds_float32")
         share = f"  floor {floor:.3f} s, {100 * floor / times[len(times) // 2]:.0f} %" if floor else ""
         used = found["peak_memory_mib"][name]
         print(f"  {name:24} {times[len(times) // 2]:8.3f} s  {ratio:6.2f}x {used:8.0f} MiB{share}")

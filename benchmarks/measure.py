@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 
-from dreamlib import backend
+from dreamlib import backend, rough
 
 from .works import Call, Work
 
@@ -94,17 +94,27 @@ class _Traffic(TorchDispatchMode):
         return out
 
 
-def floor(call: Call, rates: dict[str, float]) -> dict[str, float]:
-    """Operations and bytes of a call, and the seconds they take at the unit's measured rates, by number format."""
+def floor(work: Work, rates: dict[str, float]) -> dict[str, float]:
+    """Operations and bytes of a work, and the seconds they take at the unit's measured rates.
+
+    In float32, and as fast mode does them: in bfloat16, and what is only looked at in bytes, where the unit has them.
+    """
+    assert work.operations is not None
     with FlopCounterMode(display=False) as flops, _Traffic() as traffic:
-        call()
-    operations, moved = float(flops.get_total_flops()), float(traffic.bytes)
+        work.operations()
+    operations, moved, looked_at = float(flops.get_total_flops()), float(traffic.bytes), 0.0
+    if work.looked_at is not None and "uint8" in rates:
+        with FlopCounterMode(display=False) as flops:
+            work.looked_at()
+        looked_at = float(flops.get_total_flops())
+    short = (operations - looked_at) / rates["bfloat16"] + looked_at / rates.get("uint8", 1.0)
     return {
         "operations": operations,
+        "operations_in_bytes": looked_at,
         "bytes": moved,
         "seconds_float32": max(operations / rates["float32"], moved / rates["bytes"]),
         # Half the bytes, where the values of a convolution are half as long.
-        "seconds_bfloat16": max(operations / rates["bfloat16"], moved / 2 / rates["bytes"]),
+        "seconds_fast": max(short, moved / 2 / rates["bytes"]),
     }
 
 
@@ -115,6 +125,7 @@ def rates(device: torch.device) -> dict[str, float]:
     """
     out = {}
     side = 2048 if device.type == "cpu" else 8192
+    convolved = 2 * 64 * 16 * 16 * 128 * 128 * 3 * 3
     for name, dtype in (("float32", torch.float32), ("bfloat16", torch.bfloat16)):
         a = torch.randn(side, side, device=device).to(dtype)
         x = (
@@ -124,16 +135,13 @@ def rates(device: torch.device) -> dict[str, float]:
         )
         w = torch.randn(128, 128, 3, 3, device=device).to(dtype).contiguous(memory_format=torch.channels_last)
         product = 2 * side**3 / _best(lambda a=a: a @ a, device)
-        convolution = (
-            2
-            * 64
-            * 256
-            * 128
-            * 128
-            * 9
-            / _best(lambda x=x, w=w: torch.nn.functional.conv2d(x, w, padding=1), device)
-        )
+        convolution = convolved / _best(lambda x=x, w=w: torch.nn.functional.conv2d(x, w, padding=1), device)
         out[name] = max(product, convolution)
+    if rough.available(device):
+        maps = torch.randint(256, x.shape, dtype=torch.uint8).contiguous(memory_format=torch.channels_last)
+        levels = torch.randint(-127, 128, w.shape, dtype=torch.int8)
+        given = maps, torch.tensor([1.0, 0.0]), levels, torch.ones(len(w)), None, [1, 1], [1, 1], [1, 1]
+        out["uint8"] = convolved / _best(lambda: torch.ops.dreamlib.convolution_of_bytes(*given), device)
     big = torch.zeros(2**26, device=device)
     other = torch.empty_like(big)
     out["bytes"] = 2 * big.numel() * 4 / _best(lambda: other.copy_(big), device)
@@ -180,5 +188,5 @@ def compare(
         "notes": work.notes(),
     }
     if work.operations is not None:
-        out["floor"] = floor(work.operations, rate)
+        out["floor"] = floor(work, rate)
     return out

@@ -22,6 +22,7 @@ from dreamlib.distill import Distillation
 from dreamlib.engine import MODES, Engine
 from dreamlib.evaluate import EvaluationRun, Generated
 from dreamlib.generate import GeneratorTraining
+from dreamlib.matchers import Feature
 from dreamlib.networks import NetworkSpec, build, embed, initialise
 from dreamlib.recipe import Recipe
 from dreamlib.recipes import methods, protocol
@@ -53,6 +54,8 @@ class Work:
         The ratio aimed at, by kind of device.
     operations : callable, optional
         A version whose floating-point operations and convolution traffic are those that cannot be avoided.
+    looked_at : callable, optional
+        Those of them that fast mode may round to bytes.
     notes : callable
         Facts to print beside the ratio, known after the runs (the inertia of a clustering).
     """
@@ -63,6 +66,7 @@ class Work:
     ours: dict[str, Call]
     targets: dict[str, float]
     operations: Call | None = None
+    looked_at: Call | None = None
     notes: Callable[[], dict[str, float]] = field(default=dict)
 
 
@@ -116,7 +120,13 @@ def step(
 
         return once
 
-    return Work(name, title, plainly, {mode: run(mode) for mode in MODES}, targets, plainly)
+    def look() -> object:
+        network = build(recipe.network, SHAPE, CLASSES, device)
+        with torch.no_grad():
+            return [network.features(real) for real in data.take(choice)]
+
+    looked_at = look if isinstance(recipe.matcher, Feature) else None
+    return Work(name, title, plainly, {mode: run(mode) for mode in MODES}, targets, plainly, looked_at)
 
 
 def clustering(targets: dict[str, float], device: torch.device, each: int = 5000, k: int = 128) -> Work:
@@ -156,7 +166,7 @@ def clustering(targets: dict[str, float], device: torch.device, each: int = 5000
 
     ours = {"plain": run(False), "fast": run(True), "scikit-learn k-means++": scikit("k-means++")}
     title = f"clustering of {CLASSES} classes, {each} images each, {k} clusters"
-    return Work("clustering", title, scikit("random"), ours, targets, None, notes)
+    return Work("clustering", title, scikit("random"), ours, targets, notes=notes)
 
 
 def evaluation(name: str, each: int, targets: dict[str, float], device: torch.device, steps: int = 4) -> Work:

@@ -44,7 +44,7 @@ def ratios(benchmarks: Sequence[dict[str, Any]]) -> pd.DataFrame:
             plain = work["seconds"]["reference"]
             for version, times in work["seconds"].items():
                 each = [a / b for a, b in zip(plain, times, strict=True)]
-                kind = "seconds_bfloat16" if version == "fast" else "seconds_float32"
+                kind = "seconds_fast" if version == "fast" else "seconds_float32"
                 floor = work.get("floor", {}).get(kind)
                 usual = statistics.median(times)
                 lines.append(
