@@ -8,6 +8,7 @@ Which network, which images and what is compared are the recipe's parts; nothing
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import Any, cast
 
 import torch
@@ -312,12 +313,13 @@ class Distillation:
         total = torch.zeros((), device=self.device)
         parts: dict[str, list[Tensor]] = {name: [] for name in self.stored}
         targets: list[list[Tensor]] = []
+        run = partial(self.engine.run, averages=getattr(self.recipe.matcher, "averages", False))
         if self.memory_gb is not None:
             self._bound(transform, subset)
         for classes in self._chunks(self.choice.shape[1]):
             with torch.no_grad():
                 real = self._of(transform, classes)(self.data.take(self.choice[classes], classes))
-            targets.append(self.engine.look(self._key("real"), self._measured_real, weights, real, classes))
+            targets.append(run(self._key("real"), self._measured_real, weights, real, classes))
         target = [torch.cat(pieces) for pieces in zip(*targets, strict=True)]
         for classes in self._chunks(self._decoded_count() if subset is None else subset.shape[1]):
             stored = {name: value[classes].requires_grad_() for name, value in self.stored.items()}
@@ -328,9 +330,7 @@ class Distillation:
                 ]
             images = self._of(transform, classes)(synthetic)
             aims = [value[classes] for value in target]
-            loss, pull = self.engine.run(
-                self._key("synthetic"), self._pull, weights, images.detach(), classes, aims
-            )
+            loss, pull = run(self._key("synthetic"), self._pull, weights, images.detach(), classes, aims)
             gradients = torch.autograd.grad(images, list(stored.values()), pull)
             for name, gradient in zip(stored, gradients, strict=True):
                 parts[name].append(gradient)

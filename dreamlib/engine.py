@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
-from torch import Tensor, fx, nn
+from torch import Tensor, nn
 from torch.fx.experimental.proxy_tensor import make_fx
 from torch.utils import _pytree as pytree
 
@@ -22,8 +22,8 @@ from .errors import unknown
 # plain: eager float32, one operation after the other; the numbers every other mode is measured against.
 # compiled: the same float32 operations, fused by TorchInductor. Sums are ordered differently, so the last bits differ.
 # fast: compiled, and convolutions in bfloat16. Weights, images, losses and updates stay float32, and a GPU may round
-# the factors of what is left in float32 to ten bits (TF32), which the other two modes forbid. On a CPU the real images
-# of feature matching, which are averaged and not differentiated, go through convolutions of bytes.
+# the factors of what is left in float32 to ten bits (TF32), which the other two modes forbid. On a CPU that can
+# multiply bytes, feature matching rounds its maps to those: it compares nothing but means over images.
 MODES = ("plain", "compiled", "fast")
 
 # The last-level cache of a common CPU. It decides the order of sums, so it is not asked of the machine.
@@ -116,7 +116,9 @@ class Engine:
 
         return short
 
-    def run(self, key: Hashable, function: Callable[..., Any], *arguments: Any) -> Any:
+    def run(
+        self, key: Hashable, function: Callable[..., Any], *arguments: Any, averages: bool = False
+    ) -> Any:
         """``function(*arguments)``, compiled unless the engine is eager.
 
         Parameters
@@ -130,28 +132,18 @@ class Engine:
             derivatives compute.
         *arguments
             (Nested) lists, tuples and dicts of tensors.
+        averages : bool
+            What is asked for is a mean over many images: fast mode may round more on the way (:mod:`dreamlib.rough`).
 
         Notes
         -----
         ``torch.compile`` alone cannot differentiate a gradient, which matching the gradient of synthetic images needs.
         Tracing first, by ``make_fx``, leaves a list of plain tensor operations without any derivative to take.
         """
-        return self._run(key, function, arguments, rounded=False)
-
-    def look(self, key: Hashable, function: Callable[..., Any], *arguments: Any) -> Any:
-        """:meth:`run`, for a function that says something about many images on average.
-
-        Unless it differentiates, fast mode rounds more in it (:mod:`dreamlib.rough`) on a CPU that multiplies bytes.
-        """
-        rounded = self.mode == "fast" and rough.available(self.device)
-        return self._run(key, function, arguments, rounded)
-
-    def _run(
-        self, key: Hashable, function: Callable[..., Any], arguments: tuple[Any, ...], rounded: bool
-    ) -> Any:
         with _factors(self.mode == "fast", self.device):
             if self.eager:
                 return function(*arguments)
+            rounded = averages and self.mode == "fast" and rough.available(self.device)
             return self._compiled(key, function, arguments, rounded)
 
     def _compiled(
@@ -214,9 +206,9 @@ class _Compiled:
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # the compiler's own, about its own insides
-                traced = _traced(flattened, flat, _FASTER)
-                if rounded and not _differentiates(traced):
-                    traced = _traced(flattened, flat, _ROUGHER)
+                table = _ROUGHER if rounded else _FASTER
+                trace = make_fx(flattened, table, tracing_mode="fake", _allow_non_fake_inputs=True)
+                traced = trace(*flat)
                 compiled = torch.compile(traced, dynamic=False, **how)
                 for _ in range(2 if how else 1):  # a graph is captured at the second call
                     compiled(*flat)
@@ -237,18 +229,6 @@ class _Compiled:
     def rebuild(self, flat: list[Tensor]) -> Any:
         assert self.outputs is not None
         return pytree.tree_unflatten(flat, self.outputs)
-
-
-def _traced(function: Callable[..., Any], flat: list[Tensor], table: dict[Any, Any]) -> fx.GraphModule:
-    """The operations of a function as a list, its derivatives resolved, those in ``table`` as others."""
-    trace = make_fx(function, table, tracing_mode="fake", _allow_non_fake_inputs=True)
-    out: fx.GraphModule = trace(*flat)
-    return out
-
-
-def _differentiates(traced: fx.GraphModule) -> bool:
-    """Whether any convolution of a trace is differentiated."""
-    return any(node.target is torch.ops.aten.convolution_backward.default for node in traced.graph.nodes)
 
 
 # Operations that are traced as others, which compile to faster code.

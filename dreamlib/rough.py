@@ -1,8 +1,9 @@
-"""Operations with further rounding, for what is averaged over many images and not differentiated.
+"""Operations with further rounding, for networks of which only averages over many images are asked.
 
 A processor with VNNI multiplies bytes twice as fast as bfloat16 numbers, and four times as fast as float32. The price
-is about one percent of noise in what a convolution gives. In the mean features of a class's real images, which DM
-matches, that is less than what the choice of the images does by itself.
+is about one percent of noise in what a convolution gives. In the mean features of a class, which DM matches, that is
+less than what the choice of the images does by itself. Derivatives are those of the convolutions that were rounded, in
+bfloat16.
 """
 
 from __future__ import annotations
@@ -144,9 +145,9 @@ def group_norm(
     """``aten.native_group_norm`` that reads maps (N, c, h, w) once for mean and variance, not twice.
 
     The variance is the mean square less the squared mean, in float32. Returns ``NotImplemented`` unless every channel
-    is a group (instance norm).
+    is a group (instance norm), and where it may be differentiated: the usual one keeps less for its derivative.
     """
-    if x.ndim != 4 or groups != channels:
+    if x.ndim != 4 or groups != channels or torch.is_grad_enabled():
         return NotImplemented
     values = x.float()
     mean = values.mean((2, 3))

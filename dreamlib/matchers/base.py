@@ -50,6 +50,9 @@ class Matcher(Protocol):
     A matching loss is ``distance(measure(real).detached, measure(synthetic))``. Both methods see whole batches of
     classes; class c of one measurement is only ever compared with class c of the other, so that classes can be
     processed in chunks without changing the sum.
+
+    A matcher that compares nothing but means of features over images may say so, ``averages = True``: fast mode then
+    rounds more on the way to them.
     """
 
     def measure(self, network: Network, images: Tensor, labels: Tensor, differentiable: bool) -> list[Tensor]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -28,6 +29,7 @@ class Feature:
         ``"mse"``, the published choice of both, or ``"l1"``.
     """
 
+    averages: ClassVar[bool] = True
     metric: str = "mse"
 
     def measure(self, network: Network, images: Tensor, labels: Tensor, differentiable: bool) -> list[Tensor]:

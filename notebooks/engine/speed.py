@@ -17,8 +17,9 @@
 # - **plain** is eager float32: what the records of `quick` and `cpu` were measured with.
 # - **compiled** traces a step, its derivatives included, and lets TorchInductor fuse it; still float32.
 # - **fast** is compiled too, with the convolutions in bfloat16 (weights, losses and updates stay float32) and a k-means
-#   that compares in bfloat16 and stops when a round gains nothing. The steps of a generator are compiled on a GPU only:
-#   on a CPU that costs more than it saves, so *compiled* is *plain* there.
+#   that compares in bfloat16 and stops when a round gains nothing. On a CPU that multiplies bytes (VNNI), DM's
+#   convolutions take bytes, since it compares nothing but means over images; derivatives stay in bfloat16. The steps
+#   of a generator are compiled on a GPU only: on a CPU that costs more than it saves, so *compiled* is *plain* there.
 #
 # The ratios are from the last `make bench` on each kind of device, not from this notebook's run; the accuracies are
 # cells like any other.
@@ -70,16 +71,17 @@ session.run()
 # ## Times faster than the plain loops
 # Each ratio is the median over runs made in turn: reference, plain, compiled, fast, reference, and so on. *Low* and
 # *high* are the least and the largest of them. *Floor* is what the unit's own measured rates allow: the operations of
-# the convolutions over the rate of a large one, or the bytes they must move over the rate of a copy, whichever is
-# longer.
+# the convolutions over the rate of a large one in the number format of the mode, or the bytes they must move over the
+# rate of a copy, whichever is longer.
 
 # %%
 benchmarks = load_benchmarks(project_root() / "reports" / "results" / "bench")
 for record in benchmarks:
     rate = record["rates"]
+    in_bytes = f"{rate['uint8'] / 1e9:.0f} in bytes, " if "uint8" in rate else ""
     session.say(
         f"**{record['kind']}**: {record['device']}; {rate['float32'] / 1e9:.0f} GFLOP/s in float32, "
-        f"{rate['bfloat16'] / 1e9:.0f} in bfloat16, {rate['bytes'] / 1e9:.0f} GB/s; "
+        f"{rate['bfloat16'] / 1e9:.0f} in bfloat16, {in_bytes}{rate['bytes'] / 1e9:.0f} GB/s copied; "
         f"torch {record['versions']['torch']}; allocator tuned for all: {record['allocator_tuned']}."
     )
 for kind in ("cpu", "cuda"):
