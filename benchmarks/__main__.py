@@ -40,9 +40,10 @@ def main(words: list[str]) -> int:
         if name not in offered:
             raise unknown("work", name, offered)
     rate = rates(device)
+    in_bytes = f"{rate['uint8'] / 1e9:.0f} in bytes, " if "uint8" in rate else ""
     print(
         f"{backend.describe(device)}: {rate['float32'] / 1e9:.0f} GFLOP/s in float32, {rate['bfloat16'] / 1e9:.0f} "
-        f"in bfloat16, {rate['bytes'] / 1e9:.0f} GB/s",
+        f"in bfloat16, {in_bytes}{rate['bytes'] / 1e9:.0f} GB/s copied",
         flush=True,
     )
     out = Path(args.out or f"reports/results/bench/{device.type}.json")

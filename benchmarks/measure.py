@@ -97,24 +97,24 @@ class _Traffic(TorchDispatchMode):
 def floor(work: Work, rates: dict[str, float]) -> dict[str, float]:
     """Operations and bytes of a work, and the seconds they take at the unit's measured rates.
 
-    In float32, and as fast mode does them: in bfloat16, and what is only looked at in bytes, where the unit has them.
+    In float32, and as fast mode does them: in bfloat16, or in bytes where it may and the unit has them. Derivatives of
+    convolutions are never in bytes.
     """
     assert work.operations is not None
     with FlopCounterMode(display=False) as flops, _Traffic() as traffic:
         work.operations()
-    operations, moved, looked_at = float(flops.get_total_flops()), float(traffic.bytes), 0.0
-    if work.looked_at is not None and "uint8" in rates:
-        with FlopCounterMode(display=False) as flops:
-            work.looked_at()
-        looked_at = float(flops.get_total_flops())
-    short = (operations - looked_at) / rates["bfloat16"] + looked_at / rates.get("uint8", 1.0)
+    operations, moved, width = float(flops.get_total_flops()), float(traffic.bytes), 2
+    in_bytes, rest = 0.0, operations / rates["bfloat16"]
+    if work.averages and "uint8" in rates:
+        in_bytes, width = float(flops.get_flop_counts()["Global"][torch.ops.aten.convolution]), 1
+        rest = (operations - in_bytes) / rates["bfloat16"] + in_bytes / rates["uint8"]
     return {
         "operations": operations,
-        "operations_in_bytes": looked_at,
+        "operations_in_bytes": in_bytes,
         "bytes": moved,
         "seconds_float32": max(operations / rates["float32"], moved / rates["bytes"]),
-        # Half the bytes, where the values of a convolution are half as long.
-        "seconds_fast": max(short, moved / 2 / rates["bytes"]),
+        # Fewer bytes to move, where the values of a convolution are shorter.
+        "seconds_fast": max(rest, moved * width / 4 / rates["bytes"]),
     }
 
 
@@ -138,10 +138,12 @@ def rates(device: torch.device) -> dict[str, float]:
         convolution = convolved / _best(lambda x=x, w=w: torch.nn.functional.conv2d(x, w, padding=1), device)
         out[name] = max(product, convolution)
     if rough.available(device):
-        maps = torch.randint(256, x.shape, dtype=torch.uint8).contiguous(memory_format=torch.channels_last)
+        # Four times the images, because this operation also packs its weights.
+        maps = torch.randint(256, (256, *x.shape[1:]), dtype=torch.uint8)
+        maps = maps.contiguous(memory_format=torch.channels_last)
         levels = torch.randint(-127, 128, w.shape, dtype=torch.int8)
         given = maps, torch.tensor([1.0, 0.0]), levels, torch.ones(len(w)), None, [1, 1], [1, 1], [1, 1]
-        out["uint8"] = convolved / _best(lambda: torch.ops.dreamlib.convolution_of_bytes(*given), device)
+        out["uint8"] = 4 * convolved / _best(lambda: torch.ops.dreamlib.convolution_of_bytes(*given), device)
     big = torch.zeros(2**26, device=device)
     other = torch.empty_like(big)
     out["bytes"] = 2 * big.numel() * 4 / _best(lambda: other.copy_(big), device)
@@ -188,5 +190,5 @@ def compare(
         "notes": work.notes(),
     }
     if work.operations is not None:
-        out["floor"] = floor(work, rate)
+        out["floor"] = floor(work, rate) | {"rates": rate}
     return out

@@ -22,7 +22,6 @@ from dreamlib.distill import Distillation
 from dreamlib.engine import MODES, Engine
 from dreamlib.evaluate import EvaluationRun, Generated
 from dreamlib.generate import GeneratorTraining
-from dreamlib.matchers import Feature
 from dreamlib.networks import NetworkSpec, build, embed, initialise
 from dreamlib.recipe import Recipe
 from dreamlib.recipes import methods, protocol
@@ -54,8 +53,8 @@ class Work:
         The ratio aimed at, by kind of device.
     operations : callable, optional
         A version whose floating-point operations and convolution traffic are those that cannot be avoided.
-    looked_at : callable, optional
-        Those of them that fast mode may round to bytes.
+    averages : bool
+        Whether fast mode may do its convolutions in bytes.
     notes : callable
         Facts to print beside the ratio, known after the runs (the inertia of a clustering).
     """
@@ -66,7 +65,7 @@ class Work:
     ours: dict[str, Call]
     targets: dict[str, float]
     operations: Call | None = None
-    looked_at: Call | None = None
+    averages: bool = False
     notes: Callable[[], dict[str, float]] = field(default=dict)
 
 
@@ -120,13 +119,8 @@ def step(
 
         return once
 
-    def look() -> object:
-        network = build(recipe.network, SHAPE, CLASSES, device)
-        with torch.no_grad():
-            return [network.features(real) for real in data.take(choice)]
-
-    looked_at = look if isinstance(recipe.matcher, Feature) else None
-    return Work(name, title, plainly, {mode: run(mode) for mode in MODES}, targets, plainly, looked_at)
+    averages = getattr(recipe.matcher, "averages", False)
+    return Work(name, title, plainly, {mode: run(mode) for mode in MODES}, targets, plainly, averages)
 
 
 def clustering(targets: dict[str, float], device: torch.device, each: int = 5000, k: int = 128) -> Work:

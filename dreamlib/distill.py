@@ -49,7 +49,8 @@ class Distillation:
         Seed of every random stream of the run.
     memory_gb : float, optional
         Gibibytes that tensors may take on the device while images are matched: as many classes go through the network
-        together as fit. Changes no result but for the order of sums. Default: no bound.
+        together as fit. Changes no result but for the order of sums and, where fast mode rounds to bytes, which maps
+        share a range. Default: no bound.
 
     Attributes
     ----------

@@ -26,7 +26,8 @@ from .errors import unknown
 # multiply bytes, feature matching rounds its maps to those: it compares nothing but means over images.
 MODES = ("plain", "compiled", "fast")
 
-# The last-level cache of a common CPU. It decides the order of sums, so it is not asked of the machine.
+# The last-level cache of a common CPU. It decides the order of sums, and which maps share a range where they are rounded
+# to bytes, so it is not asked of the machine.
 CACHE_BYTES = 2**25
 
 # Compiled functions of this process. The cells of a study share them: what a function closes over is in its key.
@@ -133,7 +134,7 @@ class Engine:
         *arguments
             (Nested) lists, tuples and dicts of tensors.
         averages : bool
-            What is asked for is a mean over many images: fast mode may round more on the way (:mod:`dreamlib.rough`).
+            What is asked for are means over images: fast mode may round more on the way (:mod:`dreamlib.rough`).
 
         Notes
         -----
@@ -324,13 +325,14 @@ _FASTER: dict[Any, Any] = {
 }
 
 
-def _convolution_of_bytes(x: Tensor, weight: Tensor, *rest: Any) -> Tensor:
+def _rough_convolution(x: Tensor, weight: Tensor, *rest: Any) -> Tensor:
     out = rough.convolution(x, weight, *rest)
     return _convolution(x, weight, *rest) if out is NotImplemented else out
 
 
+# For means over images.
 _ROUGHER = _FASTER | {
-    torch.ops.aten.convolution.default: _convolution_of_bytes,
+    torch.ops.aten.convolution.default: _rough_convolution,
     torch.ops.aten.native_group_norm.default: rough.group_norm,
 }
 

@@ -1,9 +1,9 @@
-"""Operations with further rounding, for networks of which only averages over many images are asked.
+"""Operations with further rounding, for networks of which only means over images are asked.
 
-A processor with VNNI multiplies bytes twice as fast as bfloat16 numbers, and four times as fast as float32. The price
-is about one percent of noise in what a convolution gives. In the mean features of a class, which DM matches, that is
-less than what the choice of the images does by itself. Derivatives are those of the convolutions that were rounded, in
-bfloat16.
+A processor with VNNI multiplies bytes up to twice as fast as bfloat16 numbers, and four times as fast as float32. The
+price is about one percent of noise in what a convolution gives. In the mean features of a class, which DM matches, that
+is less than what the choice of the images does by itself. Derivatives ignore this rounding: they are those of the
+convolution in bfloat16.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def available(device: torch.device) -> bool:
 
 @cache
 def _has_instructions() -> bool:
-    found = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
+    found = torch.cpu.get_capabilities()
     known = hasattr(torch.ops.onednn, "qconv2d_pointwise") and hasattr(torch.ops.onednn, "qconv_prepack")
     return known and any(found.get(name, False) for name in _INSTRUCTIONS)
 
@@ -46,10 +46,11 @@ def convolution(
     output_padding: list[int],
     groups: int,
 ) -> Tensor:
-    """``aten.convolution`` of bfloat16 maps (N, c, h, w), whose maps and weights are rounded to 256 levels each.
+    """``aten.convolution`` of bfloat16 maps (N, c, h, w), whose maps and weights are rounded to bytes.
 
-    The levels of the maps lie evenly between their smallest and their largest value, those of the weights between the
-    largest absolute weight of an output channel and its opposite. Zero is a level of both, so padding stays zero.
+    The 256 levels of the maps lie evenly between the smallest and the largest of all their values and zero; the 255 of
+    the weights between the largest absolute weight of an output channel and its opposite. Zero is a level of both, so
+    padding stays zero.
 
     Returns ``NotImplemented`` where it would not be faster, or cannot be had: few channels, groups, other formats.
     """
@@ -99,7 +100,7 @@ def _convolution_of_bytes(
     of them NaN.
     """
     factor, zero = scale.tolist()
-    if not 0 < factor < math.inf:
+    if not factor > 0:
         return _maps(maps, levels, stride, padding, dilation).fill_(math.nan)
     how = stride, padding, dilation, 1
     packed = torch.ops.onednn.qconv_prepack(levels, steps, 1 / factor, int(zero), *how, None)

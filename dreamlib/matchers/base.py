@@ -51,8 +51,8 @@ class Matcher(Protocol):
     classes; class c of one measurement is only ever compared with class c of the other, so that classes can be
     processed in chunks without changing the sum.
 
-    A matcher that compares nothing but means of features over images may say so, ``averages = True``: fast mode then
-    rounds more on the way to them.
+    A matcher that compares nothing but means of features over images may say so, ``averages = True``, which subclasses
+    inherit: fast mode then rounds more on the way to them (:mod:`dreamlib.rough`).
     """
 
     def measure(self, network: Network, images: Tensor, labels: Tensor, differentiable: bool) -> list[Tensor]:
