@@ -26,8 +26,8 @@ from .errors import unknown
 # multiply bytes, feature matching rounds its maps to those: it compares nothing but means over images.
 MODES = ("plain", "compiled", "fast")
 
-# The last-level cache of a common CPU. It decides the order of sums, and which maps share a range of bytes, so it is not
-# asked of the machine.
+# The last-level cache of a common CPU. It decides the order of sums, and which maps share a range of bytes, so it is
+# not asked of the machine.
 CACHE_BYTES = 2**25
 
 # Compiled functions of this process. The cells of a study share them: what a function closes over is in its key.
