@@ -6,6 +6,8 @@ import argparse
 import json
 import os
 import sys
+import warnings
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,7 @@ import torch
 
 from dreamlib import backend
 from dreamlib.atomic import write_text
+from dreamlib.engine import MODES
 from dreamlib.errors import BadValue, DreamlibError, unknown
 from dreamlib.experiments.worker import revision, versions
 
@@ -24,6 +27,7 @@ from .works import works
 def main(words: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--works", default="", help="comma-separated; default: all")
+    parser.add_argument("--modes", default="", help="comma-separated; default: all of each work")
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda")
     parser.add_argument("--threads", type=int, default=0, help="CPU threads; 0: one per core")
     parser.add_argument("--repeats", type=int, default=5, help="interleaved runs of everything")
@@ -39,6 +43,12 @@ def main(words: list[str]) -> int:
     for name in chosen:
         if name not in offered:
             raise unknown("work", name, offered)
+    modes = [name for name in args.modes.split(",") if name]
+    for name in modes:
+        if name not in MODES:
+            raise unknown("mode", name, MODES)
+    # What could not be compiled is not to be timed as if it were.
+    warnings.filterwarnings("error", "running uncompiled")
     rate = rates(device)
     in_bytes = f"{rate['uint8'] / 1e9:.0f} in bytes, " if "uint8" in rate else ""
     print(
@@ -49,9 +59,13 @@ def main(words: list[str]) -> int:
     out = Path(args.out or f"reports/results/bench/{device.type}.json")
     known: dict[str, Any] = json.loads(out.read_text())["works"] if out.is_file() else {}
     for name in chosen:
-        found = compare(
-            offered[name](), device, args.repeats, rate, lambda text: print(f"  {text}", flush=True)
-        )
+        work = offered[name]()
+        if modes:
+            left_out = set(MODES) - set(modes)
+            work = replace(
+                work, ours={mode: call for mode, call in work.ours.items() if mode not in left_out}
+            )
+        found = compare(work, device, args.repeats, rate, lambda text: print(f"  {text}", flush=True))
         found["created"] = datetime.now(UTC).isoformat(timespec="seconds")
         found["revision"] = revision()
         known[name] = found
@@ -95,3 +109,5 @@ if __name__ == "__main__":
         sys.exit(main(sys.argv[1:]))
     except DreamlibError as error:
         sys.exit(f"error: {error}")
+    except UserWarning as warning:
+        sys.exit(f"error: {warning}\n  to time what needs no compiler: --modes plain")

@@ -176,10 +176,11 @@ def evaluation(name: str, each: int, targets: dict[str, float], device: torch.de
     def stack() -> Stack:
         return Stack(NetworkSpec(), SHAPE, CLASSES, networks, torch.Generator(device).manual_seed(0))
 
+    untrained = [build(NetworkSpec(), SHAPE, CLASSES, device) for _ in range(networks)]
+
     def plainly() -> object:
         generator = torch.Generator(device).manual_seed(0)
-        for _ in range(networks):
-            network = build(NetworkSpec(), SHAPE, CLASSES, device)
+        for network in untrained:
             batches = []
             for number in range(steps):
                 if number % -(-count // settings.batch) == 0:

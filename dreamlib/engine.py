@@ -30,6 +30,8 @@ MODES = ("plain", "compiled", "fast")
 # not asked of the machine.
 CACHE_BYTES = 2**25
 
+TRACED_GROUPS = 10  # classes in one trace
+
 # Compiled functions of this process. The cells of a study share them: what a function closes over is in its key.
 _COMPILED: dict[Hashable, _Compiled] = {}
 _told: set[str] = set()
@@ -71,7 +73,8 @@ class Engine:
         """How many of ``count`` groups (classes) go through a network together.
 
         A GPU takes all. A CPU is two to three times faster while what one operation leaves for the next stays in its
-        cache, so it takes as many as fit there, at least one.
+        cache, so it takes as many as fit there, at least one. A trace grows with every class whose gradient it takes,
+        so a compiled step has at most :data:`TRACED_GROUPS`; all steps of one size share one compiled version.
 
         Parameters
         ----------
@@ -80,9 +83,9 @@ class Engine:
         size : int
             Bytes of the largest map of one group in float32.
         """
-        if self.device.type != "cpu":
-            return count
-        most = max(1, CACHE_BYTES // size)
+        most = count if self.device.type != "cpu" else max(1, CACHE_BYTES // size)
+        if not self.plain:
+            most = min(most, TRACED_GROUPS)
         return max(part for part in range(1, min(most, count) + 1) if count % part == 0)
 
     def stacks(self, count: int, size: int) -> bool:
@@ -224,8 +227,11 @@ class _Compiled:
 
     def __call__(self, *tensors: Tensor) -> list[Tensor]:
         out = self.function(*tensors)
-        # The next replay of a CUDA graph writes over the memory of this one's results.
-        return [value.clone() for value in out] if self.replayed else list(out)
+        if not self.replayed:
+            return list(out)
+        # The next replay of a CUDA graph writes over the memory of this one's results. In the order of memory that
+        # weights have: operations on lists of tensors are launched one by one where the orders differ.
+        return [value.clone(memory_format=torch.contiguous_format) for value in out]
 
     def rebuild(self, flat: list[Tensor]) -> Any:
         assert self.outputs is not None

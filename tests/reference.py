@@ -80,8 +80,9 @@ def distance(metric: str, real: Sequence[Tensor], synthetic: Sequence[Tensor]) -
         elif metric == "l1":
             total = total + abs(a - b).sum()
         else:
-            for row, other in zip(a.flatten(1), b.flatten(1), strict=True):
-                total = total + 1 - (row @ other) / (row.norm() * other.norm() + 1e-6)
+            rows, others = a.flatten(1), b.flatten(1)
+            cosine = (rows * others).sum(1) / (rows.norm(dim=1) * others.norm(dim=1) + 1e-6)
+            total = total + (1 - cosine).sum()
     return total
 
 
@@ -100,20 +101,19 @@ def matching_loss(recipe: Recipe, network: Network, real: Tensor, synthetic: Ten
 # Multi-formation
 
 
-def tiles(image: Tensor, factor: int) -> list[Tensor]:
-    """The factor x factor tiles of one image (c, h, w), each enlarged to its full size (IDC, section 4)."""
-    _, height, width = image.shape
+def tiles(images: Tensor, factor: int) -> Tensor:
+    """The factor x factor tiles of each image (n, c, h, w), enlarged to its size (IDC, section 4), image by image."""
+    _, _, height, width = images.shape
     h, w = height // factor, width // factor
-    out = []
-    for row in range(factor):
-        for column in range(factor):
-            tile = image[:, row * h : (row + 1) * h, column * w : (column + 1) * w]
-            if factor > 1:
-                tile = F.interpolate(tile[None], size=(height, width), mode="bilinear", align_corners=False)[
-                    0
-                ]
-            out.append(tile)
-    return out
+    cut = [
+        images[:, :, row * h : (row + 1) * h, column * w : (column + 1) * w]
+        for row in range(factor)
+        for column in range(factor)
+    ]
+    out = torch.stack(cut, 1).flatten(0, 1)
+    if factor == 1:
+        return out
+    return F.interpolate(out, size=(height, width), mode="bilinear", align_corners=False)
 
 
 def mosaic(images: Tensor, factor: int) -> Tensor:
@@ -231,7 +231,7 @@ def distil(data: ClassData, recipe: Recipe, seed: int, start: Tensor, choices: S
     image_optimiser = torch.optim.SGD([images], lr=rate, momentum=recipe.image_momentum)
 
     def decoded(label: int) -> Tensor:
-        out = torch.stack([tile for image in images[label] for tile in tiles(image, factor)])
+        out = tiles(images[label], factor)
         return data.normalisation.apply(out) if unit else out
 
     network = build(recipe.network, data.shape, classes, data.device)
@@ -257,7 +257,7 @@ def distil(data: ClassData, recipe: Recipe, seed: int, start: Tensor, choices: S
         image_optimiser.zero_grad()
         for label in range(classes):
             one = torch.tensor([label], device=data.device)
-            augment = transform.select(one)
+            augment = transform.select(slice(label, label + 1))
             synthetic = decoded(label)
             if subset is not None:
                 synthetic = synthetic[subset[label]]

@@ -318,3 +318,11 @@ def test_an_evaluation_in_fast_mode_ends_where_the_plain_one_does() -> None:
         return run.accuracies
 
     assert judged("fast") == pytest.approx(judged("plain"), abs=4)
+
+
+@pytest.mark.parametrize(("mode", "expected"), [("plain", 100), ("compiled", 10), ("fast", 10)])
+def test_a_trace_has_a_bounded_number_of_classes(mode: str, expected: int) -> None:
+    assert Engine(mode, "cuda").groups(100, 2**30) == expected
+    assert Engine(mode, CPU).groups(100, 1) == expected
+    assert Engine(mode, "cuda").groups(7, 2**30) == 7
+    assert Engine(mode, CPU).groups(100, 2**30) == 1
