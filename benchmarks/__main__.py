@@ -48,7 +48,7 @@ def main(words: list[str]) -> int:
         if name not in MODES:
             raise unknown("mode", name, MODES)
     # What could not be compiled is not to be timed as if it were.
-    warnings.filterwarnings("error", "running uncompiled")
+    warnings.filterwarnings("error", "running (uncompiled|without)")
     rate = rates(device)
     in_bytes = f"{rate['uint8'] / 1e9:.0f} in bytes, " if "uint8" in rate else ""
     print(

@@ -339,8 +339,7 @@ class Distillation:
         return total, {name: torch.cat(chunks) for name, chunks in parts.items()}
 
     def _weights(self) -> dict[str, Tensor]:
-        # As plain tensors: a CUDA graph would take parameters for tensors that stay where they are, and be recorded
-        # anew for every network.
+        # As plain tensors: what an engine runs is a pure function, for this network and the next.
         return {name: weight.detach() for name, weight in self.network.named_parameters()}
 
     def _bound(self, transform: Transform, subset: Tensor | None) -> None:

@@ -7,7 +7,7 @@ decides how they run, and everything around them is the same in every mode.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -18,6 +18,7 @@ from torch.utils import _pytree as pytree
 
 from . import rough
 from .errors import unknown
+from .replay import Replay
 
 # plain: eager float32, one operation after the other; the numbers every other mode is measured against.
 # compiled: the same float32 operations, fused by TorchInductor. Sums are ordered differently, so the last bits differ.
@@ -198,40 +199,32 @@ class _Compiled:
         rounded: bool,
     ) -> None:
         self.outputs: pytree.TreeSpec | None = None
-        self.replayed = False
 
         def flattened(*tensors: Tensor) -> list[Tensor]:
             out, self.outputs = pytree.tree_flatten(function(*pytree.tree_unflatten(list(tensors), shape)))
             return out
 
-        self.function: Callable[..., list[Tensor]] = flattened
-        # On a GPU the many small kernels are launched as one CUDA graph.
-        how: dict[str, Any] = {"mode": "reduce-overhead"} if device.type == "cuda" else {}
+        self.function: Callable[..., Sequence[Tensor]] = flattened
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # the compiler's own, about its own insides
                 table = _ROUGHER if rounded else _FASTER
                 trace = make_fx(flattened, table, tracing_mode="fake", _allow_non_fake_inputs=True)
                 traced = trace(*flat)
-                compiled = torch.compile(traced, dynamic=False, **how)
-                for _ in range(2 if how else 1):  # a graph is captured at the second call
-                    compiled(*flat)
+                compiled = torch.compile(traced, dynamic=False)
+                compiled(*flat)
+            self.function = compiled
+            if device.type == "cuda":
+                self.function = Replay(compiled, flat, device)
         except torch.OutOfMemoryError:
             raise
         except (
             Exception
         ) as error:  # whatever stops a compiler (there is none, a full disk), the work can go on
-            _tell_once(error)
-        else:
-            self.function, self.replayed = compiled, bool(how)
+            _tell_once(error, "uncompiled" if self.function is flattened else "without a CUDA graph")
 
     def __call__(self, *tensors: Tensor) -> list[Tensor]:
-        out = self.function(*tensors)
-        if not self.replayed:
-            return list(out)
-        # The next replay of a CUDA graph writes over the memory of this one's results. In the order of memory that
-        # weights have: operations on lists of tensors are launched one by one where the orders differ.
-        return [value.clone(memory_format=torch.contiguous_format) for value in out]
+        return list(self.function(*tensors))
 
     def rebuild(self, flat: list[Tensor]) -> Any:
         assert self.outputs is not None
@@ -343,11 +336,11 @@ _ROUGHER = _FASTER | {
 }
 
 
-def _tell_once(error: Exception) -> None:
+def _tell_once(error: Exception, how: str) -> None:
     text = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
     if text not in _told:
         _told.add(text)
-        warnings.warn(f"running uncompiled, which is slower: {text[:200]}", stacklevel=2)
+        warnings.warn(f"running {how}, which is slower: {text[:200]}", stacklevel=2)
 
 
 def _shape(tensor: Tensor) -> Hashable:
