@@ -104,17 +104,17 @@ def floor(work: Work, rates: dict[str, float]) -> dict[str, float]:
     with FlopCounterMode(display=False) as flops, _Traffic() as traffic:
         work.operations()
     operations, moved, width = float(flops.get_total_flops()), float(traffic.bytes), 2
-    in_bytes, rest = 0.0, operations / rates["bfloat16"]
+    in_bytes, short = 0.0, operations / rates["bfloat16"]
     if work.averages and "uint8" in rates:
         in_bytes, width = float(flops.get_flop_counts()["Global"][torch.ops.aten.convolution]), 1
-        rest = (operations - in_bytes) / rates["bfloat16"] + in_bytes / rates["uint8"]
+        short = (operations - in_bytes) / rates["bfloat16"] + in_bytes / rates["uint8"]
     return {
         "operations": operations,
         "operations_in_bytes": in_bytes,
         "bytes": moved,
         "seconds_float32": max(operations / rates["float32"], moved / rates["bytes"]),
         # Fewer bytes to move, where the values of a convolution are shorter.
-        "seconds_fast": max(rest, moved * width / 4 / rates["bytes"]),
+        "seconds_fast": max(short, moved * width / 4 / rates["bytes"]),
     }
 
 

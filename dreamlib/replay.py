@@ -1,9 +1,9 @@
 """Many kernels launched as one: CUDA graphs.
 
-A matching or learning step of a small network is hundreds of kernels that take microseconds each; launching them takes
-longer than running them. ``torch.compile`` records graphs too (``mode="reduce-overhead"``), but looks at every argument
-and keeps a tree of graphs at each call, which is host time again. Here a call is one copy of the arguments for each
-number format, one launch, and one copy of the results.
+A matching or learning step of a small network is hundreds of short kernels, and launching each by itself may take
+longer than running it. ``torch.compile`` records graphs too (``mode="reduce-overhead"``), but checks every argument and
+keeps a tree of graphs at each call, which is host time again. Here a call is one copy of the arguments for each number
+format, one launch, and a copy of each result.
 """
 
 from __future__ import annotations
@@ -36,9 +36,10 @@ class Replay:
         self, function: Callable[..., Sequence[Tensor]], arguments: Sequence[Tensor], device: torch.device
     ) -> None:
         self._inputs = [value.clone() for value in arguments]
-        self._formats: dict[torch.dtype, list[int]] = {}
+        formats: dict[torch.dtype, list[int]] = {}
         for place, value in enumerate(arguments):
-            self._formats.setdefault(value.dtype, []).append(place)
+            formats.setdefault(value.dtype, []).append(place)
+        self._formats = [(places, [self._inputs[at] for at in places]) for places in formats.values()]
         with torch.cuda.device(device):
             side = torch.cuda.Stream()
             side.wait_stream(torch.cuda.current_stream())
@@ -52,8 +53,8 @@ class Replay:
 
     def __call__(self, *arguments: Tensor) -> list[Tensor]:
         """What the function returns, in memory of its own."""
-        for places in self._formats.values():
-            torch._foreach_copy_([self._inputs[at] for at in places], [arguments[at] for at in places])
+        for places, inputs in self._formats:
+            torch._foreach_copy_(inputs, [arguments[at] for at in places])
         self._graph.replay()
         # In the order that weights have in memory: operations on lists of tensors want one order for all.
         return [value.clone(memory_format=torch.contiguous_format) for value in self._outputs]

@@ -83,11 +83,11 @@ for name in session.study.datasets:
             )
         if not there:
             continue
-        across = min(3, len(there))
+        across = min(6, len(there))
         down = math.ceil(len(there) / across)
         rows = min(10, len(there[0][1].classes))
         figure, axes = plt.subplots(
-            down, across, figsize=(3.6 * across, (0.36 * rows + 0.5) * down), squeeze=False
+            down, across, figsize=(1.6 * across + 0.6, (0.36 * rows + 0.6) * down), squeeze=False
         )
         for ax in axes.flat:
             ax.set_axis_off()
@@ -122,7 +122,7 @@ for name in session.study.datasets:
                     "seconds of the pool": record["seconds"].get("pool") if record else None,
                 }
             )
-            columns = min(10, found.stored.shape[1])
+            columns = min(3, found.stored.shape[1])  # of each class: more make the page slow to read
             grid = pixels(found.stored[:rows, :columns].flatten(0, 1))
             labels = found.classes[:rows] if ax in axes[:, 0] else None
             figures.image_grid(

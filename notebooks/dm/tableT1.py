@@ -128,7 +128,8 @@ for name in session.study.datasets:
             session.say(f"*{label} on {name}: its images are not here; `{session.study.command()}`*")
             continue
         found = load_generator(path).draw(10) if method in GENERATIVE else load_set(path)
-        count, shown = min(10, len(found.classes)), min(10, found.stored.shape[1])
+        # Three of each class: more make the page slow to read.
+        count, shown = min(10, len(found.classes)), min(3, found.stored.shape[1])
         grid = pixels(found.stored[:count, :shown].flatten(0, 1))
         title = f"{label}: {words.data_set(name)}" + ("" if method in GENERATIVE else f", IPC {ipc}")
         axes, _ = figures.image_grid(grid, shown, title=title, row_labels=found.classes[:count])

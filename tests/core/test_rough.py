@@ -17,8 +17,8 @@ from dreamlib import rough
 from dreamlib.data import ClassData, load
 from dreamlib.distill import distill
 from dreamlib.engine import Engine
-from dreamlib.matchers import Feature, Gradient, Matcher
-from dreamlib.networks import NetworkSpec
+from dreamlib.matchers import Feature, Gradient, Matcher, measure_under
+from dreamlib.networks import NetworkSpec, build, initialise
 from dreamlib.recipe import Recipe
 
 CPU = torch.device("cpu")
@@ -190,6 +190,23 @@ def test_without_the_instructions_fast_is_bfloat16(monkeypatch: pytest.MonkeyPat
     for names in compiled(monkeypatch, Feature(), "fast"):
         assert "aten.convolution.default" in names
         assert not any("dreamlib" in name for name in names)
+
+
+@needs_bytes
+def test_bytes_change_mean_features_much_less_than_another_draw_of_the_images() -> None:
+    data, labels = ClassData(load("digits")), torch.arange(10)
+    network = initialise(build(NetworkSpec(width=32, depth=2), data.shape, 10), generator(0))
+    weights = {name: weight.detach() for name, weight in network.named_parameters()}
+    one, other = (data.take(data.draw(64, generator(seed))) for seed in (1, 2))
+    engine = Engine("fast", torch.device("cpu"))
+
+    def mean(weights: dict[str, Tensor], images: Tensor) -> Tensor:
+        given = engine.lower(weights), Feature(), network, engine.lower(images), labels, False
+        return measure_under(*given)[0]
+
+    plain, redrawn = (measure_under(weights, Feature(), network, x, labels, False)[0] for x in (one, other))
+    rounded = engine.run("mean features", mean, weights, one, averages=True)
+    assert 0 < float((rounded - plain).norm()) < 0.1 * float((redrawn - plain).norm())
 
 
 @needs_bytes
