@@ -422,8 +422,8 @@ def _load_plugins(files: Sequence[str]) -> None:
 
 
 def pixels(images: torch.Tensor) -> Any:
-    """(N, c, h, w) tensors as (N, h, w, c) numpy arrays, for drawing."""
-    return images.detach().cpu().permute(0, 2, 3, 1).numpy()
+    """(..., c, h, w) tensors as (..., h, w, c) numpy arrays, for drawing."""
+    return images.detach().cpu().movedim(-3, -1).numpy()
 
 
 def _word(value: object, digits: int) -> str:

@@ -19,6 +19,8 @@ from ..errors import BadValue
 from .style import GREY, MARKERS, PALETTE, colour, line
 from .words import percent
 
+NOTE: dict[str, Any] = {"fontsize": 8.5, "color": GREY}  # small print below a picture
+
 
 def image_grid(
     images: np.ndarray,
@@ -100,9 +102,12 @@ def image_grid(
     if title:
         ax.set_title(title)
     if clipped:
-        share = "less than 0.1 %" if clipped < 0.001 else f"{100 * clipped:.1f} %"
-        ax.set_xlabel(f"{share} of the values lie outside [0, 1] and are clipped", fontsize=8.5, color=GREY)
+        ax.set_xlabel(f"{_share(clipped)} of the values lie outside [0, 1] and are clipped", **NOTE)
     return ax, clipped
+
+
+def _share(part: float) -> str:
+    return "less than 0.1 %" if part < 0.001 else f"{100 * part:.1f} %"
 
 
 def image_panels(
@@ -113,6 +118,8 @@ def image_panels(
     title: str | None = None,
 ) -> Figure:
     """Several grids of images side by side, each under its own title.
+
+    Values outside [0, 1] are drawn as 0 or 1, and a line below all of them says how many a panel has at most.
 
     Parameters
     ----------
@@ -143,10 +150,19 @@ def image_panels(
     figure, axes = subplots(down, across, figsize=(each[0] * across, each[1] * down + 0.3), squeeze=False)
     for ax in axes.flat[len(panels) :]:
         ax.set_axis_off()
+    most = 0.0
     for position, (name, images) in enumerate(panels.items()):
         ax = axes.flat[position]
         labels = row_labels if position % across == 0 else None
-        image_grid(np.concatenate(list(images)), images.shape[1], title=name, row_labels=labels, ax=ax)
+        _, clipped = image_grid(
+            np.concatenate(list(images)), images.shape[1], title=name, row_labels=labels, ax=ax
+        )
+        ax.set_xlabel("")  # a panel is narrower than this line
+        most = max(most, clipped)
+    if most:
+        figure.supxlabel(
+            f"up to {_share(most)} of a panel's values lie outside [0, 1] and are clipped", **NOTE
+        )
     if title:
         figure.suptitle(title)
     return figure

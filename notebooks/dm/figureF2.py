@@ -34,9 +34,6 @@ plugins: str = ""  # Python files with your own parts
 reports: str = "reports"  # where rendered pages and tables go
 
 # %%
-import math
-
-import matplotlib.pyplot as plt
 import pandas as pd
 
 from dreamlib.lastlayer import same_change
@@ -83,16 +80,8 @@ for name in session.study.datasets:
             )
         if not there:
             continue
-        across = min(6, len(there))
-        down = math.ceil(len(there) / across)
-        rows = min(10, len(there[0][1].classes))
-        figure, axes = plt.subplots(
-            down, across, figsize=(1.6 * across + 0.6, (0.36 * rows + 0.6) * down), squeeze=False
-        )
-        for ax in axes.flat:
-            ax.set_axis_off()
-        for ax, (cell, found) in zip(axes.flat, there, strict=False):
-            ax.set_axis_on()
+        panels = {}
+        for cell, found in there:
             record = session.study.store.record(cell)
             band = NAMES.get(cell.method, cell.method.rpartition("pool")[2].replace("-", "–") + " %")
             pool = record.get("notes", {}).get("pool", {"bands": {}})["bands"] if record else {}
@@ -122,15 +111,11 @@ for name in session.study.datasets:
                     "seconds of the pool": record["seconds"].get("pool") if record else None,
                 }
             )
-            columns = min(3, found.stored.shape[1])  # of each class: more make the page slow to read
-            grid = pixels(found.stored[:rows, :columns].flatten(0, 1))
-            labels = found.classes[:rows] if ax in axes[:, 0] else None
-            figures.image_grid(
-                grid, columns, title=f"{band}: {words.percent(values.mean())} %", row_labels=labels, ax=ax
-            )
-            ax.set_xlabel("")
-        figure.suptitle(
-            f"{words.data_set(name)}, IPC {ipc}: sets by validation accuracy of the networks, profile {profile}"
+            # Three of each class: more make the page slow to read.
+            panels[f"{band}\n{words.percent(values.mean())} %"] = pixels(found.stored[:10, :3])
+        title = f"{words.data_set(name)}, IPC {ipc}: sets by validation accuracy of the networks, profile {profile}"
+        figure = figures.image_panels(
+            panels, row_labels=there[0][1].classes[:10], across=len(panels), title=title
         )
         session.save_figure(figure, f"{name}-ipc{ipc}", kinds=("png",))
 

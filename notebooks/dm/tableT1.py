@@ -120,20 +120,21 @@ for (name, ipc), part in frame.groupby(["dataset", "ipc"], sort=False):
 # %%
 for name in session.study.datasets:
     ipc = min((ipc for ipc in session.study.ipcs if ipc > 1), default=1)
+    panels = {}
     for method in session.study.methods:
-        cell = session.cell(method, name, ipc)
-        path = session.study.store.set_path(cell)
+        path = session.study.store.set_path(session.cell(method, name, ipc))
         label = session.label(method)
         if not path.is_file():
             session.say(f"*{label} on {name}: its images are not here; `{session.study.command()}`*")
             continue
         found = load_generator(path).draw(10) if method in GENERATIVE else load_set(path)
-        # Three of each class: more make the page slow to read.
-        count, shown = min(10, len(found.classes)), min(3, found.stored.shape[1])
-        grid = pixels(found.stored[:count, :shown].flatten(0, 1))
-        title = f"{label}: {words.data_set(name)}" + ("" if method in GENERATIVE else f", IPC {ipc}")
-        axes, _ = figures.image_grid(grid, shown, title=title, row_labels=found.classes[:count])
-        session.save_figure(axes.figure, f"{name}-{method}", kinds=("png",))
+        # Two of each class: more make the page slow to read.
+        panels[label.replace(" (", "\n(").replace(", ", ",\n")] = pixels(found.stored[:10, :2])
+    if panels:
+        classes = session.dataset(name).classes[:10]
+        title = f"{words.data_set(name)}, stored images at IPC {ipc}, profile {profile}"
+        figure = figures.image_panels(panels, row_labels=classes, across=6, title=title)
+        session.save_figure(figure, f"{name}-images", kinds=("png",))
 
 # %% [markdown]
 # ## What a row stores, and what it took
