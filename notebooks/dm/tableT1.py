@@ -132,7 +132,9 @@ for name in session.study.datasets:
         panels[label.replace(" (", "\n(").replace(", ", ",\n")] = pixels(found.stored[:10, :2])
     if panels:
         classes = session.dataset(name).classes[:10]
-        title = f"{words.data_set(name)}, stored images at IPC {ipc}, profile {profile}"
+        title = (
+            f"{words.data_set(name)}: drawn by the generators, else stored at IPC {ipc}; profile {profile}"
+        )
         figure = figures.image_panels(panels, row_labels=classes, across=6, title=title)
         session.save_figure(figure, f"{name}-images", kinds=("png",))
 
