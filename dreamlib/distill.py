@@ -7,12 +7,14 @@ Which network, which images and what is compared are the recipe's parts; nothing
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from typing import Any, cast
 
 import torch
 from torch import Tensor
+from torch.utils import _pytree as pytree
 
 from .augment import Transform
 from .backend import Stopwatch
@@ -305,38 +307,50 @@ class Distillation:
             if self.device.type == "cuda":
                 torch.cuda.empty_cache()
 
-    def _of(self, transform: Transform, classes: Tensor) -> Transform:
-        """The transform of some classes. All of them, as on a GPU, are no choice, which would wait for the device."""
-        return transform if len(classes) == self.data.num_classes else transform.select(classes)
-
     def _gradient(self, transform: Transform, subset: Tensor | None) -> tuple[Tensor, dict[str, Tensor]]:
         weights = self._weights()
         total = torch.zeros((), device=self.device)
         parts: dict[str, list[Tensor]] = {name: [] for name in self.stored}
         targets: list[list[Tensor]] = []
         run = partial(self.engine.run, averages=getattr(self.recipe.matcher, "averages", False))
+        # Where whole steps are recorded, augmentation is part of them; elsewhere each kind runs for the classes that
+        # drew it alone.
+        whole = self.engine.records
+        drawn = transform.tensors(self.device) if whole else ()
         if self.memory_gb is not None:
             self._bound(transform, subset)
         for classes in self._chunks(self.choice.shape[1]):
-            with torch.no_grad():
-                real = self._of(transform, classes)(self.data.take(self.choice[classes], classes))
-            targets.append(run(self._key("real"), self._measured_real, weights, real, classes))
+            real = self.data.take(self.choice[classes], classes)
+            if whole:
+                given = weights, classes, real, self._rows(drawn, classes)
+                targets.append(run(self._key("augmented real"), self._augmented_real, *given))
+            else:
+                with torch.no_grad():
+                    real = self._of(transform, classes)(real)
+                targets.append(run(self._key("real"), self._measured_real, weights, real, classes))
         target = [torch.cat(pieces) for pieces in zip(*targets, strict=True)]
         for classes in self._chunks(self._decoded_count() if subset is None else subset.shape[1]):
-            stored = {name: value[classes].requires_grad_() for name, value in self.stored.items()}
-            synthetic = self._decode(stored)
-            if subset is not None:
-                synthetic = synthetic[
-                    torch.arange(len(classes), device=self.device).unsqueeze(1), subset[classes]
-                ]
-            images = self._of(transform, classes)(synthetic)
-            aims = [value[classes] for value in target]
-            loss, pull = run(self._key("synthetic"), self._pull, weights, images.detach(), classes, aims)
-            gradients = torch.autograd.grad(images, list(stored.values()), pull)
-            for name, gradient in zip(stored, gradients, strict=True):
+            rows = self._rows((self.stored, () if subset is None else (subset,), target), classes)
+            if whole:
+                wanted = weights, classes, *rows, self._rows(drawn, classes)
+                loss, gradients = run(self._key("augmented synthetic"), self._augmented_pull, *wanted)
+            else:
+                pull, augment = partial(run, self._key("synthetic"), self._pull), self._of(transform, classes)
+                loss, gradients = self._stored_pull(pull, augment, weights, classes, *rows)
+            for name, gradient in gradients.items():
                 parts[name].append(gradient)
             total += loss
         return total, {name: torch.cat(chunks) for name, chunks in parts.items()}
+
+    def _of(self, transform: Transform, classes: Tensor) -> Transform:
+        """The transform of some classes. All of them, as on a GPU, are no choice, which would wait for the device."""
+        return transform if len(classes) == self.data.num_classes else transform.select(classes)
+
+    def _rows(self, value: Any, classes: Tensor) -> Any:
+        """The rows of some classes of (nested) tensors; all of them are no choice."""
+        if len(classes) == self.data.num_classes:
+            return value
+        return pytree.tree_map_only(Tensor, lambda tensor: tensor[classes], value)
 
     def _weights(self) -> dict[str, Tensor]:
         # As plain tensors: what an engine runs is a pure function, for this network and the next.
@@ -396,7 +410,8 @@ class Distillation:
 
     def _key(self, what: str) -> tuple[object, ...]:
         recipe, data = self.recipe, self.data
-        return what, recipe.matcher, recipe.network, data.shape, data.num_classes
+        key = what, recipe.matcher, recipe.network, data.shape, data.num_classes
+        return (*key, recipe.augment, self.container, data.normalisation) if self.engine.records else key
 
     def _measured_real(self, weights: dict[str, Tensor], images: Tensor, labels: Tensor) -> list[Tensor]:
         """Measurements of real images (G, B, c, h, w)."""
@@ -415,6 +430,51 @@ class Distillation:
             loss = self.recipe.matcher.distance(target, [value.to(images.dtype) for value in found])
             (gradient,) = torch.autograd.grad(loss, images)
         return loss.detach(), gradient
+
+    def _stored_pull(
+        self,
+        pull: Callable[..., tuple[Tensor, Tensor]],
+        augment: Callable[[Tensor], Tensor],
+        weights: dict[str, Tensor],
+        labels: Tensor,
+        stored: dict[str, Tensor],
+        subset: tuple[Tensor, ...],
+        target: list[Tensor],
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """What :meth:`_pull` finds for decoded and augmented images of G classes, and its gradient by what is stored.
+
+        ``subset`` holds which of the decoded images are looked at, (G, B), or nothing for all of them.
+        """
+        with torch.enable_grad():
+            leaves = {name: value.detach().requires_grad_() for name, value in stored.items()}
+            images = self._decode(leaves)
+            for seen in subset:
+                images = images[torch.arange(len(labels), device=self.device).unsqueeze(1), seen]
+            images = augment(images)
+        loss, gradient = pull(weights, images.detach(), labels, target)
+        found = torch.autograd.grad(images, list(leaves.values()), gradient)
+        return loss, dict(zip(leaves, found, strict=True))
+
+    # Both with the augmentation, for an engine that records whole steps; ``drawn`` is of Transform.tensors().
+
+    def _augmented_real(
+        self, weights: dict[str, Tensor], labels: Tensor, images: Tensor, drawn: tuple[Tensor, Tensor]
+    ) -> list[Tensor]:
+        return self._measured_real(weights, self.recipe.augment.apply(images, *drawn), labels)
+
+    def _augmented_pull(
+        self,
+        weights: dict[str, Tensor],
+        labels: Tensor,
+        stored: dict[str, Tensor],
+        subset: tuple[Tensor, ...],
+        target: list[Tensor],
+        drawn: tuple[Tensor, Tensor],
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        def augment(images: Tensor) -> Tensor:
+            return self.recipe.augment.apply(images, *drawn)
+
+        return self._stored_pull(self._pull, augment, weights, labels, stored, subset, target)
 
     def _freeze_statistics(self) -> None:
         """Give every batch norm the mean and variance of real images of all classes, and keep it from taking others.

@@ -9,6 +9,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import torch
@@ -18,7 +19,7 @@ from torch.utils import _pytree as pytree
 
 from . import rough
 from .errors import unknown
-from .replay import Replay
+from .replay import Replay, side_by_side
 
 # plain: eager float32, one operation after the other; the numbers every other mode is measured against.
 # compiled: the same float32 operations, fused by TorchInductor. Sums are ordered differently, so the last bits differ.
@@ -33,8 +34,10 @@ CACHE_BYTES = 2**25
 
 TRACED_GROUPS = 10  # classes in one trace
 
-# Compiled functions of this process. The cells of a study share them: what a function closes over is in its key.
+# Compiled functions of this process, and what has been recorded of them on a GPU. The cells of a study share them: what
+# a function closes over is in its key.
 _COMPILED: dict[Hashable, _Compiled] = {}
+_RECORDED: dict[Hashable, _Recorded] = {}
 _told: set[str] = set()
 
 
@@ -65,6 +68,15 @@ class Engine:
     def plain(self) -> bool:
         """Whether functions run as they are, in float32."""
         return self.mode == "plain"
+
+    @property
+    def records(self) -> bool:
+        """Whether a compiled function is recorded, and launched as one.
+
+        Then it pays to hand over whole steps, augmentation included: each operation outside costs as much time as
+        hundreds inside. It has to do the same whatever was drawn.
+        """
+        return self.device.type == "cuda" and not self.eager
 
     def for_network(self, network: nn.Module) -> Engine:
         """This engine, or a plain one for a network that keeps running statistics while it is matched."""
@@ -148,27 +160,68 @@ class Engine:
         with _factors(self.mode == "fast", self.device):
             if self.eager:
                 return function(*arguments)
+            flat, form = pytree.tree_flatten(arguments)
             rounded = averages and self.mode == "fast" and rough.available(self.device)
-            return self._compiled(key, function, arguments, rounded)
+            which = self._which(key, form, flat, rounded)
+            with torch.no_grad():
+                if not self.records:
+                    return _compiled(which, function, flat, form, rounded)(flat)
+                if which not in _RECORDED:
+                    compiled = _compiled(which, function, flat, form, rounded)
+                    _RECORDED[which] = _Recorded(compiled, compiled.function, flat, self.device)
+                return _RECORDED[which](flat)
 
-    def _compiled(
-        self, key: Hashable, function: Callable[..., Any], arguments: tuple[Any, ...], rounded: bool
-    ) -> Any:
-        flat, shape = pytree.tree_flatten(arguments)
-        which = (
-            self.mode,
-            str(self.device),
-            torch.get_num_threads(),
-            rounded,
-            key,
-            str(shape),
-            tuple(map(_shape, flat)),
-        )
-        with torch.no_grad():
-            if which not in _COMPILED:
-                _COMPILED[which] = _Compiled(function, flat, shape, self.device, rounded)
-            compiled = _COMPILED[which]
-            return compiled.rebuild(compiled(*flat))
+    def each(self, key: Hashable, function: Callable[..., Any], stacked: Any, *shared: Any) -> Any:
+        """``function(one, *shared)`` for every ``one`` of ``stacked``, and what that gives stacked as well.
+
+        Compiled once for all. Where it is recorded, so are all calls together, side by side: networks of this size
+        leave most of a GPU idle when they learn one after the other.
+
+        Parameters
+        ----------
+        key, function, shared
+            As for :meth:`run`.
+        stacked
+            (Nested) lists, tuples and dicts of tensors with as many rows as there are calls.
+        """
+        rows, form = pytree.tree_flatten(stacked)
+
+        def row(k: int) -> Any:
+            return pytree.tree_unflatten([value[k] for value in rows], form)
+
+        count = len(rows[0])
+        if not self.records:
+            found = [self.run(key, function, row(k), *shared) for k in range(count)]
+            return pytree.tree_map(lambda *values: torch.stack(values), *found)
+        flat = [*rows, *pytree.tree_leaves(shared)]
+        which = self._which(("each", len(rows), key), form, flat, False)
+        with _factors(self.mode == "fast", self.device), torch.no_grad():
+            if which not in _RECORDED:
+                one, whole = pytree.tree_flatten((row(0), *shared))
+                compiled = _compiled(self._which(key, whole, one, False), function, one, whole, False)
+
+                def together(*tensors: Tensor) -> list[Tensor]:
+                    of_each, of_all = tensors[: len(rows)], tensors[len(rows) :]
+                    calls = [
+                        partial(compiled.function, *[value[k] for value in of_each], *of_all)
+                        for k in range(count)
+                    ]
+                    return [torch.stack(values) for values in zip(*side_by_side(calls), strict=True)]
+
+                _RECORDED[which] = _Recorded(compiled, together, flat, self.device)
+            return _RECORDED[which](flat)
+
+    def _which(self, key: Hashable, form: pytree.TreeSpec, flat: Sequence[Tensor], rounded: bool) -> Hashable:
+        shapes = tuple(map(_shape, flat))
+        return self.mode, str(self.device), torch.get_num_threads(), rounded, key, str(form), shapes
+
+
+def _compiled(
+    which: Hashable, function: Callable[..., Any], flat: list[Tensor], form: pytree.TreeSpec, rounded: bool
+) -> _Compiled:
+    if which not in _COMPILED:
+        _COMPILED[which] = _Compiled(function, flat, form, rounded)
+    return _COMPILED[which]
 
 
 @contextmanager
@@ -188,23 +241,23 @@ def _factors(rounded: bool, device: torch.device) -> Iterator[None]:
 
 
 class _Compiled:
-    """One traced and compiled function, for arguments of one shape."""
+    """One traced and compiled function, for arguments of one shape.
+
+    ``function`` takes the tensors of the arguments and returns those of the result; it is ``done`` where a compiler has
+    made it, and the original elsewhere.
+    """
 
     def __init__(
-        self,
-        function: Callable[..., Any],
-        flat: list[Tensor],
-        shape: pytree.TreeSpec,
-        device: torch.device,
-        rounded: bool,
+        self, function: Callable[..., Any], flat: list[Tensor], form: pytree.TreeSpec, rounded: bool
     ) -> None:
         self.outputs: pytree.TreeSpec | None = None
 
         def flattened(*tensors: Tensor) -> list[Tensor]:
-            out, self.outputs = pytree.tree_flatten(function(*pytree.tree_unflatten(list(tensors), shape)))
+            out, self.outputs = pytree.tree_flatten(function(*pytree.tree_unflatten(list(tensors), form)))
             return out
 
         self.function: Callable[..., Sequence[Tensor]] = flattened
+        self.done = False
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # the compiler's own, about its own insides
@@ -213,22 +266,43 @@ class _Compiled:
                 traced = trace(*flat)
                 compiled = torch.compile(traced, dynamic=False)
                 compiled(*flat)
-            self.function = compiled
-            if device.type == "cuda":
-                self.function = Replay(compiled, flat, device)
+            self.function, self.done = compiled, True
         except torch.OutOfMemoryError:
             raise
-        except (
-            Exception
-        ) as error:  # whatever stops a compiler (there is none, a full disk), the work can go on
-            _tell_once(error, "uncompiled" if self.function is flattened else "without a CUDA graph")
+        except Exception as error:
+            # Whatever stops a compiler (there is none, a full disk), the work can go on.
+            _tell_once(error, "uncompiled")
 
-    def __call__(self, *tensors: Tensor) -> list[Tensor]:
-        return list(self.function(*tensors))
+    def __call__(self, flat: list[Tensor]) -> Any:
+        return self.rebuild(self.function(*flat))
 
-    def rebuild(self, flat: list[Tensor]) -> Any:
+    def rebuild(self, flat: Sequence[Tensor]) -> Any:
         assert self.outputs is not None
-        return pytree.tree_unflatten(flat, self.outputs)
+        return pytree.tree_unflatten(list(flat), self.outputs)
+
+
+class _Recorded:
+    """Calls of a compiled function as one CUDA graph, or as they are where they cannot be recorded."""
+
+    def __init__(
+        self,
+        compiled: _Compiled,
+        calls: Callable[..., Sequence[Tensor]],
+        arguments: list[Tensor],
+        device: torch.device,
+    ) -> None:
+        self.compiled, self.calls = compiled, calls
+        if not compiled.done:
+            return
+        try:
+            self.calls = Replay(calls, arguments, device)
+        except torch.OutOfMemoryError:
+            raise
+        except Exception as error:
+            _tell_once(error, "without a CUDA graph")
+
+    def __call__(self, flat: list[Tensor]) -> Any:
+        return self.compiled.rebuild(self.calls(*flat))
 
 
 # Operations that are traced as others, which compile to faster code.

@@ -60,6 +60,21 @@ class Replay:
         return [value.clone(memory_format=torch.contiguous_format) for value in self._outputs]
 
 
+def side_by_side(calls: Sequence[Callable[[], Sequence[Tensor]]]) -> list[Sequence[Tensor]]:
+    """What independent calls return, each on a stream of its own; in a graph they become branches."""
+    here = torch.cuda.current_stream()
+    found, streams = [], []
+    for call in calls:
+        stream = torch.cuda.Stream()
+        stream.wait_stream(here)
+        with torch.cuda.stream(stream):
+            found.append(call())
+        streams.append(stream)
+    for stream in streams:
+        here.wait_stream(stream)
+    return found
+
+
 @cache
 def _pool(device: str) -> Any:
     """Memory that all graphs of a device share: results are copied at once, so the next graph may write over them."""

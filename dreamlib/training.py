@@ -15,8 +15,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 from torch.func import functional_call, vmap
+from torch.utils import _pytree as pytree
 
-from .augment import Siamese, cutmix
+from .augment import Siamese, cutmix, cutmix_draws, mix
 from .engine import Engine
 from .errors import BadValue, Diverged
 from .networks import Network, NetworkSpec, build, initialise, largest_map
@@ -123,6 +124,28 @@ def learning(
     return loss.detach(), logits.detach(), dict(zip(leaves, gradients, strict=True)), statistics
 
 
+def learning_drawn(
+    engine: Engine,
+    network: Network,
+    augment: Siamese,
+    probability: float,
+    tensors: Mapping[str, Tensor],
+    images: Tensor,
+    labels: Tensor,
+    drawn: tuple[Tensor, Tensor],
+    pasted: tuple[Tensor, Tensor],
+) -> tuple[Tensor, Tensor, dict[str, Tensor], dict[str, Tensor]]:
+    """:func:`learning` of images (B, c, h, w) that are yet to be augmented and mixed, with labels (B,).
+
+    ``drawn`` are one group's rows of :meth:`Transform.tensors`, ``pasted`` one network's of :func:`cutmix_draws`,
+    whose ``probability`` is given.
+    """
+    (numbers, choice), (draws, shuffle) = drawn, pasted
+    batch = augment.apply(images[None], numbers[None], choice[None])
+    batch, first, second, share = mix(batch, labels[None], draws[None], shuffle[None], probability)
+    return learning(engine, network, tensors, batch[0], (first[0], second[0]), share[0])
+
+
 class Schedule(Protocol):
     """How a network learns that is matched under, or beside: a recipe's network schedule."""
 
@@ -153,12 +176,11 @@ def learn_batch(
     ``key`` names the network for the engine, ``velocity`` is its momentum, weight by weight; ``generator`` draws
     augmentation and CutMix.
     """
-    batch = schedule.augment.draw(1, generator, per_image=len(images))(images.unsqueeze(0))
-    batch, first, second, share = cutmix(batch, labels.unsqueeze(0), generator, schedule.cutmix)
     network.train()  # batch norms that were frozen for matching learn again
     tensors = network.state_dict()
-    learn = partial(learning, engine, network)
-    _, _, gradients, statistics = engine.run(key, learn, tensors, batch[0], (first[0], second[0]), share[0])
+    how, learn, given = _lesson(engine, network, images[None], labels[None], schedule, generator)
+    one = pytree.tree_map(lambda value: value[0], given)
+    _, _, gradients, statistics = engine.run((key, how), learn, tensors, *one)
     for name, value in statistics.items():
         tensors[name].copy_(value)
     sgd_update(
@@ -169,6 +191,27 @@ def learn_batch(
         schedule.momentum,
         schedule.weight_decay,
     )
+
+
+def _lesson(
+    engine: Engine,
+    network: Network,
+    images: Tensor,
+    labels: Tensor,
+    schedule: Schedule,
+    generator: torch.Generator,
+) -> tuple[Hashable, Callable[..., Any], tuple[Any, ...]]:
+    """What K networks are to learn from batches (K, B, c, h, w) with labels (K, B), augmented and mixed as scheduled.
+
+    A function of one network's tensors and of one row of what is returned third; the first names it.
+    """
+    transform = schedule.augment.draw(len(images), generator, per_image=images.shape[1])
+    if engine.records:
+        how = schedule.augment, schedule.cutmix
+        drawn = transform.tensors(images.device), cutmix_draws(labels, generator)
+        return how, partial(learning_drawn, engine, network, *how), (images, labels, *drawn)
+    images, first, second, share = cutmix(transform(images), labels, generator, schedule.cutmix)
+    return (), partial(learning, engine, network), (images, (first, second), share)
 
 
 class Stack:
@@ -211,26 +254,38 @@ class Stack:
         return [self.tensors[name] for name in self.parameter_names]
 
     def learn(
-        self, engine: Engine, images: Tensor, labels: tuple[Tensor, Tensor], share: Tensor
+        self,
+        engine: Engine,
+        images: Tensor,
+        labels: Tensor,
+        schedule: Schedule,
+        generator: torch.Generator,
     ) -> tuple[Tensor, Tensor, list[Tensor]]:
-        """What a batch (K, B, c, h, w) teaches: losses (K,), logits (K, B, classes), and a gradient for each weight.
+        """What batches teach, augmented and mixed: losses (K,), logits (K, B, classes), a gradient for each weight.
 
         Running statistics are brought up to date.
+
+        Parameters
+        ----------
+        engine : Engine
+            Runs the networks.
+        images, labels : Tensor
+            (K, B, c, h, w) normalised, and (K, B).
+        schedule : Schedule
+            Says how the images are augmented; its learning rate is not looked at.
+        generator : torch.Generator
+            Draws augmentation and CutMix.
         """
         self.network.train()
+        how, learn, given = _lesson(engine, self.network, images, labels, schedule, generator)
         if engine.stacks(self.count, images.shape[1] * self.map_bytes):
-            return self._learn_stacked(images, labels, share)
-        learned = []
-        for k in range(self.count):
-            state = {name: value[k] for name, value in self.tensors.items()}
-            batch = images[k], (labels[0][k], labels[1][k]), share[k]
-            key = ("learning", self.spec, self.shape, self.num_classes)
-            learned.append(engine.run(key, partial(learning, engine, self.network), state, *batch))
-        losses, logits, gradients, statistics = zip(*learned, strict=True)
-        for name in statistics[0]:
-            self.tensors[name] = torch.stack([one[name] for one in statistics])
-        stacked = [torch.stack([one[name] for one in gradients]) for name in self.parameter_names]
-        return torch.stack(losses), torch.stack(logits), stacked
+            return self._learn_stacked(*given)
+        key = ("learning", self.spec, self.shape, self.num_classes, how)
+        losses, logits, gradients, statistics = engine.each(
+            key, partial(_unpacked, learn), (self.tensors, *given)
+        )
+        self.tensors.update(statistics)
+        return losses, logits, [gradients[name] for name in self.parameter_names]
 
     def _learn_stacked(
         self, images: Tensor, labels: tuple[Tensor, Tensor], share: Tensor
@@ -291,8 +346,12 @@ class Stack:
         ask = partial(
             _answer, engine.lower if len(self.tensors) == len(self.parameter_names) else None, self.network
         )
-        each = [{name: value[k] for name, value in self.tensors.items()} for k in range(self.count)]
-        return torch.stack([engine.run(key, ask, state, images) for state in each])
+        answers: Tensor = engine.each(key, ask, self.tensors, images)
+        return answers
+
+
+def _unpacked(function: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
+    return function(*arguments)
 
 
 def _answer(
@@ -364,9 +423,7 @@ class Training:
             self.order = keys.argsort(1)
         index = self.order[:, position * settings.batch : (position + 1) * settings.batch]
         images, labels = self.fetch(index)
-        images = settings.augment.draw(stack.count, generator, per_image=images.shape[1])(images)
-        images, first, second, share = cutmix(images, labels, generator, settings.cutmix)
-        losses, logits, gradients = stack.learn(self.engine, images, (first, second), share)
+        losses, logits, gradients = stack.learn(self.engine, images, labels, settings, generator)
         if self.watch is not None:
             self.watch(index, logits.argmax(2) == labels)
         sgd_update(

@@ -44,19 +44,32 @@ def cutmix(
     BadValue
         If ``probability`` is outside [0, 1], or the shapes do not fit each other.
     """
-    if not 0 <= probability <= 1:
-        raise BadValue(
-            f"CutMix probability is {probability!r}, expected a number in [0, 1]", "probability=0.5"
-        )
     if images.dim() != 5 or labels.shape != images.shape[:2]:
         raise BadValue(
             f"CutMix got images {tuple(images.shape)} and labels {tuple(labels.shape)}, "
             "expected (networks, batch, c, h, w) and (networks, batch)",
             "images[None] and labels[None] for a single network",
         )
+    return mix(images, labels, *cutmix_draws(labels, generator), probability)
+
+
+def cutmix_draws(labels: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """What :func:`cutmix` draws for labels (K, B), on their device: uniform numbers (K, 4) and (K, B)."""
+    networks, batch = labels.shape
+    draws = torch.rand(networks, 4, generator=generator, device=generator.device)
+    shuffle = torch.rand(networks, batch, generator=generator, device=generator.device)
+    return draws.to(labels.device), shuffle.to(labels.device)
+
+
+def mix(
+    images: Tensor, labels: Tensor, draws: Tensor, shuffle: Tensor, probability: float
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """:func:`cutmix` after :func:`cutmix_draws`: a pure function of tensors."""
+    if not 0 <= probability <= 1:
+        raise BadValue(
+            f"CutMix probability is {probability!r}, expected a number in [0, 1]", "probability=0.5"
+        )
     networks, batch, _, height, width = images.shape
-    draws = torch.rand(networks, 4, generator=generator, device=generator.device).to(images.device)
-    shuffle = torch.rand(networks, batch, generator=generator, device=generator.device).to(images.device)
     exact = torch.promote_types(images.dtype, torch.float32)
     if probability == 0:
         return images, labels, labels, torch.ones(networks, dtype=exact, device=images.device)

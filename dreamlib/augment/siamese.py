@@ -146,6 +146,28 @@ class Siamese:
         numbers = torch.rand(groups, per_image or 1, len(NUMBERS), generator=generator, device=device)
         return Transform(self, kinds, numbers, per_image)
 
+    def apply(self, images: Tensor, numbers: Tensor, choice: Tensor) -> Tensor:
+        """What a transform of this recipe does, from the tensors of :meth:`Transform.tensors` alone.
+
+        Every group goes through every operation and keeps the one it drew: more work, but the same at every call,
+        whatever is drawn, so that it can be compiled and recorded.
+
+        Parameters
+        ----------
+        images : Tensor
+            (G, B, c, h, w), as :class:`Transform` takes them.
+        numbers : Tensor
+            float32 (G, P, 11) on the device of ``images``; P is 1 or B.
+        choice : Tensor
+            int64 (G, S) there: which operation of each of the S ``stages`` a group drew.
+        """
+        for place, stage in enumerate(self.stages):
+            drawn, before = choice[:, place].view(-1, 1, 1, 1, 1), images
+            images = _OPERATIONS[stage[0]](before, numbers, self)
+            for number, name in enumerate(stage[1:], 1):
+                images = torch.where(drawn == number, _OPERATIONS[name](before, numbers, self), images)
+        return images
+
 
 @dataclass(frozen=True, eq=False)
 class Transform:
@@ -197,6 +219,13 @@ class Transform:
         for kinds in self.kinds:
             images = self._stage(images, numbers, kinds)
         return images
+
+    def tensors(self, device: torch.device) -> tuple[Tensor, Tensor]:
+        """Numbers and choice for :meth:`Siamese.apply`, on ``device``; the rows of both are the groups."""
+        stages = self.recipe.stages
+        rows = [stage.index(kind) for stage, kinds in zip(stages, self.kinds, strict=True) for kind in kinds]
+        choice = _sent(rows, device).view(len(stages), len(self.numbers)).t()
+        return self.numbers.to(device), choice
 
     def select(self, groups: Tensor | slice) -> Transform:
         """The same transform for some of the groups: ``t.select(s)(images[s])`` equals ``t(images)[s]``.
@@ -307,7 +336,7 @@ def _on_host(generator: torch.Generator) -> torch.Generator:
 
 def _sent(positions: list[int], device: torch.device) -> Tensor:
     """Positions on the device, without waiting for it."""
-    return torch.tensor(positions).to(device, non_blocking=True)
+    return torch.tensor(positions, dtype=torch.int64).to(device, non_blocking=True)
 
 
 def _column(numbers: Tensor, name: str) -> Tensor:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -15,7 +16,16 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from dreamlib import engine as engines
 from dreamlib import replay
+from dreamlib.augment import Siamese
+from dreamlib.containers import MultiFormation
+from dreamlib.data import ClassData, Dataset, Normalisation
+from dreamlib.distill import Distillation
+from dreamlib.engine import Engine
+from dreamlib.matchers import Feature, Gradient
+from dreamlib.networks import NetworkSpec
+from dreamlib.recipe import NetworkSchedule, Recipe
 from dreamlib.replay import Replay
+from dreamlib.training import SGD, Stack, Training
 
 CUDA = torch.device("cuda")
 
@@ -31,16 +41,23 @@ class Tape(TorchDispatchMode):
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
+        given = views((args, kwargs or {}))
         out = func(*args, **(kwargs or {}))
-        self.operations.append((func, args, kwargs or {}, out))
+        self.operations.append((func, *given, views(out)))
         return out
 
     def replay(self) -> None:
         self.replays += 1
         for func, args, kwargs, out in self.operations:
-            again = func(*args, **kwargs)
+            again = func(*views(args), **kwargs)
             for old, new in zip(pytree.tree_leaves(out), pytree.tree_leaves(again), strict=True):
-                old.copy_(new)
+                if new is not None:
+                    old.copy_(new)
+
+
+def views(value: Any) -> Any:
+    """The same memory in tensors of their own, whose shapes stay when those of the originals are changed in place."""
+    return pytree.tree_map_only(Tensor, torch.detach, value)
 
 
 class Stream:
@@ -119,19 +136,133 @@ def test_arguments_are_not_written_to(cuda: list[Tape]) -> None:
     assert x.tolist() == [1, 1, 1]
 
 
-def test_an_engine_records_what_it_compiles_on_cuda(
-    cuda: list[Tape], monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def recording(cuda: list[Tape], monkeypatch: pytest.MonkeyPatch) -> list[Tape]:
+    """Every engine records, whatever the device; what it traces is run as traced, for a tape sees no compiled code."""
     monkeypatch.setattr(torch, "compile", lambda traced, **how: traced)
-    flat, shape = pytree.tree_flatten(arguments(0))
-    run = engines._Compiled(step, flat, shape, CUDA, rounded=False)
-    for found, expected in zip(run(*arguments(3)), step(*arguments(3)), strict=True):
-        torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
-    assert cuda[0].replays == 1
+    monkeypatch.setattr(engines, "_COMPILED", {})
+    monkeypatch.setattr(engines, "_RECORDED", {})
+    monkeypatch.setattr(Engine, "records", property(lambda engine: not engine.eager))
+    return cuda
+
+
+def test_an_engine_records_what_it_compiles(recording: list[Tape]) -> None:
+    engine = Engine("compiled", "cpu")
+    for seed in (3, 4, 3):
+        found = engine.run("a step", step, *arguments(seed))
+        for one, expected in zip(found, step(*arguments(seed)), strict=True):
+            torch.testing.assert_close(one, expected, rtol=1e-5, atol=1e-5)
+    assert len(recording) == 1
+    assert recording[0].replays == 3
+
+
+def test_calls_for_each_row_are_one_graph(recording: list[Tape]) -> None:
+    def pieces(one: dict[str, Tensor], scale: Tensor) -> dict[str, Tensor]:
+        return {"sum": one["a"] @ one["b"] * scale, "a": one["a"].sin()}
+
+    draw, engine, scale = generator(0), Engine("compiled", "cpu"), torch.tensor(3.0)
+    for count in (4, 4, 2):
+        rows = {
+            "a": torch.randn(count, 2, 3, generator=draw),
+            "b": torch.randn(count, 3, generator=draw),
+        }
+        found = engine.each("pieces", pieces, rows, scale)
+        torch.testing.assert_close(found["sum"], torch.einsum("kij,kj->ki", rows["a"], rows["b"]) * 3)
+        torch.testing.assert_close(found["a"], rows["a"].sin())
+    assert [tape.replays for tape in recording] == [2, 1]
+    assert len(engines._COMPILED) == 1
+
+
+UNEVEN = torch.tensor([9, 14, 11, 20])
+IDC = Siamese("color_crop_cutout_flip_scale_rotate", "idc")
+PLANS = {
+    "dm": Recipe(matcher=Feature(), real_batch=8, iterations=6),
+    "dsa": Recipe(
+        matcher=Gradient(),
+        real_batch=6,
+        iterations=4,
+        schedule=NetworkSchedule(steps=3, trained_on="synthetic", epochs=2, batch=5, lr=0.1),
+    ),
+    "dream": Recipe(
+        matcher=Gradient("mse", "convolutions"),
+        container=MultiFormation(2),
+        augment=IDC,
+        synthetic_batch=5,
+        real_batch=8,
+        iterations=4,
+        schedule=NetworkSchedule(
+            steps=3, trained_on="real", images=24, batch=12, lr=0.1, cutmix=0.7, augment=IDC
+        ),
+    ),
+}
+
+
+def uneven() -> ClassData:
+    draw = generator(5)
+    images = torch.randint(256, (int(UNEVEN.sum()), 3, 8, 8), generator=draw, dtype=torch.uint8)
+    labels = torch.arange(4).repeat_interleave(UNEVEN)
+    return ClassData(
+        Dataset(
+            "colours",
+            images,
+            labels,
+            images,
+            labels,
+            tuple("abcd"),
+            Normalisation("pixel", (0.4, 0.5, 0.6), (0.2, 0.3, 0.25)),
+        )
+    )
+
+
+@pytest.mark.parametrize("chunk", [4, 3])
+@pytest.mark.parametrize("name", PLANS)
+def test_recorded_steps_are_the_plain_ones(name: str, chunk: int, recording: list[Tape]) -> None:
+    plan = replace(PLANS[name], network=NetworkSpec(width=8, depth=2), image_lr=0.1)
+    data = uneven()
+
+    def distilled(mode: str) -> Distillation:
+        run = Distillation(data, replace(plan, mode=mode), 2, 0)
+        run.classes_at_once = chunk
+        while not run.done:
+            run.advance()
+        return run
+
+    plain, recorded = distilled("plain"), distilled("compiled")
+    moved = (plain.stored["images"] - plain.snapshots[0]["images"]).norm()
+    assert float((recorded.stored["images"] - plain.stored["images"]).norm()) < 1e-4 * float(moved)
+    assert recorded.losses[-1][1] == pytest.approx(plain.losses[-1][1], rel=1e-4)
+    assert all(tape.replays > 1 for tape in recording)
+    # The real half and the synthetic one, each for every size of a chunk, and what the network learns from.
+    assert len(recording) <= 2 * (1 if chunk == 4 else 2) + (2 if name == "dsa" else 1)
+
+
+@pytest.mark.parametrize("norm", ["instance", "batch"])
+def test_recorded_networks_learn_as_plain_ones(norm: str, recording: list[Tape]) -> None:
+    draw = generator(0)
+    images, labels = torch.randn(20, 3, 8, 8, generator=draw), torch.arange(20) % 3
+
+    def trained(mode: str) -> Training:
+        source = generator(1)
+        stack = Stack(NetworkSpec(width=8, depth=2, norm=norm), (3, 8, 8), 3, 3, source)
+        settings = SGD(epochs=4, batch=12, lr=0.05, augment=Siamese(), cutmix=0.5)
+        run = Training(
+            stack, lambda i: (images[i], labels[i]), 20, settings, source, engine=Engine(mode, "cpu")
+        )
+        while not run.done:
+            run.advance()
+        return run
+
+    plain, recorded = trained("plain"), trained("compiled")
+    for key, value in recorded.stack.tensors.items():
+        torch.testing.assert_close(value, plain.stack.tensors[key], rtol=1e-4, atol=1e-5)
+    assert [tape.replays for tape in recording] == [4, 4]  # one for each size of a batch
+    found = recorded.stack.accuracy(lambda part: images[part], labels, engine=Engine("compiled", "cpu"))
+    assert found == plain.stack.accuracy(lambda part: images[part], labels)
+    assert len(recording) == 3
 
 
 def test_what_cannot_be_recorded_runs_compiled_with_a_notice(
-    cuda: list[Tape], monkeypatch: pytest.MonkeyPatch
+    recording: list[Tape], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(*arguments: object) -> None:
         raise RuntimeError("operation not permitted when stream is capturing")
@@ -140,8 +271,24 @@ def test_what_cannot_be_recorded_runs_compiled_with_a_notice(
     monkeypatch.setattr(engines, "_told", set())
     compiled = []
     monkeypatch.setattr(torch, "compile", lambda traced, **how: compiled.append(traced) or traced)
-    flat, shape = pytree.tree_flatten(arguments(0))
+    engine = Engine("compiled", "cpu")
     with pytest.warns(UserWarning, match="without a CUDA graph, which is slower: operation not permitted"):
-        run = engines._Compiled(step, flat, shape, CUDA, rounded=False)
-    assert run.function is compiled[0]
-    torch.testing.assert_close(run(*arguments(3)), step(*arguments(3)))
+        engine.run("a step", step, *arguments(0))
+    (ready,) = engines._RECORDED.values()
+    assert ready.calls is compiled[0]
+    torch.testing.assert_close(engine.run("a step", step, *arguments(3)), step(*arguments(3)))
+
+
+def test_what_cannot_be_compiled_is_not_recorded(
+    recording: list[Tape], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object, **__: object) -> object:
+        raise RuntimeError("no compiler here")
+
+    monkeypatch.setattr(torch, "compile", broken)
+    monkeypatch.setattr(engines, "_told", set())
+    engine = Engine("compiled", "cpu")
+    with pytest.warns(UserWarning, match="uncompiled, which is slower: no compiler here"):
+        found = engine.each("each step", lambda row: row * 2, torch.arange(3.0))
+    assert found.tolist() == [0, 2, 4]
+    assert not recording
