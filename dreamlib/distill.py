@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
+from functools import cached_property, partial
 from typing import Any, cast
 
 import torch
@@ -247,6 +247,7 @@ class Distillation:
         self._note(loss)
         if within < schedule.steps - 1 and schedule.trained_on != "nothing":
             with self.stopwatch.phase("network"):
+                self.network.train()  # batch norms that were frozen for matching learn again
                 if schedule.trained_on == "synthetic":
                     self._train_on_synthetic()
                 else:
@@ -264,20 +265,22 @@ class Distillation:
         else:
             self.network.load_state_dict(trained)
         self.network.requires_grad_(False)
-        self.network_velocity = [torch.zeros_like(weight) for weight in self.network.parameters()]
+        learns = self.recipe.schedule.trained_on != "nothing"
+        self.network_velocity = [torch.zeros_like(weight) for weight in self.network.parameters() if learns]
 
     def _decode(self, stored: dict[str, Tensor]) -> Tensor:
         images = self.container.decode(stored)
         return images if self.container.space == "normalised" else self.data.normalisation.apply(images)
 
-    @torch.no_grad()
+    @cached_property
     def _decoded_count(self) -> int:
         """Decoded images per class."""
-        return self._decode({name: value[:1] for name, value in self.stored.items()}).shape[1]
+        with torch.no_grad():
+            return self.container.decode({name: value[:1] for name, value in self.stored.items()}).shape[1]
 
     def _subset(self) -> Tensor | None:
         """Which decoded images this step looks at, (C, synthetic_batch), or None for all of them."""
-        count = self._decoded_count()
+        count = self._decoded_count
         if count <= self.recipe.synthetic_batch:
             return None
         keys = torch.rand(self.data.num_classes, count, generator=self.streams["subset"], device=self.device)
@@ -329,7 +332,7 @@ class Distillation:
                     real = self._of(transform, classes)(real)
                 targets.append(run(self._key("real"), self._measured_real, weights, real, classes))
         target = [torch.cat(pieces) for pieces in zip(*targets, strict=True)]
-        for classes in self._chunks(self._decoded_count() if subset is None else subset.shape[1]):
+        for classes in self._chunks(self._decoded_count if subset is None else subset.shape[1]):
             rows = self._rows((self.stored, () if subset is None else (subset,), target), classes)
             if whole:
                 wanted = weights, classes, *rows, self._rows(drawn, classes)
@@ -359,7 +362,7 @@ class Distillation:
     def _bound(self, transform: Transform, subset: Tensor | None) -> None:
         """Lower ``classes_at_once``, once, to what the memory given has room for."""
         assert self.memory_gb is not None
-        images = (self._decoded_count() if subset is None else subset.shape[1], self.choice.shape[1])
+        images = (self._decoded_count if subset is None else subset.shape[1], self.choice.shape[1])
         room = self.memory_gb * GIB - held_bytes(self.device)
         self.memory_gb = None
         least = self.data.num_classes if self._inseparable else 1

@@ -237,6 +237,7 @@ class GeneratorTraining:
             return
         assert self.network is not None
         engine = self.engine.for_network(self.network)
+        self.network.train()
         for start in range(0, schedule.images, schedule.batch):
             images, labels = self.data.draw_flat(min(schedule.batch, schedule.images - start), stream)
             learn_batch(

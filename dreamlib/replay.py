@@ -36,10 +36,7 @@ class Replay:
         self, function: Callable[..., Sequence[Tensor]], arguments: Sequence[Tensor], device: torch.device
     ) -> None:
         self._inputs = [value.clone() for value in arguments]
-        formats: dict[torch.dtype, list[int]] = {}
-        for place, value in enumerate(arguments):
-            formats.setdefault(value.dtype, []).append(place)
-        self._formats = [(places, [self._inputs[at] for at in places]) for places in formats.values()]
+        self._given = _by_format(self._inputs)
         with torch.cuda.device(device):
             side = torch.cuda.Stream()
             side.wait_stream(torch.cuda.current_stream())
@@ -49,30 +46,47 @@ class Replay:
             torch.cuda.current_stream().wait_stream(side)
             self._graph = torch.cuda.CUDAGraph()
             with torch.cuda.graph(self._graph, pool=_pool(str(device)), capture_error_mode="thread_local"):
-                self._outputs = list(function(*self._inputs))
+                # In the order that weights have in memory: operations on lists of tensors want one order for all.
+                self._outputs = [value.contiguous() for value in function(*self._inputs)]
+        self._found = _by_format(self._outputs)
 
     def __call__(self, *arguments: Tensor) -> list[Tensor]:
         """What the function returns, in memory of its own."""
-        for places, inputs in self._formats:
+        for places, inputs in self._given:
             torch._foreach_copy_(inputs, [arguments[at] for at in places])
         self._graph.replay()
-        # In the order that weights have in memory: operations on lists of tensors want one order for all.
-        return [value.clone(memory_format=torch.contiguous_format) for value in self._outputs]
+        results = [torch.empty_like(value) for value in self._outputs]
+        for places, outputs in self._found:
+            torch._foreach_copy_([results[at] for at in places], outputs)
+        return results
+
+
+def _by_format(tensors: Sequence[Tensor]) -> list[tuple[list[int], list[Tensor]]]:
+    """Places and tensors by number format: what can be copied in one launch."""
+    formats: dict[torch.dtype, list[int]] = {}
+    for place, value in enumerate(tensors):
+        formats.setdefault(value.dtype, []).append(place)
+    return [(places, [tensors[at] for at in places]) for places in formats.values()]
 
 
 def side_by_side(calls: Sequence[Callable[[], Sequence[Tensor]]]) -> list[Sequence[Tensor]]:
     """What independent calls return, each on a stream of its own; in a graph they become branches."""
     here = torch.cuda.current_stream()
-    found, streams = [], []
-    for call in calls:
-        stream = torch.cuda.Stream()
+    streams = [_branch(torch.cuda.current_device(), number) for number in range(len(calls))]
+    found = []
+    for call, stream in zip(calls, streams, strict=True):
         stream.wait_stream(here)
         with torch.cuda.stream(stream):
             found.append(call())
-        streams.append(stream)
     for stream in streams:
         here.wait_stream(stream)
     return found
+
+
+@cache
+def _branch(device: int, number: int) -> torch.cuda.Stream:
+    """The same at every call: libraries set memory aside for each stream they meet, which no graph may do."""
+    return torch.cuda.Stream(device)
 
 
 @cache

@@ -171,12 +171,11 @@ def learn_batch(
     schedule: Schedule,
     generator: torch.Generator,
 ) -> None:
-    """One SGD step of one network, in place, on a batch (B, c, h, w) with labels (B,).
+    """One SGD step of one network in training mode, in place, on a batch (B, c, h, w) with labels (B,).
 
     ``key`` names the network for the engine, ``velocity`` is its momentum, weight by weight; ``generator`` draws
     augmentation and CutMix.
     """
-    network.train()  # batch norms that were frozen for matching learn again
     tensors = network.state_dict()
     how, learn, given = _lesson(engine, network, images[None], labels[None], schedule, generator)
     one = pytree.tree_map(lambda value: value[0], given)
@@ -276,7 +275,8 @@ class Stack:
         generator : torch.Generator
             Draws augmentation and CutMix.
         """
-        self.network.train()
+        if not self.network.training:
+            self.network.train()
         how, learn, given = _lesson(engine, self.network, images, labels, schedule, generator)
         if engine.stacks(self.count, images.shape[1] * self.map_bytes):
             return self._learn_stacked(*given)

@@ -61,6 +61,7 @@ def views(value: Any) -> Any:
 
 
 class Stream:
+    def __init__(self, device: int = 0) -> None: ...
     def wait_stream(self, other: Stream) -> None: ...
 
 
@@ -79,15 +80,18 @@ def cuda(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Tape]]:
         "device": lambda device: contextlib.nullcontext(),
         "Stream": Stream,
         "current_stream": Stream,
+        "current_device": lambda: 0,
         "stream": lambda stream: contextlib.nullcontext(),
         "CUDAGraph": tape,
         "graph": record,
         "graph_pool_handle": lambda: (0, 0),
     }.items():
         monkeypatch.setattr(torch.cuda, name, stand_in)
-    replay._pool.cache_clear()
+    for kept in (replay._pool, replay._branch):
+        kept.cache_clear()
     yield tapes
-    replay._pool.cache_clear()
+    for kept in (replay._pool, replay._branch):
+        kept.cache_clear()
 
 
 def step(x: Tensor, weight: Tensor, at: Tensor) -> list[Tensor]:
