@@ -14,6 +14,8 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch._functorch.compile_utils import fx_graph_cse
+from torch.fx import GraphModule
 from torch.fx.experimental.proxy_tensor import make_fx
 from torch.utils import _pytree as pytree
 
@@ -33,6 +35,13 @@ MODES = ("plain", "compiled", "fast")
 CACHE_BYTES = 2**25
 
 TRACED_GROUPS = 10  # classes in one trace
+
+# Of TorchInductor, by kind of device. A GPU computes faster than it remembers: what can be worked out anew from a few
+# tensors is not written down and read again, which by default it is from five tensors on. That halves the bytes of a
+# gradient, as counted in the code that comes out; a CPU gets slower.
+_OPTIONS: dict[str, dict[str, Any]] = {
+    "cuda": {"realize_reads_threshold": 16, "realize_opcount_threshold": 200}
+}
 
 # Compiled functions of this process, and what has been recorded of them on a GPU. The cells of a study share them: what
 # a function closes over is in its key.
@@ -165,9 +174,9 @@ class Engine:
             which = self._which(key, form, flat, rounded)
             with torch.no_grad():
                 if not self.records:
-                    return _compiled(which, function, flat, form, rounded)(flat)
+                    return self._compiled(which, function, flat, form, rounded)(flat)
                 if which not in _RECORDED:
-                    compiled = _compiled(which, function, flat, form, rounded)
+                    compiled = self._compiled(which, function, flat, form, rounded)
                     _RECORDED[which] = _Recorded(compiled, compiled.function, flat, self.device)
                 return _RECORDED[which](flat)
 
@@ -198,7 +207,8 @@ class Engine:
         with _factors(self.mode == "fast", self.device), torch.no_grad():
             if which not in _RECORDED:
                 one, whole = pytree.tree_flatten((row(0), *shared))
-                compiled = _compiled(self._which(key, whole, one, False), function, one, whole, False)
+                single = self._which(key, whole, one, False)
+                compiled = self._compiled(single, function, one, whole, False)
 
                 def together(*tensors: Tensor) -> list[Tensor]:
                     of_each, of_all = tensors[: len(rows)], tensors[len(rows) :]
@@ -215,13 +225,17 @@ class Engine:
         shapes = tuple(map(_shape, flat))
         return self.mode, str(self.device), torch.get_num_threads(), rounded, key, str(form), shapes
 
-
-def _compiled(
-    which: Hashable, function: Callable[..., Any], flat: list[Tensor], form: pytree.TreeSpec, rounded: bool
-) -> _Compiled:
-    if which not in _COMPILED:
-        _COMPILED[which] = _Compiled(function, flat, form, rounded)
-    return _COMPILED[which]
+    def _compiled(
+        self,
+        which: Hashable,
+        function: Callable[..., Any],
+        flat: list[Tensor],
+        form: pytree.TreeSpec,
+        rounded: bool,
+    ) -> _Compiled:
+        if which not in _COMPILED:
+            _COMPILED[which] = _Compiled(function, flat, form, self.device, rounded)
+        return _COMPILED[which]
 
 
 @contextmanager
@@ -248,7 +262,12 @@ class _Compiled:
     """
 
     def __init__(
-        self, function: Callable[..., Any], flat: list[Tensor], form: pytree.TreeSpec, rounded: bool
+        self,
+        function: Callable[..., Any],
+        flat: list[Tensor],
+        form: pytree.TreeSpec,
+        device: torch.device,
+        rounded: bool,
     ) -> None:
         self.outputs: pytree.TreeSpec | None = None
 
@@ -264,7 +283,9 @@ class _Compiled:
                 table = _ROUGHER if rounded else _FASTER
                 trace = make_fx(flattened, table, tracing_mode="fake", _allow_non_fake_inputs=True)
                 traced = trace(*flat)
-                compiled = torch.compile(traced, dynamic=False)
+                # Derivatives ask for the same maps over and over; the compiler would work them out as often.
+                traced = GraphModule(traced, fx_graph_cse(traced.graph))
+                compiled = torch.compile(traced, dynamic=False, options=_OPTIONS.get(device.type))
                 compiled(*flat)
             self.function, self.done = compiled, True
         except torch.OutOfMemoryError:
@@ -336,6 +357,15 @@ def _convolution_backward(gradient: Tensor, x: Tensor, weight: Tensor, *rest: An
     return found
 
 
+# Cut before they are brought into that form, maps would be worked out anew for every piece.
+
+
+def _split(x: Tensor, size: int, dim: int = 0) -> Any:
+    if x.ndim != 4 or dim != 0 or _is_channels_last(x):
+        return NotImplemented
+    return torch.ops.aten.split.Tensor(_channels_last(x), size, dim)
+
+
 # Average pooling as a mean over an axis of its own: TorchInductor turns that, and above all its derivative, into
 # straight loops, where its own version looks up the window of every pixel (a third of a gradient's time on a CPU).
 
@@ -393,6 +423,7 @@ def _tiling(
 _FASTER: dict[Any, Any] = {
     torch.ops.aten.convolution.default: _convolution,
     torch.ops.aten.convolution_backward.default: _convolution_backward,
+    torch.ops.aten.split.Tensor: _split,
     torch.ops.aten.avg_pool2d.default: _avg_pool2d,
     torch.ops.aten.avg_pool2d_backward.default: _avg_pool2d_backward,
 }

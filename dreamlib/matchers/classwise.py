@@ -10,12 +10,14 @@ Legend: G groups (classes), B images of a group.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import reduce
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torch.nn.grad import conv2d_input, conv2d_weight
+from torch.nn.grad import conv2d_weight
+from torch.nn.modules.utils import _pair
 from torch.overrides import TorchFunctionMode
 
 from ..errors import BadValue
@@ -48,11 +50,84 @@ class _GroupwiseConv2d(torch.autograd.Function):
     def backward(ctx: Any, *output_gradients: Tensor) -> tuple[Tensor | None, ...]:
         (go,) = output_gradients
         x, w = ctx.saved_tensors
-        gx = conv2d_input(x.shape, w, go, **ctx.conv) if ctx.needs_input_grad[0] else None
+        gx = _input_gradient(x, w, go, ctx.conv) if ctx.needs_input_grad[0] else None
+        if _fits_as_patches(x, w, ctx.conv):
+            return gx, None, _by_patches(x, w, go, ctx.groups, ctx.conv), None, None, None, None
         each = x.shape[0] // ctx.groups
         pairs = zip(x.split(each), go.split(each), strict=True)
         gw = torch.stack([conv2d_weight(a, w.shape, b, **ctx.conv) for a, b in pairs])
         return gx, None, gw, None, None, None, None
+
+
+def _input_gradient(x: Tensor, w: Tensor, go: Tensor, conv: dict[str, Any]) -> Tensor:
+    """As ``torch.nn.grad.conv2d_input``, which hands over a stand-in for ``x`` that a trace would write out."""
+    how = [_pair(conv[name]) for name in ("stride", "padding", "dilation")]
+    wanted = [True, False, False]
+    found: tuple[Tensor, ...] = torch.ops.aten.convolution_backward(
+        go, x, w, None, *how, False, [0, 0], 1, wanted
+    )
+    return found[0]
+
+
+# Few images of many classes, as synthetic ones are, would be many short kernels on a GPU: there the patches under a
+# convolution are laid out as a matrix, and one product serves all groups. That takes as many times the memory of the
+# images as a kernel has weights, hence a bound (in numbers).
+PATCHED = ("cuda",)
+MOST_PATCHES = 2**25
+
+
+def _fits_as_patches(x: Tensor, w: Tensor, conv: dict[str, Any]) -> bool:
+    apart = all(step == 1 for name in ("stride", "dilation") for step in _pair(conv[name]))
+    return (
+        x.device.type in PATCHED
+        and apart
+        and not isinstance(conv["padding"], str)
+        and x.numel() * w.shape[2] * w.shape[3] <= MOST_PATCHES
+    )
+
+
+def _by_patches(x: Tensor, w: Tensor, go: Tensor, groups: int, conv: dict[str, Any]) -> Tensor:
+    """Weight gradients (G, o, i, kh, kw) from inputs (G*B, i, h, w) and output gradients (G*B, o, h', w')."""
+    patches: Tensor = _Patches.apply(x, tuple(w.shape[2:]), tuple(_pair(conv["padding"])))
+    left = go.permute(0, 2, 3, 1).reshape(groups, -1, w.shape[0])
+    product = torch.bmm(left.transpose(1, 2), patches.reshape(groups, left.shape[1], -1))
+    return product.view(groups, w.shape[0], *w.shape[2:], w.shape[1]).permute(0, 1, 4, 2, 3)
+
+
+class _Patches(torch.autograd.Function):
+    """What a kernel (kh, kw) sees at every place of padded maps: (N, c, h, w) to (N, h', w', kh, kw, c)."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, kernel: tuple[int, int], padding: tuple[int, int]) -> Tensor:
+        ctx.how = kernel, padding
+        (high, wide), (over, beside) = kernel, padding
+        padded = F.pad(x.permute(0, 2, 3, 1), (0, 0, beside, beside, over, over))
+        return padded.unfold(1, high, 1).unfold(2, wide, 1).permute(0, 1, 2, 4, 5, 3).contiguous()
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        return _Overlaid.apply(gradients[0], *ctx.how), None, None
+
+
+class _Overlaid(torch.autograd.Function):
+    """The derivative of :class:`_Patches`, a sum in a fixed order; and that of this one is :class:`_Patches`."""
+
+    @staticmethod
+    def forward(ctx: Any, patches: Tensor, kernel: tuple[int, int], padding: tuple[int, int]) -> Tensor:
+        ctx.how = kernel, padding
+        (high, wide), (over, beside) = kernel, padding
+        shifted = (
+            F.pad(patches[:, :, :, i, j], (0, 0, j, wide - 1 - j, i, high - 1 - i))
+            for i in range(high)
+            for j in range(wide)
+        )
+        total = reduce(torch.add, shifted)
+        inside = total[:, over : total.shape[1] - over, beside : total.shape[2] - beside]
+        return inside.permute(0, 3, 1, 2)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        return _Patches.apply(gradients[0], *ctx.how), None, None
 
 
 class GroupwiseWeights(TorchFunctionMode):

@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiny import generator
 from torch import Tensor
+from torch._functorch.compile_utils import fx_graph_cse
 from torch.fx.experimental.proxy_tensor import make_fx
 
 from dreamlib import engine as engines
@@ -99,6 +100,23 @@ def test_channels_lie_side_by_side_in_every_convolution_of_a_trace(matcher: Feat
         for given_ in node.all_input_nodes[: 2 if "backward" in str(node.target) else 1]:
             assert given_.meta["val"].is_contiguous(memory_format=torch.channels_last), node.format_node()
     close(traced(images), pull(images), 1e-4)
+
+
+def test_maps_are_put_into_form_once_for_all_classes() -> None:
+    """And not class by class: what a compiler would then work out anew, up to the network's first layer."""
+    network = initialise(build(SMALL, (3, 8, 8), 4), generator()).requires_grad_(False)
+    weights = dict(network.named_parameters())
+
+    def forms(classes: int) -> int:
+        images, labels = torch.randn(classes, 3, 3, 8, 8, generator=generator(1)), torch.arange(classes)
+
+        def measured(images: Tensor) -> list[Tensor]:
+            return measure_under(weights, Gradient(), network, images, labels, False)
+
+        traced = make_fx(measured, engines._FASTER, tracing_mode="fake", _allow_non_fake_inputs=True)(images)
+        return len([n for n in fx_graph_cse(traced.graph).nodes if n.target is torch.ops.aten.clone.default])
+
+    assert forms(2) == forms(4)
 
 
 def test_fast_is_near_and_repeats_itself_to_the_bit(digits: ClassData) -> None:

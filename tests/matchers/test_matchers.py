@@ -13,7 +13,7 @@ from tiny import generator
 from torch import Tensor, nn
 
 from dreamlib.errors import UnknownName
-from dreamlib.matchers import MATCHERS, Feature, Gradient, distance, matched_weights
+from dreamlib.matchers import MATCHERS, Feature, Gradient, classwise, distance, matched_weights
 from dreamlib.networks import Network, NetworkSpec, build, initialise
 
 SPECS = {
@@ -52,6 +52,13 @@ def shape_of(name: str) -> tuple[int, int, int]:
     return (1, 28, 28) if name == "grey 28" else (3, 16, 16)
 
 
+@pytest.fixture(params=["convolutions", "patches"])
+def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both ways to the weight gradients of a class: a CPU's, and a GPU's where the images are few."""
+    monkeypatch.setattr(classwise, "PATCHED", ("cpu",) if request.param == "patches" else ())
+
+
+@pytest.mark.usefixtures("way")
 @pytest.mark.parametrize("differentiable", [False, True])
 @pytest.mark.parametrize("layers", ["weights", "convolutions", "classifier"])
 @pytest.mark.parametrize("name", SPECS)
@@ -97,6 +104,7 @@ def library(
     return float(total.detach()), gradient
 
 
+@pytest.mark.usefixtures("way")
 @pytest.mark.parametrize("metric", ["cosine", "mse", "l1"])
 @pytest.mark.parametrize("layers", ["weights", "convolutions", "classifier"])
 @pytest.mark.parametrize("name", ["instance", "layer", "resnet10"])
@@ -109,7 +117,28 @@ def test_gradient_matching_is_the_loop_over_classes(name: str, layers: str, metr
     assert float(expected[1].abs().max()) > 0
 
 
-@settings(max_examples=12, deadline=None, derandomize=True)
+@pytest.mark.parametrize(
+    ("conv", "images", "expected"),
+    [
+        (nn.Conv2d(3, 4, 3, padding=1), 5, True),
+        (nn.Conv2d(3, 4, (1, 5), padding=(0, 2)), 5, True),
+        (nn.Conv2d(3, 4, 3, stride=2), 5, False),
+        (nn.Conv2d(3, 4, 3, dilation=2), 5, False),
+        (nn.Conv2d(3, 4, 3, padding="same"), 5, False),
+        (nn.Conv2d(3, 4, 3, padding=1), 2**25 // (9 * 3 * 64) + 1, False),
+    ],
+)
+def test_patches_are_for_few_images_and_kernels_that_move_by_one(
+    conv: nn.Conv2d, images: int, expected: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    x = torch.empty(1, 1, 1, 1).expand(images, 3, 8, 8)
+    how = {"stride": conv.stride, "padding": conv.padding, "dilation": conv.dilation}
+    assert not classwise._fits_as_patches(x, conv.weight, how)  # never on a CPU
+    monkeypatch.setattr(classwise, "PATCHED", ("cpu",))
+    assert classwise._fits_as_patches(x, conv.weight, how) == expected
+
+
+@settings(max_examples=16, deadline=None, derandomize=True)
 @given(
     metric=st.sampled_from(["cosine", "mse", "l1"]),
     layers=st.sampled_from(["weights", "convolutions", "classifier"]),
@@ -119,6 +148,7 @@ def test_gradient_matching_is_the_loop_over_classes(name: str, layers: str, metr
     shape=st.sampled_from([(1, 8, 8), (3, 8, 12), (2, 9, 7)]),
     norm=st.sampled_from(["instance", "layer", "none"]),
     seed=st.integers(0, 100),
+    patched=st.sampled_from([(), ("cpu",)]),
 )
 def test_gradient_matching_of_any_shape(
     metric: str,
@@ -129,6 +159,7 @@ def test_gradient_matching_of_any_shape(
     shape: tuple[int, int, int],
     norm: str,
     seed: int,
+    patched: tuple[str, ...],
 ) -> None:
     # Smooth units: at the corner of a ReLU two exact computations may fall on different sides. (l1 has corners of its
     # own, at equal gradients, which random images do not have.)
@@ -136,7 +167,9 @@ def test_gradient_matching_of_any_shape(
     net = network(spec, shape, max(classes, 2), seed).double()
     images = [batch.double() for batch in batches(shape, classes, real, synthetic)]
     labels, matcher = torch.arange(classes), Gradient(metric, layers)
-    found, expected = (run(matcher, net, *images, labels) for run in (library, loop))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(classwise, "PATCHED", patched)
+        found, expected = (run(matcher, net, *images, labels) for run in (library, loop))
     assert found[0] == pytest.approx(expected[0], rel=1e-6)
     close(found[1], expected[1], 1e-4)
 
