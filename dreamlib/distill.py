@@ -321,7 +321,7 @@ class Distillation:
         whole = self.engine.records
         drawn = transform.tensors(self.device) if whole else ()
         if self.memory_gb is not None:
-            self._bound(transform, subset)
+            self._bound(subset)
         for classes in self._chunks(self.choice.shape[1]):
             real = self.data.take(self.choice[classes], classes)
             if whole:
@@ -359,7 +359,7 @@ class Distillation:
         # As plain tensors: what an engine runs is a pure function, for this network and the next.
         return {name: weight.detach() for name, weight in self.network.named_parameters()}
 
-    def _bound(self, transform: Transform, subset: Tensor | None) -> None:
+    def _bound(self, subset: Tensor | None) -> None:
         """Lower ``classes_at_once``, once, to what the memory given has room for."""
         assert self.memory_gb is not None
         images = (self._decoded_count if subset is None else subset.shape[1], self.choice.shape[1])
@@ -516,7 +516,7 @@ class Distillation:
 
     def _train_network(self, images: Tensor, labels: Tensor, generator: torch.Generator) -> None:
         """One SGD step of the matching network."""
-        key = self._key("learning")
+        key = "learning", self.recipe.network, self.data.shape, self.data.num_classes
         learn_batch(
             self.engine,
             key,

@@ -14,7 +14,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch._functorch.compile_utils import fx_graph_cse
 from torch.fx import GraphModule
 from torch.fx.experimental.proxy_tensor import make_fx
 from torch.utils import _pytree as pytree
@@ -40,8 +39,14 @@ TRACED_GROUPS = 10  # classes in one trace
 # tensors is not written down and read again, which by default it is from five tensors on. That halves the bytes of a
 # gradient, as counted in the code that comes out; a CPU gets slower.
 _OPTIONS: dict[str, dict[str, Any]] = {
-    "cuda": {"realize_reads_threshold": 16, "realize_opcount_threshold": 200}
+    "cuda": {
+        "realize_reads_threshold": 16,
+        "realize_acc_reads_threshold": 16,
+        "realize_opcount_threshold": 200,
+    }
 }
+
+BRANCHES = 5  # calls that a graph runs side by side; each takes memory of its own
 
 # Compiled functions of this process, and what has been recorded of them on a GPU. The cells of a study share them: what
 # a function closes over is in its key.
@@ -82,8 +87,8 @@ class Engine:
     def records(self) -> bool:
         """Whether a compiled function is recorded, and launched as one.
 
-        Then it pays to hand over whole steps, augmentation included: each operation outside costs as much time as
-        hundreds inside. It has to do the same whatever was drawn.
+        Then it pays to hand over whole steps, augmentation included: outside, every operation is a launch of its own.
+        What is recorded has to do the same whatever was drawn.
         """
         return self.device.type == "cuda" and not self.eager
 
@@ -183,8 +188,8 @@ class Engine:
     def each(self, key: Hashable, function: Callable[..., Any], stacked: Any, *shared: Any) -> Any:
         """``function(one, *shared)`` for every ``one`` of ``stacked``, and what that gives stacked as well.
 
-        Compiled once for all. Where it is recorded, so are all calls together, side by side: networks of this size
-        leave most of a GPU idle when they learn one after the other.
+        Compiled once for all. Where it is recorded, so are all calls together, :data:`BRANCHES` side by side: networks
+        of this size leave most of a GPU idle when they learn one after the other. On a full device they do so.
 
         Parameters
         ----------
@@ -210,20 +215,27 @@ class Engine:
                 single = self._which(key, whole, one, False)
                 compiled = self._compiled(single, function, one, whole, False)
 
-                def together(*tensors: Tensor) -> list[Tensor]:
+                def together(at_once: int, *tensors: Tensor) -> list[Tensor]:
                     of_each, of_all = tensors[: len(rows)], tensors[len(rows) :]
                     calls = [
                         partial(compiled.function, *[value[k] for value in of_each], *of_all)
                         for k in range(count)
                     ]
-                    return [torch.stack(values) for values in zip(*side_by_side(calls), strict=True)]
+                    found = side_by_side(calls, at_once)
+                    return [torch.stack(values) for values in zip(*found, strict=True)]
 
-                _RECORDED[which] = _Recorded(compiled, together, flat, self.device)
+                try:
+                    ready = _Recorded(compiled, partial(together, BRANCHES), flat, self.device)
+                except torch.OutOfMemoryError:
+                    torch.cuda.empty_cache()
+                    ready = _Recorded(compiled, partial(together, 1), flat, self.device)
+                _RECORDED[which] = ready
             return _RECORDED[which](flat)
 
     def _which(self, key: Hashable, form: pytree.TreeSpec, flat: Sequence[Tensor], rounded: bool) -> Hashable:
-        shapes = tuple(map(_shape, flat))
-        return self.mode, str(self.device), torch.get_num_threads(), rounded, key, str(form), shapes
+        shapes, repeatable = tuple(map(_shape, flat)), torch.are_deterministic_algorithms_enabled()
+        machine = str(self.device), torch.get_num_threads(), repeatable
+        return self.mode, machine, rounded, key, str(form), shapes
 
     def _compiled(
         self,
@@ -283,6 +295,9 @@ class _Compiled:
                 table = _ROUGHER if rounded else _FASTER
                 trace = make_fx(flattened, table, tracing_mode="fake", _allow_non_fake_inputs=True)
                 traced = trace(*flat)
+                # Not public, and not asked of those who do not compile.
+                from torch._functorch.compile_utils import fx_graph_cse
+
                 # Derivatives ask for the same maps over and over; the compiler would work them out as often.
                 traced = GraphModule(traced, fx_graph_cse(traced.graph))
                 compiled = torch.compile(traced, dynamic=False, options=_OPTIONS.get(device.type))

@@ -2,8 +2,8 @@
 
 A matching or learning step of a small network is hundreds of short kernels, and launching each by itself may take
 longer than running it. ``torch.compile`` records graphs too (``mode="reduce-overhead"``), but checks every argument and
-keeps a tree of graphs at each call, which is host time again. Here a call is one copy of the arguments for each number
-format, one launch, and a copy of each result.
+keeps a tree of graphs at each call, which is host time again. Here a call is a copy of the arguments for each number
+format, one launch, and such copies of the results.
 """
 
 from __future__ import annotations
@@ -38,14 +38,18 @@ class Replay:
         self._inputs = [value.clone() for value in arguments]
         self._given = _by_format(self._inputs)
         with torch.cuda.device(device):
-            side = torch.cuda.Stream()
-            side.wait_stream(torch.cuda.current_stream())
+            here, side = torch.cuda.current_stream(), _stream(torch.cuda.current_device(), 0)
+            side.wait_stream(here)
             with torch.cuda.stream(side):
                 for _ in range(WARM_UPS):
                     function(*self._inputs)
-            torch.cuda.current_stream().wait_stream(side)
+            here.wait_stream(side)
             self._graph = torch.cuda.CUDAGraph()
-            with torch.cuda.graph(self._graph, pool=_pool(str(device)), capture_error_mode="thread_local"):
+            recording = torch.cuda.graph(
+                self._graph, pool=_pool(str(device)), stream=side, capture_error_mode="thread_local"
+            )
+            # The outer stream is the current one again, whatever becomes of the recording.
+            with torch.cuda.stream(here), recording:
                 # In the order that weights have in memory: operations on lists of tensors want one order for all.
                 self._outputs = [value.contiguous() for value in function(*self._inputs)]
         self._found = _by_format(self._outputs)
@@ -69,22 +73,27 @@ def _by_format(tensors: Sequence[Tensor]) -> list[tuple[list[int], list[Tensor]]
     return [(places, [tensors[at] for at in places]) for places in formats.values()]
 
 
-def side_by_side(calls: Sequence[Callable[[], Sequence[Tensor]]]) -> list[Sequence[Tensor]]:
-    """What independent calls return, each on a stream of its own; in a graph they become branches."""
-    here = torch.cuda.current_stream()
-    streams = [_branch(torch.cuda.current_device(), number) for number in range(len(calls))]
+def side_by_side(calls: Sequence[Callable[[], Sequence[Tensor]]], at_once: int) -> list[Sequence[Tensor]]:
+    """What independent calls return, ``at_once`` of them on streams of their own; in a graph they become branches."""
+    here, device = torch.cuda.current_stream(), torch.cuda.current_device()
+    streams = [_stream(device, number) for number in range(1, min(at_once, len(calls)) + 1)]
     found = []
-    for call, stream in zip(calls, streams, strict=True):
-        stream.wait_stream(here)
-        with torch.cuda.stream(stream):
-            found.append(call())
-    for stream in streams:
-        here.wait_stream(stream)
+    for start in range(0, len(calls), at_once):
+        begun = []
+        try:
+            for call, stream in zip(calls[start : start + at_once], streams, strict=False):
+                stream.wait_stream(here)
+                begun.append(stream)
+                with torch.cuda.stream(stream):
+                    found.append(call())
+        finally:  # what has begun has to come back, or the recording cannot end
+            for stream in begun:
+                here.wait_stream(stream)
     return found
 
 
 @cache
-def _branch(device: int, number: int) -> torch.cuda.Stream:
+def _stream(device: int, number: int) -> torch.cuda.Stream:
     """The same at every call: libraries set memory aside for each stream they meet, which no graph may do."""
     return torch.cuda.Stream(device)
 

@@ -77,13 +77,8 @@ MOST_PATCHES = 2**25
 
 
 def _fits_as_patches(x: Tensor, w: Tensor, conv: dict[str, Any]) -> bool:
-    apart = all(step == 1 for name in ("stride", "dilation") for step in _pair(conv[name]))
-    return (
-        x.device.type in PATCHED
-        and apart
-        and not isinstance(conv["padding"], str)
-        and x.numel() * w.shape[2] * w.shape[3] <= MOST_PATCHES
-    )
+    dense = all(step == 1 for name in ("stride", "dilation") for step in _pair(conv[name]))
+    return x.device.type in PATCHED and dense and x.numel() * w.shape[2] * w.shape[3] <= MOST_PATCHES
 
 
 def _by_patches(x: Tensor, w: Tensor, go: Tensor, groups: int, conv: dict[str, Any]) -> Tensor:

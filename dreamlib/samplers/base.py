@@ -17,8 +17,8 @@ from ..errors import BadValue
 from ..networks import Network, embed
 from ..registry import Registry
 
-# Images embedded at once. A GPU takes more: fewer launches, and fuller ones.
-AT_ONCE_ON_CPU, AT_ONCE_ON_GPU = 500, 2500
+# Images embedded at once. A GPU takes more: fewer launches, and fuller ones. What they fill grows with their pixels.
+AT_ONCE_ON_CPU, PIXELS_ON_GPU = 500, 2500 * 32 * 32
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,8 @@ class View:
     ) -> Tensor:
         """Batches of one size, whatever the sizes of the classes: every other size would be compiled anew."""
         classes, count = index.shape
-        most = AT_ONCE_ON_CPU if index.device.type == "cpu" else AT_ONCE_ON_GPU
+        _, height, width = self.data.shape
+        most = AT_ONCE_ON_CPU if index.device.type == "cpu" else max(1, PIXELS_ON_GPU // (height * width))
         size = min(most, index.numel())
         label = torch.arange(classes, device=index.device).repeat_interleave(count)
         flat = index.flatten()

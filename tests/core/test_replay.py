@@ -21,7 +21,7 @@ from dreamlib.containers import MultiFormation
 from dreamlib.data import ClassData, Dataset, Normalisation
 from dreamlib.distill import Distillation
 from dreamlib.engine import Engine
-from dreamlib.matchers import Feature, Gradient
+from dreamlib.matchers import Feature, Gradient, classwise
 from dreamlib.networks import NetworkSpec
 from dreamlib.recipe import NetworkSchedule, Recipe
 from dreamlib.replay import Replay
@@ -61,36 +61,60 @@ def views(value: Any) -> Any:
 
 
 class Stream:
-    def __init__(self, device: int = 0) -> None: ...
-    def wait_stream(self, other: Stream) -> None: ...
+    """Tells what waits for what."""
+
+    current: Stream
+    log: list[str]
+
+    def __init__(self, device: int = 0, name: str = "") -> None:
+        self.name = name or f"s{len(Stream.log)}"
+        Stream.log.append(f"new {self.name}")
+
+    def wait_stream(self, other: Stream) -> None:
+        Stream.log.append(f"{self.name} after {other.name}")
+
+
+@contextlib.contextmanager
+def on(stream: Stream) -> Iterator[None]:
+    before, Stream.current = Stream.current, stream
+    try:
+        yield
+    finally:
+        Stream.current = before
 
 
 @pytest.fixture
 def cuda(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Tape]]:
     tapes: list[Tape] = []
+    Stream.log = []
+    Stream.current = Stream(name="main")
 
     def tape() -> Tape:
         tapes.append(Tape())
         return tapes[-1]
 
-    def record(graph: Tape, pool: object, capture_error_mode: str) -> Tape:
-        return graph
+    def record(graph: Tape, pool: object, stream: Stream, capture_error_mode: str) -> Any:
+        recording = contextlib.ExitStack()
+        recording.enter_context(on(stream))
+        recording.enter_context(graph)
+        return recording
 
     for name, stand_in in {
         "device": lambda device: contextlib.nullcontext(),
         "Stream": Stream,
-        "current_stream": Stream,
+        "current_stream": lambda: Stream.current,
         "current_device": lambda: 0,
-        "stream": lambda stream: contextlib.nullcontext(),
+        "stream": on,
         "CUDAGraph": tape,
         "graph": record,
         "graph_pool_handle": lambda: (0, 0),
+        "empty_cache": lambda: None,
     }.items():
         monkeypatch.setattr(torch.cuda, name, stand_in)
-    for kept in (replay._pool, replay._branch):
+    for kept in (replay._pool, replay._stream):
         kept.cache_clear()
     yield tapes
-    for kept in (replay._pool, replay._branch):
+    for kept in (replay._pool, replay._stream):
         kept.cache_clear()
 
 
@@ -138,6 +162,29 @@ def test_arguments_are_not_written_to(cuda: list[Tape]) -> None:
     run = Replay(lambda x: [x + 1], [x], CUDA)
     run(torch.zeros(3))
     assert x.tolist() == [1, 1, 1]
+
+
+def test_branches_leave_and_come_back_a_few_at_a_time(cuda: list[Tape]) -> None:
+    def call(number: int) -> list[Tensor]:
+        Stream.log.append(f"{number} on {Stream.current.name}")
+        return [torch.tensor(number)]
+
+    found = replay.side_by_side([lambda n=n: call(n) for n in range(3)], 2)
+    assert [int(value) for (value,) in found] == [0, 1, 2]
+    assert [line for line in Stream.log if not line.startswith("new")] == [
+        *("s1 after main", "0 on s1", "s2 after main", "1 on s2", "main after s1", "main after s2"),
+        *("s1 after main", "2 on s1", "main after s1"),
+    ]
+
+
+def test_a_branch_that_fails_comes_back_all_the_same(cuda: list[Tape]) -> None:
+    def fail() -> list[Tensor]:
+        raise ValueError("in a branch")
+
+    with pytest.raises(ValueError, match="in a branch"):
+        replay.side_by_side([fail, list, list], 3)
+    assert Stream.log[-1] == "main after s1"
+    assert Stream.current.name == "main"
 
 
 @pytest.fixture
@@ -201,7 +248,10 @@ PLANS = {
 }
 
 
-def uneven() -> ClassData:
+COLOURS = Normalisation("pixel", (0.4, 0.5, 0.6), (0.2, 0.3, 0.25))
+
+
+def uneven(normalisation: Normalisation = COLOURS) -> ClassData:
     draw = generator(5)
     images = torch.randint(256, (int(UNEVEN.sum()), 3, 8, 8), generator=draw, dtype=torch.uint8)
     labels = torch.arange(4).repeat_interleave(UNEVEN)
@@ -213,31 +263,60 @@ def uneven() -> ClassData:
             images,
             labels,
             tuple("abcd"),
-            Normalisation("pixel", (0.4, 0.5, 0.6), (0.2, 0.3, 0.25)),
+            normalisation,
         )
     )
 
 
-@pytest.mark.parametrize("chunk", [4, 3])
-@pytest.mark.parametrize("name", PLANS)
-def test_recorded_steps_are_the_plain_ones(name: str, chunk: int, recording: list[Tape]) -> None:
-    plan = replace(PLANS[name], network=NetworkSpec(width=8, depth=2), image_lr=0.1)
-    data = uneven()
+def same_recorded(plan: Recipe, data: ClassData, chunk: int = 4, patched: tuple[str, ...] = ()) -> None:
+    """A recorded run ends where a plain one does, ``chunk`` classes at once."""
 
     def distilled(mode: str) -> Distillation:
-        run = Distillation(data, replace(plan, mode=mode), 2, 0)
+        small = replace(plan, network=NetworkSpec(width=8, depth=2), image_lr=0.1, mode=mode)
+        run = Distillation(data, small, 2, 0)
         run.classes_at_once = chunk
         while not run.done:
             run.advance()
         return run
 
-    plain, recorded = distilled("plain"), distilled("compiled")
+    plain = distilled("plain")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(classwise, "PATCHED", patched)
+        recorded = distilled("compiled")
     moved = (plain.stored["images"] - plain.snapshots[0]["images"]).norm()
     assert float((recorded.stored["images"] - plain.stored["images"]).norm()) < 1e-4 * float(moved)
     assert recorded.losses[-1][1] == pytest.approx(plain.losses[-1][1], rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("name", "chunk", "patched"),
+    [
+        ("dm", 4, ()),
+        ("dm", 3, ()),
+        ("dsa", 4, ("cpu",)),
+        ("dsa", 3, ()),
+        ("dream", 4, ()),
+        ("dream", 3, ("cpu",)),
+    ],
+)
+def test_recorded_steps_are_the_plain_ones(
+    name: str, chunk: int, patched: tuple[str, ...], recording: list[Tape]
+) -> None:
+    same_recorded(PLANS[name], uneven(), chunk, patched)
     assert all(tape.replays > 1 for tape in recording)
     # The real half and the synthetic one, each for every size of a chunk, and what the network learns from.
     assert len(recording) <= 2 * (1 if chunk == 4 else 2) + (2 if name == "dsa" else 1)
+
+
+def test_what_recipes_differ_in_is_recorded_apart(recording: list[Tape]) -> None:
+    """One after the other in one process, as the cells of a table are."""
+    plan = replace(PLANS["dream"], iterations=2)
+    same_recorded(plan, uneven())
+    same_recorded(replace(plan, augment=Siamese("flip_scale", "idc")), uneven())
+    same_recorded(replace(plan, schedule=replace(plan.schedule, cutmix=0.0)), uneven())
+    same_recorded(replace(plan, schedule=replace(plan.schedule, augment=Siamese("color"))), uneven())
+    same_recorded(replace(plan, container=MultiFormation(2, space="normalised")), uneven())
+    same_recorded(plan, uneven(Normalisation("other", (0.1, 0.2, 0.3), (0.5, 0.4, 0.6))))
 
 
 @pytest.mark.parametrize("norm", ["instance", "batch"])
@@ -281,6 +360,43 @@ def test_what_cannot_be_recorded_runs_compiled_with_a_notice(
     (ready,) = engines._RECORDED.values()
     assert ready.calls is compiled[0]
     torch.testing.assert_close(engine.run("a step", step, *arguments(3)), step(*arguments(3)))
+
+
+def test_on_a_full_device_networks_learn_one_after_the_other(
+    recording: list[Tape], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tries = []
+
+    class Full(Replay):
+        def __init__(self, function: Any, arguments: Any, device: torch.device) -> None:
+            tries.append(function.args[0])
+            if tries[-1] > 1:
+                raise torch.OutOfMemoryError("full")
+            super().__init__(function, arguments, device)
+
+    monkeypatch.setattr(engines, "Replay", Full)
+    found = Engine("compiled", "cpu").each("each step", lambda row: row * 2, torch.arange(3.0))
+    assert found.tolist() == [0, 2, 4]
+    assert tries == [engines.BRANCHES, 1]
+
+
+def test_a_gpus_options_are_ones_the_compiler_knows(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engines, "_OPTIONS", {"cpu": engines._OPTIONS["cuda"]})
+    found = Engine("compiled", "cpu").run("with options", lambda x: x.sin() + 1, torch.zeros(3))
+    assert found.tolist() == [1, 1, 1]
+
+
+def test_a_run_that_is_to_repeat_itself_is_recorded_apart() -> None:
+    engine, before = Engine("compiled", "cpu"), torch.are_deterministic_algorithms_enabled()
+    _, form = pytree.tree_flatten([1])
+    keys = set()
+    try:
+        for repeatable in (False, True):
+            torch.use_deterministic_algorithms(repeatable)
+            keys.add(engine._which("a step", form, [torch.ones(1)], rounded=False))
+    finally:
+        torch.use_deterministic_algorithms(before)
+    assert len(keys) == 2
 
 
 def test_what_cannot_be_compiled_is_not_recorded(
