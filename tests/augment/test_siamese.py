@@ -61,6 +61,19 @@ def test_per_image_draws_are_the_images_own(family: str) -> None:
 
 
 @pytest.mark.parametrize("per_image", [None, 4])
+@pytest.mark.parametrize("strategy", [ALL, "flip_color", "crop", "none"])
+def test_tensors_alone_do_what_the_transform_does(family: str, strategy: str, per_image: int | None) -> None:
+    recipe, images = Siamese(strategy, family), pictures(20, 4, 3, 8, 8)
+    transform = recipe.draw(20, seeded(), per_image=per_image)
+    numbers, choice = transform.tensors(images.device)
+    assert choice.shape == (20, len(recipe.stages))
+    torch.testing.assert_close(recipe.apply(images, numbers, choice), transform(images))
+    part = slice(3, 9)
+    found = recipe.apply(images[part], numbers[part], choice[part])
+    torch.testing.assert_close(found, transform(images)[part])
+
+
+@pytest.mark.parametrize("per_image", [None, 4])
 @pytest.mark.parametrize(
     "groups",
     [
