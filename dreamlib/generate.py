@@ -1,7 +1,7 @@
 """Distillation into a generator: one loop for a generative model alone, and for DiM, resumable at every step.
 
-    draw noise for a batch of labels, generate, judge by the objective; from some epoch on, compare what a network of
-    the models pool makes of generated and of real images too (DiM, Algorithm 1)
+    draw noise for a batch of labels, generate, move the generator by its objective; from some epoch on, compare what a
+    network of the models pool makes of generated and of real images too (DiM, Algorithm 1); move the discriminator
 
 Which objective, what is compared and under which networks are the recipe's parts; nothing here knows them by name.
 """
@@ -25,11 +25,13 @@ from .data import ClassData
 from .engine import Engine
 from .errors import BadValue, Diverged
 from .matchers import measure_under
-from .networks import Network, build, initialise
+from .networks import Network, batch_norms, build, initialise
 from .objectives import Batch
 from .recipe import Generation, Recipe
 from .streams import Streams
 from .training import learn_batch
+
+Tensors = dict[str, Tensor]
 
 PREVIEW = 8  # images of each class that are looked at for collapse, and shown along the way
 # A class has collapsed when its images differ by less than this share of what real ones differ by. Watched from a tenth
@@ -78,11 +80,19 @@ class GeneratorTraining:
         self.data, self.recipe, self.device = data, recipe, data.device
         self.how: Generation = recipe.generation
         self.matching = self.how.matched_epochs > 0
+        self.compares = self.matching and self.how.weight > 0  # a matcher of no weight is not asked
         self.batch = self.how.matched_batch if self.matching else self.how.batch
         if self.batch > data.total:
             raise BadValue(
                 f"a batch of {self.batch} exceeds the {data.total} images of {data.name}",
                 f"batch={data.total}",
+            )
+        learns = self.matching and recipe.schedule.trained_on == "real"
+        if learns and recipe.schedule.batch > data.total:
+            raise BadValue(
+                f"networks of the pool learn in batches of {recipe.schedule.batch}, and {data.name} has {data.total} "
+                "images",
+                f"schedule.batch={data.total}",
             )
         self.container = cast(GenerativeContainer, recipe.container)
         self.container.check(data.shape, data.num_classes)
@@ -153,7 +163,7 @@ class GeneratorTraining:
                 "Adam is to go on with what it remembers of the first stage, and the start does not hold it",
                 "the snapshots of a run of recipe.first, or carries_adam=False",
             )
-        self._remember(start)
+        self._recall(start)
 
     def _modules(self) -> dict[str, nn.Module]:
         return {"generator": self.generator} | ({} if self.partner is None else {"partner": self.partner})
@@ -197,14 +207,14 @@ class GeneratorTraining:
         return {"parameters": {"generator": _count(self.generator), "partner": partner}, "steps": self.steps}
 
     def advance(self) -> None:
-        """One step: of the network that is matched under, of the partner, and of the generator."""
+        """One step: of the network that is matched under, of the generator, and of the partner."""
         position = self.iteration % self.per_epoch
         if position == 0:
             keys = torch.rand(self.data.total, generator=self.streams["order"], device=self.device)
             self.order = keys.argsort()
-            if self.matching:
+            if self.compares:
                 self._draw_model()
-        if self.matching:
+        if self.compares:
             with self.stopwatch.phase("network"):
                 self._train_model()
         with self.stopwatch.phase("generator"):
@@ -231,17 +241,20 @@ class GeneratorTraining:
         return network.requires_grad_(False)
 
     def _train_model(self) -> None:
-        """What the schedule gives a network to learn before a step: batches of real images."""
+        """What the schedule gives a network to learn before a step: whole batches of one pass over the real images."""
         schedule, stream = self.recipe.schedule, self.streams["training"]
         if schedule.trained_on != "real":
             return
         assert self.network is not None
-        engine = self.engine.for_network(self.network)
         self.network.train()
-        for start in range(0, schedule.images, schedule.batch):
-            images, labels = self.data.draw_flat(min(schedule.batch, schedule.images - start), stream)
+        order = torch.randperm(self.data.total, generator=stream, device=self.device)
+        count = min(schedule.real_batches, self.data.total // schedule.batch)
+        for part in order[: count * schedule.batch].split(schedule.batch):
+            images, labels = self.data.at(part)
+            if self.how.pool_space == "signed":
+                images = self._normalised(self._signed(images))
             learn_batch(
-                engine,
+                self.engine,
                 ("learning of", self.how.models[self.model], self.data.shape, self.data.num_classes),
                 self.network,
                 self.network_velocity,
@@ -251,70 +264,100 @@ class GeneratorTraining:
                 stream,
             )
 
+    def _signed(self, images: Tensor) -> Tensor:
+        """Normalised images as the generator gives them, in [-1, 1]."""
+        return self.data.normalisation.undo(images).mul_(2).sub_(1)
+
+    def _normalised(self, signed: Tensor) -> Tensor:
+        """Images in [-1, 1] as the networks of the pool see them."""
+        return self.data.normalisation.apply(signed if self.how.pool_space == "signed" else (signed + 1) / 2)
+
     # One step
 
     def _draw(self, index: Tensor) -> Batch:
         """A batch of real images and all random numbers that a step needs."""
         images, labels = self.data.at(index)
-        stream, size = self.streams["noise"], (len(labels), self.container.noise)
-        return Batch(
-            real=self.data.normalisation.undo(images).mul_(2).sub_(1),
-            labels=labels,
-            noise=torch.randn(size, generator=stream, device=self.device),
-            extra=torch.randn(size, generator=stream, device=self.device),
-            uniform=torch.rand(len(labels), generator=stream, device=self.device),
-        )
+        stream, count = self.streams["noise"], len(labels)
+        size = count, self.container.noise
+        noise, extra = (torch.randn(size, generator=stream, device=self.device) for _ in range(2))
+        uniform = torch.rand(count, generator=stream, device=self.device)
+        other = noise, labels
+        if self.how.independent_draws:
+            drawn = torch.randn(size, generator=stream, device=self.device)
+            classes = self.data.num_classes
+            other = drawn, torch.randint(classes, (count,), generator=stream, device=self.device)
+        return Batch(self._signed(images), labels, noise, extra, uniform, *other)
 
     def _step(self, batch: Batch) -> Tensor:
         self.generator.train()
+        if self.how.generator_first:
+            loss = self._move_generator(batch)
+            self._move_partner(batch)
+        else:
+            self._move_partner(batch)
+            loss = self._move_generator(batch)
+        return loss
+
+    def _move_partner(self, batch: Batch) -> None:
+        """One step of a partner that has a loss of its own."""
+        if self.partner is None or self.how.objective.joint:
+            return
+        weights, beside = self.generator.state_dict(), self.partner.state_dict()
+        gradients, statistics, seen = self.step_engine.run(
+            self._key("partner"), self._partner_gradients, weights, beside, vars(batch)
+        )
+        self._move(self.moves[1], self.partner, gradients, statistics)
+        _remember(self.generator, seen)
+
+    def _move_generator(self, batch: Batch) -> Tensor:
+        """One step of the generator, and of a partner that learns from the same loss."""
         weights = self.generator.state_dict()
         beside = {} if self.partner is None else self.partner.state_dict()
-        tensors = vars(batch)
-        if self.partner is not None and not self.how.objective.joint:
-            gradients, statistics = self.step_engine.run(
-                self._key("partner"), self._partner_gradients, weights, beside, tensors
-            )
-            self._move(self.moves[1], self.partner, gradients, statistics)
-            beside = self.partner.state_dict()
         under: dict[str, Tensor] = {}
         numbers = torch.empty(0, device=self.device)
-        engine = self.step_engine
         matched: tuple[object, ...] = ()
         if self.network is not None:
-            self.network.eval()
-            under, engine = self.network.state_dict(), engine.for_network(self.network)
+            self.network.train(self.how.pool_mode == "train")
+            under = self.network.state_dict()
             transform = self.recipe.augment.draw(1, self.streams["augment"])
             how = self.recipe.matcher, self.how.weight, self.how.models[self.model]
-            matched = (*how, self.data.normalisation, transform.recipe, transform.kinds)
+            seen = self.how.pool_mode, self.how.pool_space, self.data.normalisation
+            matched = (*how, *seen, transform.recipe, transform.kinds)
             self.transform, numbers = transform, transform.numbers
-        loss, gradients, statistics, jointly, also = engine.run(
+        loss, gradients, statistics, jointly, also, counted = self.step_engine.run(
             self._key("generator", *matched),
             self._generator_gradients,
             weights,
             beside,
             under,
             numbers,
-            tensors,
+            vars(batch),
         )
         self._move(self.moves[0], self.generator, gradients, statistics)
         if jointly:
             assert self.partner is not None
             self._move(self.moves[1], self.partner, jointly, also)
+        if self.network is not None:
+            _remember(self.network, counted)
         return cast(Tensor, loss)
 
     def _partner_gradients(
         self, weights: dict[str, Tensor], beside: dict[str, Tensor], tensors: dict[str, Tensor]
-    ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-        """Gradients of the partner's loss by its weights, and its running statistics: pure."""
+    ) -> tuple[dict[str, Tensor], dict[str, Tensor], dict[str, Tensor]]:
+        """Gradients of the partner's loss by its weights, its running statistics and the generator's: pure.
+
+        The generator draws in training mode, so its batch norms see these images too.
+        """
         assert self.partner is not None
         with torch.enable_grad():
             leaves, others = _split(self.partner, beside)
-            generator = self._under(self.generator, {name: value.clone() for name, value in weights.items()})
+            fixed, seen = _split(self.generator, weights)
+            generator = self._under(self.generator, {**fixed, **seen})
             partner = self._under(self.partner, {**leaves, **others})
             loss = self.how.objective.partner_loss(generator, partner, Batch(**tensors))
             assert loss is not None
             found = torch.autograd.grad(loss, list(leaves.values()))
-        return dict(zip(leaves, found, strict=True)), others
+        return dict(zip(leaves, found, strict=True)), others, seen
 
     def _generator_gradients(
         self,
@@ -323,20 +366,24 @@ class GeneratorTraining:
         under: dict[str, Tensor],
         numbers: Tensor,
         tensors: dict[str, Tensor],
-    ) -> tuple[Tensor, dict[str, Tensor], dict[str, Tensor], dict[str, Tensor], dict[str, Tensor]]:
+    ) -> tuple[Tensor, Tensors, Tensors, Tensors, Tensors, Tensors]:
         """L_g + lambda L_m (Eq. 7), its gradients by the generator's weights and its running statistics; pure.
 
-        And the same two of a joint partner; empty where there is none.
+        And the same two of a joint partner, and the running statistics of the network that is matched under; empty
+        where there is none.
         """
         batch = Batch(**tensors)
+        counted: dict[str, Tensor] = {}
         with torch.enable_grad():
             leaves, others = _split(self.generator, weights)
             also, rest = ({}, beside) if self.partner is None else _split(self.partner, beside)
             partner = None if self.partner is None else self._under(self.partner, {**also, **rest})
             generator = self._under(self.generator, {**leaves, **others})
             loss, generated = self.how.objective.generator_loss(generator, partner, batch)
-            if under:
-                loss = loss + self.how.weight * self._mismatch(under, numbers, generated, batch)
+            if self.network is not None:
+                counted = {name: under[name].clone() for name, _ in self.network.named_buffers()}
+                seen = {**under, **counted}
+                loss = loss + self.how.weight * self._mismatch(seen, numbers, generated, batch)
             if not self.how.objective.joint:
                 also, rest = {}, {}
             found = torch.autograd.grad(loss, [*leaves.values(), *also.values()])
@@ -347,6 +394,7 @@ class GeneratorTraining:
             others,
             dict(zip(also, second, strict=True)),
             rest,
+            counted,
         )
 
     def _under(self, module: nn.Module, tensors: dict[str, Tensor]) -> Callable[..., Any]:
@@ -358,13 +406,16 @@ class GeneratorTraining:
         assert self.network is not None
         assert self.transform is not None
         augment = replace(self.transform, numbers=numbers)
-        low, normalise = self.step_engine.for_network(self.network).lower, self.data.normalisation.apply
+        # Running statistics need their own precision, and so does what they are taken of.
+        exact = Engine("plain", self.device)
+        low = (exact if batch_norms(self.network) else self.step_engine).lower
 
         def seen(images: Tensor) -> Tensor:
-            return cast(Tensor, low(augment(normalise((images + 1) / 2).unsqueeze(0))))
+            return cast(Tensor, low(augment(self._normalised(images).unsqueeze(0))))
 
         labels = batch.labels.unsqueeze(0)
         measure = partial(measure_under, low(under), self.recipe.matcher, self.network)
+        # The real images first: in training mode, batch norms count both batches, one after the other.
         real = measure(seen(batch.real), labels, False)
         found = measure(seen(generated), labels, True)
         return self.recipe.matcher.distance([v.detach().float() for v in real], [v.float() for v in found])
@@ -380,9 +431,7 @@ class GeneratorTraining:
             weight.grad = gradients[name]
         adam.step()
         adam.zero_grad()
-        tensors = module.state_dict()
-        for name, value in statistics.items():
-            tensors[name].copy_(value)
+        _remember(module, statistics)
 
     def _key(self, what: str, *more: object) -> tuple[object, ...]:
         """What the gradients close over, so that all runs that differ in something else share a compiled version."""
@@ -453,7 +502,7 @@ class GeneratorTraining:
             for slot, value in slots.items()
         }
 
-    def _remember(self, state: Mapping[str, Tensor]) -> None:
+    def _recall(self, state: Mapping[str, Tensor]) -> None:
         """Put back what :meth:`_moments` gave."""
         for name, adam in zip(self._modules(), self.moves, strict=True):
             slots: dict[int, dict[str, Tensor]] = {}
@@ -506,7 +555,7 @@ class GeneratorTraining:
         self.iteration, self.model = state["progress"].tolist()
         for name, module in self._modules().items():
             module.load_state_dict(below(state, f"{name}."))
-        self._remember(state)
+        self._recall(state)
         if network := below(state, "network."):
             self.network = self._build_model()
             self.network.load_state_dict(network)
@@ -527,6 +576,13 @@ def _split(module: nn.Module, tensors: Mapping[str, Tensor]) -> tuple[dict[str, 
     learned = {name for name, _ in module.named_parameters()}
     leaves = {name: value.detach().requires_grad_() for name, value in tensors.items() if name in learned}
     return leaves, {name: value.clone() for name, value in tensors.items() if name not in learned}
+
+
+def _remember(module: nn.Module, statistics: Mapping[str, Tensor]) -> None:
+    """Put running statistics into a module."""
+    tensors = module.state_dict()
+    for name, value in statistics.items():
+        tensors[name].copy_(value)
 
 
 def _count(module: nn.Module) -> int:

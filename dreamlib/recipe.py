@@ -14,12 +14,15 @@ from .matchers import Feature, Matcher
 from .networks import NetworkSpec
 from .objectives import Adversarial, Objective
 from .pools import Pool
-from .registry import added_later
 from .samplers import Random, Sampler
 from .training import SGD
 
 TRAINED_ON = ("nothing", "synthetic", "real")
 STATISTICS = ("joint", "frozen", "per class")
+IMAGE_STEPS = ("together", "class by class")
+LR_SCALING = ("none", "ipc and size")
+POOL_MODES = ("train", "eval")
+POOL_SPACES = ("signed", "unit")
 
 # Fractions of a distillation at which the synthetic set is kept, so that accuracy along the way (DREAM, Fig. 1) can be
 # evaluated afterwards without distilling again. Early on a set changes fast, hence the spacing.
@@ -47,7 +50,8 @@ class NetworkSchedule:
     epochs : int
         Passes over the synthetic set after each step, for ``"synthetic"`` (DC's "inner loop").
     images : int
-        Real images shown to the network after each step, for ``"real"``.
+        Real images shown to the network after each step, for ``"real"``: as many whole batches as hold them. They run
+        through a permutation of the training set, and then through another one.
     batch, lr, momentum, weight_decay, cutmix, augment :
         The network's own SGD.
     pool : Pool, optional
@@ -64,16 +68,21 @@ class NetworkSchedule:
     weight_decay: float = 0.0
     cutmix: float = 0.0
     augment: Siamese = field(default_factory=lambda: Siamese("none"))
-    pool: Pool | None = added_later(None)
+    pool: Pool | None = None
+
+    @property
+    def real_batches(self) -> int:
+        """Batches of real images after each step."""
+        return -(-self.images // self.batch)
 
 
 @dataclass(frozen=True)
 class Generation:
     """How a generator is trained: by its objective, and from some epoch on by the recipe's matcher too (DiM, Alg. 1).
 
-    Epochs are passes over the real images. While nothing is matched, training depends on the first five fields,
-    ``kept`` and ``carries_adam`` alone, so that one training serves every recipe that starts to match somewhere along
-    it.
+    Epochs are passes over the real images, in whole batches. While nothing is matched, training depends on the first
+    eight fields and ``carries_adam`` alone, so that one training serves every recipe that starts to match somewhere
+    along it. Where DiM's paper is silent, the defaults are those of its released code.
 
     Attributes
     ----------
@@ -89,19 +98,35 @@ class Generation:
         Adam's.
     kept : tuple of int
         Epochs after which a state is kept, beside the first and the last, as far as they are reached.
+    independent_draws : bool
+        The images that the partner (the discriminator) learns to tell from real ones are generated from noise and
+        labels of their own, labels uniform over the classes (DiM, released code). False: from those of the generator's
+        own step, where a real image of the same class stands beside each of them.
+    generator_first : bool
+        A step moves the generator, and then the partner against the generator as it is by now (DiM, released code).
+        False: the partner first.
     matched_from : int
         N, epochs of the objective alone before matching starts.
     matched_epochs : int
         Q, epochs with ``objective + weight * matcher``. 0: nothing is matched.
     matched_batch : int
         B, real images of a step while matching.
-    matched_lr : float
-        Adam's while matching.
+    matched_rate : float
+        Adam's rate while matching, by ``lr``: 1/20 in the released code, the one word on it.
     weight : float
-        Lambda (Eq. 7).
+        Lambda (Eq. 7). With 0 the stage is the same but for the matcher, and no network is drawn: the control that a
+        gain of matching needs.
     models : tuple of NetworkSpec
         The models pool (Eq. 6): one is drawn for every epoch, with new weights, and trained on real images as the
         recipe's schedule says before every step.
+    pool_mode : str
+        ``"train"``: while it is matched under, a network of the pool stays in training mode, so that its batch norms
+        take mean and variance from the batch they see, and keep count of them (released code). ``"eval"``: they use
+        what they remember of the network's own training.
+    pool_space : str
+        What is normalised with the constants of [0, 1] images before a network of the pool sees it, in matching and in
+        its own training: images in [-1, 1], as the generator gives them (``"signed"``, released code), or in [0, 1]
+        (``"unit"``), as every other network of a study sees them.
     carries_adam : bool
         Matching goes on with what Adam remembers of the objective alone (released code); else it starts afresh.
     """
@@ -112,13 +137,22 @@ class Generation:
     lr: float = 1e-4
     betas: tuple[float, float] = (0.0, 0.9)
     kept: tuple[int, ...] = ()
+    independent_draws: bool = True
+    generator_first: bool = True
     matched_from: int = 120
     matched_epochs: int = 0
     matched_batch: int = 64
-    matched_lr: float = 1e-4
+    matched_rate: float = 1 / 20
     weight: float = 0.01
     models: tuple[NetworkSpec, ...] = field(default_factory=lambda: (NetworkSpec(),))
-    carries_adam: bool = added_later(False)
+    pool_mode: str = "train"
+    pool_space: str = "signed"
+    carries_adam: bool = True
+
+    @property
+    def matched_lr(self) -> float:
+        """Adam's learning rate while matching."""
+        return self.lr * self.matched_rate
 
     @property
     def end(self) -> int:
@@ -133,8 +167,17 @@ class Generation:
 
     def alone(self) -> Generation:
         """The same without a matcher. Of recipes that differ in what they match, it is the same."""
-        first = Generation(self.objective, self.epochs, self.batch, self.lr, self.betas, self.kept)
-        return replace(first, carries_adam=self.carries_adam)
+        return Generation(
+            objective=self.objective,
+            epochs=self.epochs,
+            batch=self.batch,
+            lr=self.lr,
+            betas=self.betas,
+            kept=self.kept,
+            independent_draws=self.independent_draws,
+            generator_first=self.generator_first,
+            carries_adam=self.carries_adam,
+        )
 
     def check(self) -> None:
         """Raise :class:`BadValue` for numbers outside their range."""
@@ -146,7 +189,7 @@ class Generation:
                     f"generation: {name} is {value!r}; expected a whole number of at least {low}",
                     f"{name}={low}",
                 )
-        for name in ("lr", "matched_lr", "weight"):
+        for name in ("lr", "matched_rate", "weight"):
             value = getattr(self, name)
             if not isinstance(value, int | float) or not value >= 0:
                 raise BadValue(
@@ -166,6 +209,10 @@ class Generation:
                 f"generation: models is {self.models!r}; expected a tuple of NetworkSpec",
                 "models=(NetworkSpec('convnet'),)",
             )
+        if self.pool_mode not in POOL_MODES:
+            raise unknown("mode of a models pool", self.pool_mode, POOL_MODES)
+        if self.pool_space not in POOL_SPACES:
+            raise unknown("space of images for a models pool", self.pool_space, POOL_SPACES)
         if self.matched_epochs and not self.models:
             raise BadValue("a models pool without networks; expected at least one", "models=(NetworkSpec(),)")
 
@@ -192,7 +239,17 @@ class Recipe:
     image_lr, image_momentum : float
         SGD on the container's tensors.
     lr_scaling : str
-        ``"none"``, or ``"ipc"``: the learning rate is multiplied by IPC / 10 (IDC's released code).
+        ``"none"``, or ``"ipc and size"``: the learning rate is multiplied by IPC / 10 and by (side / ``base_side``)^2
+        (IDC, released code).
+    base_side : int
+        Pixels of an image's side at which ``image_lr`` is as it stands (IDC, released code: 28 on MNIST, 32 elsewhere).
+    image_steps : str
+        ``"together"``: one step of SGD moves the images of all classes. ``"class by class"``: SGD makes a step after
+        the gradient of every class, in order, and each of these also moves all other images by their momentum (IDC
+        and DREAM, released code).
+    constants : str
+        The data set whose constants images are normalised with; empty: their own (IDC, released code: CIFAR-10's for
+        CIFAR-100).
     augment : Siamese
         Drawn once per class and step, the same for the real and the synthetic images.
     per_class : int, optional
@@ -225,12 +282,15 @@ class Recipe:
     image_lr: float = 1.0
     image_momentum: float = 0.5
     lr_scaling: str = "none"
+    base_side: int = 32
+    image_steps: str = "together"
+    constants: str = ""
     augment: Siamese = field(default_factory=lambda: Siamese("none"))
     per_class: int | None = None
     embedding: SGD = field(default_factory=lambda: SGD(epochs=1, batch=256, lr=0.01))
-    mode: str = added_later("plain")
-    statistics: str = added_later("joint")
-    generation: Generation | None = added_later(None)
+    mode: str = "plain"
+    statistics: str = "joint"
+    generation: Generation | None = None
 
     @property
     def steps(self) -> int:
@@ -248,7 +308,13 @@ class Recipe:
         how = self.generation
         if how is None:
             return self
-        bare = Recipe(container=self.container, per_class=self.per_class, mode=self.mode, generation=how)
+        bare = Recipe(
+            container=self.container,
+            per_class=self.per_class,
+            mode=self.mode,
+            constants=self.constants,
+            generation=how,
+        )
         if not how.matched_epochs:
             return replace(bare, generation=how.alone())
         return replace(bare, matcher=self.matcher, schedule=self.schedule, augment=self.augment)
@@ -269,9 +335,11 @@ class Recipe:
         """Nothing is distilled or stored: networks train on the real images themselves."""
         return isinstance(self.initial, Whole)
 
-    def rate(self, ipc: int) -> float:
-        """Learning rate of the stored tensors for ``ipc`` images per class."""
-        return self.image_lr * (ipc / 10 if self.lr_scaling == "ipc" else 1.0)
+    def rate(self, ipc: int, side: int) -> float:
+        """Learning rate of the stored tensors for ``ipc`` images per class of ``side`` pixels a side."""
+        if self.lr_scaling == "none":
+            return self.image_lr
+        return self.image_lr * (ipc / 10) * (side / self.base_side) ** 2
 
     def _check_generated(self, how: Generation) -> None:
         """Refuse what a generator's training would pass over in silence."""
@@ -311,6 +379,7 @@ class Recipe:
             "iterations": 0,
             "real_batch": 1,
             "synthetic_batch": 1,
+            "base_side": 1,
             "image_lr": 0.0,
             "image_momentum": 0.0,
         }
@@ -323,6 +392,14 @@ class Recipe:
             raise unknown("choice of training data", self.schedule.trained_on, TRAINED_ON)
         if self.mode not in MODES:
             raise unknown("mode", self.mode, MODES)
+        if not self.image_momentum < 1:
+            raise BadValue(
+                f"recipe: image_momentum is {self.image_momentum}; expected less than 1", "image_momentum=0.5"
+            )
+        if self.image_steps not in IMAGE_STEPS:
+            raise unknown("order of image steps", self.image_steps, IMAGE_STEPS)
+        if self.lr_scaling not in LR_SCALING:
+            raise unknown("scaling of the image learning rate", self.lr_scaling, LR_SCALING)
         if self.statistics not in STATISTICS:
             raise unknown("choice of batch-norm statistics", self.statistics, STATISTICS)
         if self.schedule.pool is not None:

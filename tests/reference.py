@@ -28,9 +28,11 @@ from dreamlib.streams import Streams
 def kmeans(
     points: Tensor, start: Tensor, rounds: int = 100, tolerance: float = 1e-4
 ) -> tuple[Tensor, list[int]]:
-    """Lloyd's algorithm on one class: (N, D) points and (k, D) start to (k, D) centres and N assignments."""
+    """Lloyd's algorithm on one class: (N, D) points and (k, D) start to (k, D) centres and N assignments.
+
+    It ends when the centres have moved by at most ``tolerance``, squared and summed: an absolute number.
+    """
     centres = [centre.clone() for centre in start]
-    threshold = tolerance * float(points.var(0, unbiased=False).mean())
 
     def assign() -> tuple[list[int], list[float]]:
         nearest, distances = [], []
@@ -49,9 +51,18 @@ def kmeans(
             moved.append(torch.stack(members).mean(0) if members else points[next(farthest)])
         shift = sum(float((new - old).square().sum()) for new, old in zip(moved, centres, strict=True))
         centres = moved
-        if shift <= threshold:
+        if shift <= tolerance:
             break
     return torch.stack(centres), assign()[0]
+
+
+def nearest(points: Tensor, centres: Tensor, each: int = 1) -> list[int]:
+    """The ``each`` points (N, D) nearest to every centre (k, D), whatever cluster they belong to."""
+    chosen: list[int] = []
+    for centre in centres:
+        gaps = [float((point - centre).square().sum()) for point in points]
+        chosen += sorted(range(len(points)), key=gaps.__getitem__)[:each]
+    return chosen
 
 
 # Matching
@@ -116,17 +127,20 @@ def tiles(images: Tensor, factor: int) -> Tensor:
     return F.interpolate(out, size=(height, width), mode="bilinear", align_corners=False)
 
 
-def mosaic(images: Tensor, factor: int) -> Tensor:
-    """One image (c, h, w) from factor**2 smaller copies of ``images``, row by row."""
-    _, _, height, width = images.shape
-    h, w = height // factor, width // factor
-    out = torch.empty(images.shape[1:])
-    for number, image in enumerate(images):
-        row, column = divmod(number, factor)
-        small = image
-        if factor > 1:
-            small = F.interpolate(image[None], size=(h, w), mode="bilinear", align_corners=False)[0]
-        out[:, row * h : (row + 1) * h, column * w : (column + 1) * w] = small
+def mosaics(images: Tensor, factor: int) -> Tensor:
+    """Images (ipc * factor**2, c, h, w) of one class, shrunk, as ipc mosaics (IDC, released code).
+
+    Tile k of all mosaics, counted row by row, takes the images from k * ipc on. Shrinking takes the nearest pixel.
+    """
+    _, channels, height, width = images.shape
+    ipc, h, w = len(images) // factor**2, height // factor, width // factor
+    out = torch.empty(ipc, channels, height, width)
+    for tile in range(factor**2):
+        row, column = divmod(tile, factor)
+        for number in range(ipc):
+            # Pixel (y, x) of a small copy is pixel (y * factor, x * factor) of the image.
+            small = images[tile * ipc + number][:, : h * factor : factor, : w * factor : factor]
+            out[number, :, row * h : (row + 1) * h, column * w : (column + 1) * w] = small
     return out
 
 
@@ -179,12 +193,25 @@ def train(
     weight_decay: float,
     milestones: Sequence[int] = (),
     decay_by: float = 1.0,
+    restarts: bool = False,
 ) -> nn.Module:
-    """Plain training of one network on (images, labels, epoch) batches by :class:`torch.optim.SGD`."""
-    optimiser = torch.optim.SGD(network.parameters(), lr=lr, momentum=momentum, weight_decay=weight_decay)
+    """Plain training of one network on (images, labels, epoch) batches by :class:`torch.optim.SGD`.
+
+    From the epochs ``milestones`` on, counted from 0, the rate is lower. With ``restarts`` a new optimiser begins
+    there, whose momentum is zero (DC, DSA and DM, released code).
+    """
+
+    def begin(rate: float) -> torch.optim.SGD:
+        return torch.optim.SGD(network.parameters(), lr=rate, momentum=momentum, weight_decay=weight_decay)
+
+    optimiser, before = begin(lr), 0
     for images, labels, epoch in batches:
+        passed = len([m for m in milestones if epoch >= m])
+        if restarts and passed > before:
+            optimiser = begin(lr * decay_by**passed)
+        before = passed
         for group in optimiser.param_groups:
-            group["lr"] = lr * decay_by ** len([m for m in milestones if epoch >= m])
+            group["lr"] = lr * decay_by**passed
         optimiser.zero_grad()
         F.cross_entropy(network(images), labels).backward()
         optimiser.step()
@@ -226,7 +253,9 @@ def distil(data: ClassData, recipe: Recipe, seed: int, start: Tensor, choices: S
     unit = recipe.container.space == "unit"
     factor = getattr(recipe.container, "factor", 1)
     ipc, classes = start.shape[1], data.num_classes
-    rate = recipe.image_lr * (ipc / 10 if recipe.lr_scaling == "ipc" else 1)
+    rate = recipe.image_lr
+    if recipe.lr_scaling == "ipc and size":
+        rate *= ipc / 10 * (data.shape[1] / recipe.base_side) ** 2
     images = start.clone().requires_grad_()
     image_optimiser = torch.optim.SGD([images], lr=rate, momentum=recipe.image_momentum)
 
@@ -263,12 +292,20 @@ def distil(data: ClassData, recipe: Recipe, seed: int, start: Tensor, choices: S
                 synthetic = synthetic[subset[label]]
             real = augment(data.take(choice[one], one))[0]
             loss = matching_loss(recipe, network, real, augment(synthetic[None])[0], label)
-            images.grad = _add(images.grad, torch.autograd.grad(loss, images)[0])
-        image_optimiser.step()
+            if recipe.image_steps == "class by class":
+                # IDC, released code: a step for every class. It moves all images: this class by its gradient, all
+                # others by their momentum.
+                images.grad = torch.autograd.grad(loss, images)[0]
+                image_optimiser.step()
+            else:
+                images.grad = _add(images.grad, torch.autograd.grad(loss, images)[0])
+        if recipe.image_steps == "together":
+            image_optimiser.step()
         if step % schedule.steps == schedule.steps - 1:
             continue
         network.train()
-        for batch, labels in _network_batches(data, recipe, streams["training"], decoded):
+        done = step - step // schedule.steps  # how often networks have learned before
+        for batch, labels in _network_batches(data, recipe, streams, decoded, done):
             _learn(network, optimiser, batch, labels, schedule, streams["training"])
     return images.detach()
 
@@ -310,10 +347,14 @@ def _add(total: Tensor | None, part: Tensor) -> Tensor:
 
 
 def _network_batches(
-    data: ClassData, recipe: Recipe, generator: torch.Generator, decoded: Callable[[int], Tensor] | None
+    data: ClassData, recipe: Recipe, streams: Streams, decoded: Callable[[int], Tensor], done: int
 ) -> Iterable[tuple[Tensor, Tensor]]:
-    """What the matching network is trained on after a step: passes over the synthetic set, or real images."""
-    schedule = recipe.schedule
+    """What the matching network is trained on after a step: passes over the synthetic set, or real images.
+
+    Real batches are whole, and as many as hold ``schedule.images``; they run through a permutation of all images, and
+    then through the next one. ``done`` counts the times that networks have learned before.
+    """
+    schedule, generator = recipe.schedule, streams["training"]
     if schedule.trained_on == "synthetic":
         with torch.no_grad():
             parts = [decoded(label) for label in range(data.num_classes)]
@@ -325,11 +366,29 @@ def _network_batches(
                 part = order[start : start + schedule.batch]
                 yield images[part], labels[part]
     elif schedule.trained_on == "real":
-        seen = 0
-        while seen < schedule.images:
-            count = min(schedule.batch, schedule.images - seen)
-            yield data.draw_flat(count, generator)
-            seen += count
+        count = math.ceil(schedule.images / schedule.batch)
+        for number in range(done * count, (done + 1) * count):
+            which, at = divmod(number, data.total // schedule.batch)
+            order = torch.randperm(data.total, generator=streams.once(f"training, pass {which}"))
+            yield data.at(order[at * schedule.batch : (at + 1) * schedule.batch])
+
+
+def class_batches(sizes: Sequence[int], batch: int, streams: Streams, count: int) -> list[list[list[int]]]:
+    """The first ``count`` real batches of every class, where a class runs through permutations of its images.
+
+    What does not fill a batch at the end of a permutation is left out (IDC, released code).
+    """
+    out = []
+    for number in range(count):
+        row = []
+        for label, size in enumerate(sizes):
+            which, at = divmod(number, size // batch)
+            stream = streams.once(f"sampler, pass {which}")
+            keys = torch.randint(2**62, (len(sizes), max(sizes)), generator=stream)
+            order = keys[label, :size].argsort()
+            row.append(order[at * batch : (at + 1) * batch].tolist())
+        out.append(row)
+    return out
 
 
 # Generators
@@ -338,13 +397,17 @@ def _network_batches(
 def judge_loss(
     generator: nn.Module, discriminator: nn.Module, batch: Batch, penalty: float
 ) -> tuple[Tensor, Tensor]:
-    """The discriminator's loss on real, generated and mixed images, one kind after the other; and the generated."""
+    """The discriminator's loss on real, generated and mixed images, one kind after the other; and the generated.
+
+    Generated images have noise and labels of their own. The generator is in training mode, so that its running
+    statistics see them (DiM, released code).
+    """
     with torch.no_grad():
-        generated = generator(batch.noise, batch.labels)
+        generated = generator(batch.other_noise, batch.other_labels)
     real, classes = discriminator(batch.real)
     loss = F.cross_entropy(classes, batch.labels) - real.mean()
     fake, classes = discriminator(generated)
-    loss = loss + F.cross_entropy(classes, batch.labels) + fake.mean()
+    loss = loss + F.cross_entropy(classes, batch.other_labels) + fake.mean()
     share = batch.uniform[:, None, None, None]
     mixed = share * batch.real + (1 - share) * generated.requires_grad_()
     (slope,) = torch.autograd.grad(discriminator(mixed)[0].sum(), mixed, create_graph=True)
@@ -352,7 +415,10 @@ def judge_loss(
 
 
 def mismatch(matcher: Matcher, network: Network, real: Tensor, generated: Tensor, labels: Tensor) -> Tensor:
-    """DiM Eq. 5 for logits, pair by pair; Table 4's features and gradients, of all images of the batch together."""
+    """DiM Eq. 5 for logits, pair by pair; Table 4's features and gradients, of all images of the batch together.
+
+    The network sees the real images first: in training mode its running statistics depend on the order.
+    """
     if isinstance(matcher, Logits):
         total = torch.zeros((), device=real.device)
         with torch.no_grad():
@@ -363,26 +429,36 @@ def mismatch(matcher: Matcher, network: Network, real: Tensor, generated: Tensor
             total = total + (a - b).square().mean()
         return total / len(real)
     if isinstance(matcher, Gradient):
-        weights = [m.weight for m in network.modules() if isinstance(m, (nn.Conv2d, nn.Linear))]
+        kinds = (nn.Conv2d,) if matcher.layers == "convolutions" else (nn.Conv2d, nn.Linear)
+        weights = [m.weight for m in network.modules() if isinstance(m, kinds)]
         target = torch.autograd.grad(F.cross_entropy(network(real), labels), weights)
         loss = F.cross_entropy(network(generated), labels)
         measured = torch.autograd.grad(loss, weights, create_graph=True)
         return distance(matcher.metric, list(target), list(measured))
     with torch.no_grad():
         target = network.features(real).mean(0)
-    return (target - network.features(generated).mean(0)).square().sum()
+    return distance(matcher.metric, [target], [network.features(generated).mean(0)])
 
 
 def generate(
     data: ClassData, recipe: Recipe, seed: int, start: Mapping[str, Tensor], steps: int
-) -> tuple[nn.Module, nn.Module, list[float]]:
+) -> tuple[nn.Module, nn.Module, list[float], Network | None]:
     """DiM's Algorithm 1, or its GAN alone, from the state ``start`` for some steps of the first epoch.
+
+    Where the paper is silent, as its released code does it. The generator moves first: its images have the labels of
+    the real batch. Then the discriminator moves: the images that it is shown come from the generator as it is by now,
+    from noise and labels of their own. The network that is matched under stays in training mode, and sees images in
+    [-1, 1] from which the mean of images in [0, 1] is subtracted, and which are divided by their standard deviation: in
+    matching and in its own training. It is trained on whole batches of one pass over the real images, which starts anew
+    at every step.
 
     Returns
     -------
     generator, discriminator : Module
     losses : list of float
         The generator's, step by step.
+    network : Network or None
+        What was matched under.
     """
     how, container, schedule, streams = (
         recipe.generation,
@@ -396,11 +472,14 @@ def generate(
     for name, module in (("generator.", generator), ("partner.", discriminator)):
         own = {key.removeprefix(name): value for key, value in start.items() if key.startswith(name)}
         module.load_state_dict(own)
-    size, rate = (how.matched_batch, how.matched_lr) if how.matched_epochs else (how.batch, how.lr)
+    # A twentieth, say, of the first stage's rate, for both.
+    size, rate = (how.matched_batch, how.lr * how.matched_rate) if how.matched_epochs else (how.batch, how.lr)
     moves = [
         torch.optim.Adam(module.parameters(), lr=rate, betas=how.betas)
         for module in (generator, discriminator)
     ]
+    constants = data.normalisation.mean, data.normalisation.std
+    mean, std = (torch.tensor(value, device=data.device)[:, None, None] for value in constants)
     order = torch.rand(data.total, generator=streams["order"], device=data.device).argsort()
     network = None
     if how.matched_epochs:
@@ -415,33 +494,40 @@ def generate(
         )
     losses = []
     for step in range(steps):
-        if network is not None:
-            network.train()
-            for images, labels in _network_batches(data, recipe, streams["training"], None):
-                _learn(network, optimiser, images, labels, schedule, streams["training"])
-            network.eval()
+        # Images in [-1, 1], as the discriminator sees them.
         images, labels = data.at(order[step * size : (step + 1) * size])
+        images = 2 * data.normalisation.undo(images) - 1
         shape = (size, container.noise)
         noise, extra = (torch.randn(shape, generator=streams["noise"], device=data.device) for _ in range(2))
         uniform = torch.rand(size, generator=streams["noise"], device=data.device)
-        batch = Batch(2 * data.normalisation.undo(images) - 1, labels, noise, extra, uniform)
-        loss, _ = judge_loss(generator, discriminator, batch, how.objective.penalty)
-        moves[1].zero_grad()
-        loss.backward()
-        moves[1].step()
+        other_noise = torch.randn(shape, generator=streams["noise"], device=data.device)
+        other_labels = torch.randint(
+            data.num_classes, (size,), generator=streams["noise"], device=data.device
+        )
+        batch = Batch(images, labels, noise, extra, uniform, other_noise, other_labels)
         generated = generator(noise, labels)
-        real, classes = discriminator(generated)
-        loss = F.cross_entropy(classes, labels) - real.mean()
+        judged, classes = discriminator(generated)
+        loss = F.cross_entropy(classes, labels) - judged.mean()
         if network is not None:
-            seen = data.normalisation.apply((generated + 1) / 2)
+            network.train()
+            shuffled = torch.randperm(data.total, generator=streams["training"], device=data.device)
+            for part in shuffled.split(schedule.batch)[: math.ceil(schedule.images / schedule.batch)]:
+                if len(part) == schedule.batch:
+                    seen, classes = data.at(part)
+                    seen = ((2 * data.normalisation.undo(seen) - 1) - mean) / std
+                    _learn(network, optimiser, seen, classes, schedule, streams["training"])
             augment = recipe.augment.draw(1, streams["augment"])
-            images, seen = (augment(part.unsqueeze(0))[0] for part in (images, seen))
-            loss = loss + how.weight * mismatch(recipe.matcher, network, images, seen, labels)
+            real, fake = (augment(((part - mean) / std)[None])[0] for part in (images, generated))
+            loss = loss + how.weight * mismatch(recipe.matcher, network, real, fake, labels)
         moves[0].zero_grad()
         loss.backward()
         moves[0].step()
         losses.append(float(loss.detach()))
-    return generator, discriminator, losses
+        loss, _ = judge_loss(generator, discriminator, batch, how.objective.penalty)
+        moves[1].zero_grad()
+        loss.backward()
+        moves[1].step()
+    return generator, discriminator, losses, network
 
 
 def draw(generator: nn.Module, noise: Tensor, labels: Tensor, normalisation: Normalisation) -> Tensor:

@@ -21,7 +21,9 @@ def generator(seed: int = 0) -> torch.Generator:
 def recipe(method: str, **changes: Any) -> Recipe:
     """A published recipe in six steps (two networks, three steps each) or four; ``changes`` as in ``using``."""
     out, _ = methods[method].resolve("cifar10", 10)
-    out = replace(out, network=NETWORK, iterations=min(out.iterations, 4), real_batch=4, image_lr=0.1)
+    out = replace(
+        out, network=NETWORK, iterations=min(out.iterations, 4), real_batch=4, image_lr=0.1, base_side=8
+    )
     if out.schedule.trained_on != "nothing":
         out = replace(
             out, iterations=2, schedule=replace(out.schedule, steps=3, epochs=2, images=20, batch=8)
@@ -48,7 +50,7 @@ def generative(method: str, **changes: Any) -> Recipe:
             "generation.matched_from": 2,
             "generation.matched_epochs": 2,
             "generation.matched_batch": 30,
-            "generation.matched_lr": 1e-3,
+            "generation.matched_rate": 1.0,
             "generation.models": (replace(NETWORK, width=4), replace(NETWORK, width=4, depth=1)),
             "schedule.images": 20,
             "schedule.batch": 8,

@@ -43,12 +43,17 @@ class Network(nn.Module):
         D, how many numbers ``features`` gives for one image.
     classifier : nn.Linear
         From D features to the logits.
+    he_weights : bool
+        Convolutions start from He's normal distribution; see :func:`initialise`.
     """
 
-    def __init__(self, body: nn.Sequential, feature_size: int, num_classes: int) -> None:
+    def __init__(
+        self, body: nn.Sequential, feature_size: int, num_classes: int, he_weights: bool = False
+    ) -> None:
         super().__init__()
         self.body = body
         self.feature_size = feature_size
+        self.he_weights = he_weights
         self.classifier = nn.Linear(feature_size, num_classes)
 
     def features(self, images: Tensor) -> Tensor:
@@ -93,7 +98,8 @@ def build(
     channels, height, width = shape
     # On the meta device PyTorch's own initialisation does nothing: weights are drawn once, and from our seed.
     with torch.device("meta"):
-        network = Network(*BODIES[spec.name](spec, (channels, height, width)), num_classes)
+        body, size = BODIES[spec.name](spec, (channels, height, width))
+        network = Network(body, size, num_classes, he_weights=spec.form == "idc")
     device = torch.device(device)
     if device.type != "meta":
         initialise(network.to_empty(device=device), torch.Generator(device).manual_seed(0))

@@ -38,6 +38,9 @@ def resnet(spec: NetworkSpec, shape: Shape) -> tuple[nn.Sequential, int]:
     (DM, supplement 1.1; in the main path behind the activation, as in DC's and IDC's released code). DC's
     code drops their global pooling and classifies 4x4 maps; IDC's keeps it, as here.
 
+    With ``form="idc"`` a stage has (depth - 2) // 6 basic blocks: at depth 10 and 18 as many as in He et al., but 5
+    at depth 34 and 8 at depth 50, so that these two are networks of their own that share a name with He's.
+
     Raises
     ------
     BadValue
@@ -54,9 +57,10 @@ def resnet(spec: NetworkSpec, shape: Shape) -> tuple[nn.Sequential, int]:
         )
     stages = []
     inputs = scaled(spec, 64)
-    for level, count in enumerate(BLOCKS[spec.depth]):
+    even = spec.form == "idc"
+    for level, count in enumerate(4 * [(spec.depth - 2) // 6] if even else BLOCKS[spec.depth]):
         channels = scaled(spec, 64 << level)
-        outputs = 4 * channels if spec.depth == 50 else channels
+        outputs = 4 * channels if spec.depth == 50 and not even else channels
         first = _block(spec, inputs, channels, outputs, halve=level > 0)
         rest = [_block(spec, outputs, channels, outputs) for _ in range(count - 1)]
         stages.append(nn.Sequential(first, *rest))

@@ -9,6 +9,7 @@ from ..errors import BadValue, unknown
 NORMS = ("instance", "batch", "layer", "group", "none")
 POOLINGS = ("avg", "max", "none")
 ACTIVATIONS = ("relu", "leakyrelu", "sigmoid", "swish")
+FORMS = ("he", "idc")
 
 # Every network, with the fields that its name settles. A ConvNet leaves all of them open.
 FIXED: dict[str, dict[str, int | str]] = {
@@ -53,18 +54,24 @@ class NetworkSpec:
         After each block of a ConvNet: ``avg``, ``max`` or ``none``.
     activation : str
         ``relu``, ``leakyrelu`` (slope .01), ``sigmoid`` or ``swish``.
+    form : str
+        Of a ResNet. ``he``: blocks as in He et al. (CVPR 2016), weights from PyTorch's default distribution. ``idc``:
+        as the released code of IDC and DiM builds ResNets for CIFAR. Each of the four stages has (depth - 2) // 6 basic
+        blocks, also at depth 34 (5) and 50 (8), and convolutions start from He's normal distribution. The code has
+        batch norm and 32 to 256 channels: ``NetworkSpec("resnet18", width=64, norm="batch", form="idc")``.
 
     Raises
     ------
     UnknownName
-        For an unknown name, norm, pooling or activation.
+        For an unknown name, norm, pooling, activation or form.
     BadValue
         For a depth or width below 1.
 
     Notes
     -----
     What a name settles is overwritten with the truth, so that equal networks have equal specs: depth and
-    pooling of all but the ConvNets, ``norm="none"`` for AlexNet and ``norm="batch"`` for DenseNet.
+    pooling of all but the ConvNets, ``norm="none"`` for AlexNet and ``norm="batch"`` for DenseNet, and
+    ``form="he"`` for all but the ResNets.
     """
 
     name: str = "convnet"
@@ -73,18 +80,21 @@ class NetworkSpec:
     norm: str = "instance"
     pooling: str = "avg"
     activation: str = "relu"
+    form: str = "he"
 
     def __post_init__(self) -> None:
         plain = str(self.name).lower().replace("-", "").replace("_", "")
         plain = ALIASES.get(plain, plain)
         if plain not in FIXED:
             raise unknown("network", self.name, names())
-        for field, valid in (("norm", NORMS), ("pooling", POOLINGS), ("activation", ACTIVATIONS)):
+        choices = {"norm": NORMS, "pooling": POOLINGS, "activation": ACTIVATIONS, "form": FORMS}
+        for field, valid in choices.items():
             if getattr(self, field) not in valid:
                 raise unknown(field, getattr(self, field), valid)
         for field in ("depth", "width"):
             value = getattr(self, field)
             if not isinstance(value, int) or isinstance(value, bool) or value < 1:
                 raise BadValue(f"{field} of {plain} is {value!r}; expected a whole number of at least 1")
-        for field, value in {"name": plain, **FIXED[plain]}.items():
+        settled = {"name": plain, **FIXED[plain]} | ({} if plain.startswith("resnet") else {"form": "he"})
+        for field, value in settled.items():
             object.__setattr__(self, field, value)

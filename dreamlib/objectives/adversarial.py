@@ -10,7 +10,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..networks import DiscriminatorNetwork
-from ..registry import added_later
 from .base import Batch, Called, register
 
 
@@ -19,10 +18,10 @@ from .base import Batch, Called, register
 class Adversarial:
     """Generator and discriminator play against each other, and both tell classes apart (DiM, section 3.3, L_g).
 
-    Discriminator D, with its class loss CE, on real x and generated s = G(z, y)::
+    Discriminator D, with its class loss CE, on real x of class y and generated s::
 
-        D(s) - D(x) + CE(x, y) + CE(s, y) + penalty * (|grad D(m)| - 1)^2      m between x and s
-        -D(s) + CE(s, y)                                                         for the generator
+        D(s) - D(x) + CE(x, y) + CE(s, y') + penalty * (|grad D(m)| - 1)^2      s = G(z', y'), m between x and s
+        -D(s) + CE(s, y)                                                          for the generator, s = G(z, y)
 
     The paper gives Eq. 3; this is what its released code trains (Wasserstein loss with gradient penalty).
 
@@ -31,11 +30,11 @@ class Adversarial:
     penalty : float
         Weight of the gradient penalty.
     slope : float
-        Of the discriminator's leaky ReLUs below 0; 0.01 in the released code.
+        Of the discriminator's leaky ReLUs below 0 (released code).
     """
 
     penalty: float = 10.0
-    slope: float = added_later(0.2)
+    slope: float = 0.01
 
     @property
     def joint(self) -> bool:
@@ -46,11 +45,12 @@ class Adversarial:
 
     def partner_loss(self, generator: Called, partner: Called, batch: Batch) -> Tensor:
         with torch.no_grad():
-            generated = generator(batch.noise, batch.labels)
+            generated = generator(batch.other_noise, batch.other_labels)
         # Both halves in one pass: layer norm keeps images apart.
         judged, logits = partner(torch.cat([batch.real, generated]))
         real, fake = judged.chunk(2)
-        classes = F.cross_entropy(logits, batch.labels.repeat(2)) * 2  # a mean over each half
+        known = torch.cat([batch.labels, batch.other_labels])
+        classes = F.cross_entropy(logits, known) * 2  # a mean over each half
         return fake.mean() - real.mean() + classes + self.penalty * self._steepness(partner, batch, generated)
 
     def _steepness(self, partner: Called, batch: Batch, generated: Tensor) -> Tensor:

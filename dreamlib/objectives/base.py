@@ -25,13 +25,17 @@ class Batch:
     real : Tensor
         (N, c, h, w) real images in [-1, 1].
     labels : Tensor
-        (N,) int64, their classes. Generated images have the same: a real image of its class stands beside each of them.
+        (N,) int64, their classes. The images that the generator is judged by have the same: a real image of its class
+        stands beside each of them.
     noise : Tensor
-        (N, K) standard normal, what images are generated from.
+        (N, K) standard normal, what those images are generated from.
     extra : Tensor
         (N, K) standard normal, for an objective that needs more.
     uniform : Tensor
         (N,) in [0, 1), likewise.
+    other_noise, other_labels : Tensor
+        (N, K) and (N,): what the images are generated from that the partner learns to tell from real ones. Drawn
+        independently, or the same as ``noise`` and ``labels``; see ``Generation.independent_draws``.
     """
 
     real: Tensor
@@ -39,13 +43,16 @@ class Batch:
     noise: Tensor
     extra: Tensor
     uniform: Tensor
+    other_noise: Tensor
+    other_labels: Tensor
 
 
 class Objective(Protocol):
     """Says how well a generator does. Implementations are frozen dataclasses.
 
-    A step first moves the partner (a discriminator, say) down ``partner_loss``, where there is one, and then the
-    generator down ``generator_loss``; with ``joint`` the partner (an encoder, say) goes down the latter too.
+    A step moves the partner (a discriminator, say) down ``partner_loss``, where there is one, and the generator down
+    ``generator_loss``, in the order that a recipe says (``Generation.generator_first``); with ``joint`` the partner (an
+    encoder, say) goes down the latter too.
     Generators map (noise (N, K), labels (N,)) to images (N, c, h, w) in [-1, 1].
     """
 
@@ -59,7 +66,10 @@ class Objective(Protocol):
         ...
 
     def partner_loss(self, generator: Called, partner: Called, batch: Batch) -> Tensor | None:
-        """Scalar to be lowered by the partner; None where it has none of its own."""
+        """Scalar to be lowered by the partner; None where it has none of its own.
+
+        Images are generated from ``batch.other_noise`` and ``batch.other_labels``.
+        """
         ...
 
     def generator_loss(

@@ -66,9 +66,9 @@ class Hinge:
 
     def partner_loss(self, generator: Called, partner: Called, batch: Batch) -> Tensor:
         with torch.no_grad():
-            generated = generator(batch.noise, batch.labels)
+            generated = generator(batch.other_noise, batch.other_labels)
         both = torch.cat([self.augmented(batch.real, batch, 1), self.augmented(generated, batch, 0)])
-        real, fake = partner(both, batch.labels.repeat(2)).chunk(2)
+        real, fake = partner(both, torch.cat([batch.labels, batch.other_labels])).chunk(2)
         return F.relu(1 - real).mean() + F.relu(1 + fake).mean()
 
     def generator_loss(

@@ -63,11 +63,19 @@ def same(one: Tensors, other: Tensors) -> bool:
 
 
 def close(found: nn.Module, expected: nn.Module, before: Tensors) -> None:
-    """Weights agree, measured by how far the farthest of them moved."""
+    """Weights agree, measured by how far the farthest of them moved; and so do running statistics."""
     far = max(float((other - before[name]).abs().max()) for name, other in weights(expected).items())
     assert far > 1e-3
     for name, one in weights(found).items():
         torch.testing.assert_close(one, weights(expected)[name], rtol=0, atol=1e-4 * far)
+    agree(found, expected)
+
+
+def agree(found: nn.Module, expected: nn.Module, rtol: float = 1e-4, atol: float = 1e-5) -> None:
+    """Batch norms have seen the same."""
+    theirs = dict(expected.named_buffers())
+    for name, one in found.named_buffers():
+        torch.testing.assert_close(one, theirs[name], rtol=rtol, atol=atol)
 
 
 def weights(module: nn.Module) -> Tensors:
@@ -94,7 +102,7 @@ def test_steps_of_the_gan_are_those_of_the_plain_loop(few: ClassData, label: str
     recipe = generative("gan", container__width=8, container__label=label, generation__lr=0.02)
     run = GeneratorTraining(few, recipe, seed=5)
     start = run.snapshots[0]
-    net, judge, losses = reference.generate(few, recipe, 5, start, 3)
+    net, judge, losses, _ = reference.generate(few, recipe, 5, start, 3)
     for _ in range(3):
         run.advance()
     assert run.losses == [(step + 1, pytest.approx(loss, rel=1e-4)) for step, loss in enumerate(losses)]
@@ -103,28 +111,49 @@ def test_steps_of_the_gan_are_those_of_the_plain_loop(few: ClassData, label: str
     close(run.partner, judge, below(start, "partner."))
 
 
+MATCHERS = [
+    Logits(),
+    Logits("log-softmax"),
+    Feature(),
+    Feature("l1"),
+    Gradient("mse"),
+    Gradient("l1", "convolutions"),
+]
+RESNET = NetworkSpec("resnet10", width=4, norm="batch", form="idc")
+
+
 @pytest.mark.usefixtures("plainly")
-@pytest.mark.parametrize("matcher", [Logits(), Logits("log-softmax"), Feature(), Gradient("mse")])
+@pytest.mark.parametrize("matcher", MATCHERS)
 @pytest.mark.parametrize(
-    ("norm", "augment"), [("instance", "none"), ("batch", "none"), ("instance", "color_crop")]
+    ("network", "augment"),
+    [
+        (NETWORK, "none"),
+        (replace(NETWORK, norm="batch"), "none"),
+        (NETWORK, "color_crop_cutout"),
+        (RESNET, "color_crop_cutout"),
+    ],
 )
 def test_steps_of_dim_are_those_of_the_plain_loop(
-    few: ClassData, start: Tensors, matcher: Matcher, norm: str, augment: str
+    few: ClassData, start: Tensors, matcher: Matcher, network: NetworkSpec, augment: str
 ) -> None:
     how: dict[str, Any] = {
-        "generation__models": (replace(NETWORK, norm=norm),),
+        "generation__models": (network,),
         "generation__weight": 1.0,
-        "generation__matched_lr": 0.02,
+        "generation__matched_rate": 20.0,
+        "schedule__lr": 1e-3,
     }
     recipe = generative("dim", matcher=matcher, augment__strategy=augment, **how)
     run = GeneratorTraining(few, recipe, 5, start)
-    net, judge, losses = reference.generate(few, recipe, 5, start, 2)
+    net, judge, losses, under = reference.generate(few, recipe, 5, start, 2)
     for _ in range(2):
         run.advance()
     assert run.losses == [(step + 9, pytest.approx(loss, rel=1e-4)) for step, loss in enumerate(losses)]
     assert run.partner is not None
     close(run.generator, net, below(start, "generator."))
     close(run.partner, judge, below(start, "partner."))
+    assert run.network is not None
+    assert under is not None
+    agree(run.network, under)
 
 
 def below(state: Tensors, prefix: str) -> Tensors:
@@ -134,26 +163,131 @@ def below(state: Tensors, prefix: str) -> Tensors:
 def test_both_networks_move_by_adam(few: ClassData, start: Tensors) -> None:
     for run, rate in (
         (GeneratorTraining(few, generative("gan", generation__lr=3e-4), 0), 3e-4),
-        (GeneratorTraining(few, generative("dim", generation__matched_lr=7e-5), 0, start), 7e-5),
+        (GeneratorTraining(few, generative("dim", generation__matched_rate=0.05), 0, start), 5e-5),
     ):
         run.advance()
         assert run.partner is not None
         for move, module in zip(run.moves, (run.generator, run.partner), strict=True):
             (group,) = move.param_groups
-            assert (type(move), group["lr"], group["betas"]) == (torch.optim.Adam, rate, (0.0, 0.9))
+            assert (type(move), group["betas"]) == (torch.optim.Adam, (0.0, 0.9))
+            assert group["lr"] == pytest.approx(rate)
             assert len(move.state) == len(list(module.parameters()))
 
 
 def test_matching_with_no_weight_is_the_gan(few: ClassData, gan: GeneratorTraining) -> None:
-    """From its very start, with the first stage's numbers: networks of the pool are drawn and trained, in vain."""
+    """From its very start, with the first stage's numbers. It is the control of a matcher, so no network is asked."""
     how = {"matched_from": 0, "matched_epochs": 3, "matched_batch": 40, "weight": 0.0}
     recipe = generative("dim", **{f"generation__{name}": value for name, value in how.items()})
     assert recipe.first == GAN.canonical
     run = trained(few, recipe, start=gan.snapshots[0])
     assert same(run.stored, gan.stored)
     assert run.losses == gan.losses
+    assert run.network is None
     weighed = trained(few, change(recipe, "generation.weight", 0.1), start=gan.snapshots[0])
     assert not same(weighed.stored, gan.stored)
+
+
+# What DiM's released code does where the paper is silent
+
+
+def test_the_generator_moves_first_and_the_discriminator_against_what_it_has_become(few: ClassData) -> None:
+    for first, modules in ((True, ["generator", "partner"]), (False, ["partner", "generator"])):
+        run = GeneratorTraining(few, generative("gan", generation__generator_first=first), 0)
+        moved, shown, move, judge = [], [], run._move, run._partner_gradients
+
+        def noted(adam: Any, module: nn.Module, *rest: Any, move: Any = move, moved: Any = moved) -> None:
+            moved.append(module)
+            move(adam, module, *rest)
+
+        def judged(given: Tensors, *rest: Any, judge: Any = judge, shown: Any = shown) -> Any:
+            shown.append({name: value.clone() for name, value in given.items()})
+            return judge(given, *rest)
+
+        run._move, run._partner_gradients = noted, judged  # type: ignore[method-assign]  # to look at the order
+        run.advance()
+        assert moved == [getattr(run, name) for name in modules]
+        after = weights(run.generator)
+        assert same({name: shown[0][name] for name in after}, after) == first
+        assert same(shown[0], below(run.snapshots[0], "generator.")) == (not first)
+
+
+def test_the_discriminators_images_have_noise_and_labels_of_their_own(few: ClassData) -> None:
+    run = GeneratorTraining(few, generative("gan", generation__batch=120), 0)
+    for _ in range(2):
+        batch = run._draw(torch.arange(120))
+        assert batch.labels.equal(few.at(torch.arange(120))[1])
+        assert not batch.other_noise.equal(batch.noise)
+        counts = torch.bincount(batch.other_labels, minlength=10)
+        assert len(set(counts.tolist())) > 1, "drawn, and not the real images' twelve of every class"
+        assert int(batch.other_labels.min()) >= 0
+        assert int(batch.other_labels.max()) < 10
+    shared = GeneratorTraining(few, generative("gan", generation__independent_draws=False), 0)
+    batch = shared._draw(torch.arange(40))
+    assert batch.other_noise is batch.noise
+    assert batch.other_labels is batch.labels
+
+
+def test_batch_norms_of_the_generator_see_the_images_of_both_steps(few: ClassData) -> None:
+    run = GeneratorTraining(few, GAN, 0)
+    run.advance()
+    run.advance()
+    seen = {int(n) for name, n in run.generator.state_dict().items() if name.endswith("num_batches_tracked")}
+    assert seen == {4}
+
+
+@pytest.mark.parametrize("mode", ["train", "eval"])
+def test_a_network_of_the_pool_stays_in_training_mode(few: ClassData, start: Tensors, mode: str) -> None:
+    """Three batches of its own a step, and the real and the generated ones; or only its own."""
+    how = {"generation__models": (RESNET,), "generation__pool_mode": mode}
+    run = GeneratorTraining(few, generative("dim", **how), 0, start)
+    losses = []
+    for _ in range(2):
+        run.advance()
+        losses.append(run.losses[-1][1])
+    assert run.network is not None
+    assert run.network.training == (mode == "train")
+    state = run.network.state_dict()
+    seen = {int(n) for name, n in state.items() if name.endswith("num_batches_tracked")}
+    assert seen == {2 * (3 + 2) if mode == "train" else 2 * 3}
+
+
+@pytest.mark.parametrize("space", ["signed", "unit"])
+def test_what_a_network_of_the_pool_sees(few: ClassData, start: Tensors, space: str) -> None:
+    """Images in [-1, 1] are normalised as if they were in [0, 1]: (2u - 1 - mean) / std; in its own training, too."""
+    how = {"generation__pool_space": space, "generation__weight": 1.0, "augment__strategy": "none"}
+    recipe = generative("dim", **how, schedule__augment__strategy="none")
+    run, seen = GeneratorTraining(few, recipe, 0, start), []
+    unit = few.normalisation.undo(few.at(torch.arange(few.total))[0])
+    mean, std = few.normalisation.columns(unit)
+    expected = ((2 * unit - 1 if space == "signed" else unit) - mean) / std
+    build = run._build_model
+
+    def noted() -> Any:
+        network = build()
+        network.body[0].register_forward_pre_hook(lambda module, given: seen.append(given[0].detach()))
+        return network
+
+    run._build_model = noted  # type: ignore[method-assign]  # to look at what a network is given
+    run.advance()
+    sizes = [len(images) for images in seen]
+    assert sizes == [8, 8, 8, 30, 30]  # its own batches, whole ones; the real images; the generated ones
+    for images in seen[:4]:
+        gaps = (images[:, None] - expected[None]).abs().flatten(2).amax(2)
+        assert float(gaps.amin(1).max()) < 1e-5
+        assert len(set(gaps.argmin(1).tolist())) == len(images)
+    own = torch.cat(seen[:3])
+    assert len({tuple(one.flatten().tolist()) for one in own}) == 24, "one pass over the data"
+    low, high = (-1.0, 1.0) if space == "signed" else (0.0, 1.0)
+    generated = seen[4] * std + mean
+    assert low - 1e-5 <= float(generated.min()) < (low + high) / 2
+    assert float(generated.max()) <= high + 1e-5
+
+
+def test_a_pool_that_learns_in_batches_larger_than_the_data_is_refused(
+    few: ClassData, start: Tensors
+) -> None:
+    with pytest.raises(BadValue, match=r"batches of 121, and digits has 120 images\n.*schedule.batch=120"):
+        GeneratorTraining(few, generative("dim", schedule__batch=121), 0, start)
 
 
 def test_real_and_generated_images_are_compared_under_one_augmentation(
@@ -214,7 +348,7 @@ def test_matching_goes_on_with_what_adam_remembers_if_it_is_to(few: ClassData, c
     alone = trained(few, generative("gan", **{f"generation__{name}": value for name, value in how.items()}))
     kept = {name for name in alone.snapshots[2] if name.startswith("adam.")}
     assert bool(kept) == carries
-    more = {"matched_batch": 40, "matched_epochs": 1, "weight": 0.0, "matched_lr": 1e-3}
+    more = {"matched_batch": 40, "matched_epochs": 1, "weight": 0.0, "matched_rate": 1.0}
     recipe = generative("dim", **{f"generation__{name}": value for name, value in (how | more).items()})
     run = GeneratorTraining(few, recipe, 0, alone.snapshots[2])
     for ours, theirs in zip(run.moves, alone.moves, strict=True):
@@ -284,10 +418,14 @@ def test_a_preview_is_of_every_class_and_always_from_the_same_noise(gan: Generat
 # Stopping and going on
 
 
-@pytest.mark.parametrize("norm", ["", "instance", "batch"])
+@pytest.mark.parametrize("norm", ["", "instance", "batch", "resnet"])
 def test_a_run_goes_on_bit_for_bit_from_every_step(few: ClassData, start: Tensors, norm: str) -> None:
-    spec = replace(NETWORK, width=4, depth=1, norm=norm or "none")
-    recipe = GAN if not norm else change(DIM, "generation.models", (spec, replace(spec, depth=2)))
+    if norm == "resnet":
+        pool = RESNET, replace(RESNET, name="resnet10ap")
+    else:
+        spec = replace(NETWORK, width=4, depth=1, norm=norm or "none")
+        pool = spec, replace(spec, depth=2)
+    recipe = GAN if not norm else change(DIM, "generation.models", pool)
 
     def fresh() -> GeneratorTraining:
         return GeneratorTraining(few, recipe, 3, start if norm else None)
@@ -320,7 +458,7 @@ def test_a_state_of_another_recipe_does_not_fit(few: ClassData) -> None:
 
 
 @pytest.mark.usefixtures("plainly")
-@pytest.mark.parametrize("stage", ["first", "matched"])
+@pytest.mark.parametrize("stage", ["first", "instance", "batch"])
 def test_a_traced_step_is_the_plain_one(
     few: ClassData, start: Tensors, monkeypatch: pytest.MonkeyPatch, stage: str
 ) -> None:
@@ -328,14 +466,16 @@ def test_a_traced_step_is_the_plain_one(
     monkeypatch.setattr(engine, "_COMPILED", compiled := {})
     monkeypatch.setattr(torch, "compile", lambda traced, **how: traced)
     recipe = generative("gan", generation__lr=0.02)
-    if stage == "matched":  # under an augmentation, whose numbers are another every step
-        how = {"matched_lr": 0.02, "weight": 1.0, "models": (replace(NETWORK, width=4),)}
+    if stage != "first":  # under an augmentation, whose numbers are another every step
+        model = replace(NETWORK, width=4, norm=stage)
+        how = {"matched_rate": 20.0, "weight": 1.0, "models": (model,)}
         recipe = generative(
             "dim", augment__strategy="color", **{f"generation__{name}": value for name, value in how.items()}
         )
-    begin = start if stage == "matched" else None
+    begin = start if stage != "first" else None
 
-    def fresh(recipe: Recipe, seed: int = 0) -> GeneratorTraining:
+    # At this seed, rounding moves no response over a kink of the discriminator's activations.
+    def fresh(recipe: Recipe, seed: int = 1) -> GeneratorTraining:
         run = GeneratorTraining(few, recipe, seed, begin)
         run.step_engine = Engine(recipe.mode, "cpu")  # as on a GPU
         return run
@@ -345,20 +485,26 @@ def test_a_traced_step_is_the_plain_one(
     for run in runs:
         run.advance()
         run.advance()
-    assert len(compiled) == (
-        4 if stage == "matched" else 2
-    )  # with the network's learning: batches of 8, 8 and 4
+    assert len(compiled) == (2 if stage == "first" else 3)  # with the network's learning: whole batches
     assert runs[1].losses == [(step, pytest.approx(loss, rel=1e-4)) for step, loss in runs[0].losses]
     close(runs[1].generator, runs[0].generator, below(before, "generator."))
-    for module, other in ((runs[1].generator, runs[0].generator), (runs[1].partner, runs[0].partner)):
+    pairs: list[tuple[nn.Module | None, nn.Module | None]] = [
+        (runs[1].generator, runs[0].generator),
+        (runs[1].partner, runs[0].partner),
+    ]
+    if stage == "batch":
+        assert runs[0].network is not None
+        assert runs[1].network is not None
+        agree(runs[1].network, runs[0].network, rtol=1e-2, atol=1e-3)
+    for module, other in pairs:
         assert module is not None
         assert other is not None
         for name, value in other.state_dict().items():
             torch.testing.assert_close(module.state_dict()[name], value, rtol=1e-3, atol=1e-5)
     # Another weight, rate, or pool beside it: the discriminator's share is compiled already.
-    again = fresh(replace(change(recipe, "generation.weight", 0.5), mode="compiled"), 1)
+    again = fresh(replace(change(recipe, "generation.weight", 0.5), mode="compiled"), 2)
     again.advance()
-    assert len(compiled) == (5 if stage == "matched" else 2)
+    assert len(compiled) == (2 if stage == "first" else 4)
 
 
 def test_on_a_cpu_a_step_is_not_compiled(few: ClassData, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -403,7 +549,7 @@ def test_a_fast_step_is_near_the_plain_one_and_repeats_itself_to_the_bit(
 
 @pytest.mark.parametrize("name", ["gan", "dim"])
 def test_a_rate_that_is_too_large_is_told(few: ClassData, start: Tensors, name: str) -> None:
-    recipe = generative(name, generation__lr=1e30, generation__matched_lr=1e30)
+    recipe = generative(name, generation__lr=1e30)
     with pytest.raises(Diverged, match=r"(loss became nan|not finite)[^\n]*\n.*lower lr \(now 1e\+30\)"):
         trained(few, recipe, start=start if name == "dim" else None)
 

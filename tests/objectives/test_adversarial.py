@@ -31,6 +31,8 @@ def batch() -> Batch:
         noise=torch.randn(SIZE, 6, **draw),
         extra=torch.randn(SIZE, 6, **draw),
         uniform=torch.rand(SIZE, **draw),
+        other_noise=torch.randn(SIZE, 6, **draw),
+        other_labels=torch.tensor([2, 2, 0, 1, 1]),
     )
 
 
@@ -104,12 +106,36 @@ def test_joining_real_and_generated_images_changes_nothing() -> None:
     seen = batch()
     net.eval()
     with torch.no_grad():
-        made = net(seen.noise, seen.labels)
+        made = net(seen.other_noise, seen.other_labels)
     ask = nn.functional.cross_entropy
     (real, of_real), (fake, of_fake) = judge(seen.real), judge(made)
-    apart = fake.mean() - real.mean() + ask(of_real, seen.labels) + ask(of_fake, seen.labels)
+    apart = fake.mean() - real.mean() + ask(of_real, seen.labels) + ask(of_fake, seen.other_labels)
     found = Adversarial(penalty=0.0).partner_loss(net, judge, seen)
     torch.testing.assert_close(found, apart)
+
+
+def test_a_discriminator_is_shown_images_of_noise_and_labels_of_their_own() -> None:
+    """DiM, released code: real images keep their labels, generated ones have others."""
+    asked, seen = [], batch()
+    judge = Affine(1.0)
+
+    def gives(noise: Tensor, labels: Tensor) -> Tensor:
+        asked.append((noise, labels))
+        return torch.zeros(len(labels), *SHAPE, dtype=torch.float64)
+
+    Adversarial().partner_loss(gives, judge, seen)
+    Adversarial().generator_loss(gives, judge, seen)
+    (noise, labels), (own_noise, own_labels) = asked
+    assert noise is seen.other_noise
+    assert labels is seen.other_labels
+    assert own_noise is seen.noise
+    assert own_labels is seen.labels
+
+
+def test_a_discriminator_has_the_slope_of_the_released_code() -> None:
+    partner = Adversarial().partner(SHAPE, CLASSES, noise=6, width=7)
+    slopes = {layer.negative_slope for layer in partner.modules() if isinstance(layer, nn.LeakyReLU)}
+    assert slopes == {0.01}
 
 
 def test_neither_loss_teaches_the_other_network() -> None:

@@ -28,7 +28,8 @@ def batch(count: int = 5, noise: int = 24) -> Batch:
     real, drawn, extra = (
         torch.randn(shape, generator=source) for shape in ((count, 3, 8, 8), (count, noise), (count, noise))
     )
-    return Batch(real, torch.arange(count) % 2, drawn, extra, torch.rand(count, generator=source))
+    labels = torch.arange(count) % 2
+    return Batch(real, labels, drawn, extra, torch.rand(count, generator=source), drawn.flip(0), 1 - labels)
 
 
 def test_the_hinge_loss_of_augmented_images() -> None:
@@ -39,11 +40,11 @@ def test_the_hinge_loss_of_augmented_images() -> None:
         return images.mean((1, 2, 3)) * 8 + labels
 
     real = judge(how.augmented(given.real, given, 1), given.labels)
-    fake = judge(how.augmented(made, given, 0), given.labels)
+    fake = judge(how.augmented(made, given, 0), given.other_labels)
     expected = (1 - real).clamp(min=0).mean() + (1 + fake).clamp(min=0).mean()
     torch.testing.assert_close(how.partner_loss(lambda z, y: made, judge, given), expected)
     loss, generated = how.generator_loss(lambda z, y: made, judge, given)
-    torch.testing.assert_close(loss, -fake.mean())
+    torch.testing.assert_close(loss, -judge(how.augmented(made, given, 0), given.labels).mean())
     assert generated is made
 
 

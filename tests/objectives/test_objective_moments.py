@@ -66,7 +66,8 @@ def test_images_of_another_class_count_for_nothing() -> None:
 def test_the_loss_is_the_root_and_moves_generated_images_to_the_real_ones() -> None:
     how, (real, start) = MomentMatching(), images()
     weight = start.clone().requires_grad_()
-    batch = Batch(real, LABELS, torch.zeros(6, 2), torch.zeros(6, 2), torch.zeros(6))
+    nothing = torch.zeros(6, 2)
+    batch = Batch(real, LABELS, nothing, nothing, torch.zeros(6), nothing, LABELS)
     assert how.partner((1, 3, 4), 3, 2, 8) is None
     losses = []
 

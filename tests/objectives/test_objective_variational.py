@@ -29,7 +29,8 @@ def test_the_divergence_is_that_of_torch_distributions() -> None:
 
 def batch(count: int = 4, noise: int = 3) -> Batch:
     real, drawn, extra = randoms((count, 1, 2, 5), (count, noise), (count, noise))
-    return Batch(real, torch.arange(count) % 2, drawn, extra, torch.zeros(count))
+    labels = torch.arange(count) % 2
+    return Batch(real, labels, drawn, extra, torch.zeros(count), drawn, labels)
 
 
 def test_the_loss_is_the_negative_evidence_bound_at_the_best_variance() -> None:
@@ -63,7 +64,8 @@ def test_the_partner_is_an_encoder_of_the_generators_noise_and_learns_with_it() 
     initialise(encoder, torch.Generator().manual_seed(0))
     maker = nn.Linear(3, 64)
     real, noise = randoms((4, 1, 8, 8), (4, 3))
-    given = Batch(real, torch.arange(4) % 2, noise, noise, torch.zeros(4))
+    labels = torch.arange(4) % 2
+    given = Batch(real, labels, noise, noise, torch.zeros(4), noise, labels)
     loss, _ = how.generator_loss(lambda z, y: maker(z).view(4, 1, 8, 8), encoder, given)
     gradients = torch.autograd.grad(loss, [*maker.parameters(), *encoder.parameters()])
     assert all(bool(gradient.abs().sum() > 0) for gradient in gradients)
