@@ -22,11 +22,11 @@ from .experiments import Cell, Study, make_cell, study
 from .experiments.cells import first_stage
 from .recipes import methods as all_methods
 from .recipes import profiles
-from .report import ablation, figures, style, tables, words
+from .report import ablation, figures, style, tables, verdicts, words
 from .report.reported import load_reported, project_root
 from .streams import Streams
 
-PAIRS = ("method", "base", "dataset", "ipc", "difference", "low", "high", "n", "networks", "unit", "verdict")
+Claim = tuple[str, bool | None, str]
 
 
 class Session:
@@ -111,13 +111,12 @@ class Session:
         self.say(f"{done} of {len(self.study.cells)} cells are measured.")
 
     def say(self, text: str) -> None:
-        """Show Markdown."""
-        display(Markdown(text))
+        """Show Markdown; a sentence with "nan" or "-0.0" in it is an error."""
+        display(Markdown(words.sound(text)))
 
     def about(self) -> None:
         """Which profile this page shows, in words."""
-        drawn = all(cell.budget == "inpc" for cell in self.study.cells)
-        budget, made = ("INPC", "generator") if drawn and self.study.cells else ("IPC", "synthetic set")
+        budget, made = ("INPC", "generator") if self._drawn else ("IPC", "synthetic set")
         self.say(
             f"**Profile `{self.profile.name}`**: {self.profile.summary}. "
             f"Data sets {', '.join(self.study.datasets)}; {budget} {', '.join(map(str, self.study.ipcs))}; "
@@ -129,19 +128,53 @@ class Session:
         """Show a table in the look of the page, from inside a loop."""
         display(tables.styled(frame, decimals=digits))
 
-    def verdict(self, claims: Sequence[tuple[str, bool | None, str]]) -> None:
-        """What holds here and what does not: (the paper's claim, whether it holds, the evidence)."""
+    def verdict(
+        self,
+        claims: Sequence[Claim],
+        also: Sequence[Claim] = (),
+        *,
+        heading: str = "The paper's claim",
+        made: str = "",
+    ) -> None:
+        """What holds here and what does not: a table of (claim, whether it holds, the evidence), and the one rule.
+
+        Parameters
+        ----------
+        claims : sequence of (str, bool or None, str)
+            What the paper claims, and nothing else.
+        also : sequence of (str, bool or None, str)
+            What the paper does not claim: a table of its own, decided by the same rule.
+        heading : str
+            Above the claims, where they are not a paper's.
+        made : str
+            What an independent set is called; empty is "generator" where all are, else "set".
+
+        Raises
+        ------
+        BadValue
+            A sentence says "nan", "inf", "-0.0" or "0.0 times".
+        """
+        made = made or ("generator" if self._drawn else "set")
+        display(Markdown(f"*{verdicts.RULE.format(made=made)}*"))
+        for head, rows in ((heading, claims), ("Also seen here (no claim of the paper)", also)):
+            if rows:
+                display(HTML(self._claims(head, rows)))
+
+    def _claims(self, heading: str, claims: Sequence[Claim]) -> str:
         word = {True: "holds", False: "does not hold", None: "not decided here"}
         rows = "".join(
-            f"<tr><td>{claim}</td><td><b>{word[holds]}</b></td><td>{evidence}</td></tr>"
+            f"<tr><td>{words.sound(claim)}</td><td><b>{word[holds]}</b></td><td>{words.sound(evidence)}</td></tr>"
             for claim, holds, evidence in claims
         )
-        display(
-            HTML(
-                f'<table class="verdict"><thead><tr><th>The paper\'s claim</th><th>Profile {self.profile.name}</th>'
-                f"<th>Evidence</th></tr></thead><tbody>{rows}</tbody></table>"
-            )
+        return (
+            f'<table class="verdict"><thead><tr><th>{heading}</th><th>Profile {self.profile.name}</th>'
+            f"<th>Evidence</th></tr></thead><tbody>{rows}</tbody></table>"
         )
+
+    @property
+    def _drawn(self) -> bool:
+        """Whether every cell of the study is judged by images that a generator draws."""
+        return bool(self.study.cells) and all(cell.budget == "inpc" for cell in self.study.cells)
 
     # Measured
 
@@ -160,8 +193,11 @@ class Session:
             own = "coresets"
         return tables.Row(method, entry.label, entry.reported_as or None, group or own)
 
-    def accuracy_table(self, rows: Sequence[tables.Row]) -> tables.AccuracyTable:
-        """Measured beside reported for the study's data sets and budgets."""
+    def accuracy_table(self, rows: Sequence[tables.Row], *, beyond: bool = False) -> tables.AccuracyTable:
+        """Measured beside reported for the study's data sets and budgets.
+
+        ``beyond`` shows the other columns of DREAM's Table 1 too, as not in this profile.
+        """
         return tables.accuracy_table(
             self.records,
             rows,
@@ -169,6 +205,7 @@ class Session:
             self.study.ipcs,
             self.reported,
             command=self.study.command(),
+            beyond=beyond,
         )
 
     def ablation_table(
@@ -199,15 +236,58 @@ class Session:
         """What must stand beside the numbers: protocol, epochs, normalisation, seeds, device, seconds, memory."""
         return tables.settings(self.records)
 
-    def pairs(self) -> pd.DataFrame:
-        """Mean difference of every method to its base, by data set and IPC, with a 95 % bootstrap interval."""
+    def pairs(self, claimed: Mapping[tuple[str, str, int], float] | None = None) -> pd.DataFrame:
+        """Difference of every method to its base by data set and IPC, as :func:`.tables.paired_difference` makes it.
+
+        ``claimed`` holds the paper's own difference by method, data set and IPC.
+        """
         frames = [
-            tables.paired_difference(self.records, name, base, self.study.datasets, self.study.ipcs)
+            tables.paired_difference(
+                self.records,
+                name,
+                base,
+                self.study.datasets,
+                self.study.ipcs,
+                {(data, ipc): gap for (method, data, ipc), gap in (claimed or {}).items() if method == name},
+            )
             for name in self.study.methods
             if (base := all_methods[name].base) in self.study.methods
         ]
-        frame = pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=list(PAIRS))
-        return frame[list(PAIRS)]
+        return (
+            pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=list(tables.DIFFERENCE))
+        )
+
+    def compare(
+        self,
+        method: str,
+        base: str,
+        dataset: str,
+        ipc: int,
+        claimed: float | None = None,
+        *,
+        source: str = "",
+    ) -> verdicts.Evidence:
+        """Whether a method is better than another at one place, decided over the study's sets."""
+        made = "generator" if self._drawn else "set"
+        return tables.comparison(self.records, method, base, dataset, ipc, claimed, source=source, made=made)
+
+    def over_sets(
+        self,
+        measure: Callable[..., float | None],
+        *about: Any,
+        made: str = "set",
+        claimed: float | None = None,
+    ) -> verdicts.Evidence:
+        """Decide a number that is measured on every set of a study, such as a property of its images.
+
+        ``measure(*about, seed)`` gives the number of one set, or None where that set is not here.
+        """
+        found = [measure(*about, seed) for seed in range(self.study.seeds)]
+        return verdicts.decide((value for value in found if value is not None), claimed, made=made)
+
+    def place(self, dataset: str, ipc: int) -> str:
+        """A data set and a budget in words: "CIFAR-10, IPC 10"."""
+        return f"{words.data_set(dataset)}, {'INPC' if self._drawn else 'IPC'} {ipc}"
 
     def curves(self) -> pd.DataFrame:
         """Accuracy by matching step: one line per method, data set, IPC and step, pooled over sets and networks."""
@@ -225,9 +305,9 @@ class Session:
         )
 
     def reported_number(
-        self, item: str, dataset: str, method: str, metric: str, *, paper: str = "dream"
+        self, item: str, dataset: str, method: str, metric: str, *, paper: str = "dream", network: str = ""
     ) -> float | None:
-        """A number of a paper that is no accuracy, or None."""
+        """A number of a paper that is no accuracy, or None; ``network`` where an item prints it for several."""
         frame = self.reported
         found = frame[
             (frame.paper == paper)
@@ -235,6 +315,7 @@ class Session:
             & (frame.dataset == dataset)
             & (frame.method == method)
             & (frame.metric == metric)
+            & ((frame.network == network) | (not network))
         ]
         return None if found.empty else float(found.value.iloc[0])
 
@@ -427,6 +508,6 @@ def pixels(images: torch.Tensor) -> Any:
 
 
 def _word(value: object, digits: int) -> str:
-    if value is None or (isinstance(value, float) and value != value):
-        return "–"
-    return f"{value:.{digits}f}" if isinstance(value, float) else str(value)
+    if value is None or value is pd.NA or isinstance(value, float):
+        return words.number(value, digits)
+    return str(value)

@@ -26,10 +26,10 @@ from .tables import (
     Row,
     Wording,
     budgets,
-    difference,
     make_cell,
     of_one_profile,
 )
+from .verdicts import Evidence, Verdict, all_of, every, frame_line
 from .words import MEASURED, MISSING, NOT_HERE, NOTHING, data_set, network, points
 
 AVERAGE = "Avg."
@@ -42,8 +42,9 @@ CHANGES = (
     "difference",
     "low",
     "high",
-    "networks",
+    "n",
     "verdict",
+    "needed",
     "reported",
     "reported_at",
 )
@@ -109,10 +110,8 @@ class AblationTable(AccuracyTable):
         place = {name: line.pop(name) for name in ("method", "label", "group", "dataset", "ipc")}
         return {**place, "network": column[1], **line, "change": measured, "reported_change": reported}
 
-    def changes(
-        self, base: str = "", *, network: str = "", draws: int = 10_000, seed: int = 0
-    ) -> pd.DataFrame:
-        """How far every row is above a base row under each network, with a 95 % bootstrap interval.
+    def changes(self, base: str = "", *, network: str = "") -> pd.DataFrame:
+        """How far every row is above a base row under each network, with its 95 % interval over generators.
 
         Parameters
         ----------
@@ -120,42 +119,49 @@ class AblationTable(AccuracyTable):
             Label of the row to compare with; empty takes the table's base row.
         network : str
             Only this network, or ``"Avg."``; empty takes all networks without their average.
-        draws, seed : int
-            Of the bootstrap; see :func:`dreamlib.report.tables.paired_difference` for what is drawn.
 
         Returns
         -------
         DataFrame
             One line per row and measured column: `dataset`, `ipc`, `network`, `row`, `base`, `difference`, `low` and
-            `high` (points; NaN where one of the two is missing), `networks` (of both together), `verdict`, and
-            `reported`, the paper's own difference, with its place in `reported_at`: the same place, else the one of the
-            same budget, else the only one; NaN where there is none.
+            `high` (points; NaN where there is none), `n` (generators that both have), `verdict`, `needed`, and
+            `reported`, the paper's own difference, with its place in `reported_at`; NaN where there is none.
 
         Raises
         ------
         BadValue
             There is no row with this label, or none is named and the table has no base row.
         """
-        generator = np.random.default_rng(seed)
-        lower = self.index(base) if base else self.base
-        if lower is None:
-            raise BadValue("no base row; expected the label of one", f'changes("{self.rows[0].label}")')
+        lower = self._base(base)
         lines = []
         for column in self._own(network):
-            theirs = self.cells[lower, column]
             for index, row in enumerate(self.rows):
                 if index == lower or row.method is None:
                     continue
-                ours = self.cells[index, column]
-                seeds = sorted(ours.by_seed.keys() & theirs.by_seed.keys())
-                pairs = [(np.array(ours.by_seed[one]), np.array(theirs.by_seed[one])) for one in seeds]
-                line = {"dataset": ours.dataset, "ipc": ours.ipc, "network": column[1], "row": row.label}
+                found, cell = self.compare(index, lower, column), self.cells[index, column]
+                line = {"dataset": cell.dataset, "ipc": cell.ipc, "network": column[1], "row": row.label}
                 line["base"] = self.rows[lower].label
-                lines.append(line | difference(pairs, draws, generator) | self._printed(index, lower, column))
-        return pd.DataFrame(lines, columns=list(CHANGES))
+                printed, at = self._printed(index, lower, column)
+                lines.append(line | frame_line(found) | {"reported": printed, "reported_at": at})
+        frame = pd.DataFrame(lines, columns=list(CHANGES))
+        return frame.astype({"needed": "Int64", "reported": float, "n": int})
 
-    def _printed(self, index: int, lower: int, column: Column) -> dict[str, object]:
-        """The paper's own difference between two rows, and where it prints it."""
+    def _base(self, label: str) -> int:
+        lower = self.index(label) if label else self.base
+        if lower is None:
+            raise BadValue("no base row; expected the label of one", f'changes("{self.rows[0].label}")')
+        return lower
+
+    def claimed(self, index: int, base: int, column: Column) -> tuple[float | None, str]:
+        """The paper's own difference between two rows under a network, and where it is printed if not here."""
+        printed, at = self._printed(index, base, column)
+        return printed, "" if at == column[0] else at
+
+    def _printed(self, index: int, lower: int, column: Column) -> tuple[float | None, str]:
+        """The paper's own difference between two rows, and where it prints it.
+
+        That of the same place, else the one of the same budget, else the only one.
+        """
         found = {
             span: ours.value - theirs.value
             for span in self.places
@@ -166,59 +172,34 @@ class AblationTable(AccuracyTable):
         for near in ({column[0]}, {span for span in found if self.places[span][1] == ipc}, set(found)):
             if len(known := near & found.keys()) == 1:
                 span = known.pop()
-                return {"reported": found[span], "reported_at": span}
-        return {"reported": float("nan"), "reported_at": ""}
+                return found[span], span
+        return None, ""
 
-    def index(self, label: str) -> int:
-        """The position of the row with this label."""
-        for index, row in enumerate(self.rows):
-            if row.label == label:
-                return index
-        raise BadValue(f"no row {label!r}; expected one of {', '.join(row.label for row in self.rows)}", "")
+    def place(self, column: Column) -> str:
+        """A column in words."""
+        return f"{column[0]}, {column[1]}"
 
-    def above(self, label: str, base: str = "", *, network: str = "") -> tuple[bool | None, str]:
-        """Whether a row is clearly above another under every network (or one), and the evidence in words.
+    def above(self, label: str, base: str = "", *, network: str = "") -> tuple[Verdict, str]:
+        """Whether a row is above another under every network (or one), and the evidence, column by column."""
+        return all_of(self.evidence(label, base, network=network))
 
-        True when all intervals of :meth:`changes` are above zero, False when one is below, else None: not decided.
+    def evidence(self, label: str, base: str = "", *, network: str = "") -> dict[str, Evidence]:
+        """A row against another one, by the words of a column; columns where one of the two is missing are left out."""
+        mine, lower = self.index(label), self._base(base)
+        found = {self.place(column): self.compare(mine, lower, column) for column in self._own(network)}
+        return {place: one for place, one in found.items() if one.difference is not None}
+
+    def best_is(self, label: str, *, network: str = "") -> tuple[Verdict, str]:
+        """Whether a row is the best under every network (or one), and its nearest rival in each column.
+
+        True when it is decided above every other row in every column, False when it is decided below one in any.
         """
-        frame = self.changes(base, network=network)
-        mine = frame[(frame.row == label) & frame.difference.notna()]
-        if mine.empty:
+        own = set(self._own(network))
+        found = {column: others for column, others in self.rivals(label).items() if others and column in own}
+        if not found:
             return None, "not measured here"
-        up, down = int((mine.low > 0).sum()), int((mine.high < 0).sum())
-        holds = False if down else True if up == len(mine) else None
-        told = "; ".join(
-            f"{data_set(str(name))}, INPC {ipc}: "
-            + ", ".join(
-                f"{judge} {points(change)}"
-                for judge, change in zip(part.network, part.difference, strict=True)
-            )
-            for (name, ipc), part in mine.groupby(["dataset", "ipc"], sort=False)
-        )
-        return holds, f"{told} points; the whole interval above zero in {up} of {len(mine)}, below in {down}"
-
-    def best_is(self, label: str, *, network: str = "") -> tuple[bool | None, str]:
-        """Whether a row is the best under every network (or one), and the evidence in words.
-
-        True when its mean is the highest of every column, False when another row is clearly above it in one (its whole
-        bootstrap interval), None when only chance may tell them apart or less than two rows are measured.
-        """
-        frame = self.changes(label, network=network)
-        frame = frame[frame.difference.notna()]
-        if frame.empty:
-            return None, "not measured here"
-        told, won, columns = [], 0, 0
-        for (name, ipc, judge), part in frame.groupby(["dataset", "ipc", "network"], sort=False):
-            columns += 1
-            first = part.sort_values("difference", kind="stable").iloc[-1]
-            where = f"{data_set(str(name))}, INPC {ipc}, {judge}"
-            if first.difference <= 0:
-                won += 1
-            else:
-                clear = " (whole interval)" if (part.low > 0).any() else ""
-                told.append(f"{where}: {first.row} {points(first.difference)}{clear}")
-        holds = True if won == columns else False if (frame.low > 0).any() else None
-        return holds, f"highest mean in {won} of {columns} columns" + "".join(f"; {one}" for one in told)
+        holds = every(one.verdict for others in found.values() for one in others.values())
+        return holds, "the nearest other row: " + self.nearest(found)
 
     def _own(self, network: str = "") -> list[Column]:
         """The columns this profile measures: those of one network, or all without averages."""
@@ -409,12 +390,15 @@ def variants(methods: Mapping[str, str], published: Sequence[str], reported_as: 
 
 def told(changes: pd.DataFrame) -> pd.DataFrame:
     """What :meth:`AblationTable.changes` gives, for people: a difference with its interval in one column."""
-    measured, reported = [], []
+    measured, printed = [], []
     for line in changes.to_dict("records"):
-        known, printed = not np.isnan(line["difference"]), not np.isnan(line["reported"])
-        words = [points(line[name]) for name in ("difference", "low", "high")] if known else []
-        measured.append(f"{words[0]} [{words[1]}, {words[2]}]" if known else MISSING)
-        reported.append(f"{points(line['reported'])} ({line['reported_at']})" if printed else NOTHING)
+        known = line["verdict"] != "missing"
+        words = [points(line[name]) for name in ("difference", "low", "high")]
+        measured.append(
+            MISSING if not known else words[0] + (f" [{words[1]}, {words[2]}]" if line["n"] > 1 else "")
+        )
+        at = f" ({line['reported_at']})" if line["reported_at"] else ""
+        printed.append(points(line["reported"]) + at)
     return pd.DataFrame(
         {
             "dataset": changes.dataset,
@@ -423,9 +407,13 @@ def told(changes: pd.DataFrame) -> pd.DataFrame:
             "row": changes.row,
             "base": changes.base,
             "difference (points)": measured,
-            "networks": changes.networks,
+            "generators": changes.n,
             "verdict": changes.verdict,
-            "reported": reported,
+            "reported": printed,
+            "generators for that": [
+                NOTHING if pd.isna(many) or verdict == "missing" else f"{many:,}"
+                for many, verdict in zip(changes.needed, changes.verdict, strict=True)
+            ],
         }
     )
 

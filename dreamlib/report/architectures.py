@@ -7,11 +7,12 @@ from typing import Any
 
 import pandas as pd
 
+from . import tables
 from .budgets import pooled
 from .reported import find
 from .reported import rows as numbers_of
 from .tables import Row, at_its_end
-from .words import MEASURED, MISSING, NETWORKS, NOT_IMPLEMENTED, NOTHING, data_set, percent
+from .words import MEASURED, MISSING, NETWORKS, NOT_HERE, NOT_IMPLEMENTED, NOTHING, percent
 
 Record = Mapping[str, Any]
 IMPOSSIBLE = "not possible"
@@ -27,7 +28,6 @@ COLUMNS = (
     "n",
     "reported",
     "reported std",
-    "reported data set",
 )
 
 
@@ -41,8 +41,8 @@ def by_network(
     ipc: int,
     paper: str,
     item: str,
-    reported_dataset: str = "",
     impossible: Collection[str] = (),
+    here: bool = True,
 ) -> pd.DataFrame:
     """Every row under every network, measured and reported.
 
@@ -58,20 +58,18 @@ def by_network(
         From :func:`~dreamlib.report.reported.load_reported`.
     dataset, ipc, paper, item
         Which place, and whose numbers.
-    reported_dataset : str
-        Where the paper has no numbers for ``dataset``: the data set to show instead. They are not comparable.
     impossible : collection of str
         Networks that the images of ``dataset`` are too small for: such a place is not missing.
+    here : bool
+        False for a place that only the paper has: nothing of it is missing here.
 
     Returns
     -------
     DataFrame
         One line per row and network with the columns of :data:`COLUMNS`; ``status`` is "measured", "missing",
-        "not possible" or "not implemented".
+        "not possible", "not in this profile" or "not implemented".
     """
     numbers = numbers_of(reported)
-    known = any((n.paper, n.item, n.dataset) == (paper, item, dataset) for n in numbers)
-    shown = dataset if known else reported_dataset
     lines = []
     for row in rows:
         for network in networks:
@@ -83,8 +81,12 @@ def by_network(
                 and at_its_end(record)
             ]
             status = MEASURED if found else IMPOSSIBLE if network in impossible else MISSING
+            if not here:
+                status = NOT_HERE
             number = (
-                find(numbers, paper, item, shown, ipc, row.reported_as, network=PRINTED.get(network, network))
+                find(
+                    numbers, paper, item, dataset, ipc, row.reported_as, network=PRINTED.get(network, network)
+                )
                 if row.reported_as
                 else None
             )
@@ -97,7 +99,6 @@ def by_network(
                     **pooled(found),
                     "reported": number.value if number else None,
                     "reported std": number.std if number else None,
-                    "reported data set": shown if number else "",
                 }
             )
     frame = pd.DataFrame(lines, columns=list(COLUMNS))
@@ -111,13 +112,12 @@ def grid(frame: pd.DataFrame) -> pd.DataFrame:
     lines = []
     for label, part in frame.groupby("label", sort=False):
         status = part.status.iloc[0]
-        if status != NOT_IMPLEMENTED:
+        if status not in (NOT_IMPLEMENTED, NOT_HERE):
             lines.append(
                 {"method": label, "": "measured"} | {_name(n): _measured(one) for n, one in _each(part)}
             )
         if part.reported.notna().any():
-            of = data_set(part[part.reported.notna()]["reported data set"].iloc[0])
-            said = f"reported, {of}" + (f" ({NOT_IMPLEMENTED} here)" if status == NOT_IMPLEMENTED else "")
+            said = "reported" + (f" ({NOT_IMPLEMENTED} here)" if status == NOT_IMPLEMENTED else "")
             lines.append({"method": label, "": said} | {_name(n): _reported(one) for n, one in _each(part)})
     return pd.DataFrame(lines)
 
@@ -191,6 +191,28 @@ def stability(frame: pd.DataFrame, without: Collection[str] = ()) -> pd.DataFram
             )
     names = ("networks", "first network (%)", "others, mean difference", "others, lowest difference")
     return pd.DataFrame(lines, columns=["method", "", *names, "worst to best"])
+
+
+def by_seed(
+    records: Sequence[Record], method: str, dataset: str, ipc: int, network: str
+) -> dict[int, tuple[float, ...]]:
+    """The accuracies of a method's finished sets under one network of judgement, by seed."""
+    own = [record for record in records if record["evaluation"]["network"]["name"] == network]
+    return tables.by_seed(own, method, dataset, ipc)
+
+
+def spreads(
+    records: Sequence[Record], method: str, dataset: str, ipc: int, networks: Sequence[str]
+) -> dict[int, tuple[float]]:
+    """From the worst to the best network, in points, for every set or generator that all of them have judged."""
+    found = [by_seed(records, method, dataset, ipc, network) for network in networks]
+    if len(found) < 2:
+        return {}
+    means = {
+        seed: [sum(one[seed]) / len(one[seed]) for one in found]
+        for seed in set.intersection(*map(set, found))
+    }
+    return {seed: (max(values) - min(values),) for seed, values in sorted(means.items())}
 
 
 def along(records: Sequence[Record]) -> pd.DataFrame:

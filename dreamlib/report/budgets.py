@@ -35,6 +35,41 @@ def steps(record: Record) -> int:
     return int(training["epochs"]) * -(-int(record["images_decoded"]) // int(training["batch"]))
 
 
+def unequal(ours: Sequence[Record], theirs: Sequence[Record]) -> str:
+    """Why two sides cannot be compared: their judging networks trained for different numbers of steps. Else ``""``.
+
+    Accuracies at two budgets, or of stored and of drawn images, speak of the images only if the networks that learn
+    from them took equally many steps. Where a side has several numbers of steps, all are listed.
+    """
+    one, other = (sorted({steps(record) for record in side}) for side in (ours, theirs))
+    if not one or not other or one == other:
+        return ""
+    told = [" or ".join(f"{count:,}" for count in side) for side in (one, other)]
+    return f"not comparable: the judging networks took {told[0]} training steps against {told[1]}"
+
+
+def steps_told(records: Sequence[Record], group: Callable[[Record], str]) -> str:
+    """How many steps the judging networks trained, by group and budget, as a sentence for the reader of a page."""
+    found: dict[str, dict[int, set[int]]] = {}
+    for record in records:
+        found.setdefault(group(record), {}).setdefault(int(record["ipc"]), set()).add(steps(record))
+    groups = [
+        f"{name} "
+        + ", ".join(
+            f"{' or '.join(f'{count:,}' for count in sorted(counts))} at {ipc}"
+            for ipc, counts in sorted(by.items())
+        )
+        for name, by in found.items()
+    ]
+    counts = {count for by in found.values() for some in by.values() for count in some}
+    if len(counts) < 2:
+        return "All judging networks trained for equally many steps." if counts else ""
+    return (
+        f"The judging networks trained for different numbers of steps: {'; '.join(groups)} images per class. A "
+        "difference between such places is one of the images and of the steps together, and decides nothing."
+    )
+
+
 def forward_passes(record: Record) -> int:
     """Images that one network is shown in its whole training, augmented copies and repetitions counted each."""
     images, batch = int(record["images_decoded"]), int(record["evaluation"]["training"]["batch"])

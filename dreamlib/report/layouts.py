@@ -9,7 +9,6 @@ A method that is not implemented has only the second line and says so. A cell th
 
 from __future__ import annotations
 
-import math
 import re
 import string
 from dataclasses import dataclass
@@ -28,6 +27,7 @@ from .words import (
     NOTHING,
     data_set,
     duration,
+    number,
     percent,
     points,
     size,
@@ -41,7 +41,7 @@ BUDGETS = {
     "inpc*": "by images per class of an epoch (INPC*): as many for each method as are decoded from this IPC",
     "whole": "trained on the whole training set",
 }
-NOT_MEASURED = "what the paper prints; this profile does not measure it"
+NOT_MEASURED = f"{NOT_HERE}: what the paper prints; this profile does not measure it"
 LATEX_PANEL = 6  # columns that fit on a page of A4 in \scriptsize
 
 
@@ -67,6 +67,7 @@ class Notes:
     texts: tuple[str, ...]
     of_cell: dict[tuple[int, Column], str]
     of_dataset: dict[str, str]
+    of_column: dict[Column, str]
 
     def marked(self) -> list[tuple[str, str]]:
         """(mark, text) of every footnote."""
@@ -89,15 +90,19 @@ def notes(table: AccuracyTable) -> Notes:
 
     of_cell: dict[tuple[int, Column], str] = {}
     of_dataset: dict[str, str] = {}
+    of_column: dict[Column, str] = {}
     asked = any(row.reported_as for row in table.rows)
     for dataset in dict.fromkeys(dataset for dataset, _ in table.columns):
         # A profile may show data sets that no paper used; said once in the heading instead of in every cell.
         reported = any(cell.number for (_, column), cell in table.cells.items() if column[0] == dataset)
-        elsewhere = all(
-            cell.status == NOT_HERE for (_, column), cell in table.cells.items() if column[0] == dataset
+        mine = [column for column in table.columns if column[0] == dataset]
+        elsewhere = [column for column in mine if not_here(table, column)]
+        absent = asked and not reported
+        of_dataset[dataset] = marks(
+            [table.wording.absent] if absent else [NOT_MEASURED] if elsewhere == mine else []
         )
-        wanted = [table.wording.absent] if asked and not reported else [NOT_MEASURED] if elsewhere else []
-        of_dataset[dataset] = marks(wanted)
+        # Where the profile measures some columns of a data set and not others, each of the others says so.
+        of_column |= {column: marks([NOT_MEASURED]) for column in elsewhere if elsewhere != mine}
     for place, cell in table.cells.items():
         number, wanted = cell.number, []
         if number is not None:
@@ -108,7 +113,13 @@ def notes(table: AccuracyTable) -> Notes:
             if number.note and "budget is INPC" not in number.note:
                 wanted.append(number.note)
         of_cell[place] = marks(wanted)
-    return Notes(tuple(texts), of_cell, of_dataset)
+    return Notes(tuple(texts), of_cell, of_dataset, of_column)
+
+
+def not_here(table: AccuracyTable, column: Column) -> bool:
+    """Whether a column shows what the paper prints and this profile does not measure."""
+    statuses = {table.cells[index, column].status for index in range(len(table.rows))}
+    return NOT_HERE in statuses and not statuses & {MEASURED, MISSING}
 
 
 def legend(table: AccuracyTable) -> list[str]:
@@ -190,7 +201,10 @@ def markdown(table: AccuracyTable) -> str:
     """The table as GitHub Markdown; see :meth:`AccuracyTable.markdown`."""
     said, with_n = notes(table), varies(table)
     heads = [
-        f"{_md(data_set(dataset))}{_sup(said.of_dataset[dataset])} · {ipc}" for dataset, ipc in table.columns
+        f"{_md(data_set(column[0]))}{_sup(said.of_dataset[column[0]])} · {column[1]}"
+        + _sup(said.of_column.get(column, ""))
+        + (f" ({NOT_HERE})" if not_here(table, column) else "")
+        for column in table.columns
     ]
     lines = [
         "| Method | | " + " | ".join(heads) + " |",
@@ -306,9 +320,9 @@ def latex(table: AccuracyTable) -> str:
         fill = f" To fill: \\texttt{{{tex(table.command)}}}" if table.command else ""
         under.append(tex(missing_words(table)) + fill)
     lines = ["% needs \\usepackage{booktabs}"]
-    for number, columns in enumerate(_panels(table)):
+    for panel, columns in enumerate(_panels(table)):
         lines += ["\\begin{table}[htbp]", "\\centering", "\\scriptsize", "\\setlength{\\tabcolsep}{2pt}"]
-        if number:
+        if panel:
             lines.append("\\textit{(continued)}\\par\\smallskip")
         else:
             lines.append("\\caption{" + " ".join(tex(sentence) for sentence in legend(table)) + "}")
@@ -344,7 +358,8 @@ def _latex_panel(table: AccuracyTable, columns: list[Column], said: Notes, with_
         "\\toprule",
     ]
     lines += [" & & " + " & ".join(heads) + r" \\", "".join(rules)]
-    lines += ["Method & & " + " & ".join(tex(str(ipc)) for _, ipc in columns) + r" \\", "\\midrule"]
+    budgets = [tex(str(column[1])) + _tex_sup(said.of_column.get(column, "")) for column in columns]
+    lines += ["Method & & " + " & ".join(budgets) + r" \\", "\\midrule"]
     group = ""
     for index, row in enumerate(table.rows):
         cells = [table.cells[index, column] for column in columns]
@@ -418,6 +433,8 @@ def html(table: AccuracyTable) -> str:
                 if not number or table.columns[number - 1][0] != column[0]
             },
             best={column: table.best(column) for column in table.columns},
+            elsewhere={column for column in table.columns if not_here(table, column)},
+            not_here=NOT_HERE,
             statuses={"measured": MEASURED, "missing": MISSING, "here": NOT_HERE},
             against=_against(table),
             changes=changes,
@@ -453,6 +470,6 @@ def plain_html(frame: pd.DataFrame, caption: str, decimals: int, same: dict[str,
 
 
 def _plain(value: object, decimals: int) -> str:
-    if value is None or value is pd.NA or (isinstance(value, float) and math.isnan(value)):
-        return NOTHING
-    return f"{value:.{decimals}f}".replace("-", "−") if isinstance(value, float) else str(value)
+    if value is None or value is pd.NA or isinstance(value, float):
+        return number(value, decimals)
+    return str(value)

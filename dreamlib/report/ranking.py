@@ -14,7 +14,8 @@ import pandas as pd
 from scipy.stats import rankdata
 
 from ..errors import BadValue
-from .words import duration, percent
+from .verdicts import Evidence, decide
+from .words import duration, number, percent
 
 Record = Mapping[str, Any]
 COLUMNS = (
@@ -30,7 +31,6 @@ COLUMNS = (
     "train_seconds",
     "images_stored",
 )
-DRAWS = 1000
 
 
 def architecture(network: Mapping[str, Any]) -> str:
@@ -96,7 +96,7 @@ def search_frame(records: Sequence[Record], ipc: int) -> pd.DataFrame:
 
 
 def _spread(mean: float, std: float) -> str:
-    return percent(mean, None if np.isnan(std) else std)
+    return percent(mean, std)
 
 
 def _std(values: np.ndarray) -> float:
@@ -171,93 +171,61 @@ class Ranking:
         """Positions of the ``count`` best on held-out images, best first; of equals, the first of the space."""
         return np.argsort(-self.validation, kind="stable")[:count]
 
-    def correlation(self, count: int | None = None, *, draws: int = DRAWS, seed: int = 0) -> dict[str, float]:
+    def correlation(self, count: int | None = None) -> dict[str, float]:
         """Rank correlation of test accuracies under the proxy and under the whole data set.
 
         Parameters
         ----------
         count : int, optional
             Only of the best so many on held-out images (the papers' top 5 %); None is all.
-        draws, seed : int
-            Of the bootstrap; no draws, no intervals.
 
         Returns
         -------
         dict
-            ``n``; ``spearman`` and ``kendall`` (tau-b), NaN below two architectures or when nothing is ranked;
-            ``spearman_low`` ... ``kendall_high``, 95 % intervals.
-
-        Notes
-        -----
-        The interval is about other architectures of the same space, with every training as it was: architectures are
-        drawn with replacement, and the best of those drawn are chosen anew.
+            ``n``; ``spearman`` and ``kendall`` (tau-b), NaN below two architectures or when nothing is ranked.
         """
         size = len(self) if count is None else min(count, len(self))
-        out: dict[str, float] = {"n": size}
         chosen = self.top(size)
-        picked = draws_of(len(self), draws, seed)
+        out: dict[str, float] = {"n": size}
         for name, measure in (("spearman", spearman), ("kendall", kendall)):
-            enough = size > 1
-            out[name] = float(measure(self.proxy[chosen], self.whole[chosen])) if enough else float("nan")
-            values = self.redrawn(picked, size, measure) if enough else np.empty(0)
-            out[f"{name}_low"], out[f"{name}_high"] = _interval(values)
+            out[name] = float(measure(self.proxy[chosen], self.whole[chosen])) if size > 1 else float("nan")
         return out
-
-    def redrawn(self, picked: np.ndarray, size: int, measure: Any = spearman) -> np.ndarray:
-        """``measure`` of the best ``size`` in each row of ``picked`` (draws, n), positions of architectures."""
-        order = np.argsort(-self.validation[picked], axis=1, kind="stable")[:, :size]
-        best = np.take_along_axis(picked, order, axis=1)
-        return np.asarray(measure(self.proxy[best], self.whole[best]))
 
     def place(self, position: int) -> int:
         """1 for the architecture that is best after training on the whole data set; of equals, all the better one's."""
         return 1 + int((self.whole > self.whole[position]).sum())
 
 
-def draws_of(size: int, draws: int, seed: int) -> np.ndarray:
-    """Positions 0 to ``size`` - 1 drawn with replacement, (draws, size)."""
-    return np.random.default_rng(seed).integers(max(size, 1), size=(draws, size))
-
-
-def _interval(values: np.ndarray) -> tuple[float, float]:
-    """The middle 95 % of what is defined: a draw may hold nothing to rank."""
-    known = values[np.isfinite(values)]
-    if not len(known):
-        return float("nan"), float("nan")
-    low, high = np.percentile(known, [2.5, 97.5])
-    return float(low), float(high)
-
-
 def difference(
-    one: Ranking, other: Ranking, count: int | None = None, *, draws: int = DRAWS, seed: int = 0
-) -> tuple[float, float, float]:
-    """Spearman's correlation of ``one`` minus that of ``other``, with a 95 % bootstrap interval.
+    ours: Mapping[int, Ranking], theirs: Mapping[int, Ranking], count: int | None = None
+) -> Evidence:
+    """Spearman's correlation of one proxy minus that of another, decided over their sets, paired by seed.
 
-    Both see the same architectures drawn, so that an easy draw is easy for both; each chooses its own best.
+    Every set chooses its own best. A set under which nothing is ranked has no correlation and takes no part.
+
+    Parameters
+    ----------
+    ours, theirs : dict of int to Ranking
+        The rankings by the sets of either proxy, by seed.
+    count : int, optional
+        Only of the best so many on held-out images.
 
     Raises
     ------
     BadValue
-        If the two were not measured on the same architectures.
+        Two sets of one seed were not measured on the same architectures.
     """
-    if one.architectures != other.architectures:
-        raise BadValue(
-            f"{one.label} and {other.label} were measured on different architectures "
-            f"({len(one)} and {len(other)})",
-            "fill what is missing first",
-        )
-    size = len(one) if count is None else min(count, len(one))
-    if size < 2:
-        return (float("nan"),) * 3
-    picked = draws_of(len(one), draws, seed)
-    low, high = _interval(one.redrawn(picked, size) - other.redrawn(picked, size))
-    points = [float(spearman(r.proxy[r.top(size)], r.whole[r.top(size)])) for r in (one, other)]
-    return points[0] - points[1], low, high
-
-
-def decided(low: float, high: float) -> bool | None:
-    """Whether a difference is above zero: None when its interval holds zero, or there is none."""
-    return True if low > 0 else False if high < 0 else None
+    gaps = []
+    for seed in sorted(ours.keys() & theirs.keys()):
+        one, other = ours[seed], theirs[seed]
+        if one.architectures != other.architectures:
+            raise BadValue(
+                f"{one.label} and {other.label} were measured on different architectures "
+                f"({len(one)} and {len(other)})",
+                "fill what is missing first",
+            )
+        gaps.append(one.correlation(count)["spearman"] - other.correlation(count)["spearman"])
+    return decide(gap for gap in gaps if np.isfinite(gap))
 
 
 def summary(ranking: Ranking, count: int) -> dict[str, object]:
@@ -284,9 +252,7 @@ def summary(ranking: Ranking, count: int) -> dict[str, object]:
     }
     for words, size in ((f"best {min(count, len(ranking))}", count), ("all", None)):
         measured = ranking.correlation(size)
-        for name in ("spearman", "kendall"):
-            for suffix in ("", "_low", "_high"):
-                line[f"{name}{suffix}, {words}"] = measured[name + suffix]
+        line |= {f"{name}, {words}": measured[name] for name in ("spearman", "kendall")}
     return line | {
         "distilling (s)": float(ranking.lines.distill_seconds.iloc[0]),
         "training (s)": float(ranking.lines.train_seconds.sum()),
@@ -295,19 +261,19 @@ def summary(ranking: Ranking, count: int) -> dict[str, object]:
 
 
 def told(summaries: pd.DataFrame) -> pd.DataFrame:
-    """A frame of :func:`summary` lines for people: one column for a number with its spread or interval."""
+    """A frame of :func:`summary` lines for people: one column for a number with its spread."""
     out = []
     for line in summaries.to_dict("records"):
-        words: dict[str, object] = {name: line[name] for name in ("data set", "IPC", "proxy") if name in line}
+        words: dict[str, object] = {
+            name: line[name] for name in ("data set", "IPC", "proxy", "set") if name in line
+        }
         if not isinstance(line.get("found"), str):
             out.append(words | {"found": "missing"})
             continue
         words["found"] = line["found"]
         words["test accuracy (%)"] = f"{_spread(line['test accuracy'], line['std'])} ({line['place']:.0f}.)"
         for name in [name for name in map(str, line) if name.startswith(("spearman, ", "kendall, "))]:
-            measure, _, which = name.partition(", ")
-            low, high = line[f"{measure}_low, {which}"], line[f"{measure}_high, {which}"]
-            words[name.capitalize()] = correlation_words(line[name], low, high)
+            words[name.capitalize()] = number(line[name], 2)
         words |= {
             "distilling": duration(line["distilling (s)"]),
             "training": duration(line["training (s)"]),
@@ -315,14 +281,6 @@ def told(summaries: pd.DataFrame) -> pd.DataFrame:
         }
         out.append(words)
     return pd.DataFrame(out)
-
-
-def correlation_words(value: float, low: float, high: float) -> str:
-    """``"0.76 [0.31, 0.92]"``; a dash where nothing is ranked."""
-    if not np.isfinite(value):
-        return "–"
-    told = f"{value:.2f}" + (f" [{low:.2f}, {high:.2f}]" if np.isfinite(low) else "")
-    return told.replace("-", "−")
 
 
 def by_architecture(frame: pd.DataFrame) -> pd.DataFrame:

@@ -11,6 +11,7 @@ from typing import Any
 import pandas as pd
 
 from ..errors import DataError
+from .verdicts import Evidence, compare, decide
 
 
 def load_benchmarks(folder: str | Path) -> list[dict[str, Any]]:
@@ -83,8 +84,8 @@ def by_mode(records: Sequence[dict[str, Any]]) -> pd.DataFrame:
     """Accuracy and seconds of the same cells in every mode of the engine.
 
     One line per data set, method, IPC and mode: ``accuracy``, the mean over synthetic sets of the mean over networks;
-    ``between sets``, the standard deviation of those means from seed to seed; ``difference`` to plain mode, the mean
-    over seeds of what the mode changed, with ``standard error``; and the mean seconds.
+    ``between sets``, the standard deviation of those means from seed to seed; ``difference`` to plain mode over the
+    seeds that both have, with its 95 % interval from ``low`` to ``high``; and the mean seconds.
     """
     groups: dict[tuple[str, str, int], dict[str, dict[int, dict[str, Any]]]] = {}
     for record in records:
@@ -99,8 +100,7 @@ def by_mode(records: Sequence[dict[str, Any]]) -> pd.DataFrame:
         }
         for mode, found in modes.items():
             values = list(means[mode].values())
-            shared = sorted(set(means[mode]) & set(means.get("plain", {})))
-            gaps = [means[mode][seed] - means["plain"][seed] for seed in shared]
+            changed = mode_change(records, dataset, label, ipc, mode)
             lines.append(
                 {
                     "data set": dataset,
@@ -111,10 +111,9 @@ def by_mode(records: Sequence[dict[str, Any]]) -> pd.DataFrame:
                     "between sets": statistics.stdev(values) if len(values) > 1 else None,
                     "sets": len(values),
                     "networks each": len(next(iter(found.values()))["accuracies"]),
-                    "difference": statistics.mean(gaps) if gaps and mode != "plain" else None,
-                    "standard error": statistics.stdev(gaps) / len(gaps) ** 0.5
-                    if len(gaps) > 1 and mode != "plain"
-                    else None,
+                    "difference": changed.difference,
+                    "low": changed.low,
+                    "high": changed.high,
                     "seconds to distil": statistics.mean(one["seconds"]["distill"] for one in found.values()),
                     "seconds to evaluate": statistics.mean(
                         one["seconds"]["evaluate"] for one in found.values()
@@ -122,3 +121,19 @@ def by_mode(records: Sequence[dict[str, Any]]) -> pd.DataFrame:
                 }
             )
     return pd.DataFrame(lines)
+
+
+def mode_change(records: Sequence[dict[str, Any]], dataset: str, label: str, ipc: int, mode: str) -> Evidence:
+    """What a mode changes to plain mode, decided over the seeds that both have; nothing for plain mode itself."""
+    if mode == "plain":
+        return decide([])
+
+    def of(name: str) -> dict[int, list[float]]:
+        return {
+            record["seed"]: record["accuracies"]
+            for record in records
+            if (record["dataset"], record["label"], record["ipc"]) == (dataset, label, ipc)
+            and record["recipe"].get("mode", "plain") == name
+        }
+
+    return compare(of(mode), of("plain"))

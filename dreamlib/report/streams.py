@@ -137,25 +137,3 @@ def gains(orders: pd.DataFrame, base: str) -> pd.DataFrame:
     both["gain"] = both["mean"] - both["mean_base"]
     by = both.groupby(["method", "step", "classes"], sort=False).gain
     return by.agg(mean="mean", std="std", orders="count").reset_index()
-
-
-def orders_won(
-    ends: Sequence[Record], method: str, base: str, streams: Sequence[str], ipcs: Sequence[int]
-) -> list[int]:
-    """In how many class orders `method` has the higher mean, for each stream and budget (in that order).
-
-    `ends` are records of :func:`at_the_end`.
-    """
-    means = {
-        (record["method"], record["dataset"], record["ipc"], record["seed"]): np.mean(record["accuracies"])
-        for record in ends
-    }
-    return [
-        sum(
-            bool(mean > means.get((base, *place), math.inf))
-            for (name, *place), mean in means.items()
-            if name == method and place[:2] == [one, ipc]
-        )
-        for one in streams
-        for ipc in ipcs
-    ]

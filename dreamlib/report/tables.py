@@ -21,7 +21,20 @@ from ..errors import BadValue
 from . import layouts
 from .reported import Reported, find, where
 from .reported import rows as numbers_of
-from .words import MEASURED, MISSING, NETWORKS, NOT_IMPLEMENTED, NOTHING, duration, percent, size, stream
+from .verdicts import Evidence, Verdict, compare, every, frame_line, in_most
+from .words import (
+    MEASURED,
+    MISSING,
+    NETWORKS,
+    NOT_HERE,
+    NOT_IMPLEMENTED,
+    NOTHING,
+    data_set,
+    duration,
+    percent,
+    size,
+    stream,
+)
 
 Record = Mapping[str, Any]
 Budgets = Sequence[int] | Mapping[str, Sequence[int]]
@@ -203,6 +216,85 @@ class AccuracyTable:
         ours, theirs = cell.number, base.number
         return measured, None if ours is None or theirs is None else ours.value - theirs.value
 
+    @property
+    def measured(self) -> list[Column]:
+        """The columns that this profile measures, or could."""
+        return [
+            column
+            for column in self.columns
+            if any(self.cells[index, column].status in (MEASURED, MISSING) for index in range(len(self.rows)))
+        ]
+
+    def claimed(self, index: int, base: int, column: Column) -> tuple[float | None, str]:
+        """The paper's own difference between two rows, in points, and where it is printed.
+
+        That of the column itself; else the median over the columns of the same budget; else the median over all.
+        """
+        found = {
+            one: ours.value - theirs.value
+            for one in self.columns
+            if (ours := self.cells[index, one].number) and (theirs := self.cells[base, one].number)
+        }
+        if column in found:
+            return found[column], ""
+        same = [gap for one, gap in found.items() if one[1] == column[1]]
+        if near := same or list(found.values()):
+            where = f"median of its columns at {column[1]}" if same else "median of its columns"
+            return float(np.median(near)), where
+        return None, ""
+
+    def compare(self, index: int, base: int, column: Column) -> Evidence:
+        """Whether a row is better than another in a column, decided over the sets that both have."""
+        claimed, source = self.claimed(index, base, column)
+        ours, theirs = self.cells[index, column].by_seed, self.cells[base, column].by_seed
+        return compare(ours, theirs, claimed, source=source, made=self.wording.made.split()[-1])
+
+    def index(self, label: str) -> int:
+        """The position of the row with this label."""
+        for index, row in enumerate(self.rows):
+            if row.label == label:
+                return index
+        raise BadValue(f"no row {label!r}; expected one of {', '.join(row.label for row in self.rows)}", "")
+
+    def place(self, column: Column) -> str:
+        """A column in words."""
+        return f"{data_set(str(column[0]))}, {self.wording.budget.upper()} {column[1]}"
+
+    def rivals(self, label: str) -> dict[Column, dict[str, Evidence]]:
+        """A row against every other measured one that is no upper bound, column by column."""
+        mine = self.index(label)
+        return {
+            column: {
+                row.label: self.compare(mine, index, column)
+                for index, row in enumerate(self.rows)
+                if index != mine and not row.bound and self.cells[index, column].status == MEASURED
+            }
+            for column in self.measured
+            if self.cells[mine, column].status == MEASURED
+        }
+
+    def best_in_most(self, label: str) -> tuple[Verdict, str]:
+        """Whether a row is best in most of the measured columns, and the evidence: its nearest rival in each."""
+        found = {column: others for column, others in self.rivals(label).items() if others}
+        if not found:
+            return None, "not measured here"
+        verdicts = [[one.verdict for one in others.values()] for others in found.values()]
+        best, beaten = sum(every(one) is True for one in verdicts), sum(False in one for one in verdicts)
+        told = (
+            f"decided above every other row in {best} of {len(found)} columns, below some other in {beaten}"
+        )
+        return in_most(verdicts), f"{told}. {self.nearest(found)}"
+
+    def nearest(self, found: Mapping[Column, Mapping[str, Evidence]]) -> str:
+        """The evidence against the rival that comes nearest, column by column."""
+        told = []
+        for column, others in found.items():
+            known = {name: one for name, one in others.items() if one.difference is not None}
+            if known:
+                name = min(known, key=lambda name: known[name].difference or 0.0)
+                told.append(f"{self.place(column)}, to {name}: {known[name].words()}")
+        return "; ".join(told)
+
     def frame(self) -> pd.DataFrame:
         """One line per cell with all that is known of it; `status` says in words whether it was measured."""
         frame = pd.DataFrame(
@@ -277,6 +369,7 @@ def accuracy_table(
     fallbacks: Sequence[tuple[str, str]] = (("dim", "table2"),),
     command: str = "",
     caption: str = "",
+    beyond: bool = False,
 ) -> AccuracyTable:
     """Put measured accuracies beside the papers' own.
 
@@ -303,6 +396,8 @@ def accuracy_table(
         What to type to measure the missing cells.
     caption : str
         First sentence of the caption; the profile and the legend follow by themselves.
+    beyond : bool
+        Show the item's other columns too, those that this profile does not measure, with their reported numbers.
 
     Raises
     ------
@@ -312,7 +407,15 @@ def accuracy_table(
     """
     numbers = numbers_of(reported)
     finished, profile = of_one_profile(records)
-    columns = tuple((dataset, ipc) for dataset in datasets for ipc in budgets(ipcs, dataset))
+    own = [(dataset, ipc) for dataset in datasets for ipc in budgets(ipcs, dataset)]
+    names = {row.reported_as for row in rows if row.reported_as}
+    others = [place for place in _printed(numbers, paper, item, names) if place not in own] if beyond else []
+    # The columns of a data set stand together, small budgets first where both kinds meet.
+    columns = tuple(
+        column
+        for dataset in dict.fromkeys(name for name, _ in (*own, *others))
+        for column in _of_dataset(dataset, own, others)
+    )
     by_place: dict[tuple[str, str, int], list[Record]] = {}
     for record in finished:
         by_place.setdefault((record["method"], record["dataset"], int(record["ipc"] or 0)), []).append(record)
@@ -328,6 +431,9 @@ def accuracy_table(
                 find(numbers, *place, dataset, ipc, row.reported_as) for place in places if row.reported_as
             )
             number = next((hit for hit in hits if hit is not None), None)
+            if (dataset, ipc) not in own and row.method is not None:
+                cells[index, (dataset, ipc)] = Cell(row, dataset, ipc, NOT_HERE, number=number)
+                continue
             method = row.method or ""
             mine = by_whole.get((method, dataset)) if row.bound else by_place.get((method, dataset, ipc))
             cells[index, (dataset, ipc)] = make_cell(row, dataset, ipc, mine or [], number)
@@ -341,6 +447,28 @@ def accuracy_table(
         command=command,
         caption=caption,
     )
+
+
+def _printed(numbers: Sequence[Reported], paper: str, item: str, names: set[str]) -> list[tuple[str, int]]:
+    """The places where a paper's item prints an accuracy of one of these methods, in its own order."""
+    return list(
+        dict.fromkeys(
+            (one.dataset, one.ipc)
+            for one in numbers
+            if (one.paper, one.item, one.metric) == (paper, item, "top1_percent")
+            and one.method in names
+            and one.ipc is not None
+        )
+    )
+
+
+def _of_dataset(
+    dataset: str, own: Sequence[tuple[str, int]], others: Sequence[tuple[str, int]]
+) -> list[tuple[str, int]]:
+    """A data set's columns: its own in the order asked for, or all by their budget where some are not measured."""
+    mine = [place for place in own if place[0] == dataset]
+    more = [place for place in others if place[0] == dataset]
+    return sorted({*mine, *more}) if more else mine
 
 
 def of_one_profile(records: Sequence[Record]) -> tuple[list[Record], str]:
@@ -687,56 +815,6 @@ def grid(frame: pd.DataFrame, corner: str) -> pd.DataFrame:
     )
 
 
-def paired_difference(
-    records: Sequence[Record],
-    method: str,
-    base: str,
-    datasets: Sequence[str],
-    ipcs: Budgets,
-    *,
-    draws: int = 10_000,
-    seed: int = 0,
-) -> pd.DataFrame:
-    """Is `method` better than `base`? Difference of the seeds' means, with a 95 % bootstrap interval.
-
-    Seeds that both have are paired. With two seeds or more, whole pairs of distilled sets are drawn anew, and
-    within each drawn set its networks: the interval speaks about distilling again. With a single seed only
-    its networks can be drawn, so it speaks about evaluating the same two sets again and says so in `unit`.
-
-    Returns
-    -------
-    DataFrame
-        One line per data set and budget: `dataset`, `ipc`, `method`, `base`, `difference` (points), `low`,
-        `high`, `n` (paired sets), `networks` (of both together), `unit`, and `verdict`:
-        "higher", "lower", "no clear difference" or "missing".
-
-    Notes
-    -----
-    A percentile bootstrap of two or three sets is too narrow; read it as an order of magnitude.
-    """
-    generator = np.random.default_rng(seed)
-    sets: dict[tuple[str, str, int], dict[int, np.ndarray]] = {}
-    for record in _unique(records):
-        if at_its_end(record) and record["accuracies"]:
-            place = (record["method"], record["dataset"], int(record["ipc"] or 0))
-            of_seed = sets.setdefault(place, {})
-            if record["seed"] in of_seed:
-                raise BadValue(
-                    f"{method} or {base} on {place[1]} at {place[2]} images per class: "
-                    f"two records for seed {record['seed']}",
-                    "keep the records of one profile, recipe and evaluation",
-                )
-            of_seed[record["seed"]] = np.asarray(record["accuracies"], dtype=float)
-    lines = []
-    for dataset in datasets:
-        for ipc in budgets(ipcs, dataset):
-            ours, theirs = sets.get((method, dataset, ipc), {}), sets.get((base, dataset, ipc), {})
-            pairs = [(ours[one], theirs[one]) for one in sorted(ours.keys() & theirs.keys())]
-            line = {"dataset": dataset, "ipc": ipc, "method": method, "base": base}
-            lines.append(line | difference(pairs, draws, generator))
-    return pd.DataFrame(lines, columns=list(DIFFERENCE))
-
-
 DIFFERENCE = (
     "dataset",
     "ipc",
@@ -746,34 +824,81 @@ DIFFERENCE = (
     "low",
     "high",
     "n",
-    "networks",
-    "unit",
     "verdict",
+    "needed",
+    "claimed",
 )
 
 
-def difference(
-    pairs: Sequence[tuple[np.ndarray, np.ndarray]], draws: int, generator: np.random.Generator
-) -> dict[str, object]:
-    """A line of :func:`paired_difference`, from the accuracies of pairs of sets: ours and theirs, one pair per seed."""
-    if not pairs:
-        blank: dict[str, object] = dict.fromkeys(("difference", "low", "high"), float("nan"))
-        return blank | {"n": 0, "networks": 0, "unit": "", "verdict": "missing"}
+def by_seed(
+    records: Sequence[Record], method: str, dataset: str, ipc: int, at: int | None = None
+) -> dict[int, tuple[float, ...]]:
+    """The accuracies of a method's sets, by seed: of finished ones, or as they were after ``at`` steps.
 
-    def redraw(networks: np.ndarray) -> np.ndarray:
-        """(draws,) means of networks drawn with replacement."""
-        return networks[generator.integers(len(networks), size=(draws, len(networks)))].mean(axis=1)
+    Raises
+    ------
+    BadValue
+        Two records of one seed.
+    """
+    found: dict[int, tuple[float, ...]] = {}
+    for record in _unique(records):
+        place = record["method"], record["dataset"], int(record["ipc"] or 0)
+        wanted = at_its_end(record) if at is None else record["iteration"] == at
+        if place != (method, dataset, ipc) or not wanted or not record["accuracies"]:
+            continue
+        if record["seed"] in found:
+            raise BadValue(
+                f"{method} on {dataset} at {ipc} images per class: two records for seed {record['seed']}",
+                "keep the records of one profile, recipe and evaluation",
+            )
+        found[record["seed"]] = tuple(map(float, record["accuracies"]))
+    return found
 
-    differences = np.stack([redraw(ours) - redraw(theirs) for ours, theirs in pairs], axis=1)  # (draws, sets)
-    chosen = generator.integers(len(pairs), size=differences.shape)
-    low, high = np.percentile(np.take_along_axis(differences, chosen, axis=1).mean(axis=1), [2.5, 97.5])
-    verdict = "higher" if low > 0 else "lower" if high < 0 else "no clear difference"
-    return {
-        "difference": float(np.mean([ours.mean() - theirs.mean() for ours, theirs in pairs])),
-        "low": float(low),
-        "high": float(high),
-        "n": len(pairs),
-        "networks": sum(len(ours) + len(theirs) for ours, theirs in pairs),
-        "unit": "distilled sets" if len(pairs) > 1 else "networks of one set",
-        "verdict": verdict,
-    }
+
+def comparison(
+    records: Sequence[Record],
+    method: str,
+    base: str,
+    dataset: str,
+    ipc: int,
+    claimed: float | None = None,
+    *,
+    source: str = "",
+    made: str = "set",
+) -> Evidence:
+    """Is `method` better than `base`? Decided over the seeds that both have, network by network."""
+    ours, theirs = (by_seed(records, name, dataset, ipc) for name in (method, base))
+    return compare(ours, theirs, claimed, source=source, made=made)
+
+
+def paired_difference(
+    records: Sequence[Record],
+    method: str,
+    base: str,
+    datasets: Sequence[str],
+    ipcs: Budgets,
+    claimed: Mapping[tuple[str, int], float] | None = None,
+) -> pd.DataFrame:
+    """Is `method` better than `base`? The difference over sets with its 95 % interval, by data set and budget.
+
+    Parameters
+    ----------
+    claimed : mapping of (str, int) to float, optional
+        The paper's own difference by data set and budget.
+
+    Returns
+    -------
+    DataFrame
+        One line per data set and budget: `dataset`, `ipc`, `method`, `base`, `difference` (points), `low`, `high` (NaN
+        for a single set), `n` (paired sets), `verdict` ("higher", "lower", "not decided" or "missing"), `needed` (sets
+        that would decide the paper's difference, given the measured spread) and `claimed`, that difference.
+    """
+    lines = []
+    for dataset in datasets:
+        for ipc in budgets(ipcs, dataset):
+            told = (claimed or {}).get((dataset, ipc))
+            found = comparison(records, method, base, dataset, ipc, told)
+            line: dict[str, object] = {"dataset": dataset, "ipc": ipc, "method": method, "base": base}
+            lines.append(line | frame_line(found) | {"claimed": found.claimed})
+    frame = pd.DataFrame(lines, columns=list(DIFFERENCE))
+    return frame.astype({"needed": "Int64", "claimed": float, "n": int})

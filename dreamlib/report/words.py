@@ -1,14 +1,21 @@
-"""How reports say things: names of data sets, percentages, differences, durations, sizes."""
+"""How reports say things: names of data sets, percentages, differences, durations, sizes.
+
+None of them ever says "nan": what is not known is a dash in a table, and left out of a sentence (:func:`sound`).
+"""
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from typing import Any
 
+from ..errors import BadValue
+
 MEASURED, MISSING, NOT_IMPLEMENTED = "measured", "missing", "not implemented"
 NOT_HERE = "not in this profile"
 NOTHING = "–"
+ROUNDING = 1e-9  # what is below is zero, up to the last bits of a sum
 
 DATASETS = {
     "mnist": "MNIST",
@@ -69,19 +76,77 @@ def network(described: Mapping[str, Any]) -> str:
     return shown if described["norm"] == "none" else f"{shown}, {described['norm']} norm"
 
 
-def percent(mean: float, std: float | None = None, digits: int = 1) -> str:
-    """``"61.2 ± 0.8"``, or ``"61.2"`` without a standard deviation."""
-    return f"{mean:.{digits}f}" if std is None else f"{mean:.{digits}f} ± {std:.{digits}f}"
+def number(value: object, digits: int = 1) -> str:
+    """A number with so many decimals: what is not there (None, NaN) or not finite is a dash, never "nan".
+
+    A minus is a true one, zero has no sign, and a number that would round to zero is shown by its first digit:
+    ``"12.3"``, ``"−0.4"``, ``"0.0"``, ``"0.004"``, ``"–"``.
+    """
+    if value is None:
+        return NOTHING
+    try:
+        known = float(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError):  # pandas' NA
+        return NOTHING
+    if not math.isfinite(known):
+        return NOTHING
+    if abs(known) < ROUNDING:
+        known = 0.0
+    text = f"{known:.{digits}f}" if known == 0 or round(known, digits) else f"{known:.1g}"
+    return text.replace("-", "−")
 
 
-def points(difference: float, digits: int = 1) -> str:
-    """A signed difference with a true minus: ``"+0.6"``, ``"−1.2"``, ``"0.0"``."""
+def percent(mean: float | None, std: float | None = None, digits: int = 1) -> str:
+    """``"61.2 ± 0.8"``, or ``"61.2"`` without a standard deviation; a dash without a mean."""
+    if mean is None or not math.isfinite(mean):
+        return NOTHING
+    told = f"{mean:.{digits}f}"
+    return told if std is None or not math.isfinite(std) else f"{told} ± {std:.{digits}f}"
+
+
+def points(difference: float | None, digits: int = 1) -> str:
+    """A signed difference with a true minus: ``"+0.6"``, ``"−1.2"``, ``"0.0"``; a dash where there is none."""
+    if difference is None or not math.isfinite(difference):
+        return NOTHING
     rounded = round(difference, digits) + 0.0  # turns -0.0 into 0.0
     return f"{rounded:+.{digits}f}".replace("-", "−") if rounded else f"{rounded:.{digits}f}"
 
 
-def duration(seconds: float) -> str:
-    """``"8.4 s"``, ``"3 min 20 s"``, ``"2 h 05 min"``."""
+def times(ratio: float | None) -> str:
+    """How many times as much: ``"3.4 times"``, ``"0.04 times"``; a dash where it is not known."""
+    if ratio is None or not math.isfinite(ratio):
+        return NOTHING
+    return f"{ratio:.1f} times" if ratio >= 0.95 else f"{ratio:.2g} times"
+
+
+def plural(count: int, thing: str) -> str:
+    """``"1 set"``, ``"5 sets"``."""
+    return f"{count:,} {thing}{'s' * (count != 1)}"
+
+
+_UNSOUND = re.compile(
+    r"(?<![\w.])(?:nan|inf|infinity)(?![\w.])|(?<![\w.])[-−]0(?:\.0+)?(?![\w.])|(?<![\d.])0\.0+ times"
+)
+
+
+def sound(text: str) -> str:
+    """`text`, if it says no "nan", "inf", "-0.0" or "0.0 times": a sentence with a number that is not there.
+
+    Raises
+    ------
+    BadValue
+        It does. What is not known is left out of a sentence, with a plain word instead.
+    """
+    if found := _UNSOUND.search(text):
+        around = text[max(0, found.start() - 40) : found.end() + 20]
+        raise BadValue(f"{found.group()!r} in a sentence: {around!r}", "say in words what is not known")
+    return text
+
+
+def duration(seconds: float | None) -> str:
+    """``"8.4 s"``, ``"3 min 20 s"``, ``"2 h 05 min"``; a dash where it is not known."""
+    if seconds is None or not math.isfinite(seconds):
+        return NOTHING
     if seconds < 59.95:
         return f"{seconds:.1f} s" if seconds < 9.95 else f"{seconds:.0f} s"
     minutes, rest = divmod(round(seconds), 60)
@@ -90,8 +155,10 @@ def duration(seconds: float) -> str:
     return f"{minutes // 60} h {minutes % 60:02d} min"
 
 
-def size(count: float) -> str:
-    """Bytes in powers of 1024: ``"312 B"``, ``"1.2 MiB"``."""
+def size(count: float | None) -> str:
+    """Bytes in powers of 1024: ``"312 B"``, ``"1.2 MiB"``; a dash where it is not known."""
+    if count is None or not math.isfinite(count):
+        return NOTHING
     for unit in ("B", "KiB", "MiB", "GiB"):
         if count < 1023.95 or unit == "GiB":
             break

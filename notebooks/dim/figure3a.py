@@ -76,7 +76,7 @@ session.save_figure(figure, "weight")
 
 # %% [markdown]
 # ## Differences
-# To $\lambda$ = 0.01, with a 95 % bootstrap interval.
+# To $\lambda$ = 0.01, with the 95 % interval over generators.
 
 # %%
 tables.styled(ablation.told(table.changes()))
@@ -91,9 +91,8 @@ session.settings()
 
 # %% [markdown]
 # ## What holds here
-# "Best" holds when the mean is the highest under every network; "better" when the whole 95 % bootstrap interval of the
-# difference is above zero under every network. What the intervals cannot tell apart is not decided. They speak about
-# judging the same generators again: with one generator a row they do not know the luck of training one.
+# "Best" and "better" are decided under every network, or not at all. The unit is the generator: along the epochs of its
+# training one generator moves as far as these rows differ, so judging it once more says nothing of its row.
 
 # %%
 best = f"{session.reported_number('fig3a', 'cifar10', 'DiM', 'best_lambda', paper='dim'):g}"

@@ -78,7 +78,7 @@ session.save_figure(figure, "batch")
 
 # %% [markdown]
 # ## Differences
-# To B = 64, with a 95 % bootstrap interval.
+# To B = 64, with the 95 % interval over generators.
 
 # %%
 tables.styled(ablation.told(table.changes()))
@@ -93,9 +93,8 @@ session.settings()
 
 # %% [markdown]
 # ## What holds here
-# "Best" holds when the mean is the highest under every network; "better" when the whole 95 % bootstrap interval of the
-# difference is above zero under every network. What the intervals cannot tell apart is not decided. They speak about
-# judging the same generators again: with one generator a row they do not know the luck of training one.
+# "Best" and "better" are decided under every network, or not at all. The unit is the generator: along the epochs of its
+# training one generator moves as far as these rows differ, so judging it once more says nothing of its row.
 
 # %%
 best = f"{session.reported_number('fig3b', 'cifar10', 'DiM', 'best_batch_size', paper='dim'):.0f}"

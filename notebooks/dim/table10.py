@@ -76,7 +76,8 @@ session.save_figure(figure, "noise")
 
 # %% [markdown]
 # ## Differences
-# To K = 100, with a 95 % bootstrap interval, and what the paper prints.
+# To K = 100, with the 95 % interval over generators, what the paper prints, and how many generators would
+# decide that.
 
 # %%
 tables.styled(ablation.told(table.changes()))
@@ -91,9 +92,8 @@ session.settings()
 
 # %% [markdown]
 # ## What holds here
-# "Best" holds when the mean is the highest under every network; "better" when the whole 95 % bootstrap interval of the
-# difference is above zero under every network. What the intervals cannot tell apart is not decided. They speak about
-# judging the same generators again: with one generator a row they do not know the luck of training one.
+# "Best" and "better" are decided under every network, or not at all. The unit is the generator: along the epochs of its
+# training one generator moves as far as these rows differ, so judging it once more says nothing of its row.
 
 # %%
 small, large = min(named, key=int), max(named, key=int)

@@ -14,8 +14,8 @@
 # makes images that look real, DiM images that help a classifier.
 #
 # **What is compared.** One GAN of 200 epochs, and DiM, which is the same GAN up to epoch 120 and matches logits in the
-# other 80. Each is trained once and answers for every INPC. The epochs of a classifier are the same at every INPC, so
-# a larger one also means more steps: a column of another INPC differs in both.
+# other 80. Each is trained once and answers for every INPC. Both rows of a column train their classifiers for equally
+# many steps. Two columns of another INPC do not where the steps below differ, so nothing is read along a row.
 
 # %% tags=["parameters"]
 profile: str = "quick"  # quick, cpu or paper
@@ -31,7 +31,7 @@ plugins: str = ""  # Python files with your own parts
 reports: str = "reports"  # where rendered pages and tables go
 
 # %%
-from dreamlib.report import ablation, figures, tables
+from dreamlib.report import ablation, budgets, figures, tables
 from dreamlib.session import Session
 
 session = Session(
@@ -65,12 +65,14 @@ session.save(table)
 table
 
 # %%
+session.say(budgets.steps_told(session.records, lambda record: record["label"]))
 figure = figures.varied(table.curves(), xlabel="generator", connected=False, suptitle=f"Profile {profile}")
 session.save_figure(figure, "gan")
 
 # %% [markdown]
 # ## Differences
-# Of DiM to its GAN, with a 95 % bootstrap interval, and what the paper prints at the same INPC.
+# Of DiM to its GAN, with the 95 % interval over generators, what the paper prints at the same INPC, and how many
+# generators would decide that.
 
 # %%
 both = {"gan", "dim"} <= set(session.study.methods)
@@ -86,9 +88,8 @@ session.settings()
 
 # %% [markdown]
 # ## What holds here
-# "Best" holds when the mean is the highest under every network; "better" when the whole 95 % bootstrap interval of the
-# difference is above zero under every network. What the intervals cannot tell apart is not decided. They speak about
-# judging the same generators again: with one generator a row they do not know the luck of training one.
+# "Best" and "better" are decided under every network, or not at all. The unit is the generator: along the epochs of its
+# training one generator moves as far as these rows differ, so judging it once more says nothing of its row.
 
 # %%
 claims = [

@@ -34,6 +34,7 @@ reports: str = "reports"  # where rendered pages and tables go
 # %%
 import pandas as pd
 
+from dreamlib.report import words
 from dreamlib.session import Session
 
 session = Session(
@@ -80,7 +81,11 @@ for record in session.records:
         line[f"{name}, reported"] = session.reported_number(
             "table2", record["dataset"], record["label"], metric
         )
-    lines.append(line | {"steps": steps, "device": record["device"]})
+    ratio = session.reported_number("table2", record["dataset"], record["label"], "inner_loop_times_idc")
+    lines.append(
+        line
+        | {"times IDC's, reported": ratio, "seed": record["seed"], "steps": steps, "device": record["device"]}
+    )
 costs = pd.DataFrame(lines)
 session.save_frame(costs, digits=4)
 
@@ -95,17 +100,25 @@ session.settings()
 
 # %%
 claims = []
+most = session.reported_number("table2", "cifar10", "DREAM", "inner_loop_times_idc")
 for name, part in costs.groupby("data set", sort=False):
-    by = part.set_index("method")
+    by = part.groupby("method")["inner loop"].mean()
     if {"IDC", "IDC+DREAM"} <= set(by.index):
-        ratio = by.loc["IDC+DREAM", "inner loop"] / by.loc["IDC", "inner loop"]
+        ratio = by["IDC+DREAM"] / by["IDC"]
         claims.append(
             (
-                "the inner loop with clustering costs at most 1.5 times the one without (0.3 s against 0.2 s)",
-                bool(ratio <= 1.5),
-                f"{name}: {ratio:.2f} times, at the same real batch",
+                f"the inner loop with clustering costs at most {most:g} times the one without (0.3 s against 0.2 s)",
+                bool(ratio <= most),
+                f"{words.data_set(name)}: {ratio:.2f} times, at the same real batch, by the clock of this machine",
             )
         )
+claims.append(
+    (
+        "more than 70 % of the time is saved",
+        None,
+        "it would follow from five to ten times fewer iterations for the same accuracy, which Figure 1 judges",
+    )
+)
 session.verdict(claims)
 
 # %%
