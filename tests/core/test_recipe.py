@@ -129,7 +129,9 @@ def test_a_first_stage_does_not_know_what_is_matched_later() -> None:
                 ("matched_from", 6),
                 ("matched_epochs", 2),
                 ("matched_batch", 3),
-                ("matched_lr", 0.5),
+                ("matched_rate", 0.5),
+                ("pool_mode", "eval"),
+                ("pool_space", "unit"),
                 ("weight", 9.0),
                 ("models", ()),
             )
@@ -137,7 +139,16 @@ def test_a_first_stage_does_not_know_what_is_matched_later() -> None:
     ]
     assert {other.first for other in others} == {one.first}
     assert len({other.canonical for other in (one, *others)}) == 1 + len(others)
-    for name, value in (("lr", 0.5), ("batch", 3), ("kept", (4,)), ("betas", (0.5, 0.9)), ("epochs", 8)):
+    for name, value in (
+        ("lr", 0.5),
+        ("batch", 3),
+        ("kept", (4,)),
+        ("betas", (0.5, 0.9)),
+        ("epochs", 8),
+        ("independent_draws", False),
+        ("generator_first", False),
+        ("carries_adam", False),
+    ):
         assert change(one, f"generation.{name}", value).first != one.first
     assert drawn(ALONE).first is None
     assert Recipe().first is None
@@ -155,7 +166,7 @@ def test_settings_without_effect_are_as_they_are_by_default() -> None:
     }
     assert drawn(BOTH, **image_settings).canonical == drawn(BOTH)
     assert drawn(ALONE, matcher=Logits(), **image_settings).canonical == drawn(ALONE)
-    assert drawn(replace(ALONE, weight=3.0, matched_lr=1.0)).canonical == drawn(ALONE)
+    assert drawn(replace(ALONE, weight=3.0, matched_rate=1.0, pool_mode="eval")).canonical == drawn(ALONE)
     plain = Recipe(**image_settings)
     assert plain.canonical is plain
 
@@ -163,8 +174,9 @@ def test_settings_without_effect_are_as_they_are_by_default() -> None:
 def test_without_a_matcher_only_what_trains_the_objective_is_left() -> None:
     assert BOTH.alone() == ALONE
     assert ALONE.alone() == ALONE
-    first = [field.name for field in fields(Generation)][:6]
-    assert first == ["objective", "epochs", "batch", "lr", "betas", "kept"]
+    first = [field.name for field in fields(Generation)][:8]
+    assert first[:6] == ["objective", "epochs", "batch", "lr", "betas", "kept"]
+    assert first[6:] == ["independent_draws", "generator_first"]
     other = Adversarial(penalty=1.0)
     assert replace(BOTH, objective=other).alone().objective == other
 
@@ -184,14 +196,16 @@ def test_without_a_matcher_only_what_trains_the_objective_is_left() -> None:
         ({"matched_epochs": -1}, "matched_epochs is -1"),
         ({"lr": -0.1}, "lr is -0.1"),
         ({"lr": float("nan")}, "lr is nan"),
-        ({"matched_lr": -1.0}, "matched_lr is -1.0"),
+        ({"matched_rate": -1.0}, "matched_rate is -1.0"),
+        ({"pool_mode": "evil"}, "unknown mode of a models pool 'evil'"),
+        ({"pool_space": "units"}, "unknown space of images for a models pool 'units'"),
         ({"weight": -1.0}, "weight is -1.0"),
         ({"models": ()}, "a models pool without networks"),
         ({"matched_from": 10}, "matching starts after epoch 10, but the generator is trained for 9"),
     ],
 )
 def test_generations_out_of_range_are_named(how: dict[str, Any], says: str) -> None:
-    with pytest.raises(BadValue, match=says):
+    with pytest.raises((BadValue, UnknownName), match=says):
         drawn(replace(BOTH, **how)).check()
     for fine in (BOTH, ALONE, replace(ALONE, models=(), matched_from=5), replace(BOTH, matched_from=9)):
         drawn(fine).check()

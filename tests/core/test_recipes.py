@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from dreamlib.augment import Siamese
+from dreamlib.augment import PerImage, Siamese
 from dreamlib.containers import Generator, MultiFormation, Pixels
-from dreamlib.coresets import Noise, RealImages, RepresentativeImages
+from dreamlib.coresets import FirstImages, Noise, RealImages, RepresentativeImages
 from dreamlib.data import names as datasets
 from dreamlib.errors import PluginError, UnknownName
 from dreamlib.evaluate import Generated
@@ -18,7 +18,7 @@ from dreamlib.matchers import Feature, Gradient, Logits
 from dreamlib.networks import NetworkSpec
 from dreamlib.objectives import Adversarial
 from dreamlib.recipe import Recipe
-from dreamlib.recipes import Method, apply, methods, models, profiles, protocol
+from dreamlib.recipes import POOLS, Method, apply, methods, models, profiles, protocol
 from dreamlib.recipes.protocols import names as protocols
 from dreamlib.samplers import Random, Representative
 
@@ -30,15 +30,17 @@ DSA = {True: "color_crop_cutout_scale_rotate", False: "color_crop_cutout_flip_sc
 # Outer loops (matching steps with one network) and inner loops (passes over the synthetic set after each).
 LOOPS = {1: (1, 1), 10: (10, 50), 50: (50, 10)}
 
-# metric, image learning rate at IPC 10, real images per update of the network
+# IDC, released code: metric, image learning rate at IPC 10, real images per update of the network.
 IDC = {
     "digits": ("l1", 1e-4, 500),
     "mnist": ("l1", 1e-4, 500),
-    "fashionmnist": ("l1", 1e-4, 500),
+    # Sides of 28 where the base is 32: (28 / 32)^2 = .765625.
+    "fashionmnist": ("l1", 1e-4 * 0.765625, 500),
     "svhn": ("mse", 5e-3, 500),
     "cifar10": ("mse", 5e-3, 2000),
     "cifar100": ("mse", 5e-3, 2000),
 }
+SIDE = {"digits": 8, "mnist": 28, "fashionmnist": 28, "svhn": 32, "cifar10": 32, "cifar100": 32}
 
 SELECTED = ("random", "herding", "k-center", "forgetting")
 CENTRES = ("random+dream", "herding+dream")
@@ -47,7 +49,8 @@ PIXEL_METHODS = ("dm", "dc", "dsa", "dm+dream", "dc+dream", "dsa+dream")
 IDC_METHODS = ("idc", "idc-dm", "dream", "idc+dream", "idc-dm+dream")
 
 TABLE_T1 = ("mmd", "mmd-polynomial", "mmd-rbf", "mmd-laplacian", "gmmn", "vae", "biggan")
-GENERATORS = ("gan", "dim", "dim-feature", "dim-gradient", "dim-code")
+ARMS = ("dim-unmatched", "dim-fast", "dim-fast-unmatched")  # DiM's controls
+GENERATORS = ("gan", "dim", "dim-feature", "dim-gradient", "dim-code", *ARMS)
 
 
 def test_all_methods_and_datasets_are_covered_here() -> None:
@@ -92,7 +95,8 @@ def test_dc_dsa_and_dm(method: str, dataset: str, ipc: int) -> None:
     strategy = "none" if base == "dc" else DSA[dataset in DIGITS]
     expected: dict[str, Any] = {
         "container": Pixels("normalised"),
-        "sampler": Representative(every=10) if method.endswith("+dream") else Random(every=1),
+        # Random batches are drawn anew for every step. Clustering embeds images without normalisation.
+        "sampler": Representative(every=10, space="unit") if method.endswith("+dream") else Random("anew"),
         "initial": Noise() if base == "dc" else RealImages(),
         "network": NetworkSpec("convnet", depth=3, width=128, norm="instance"),
         "real_batch": 256,
@@ -124,7 +128,17 @@ def test_dc_dsa_and_dm(method: str, dataset: str, ipc: int) -> None:
         }
         rate = 0.1
     assert facts(recipe, *expected) == expected
-    assert recipe.rate(ipc) == rate
+    assert recipe.rate(ipc, SIDE[dataset]) == rate
+    assert (recipe.image_steps, recipe.constants) == ("together", "")
+
+
+@pytest.mark.parametrize("ipc", [100, 128, 200, 500, 1000, 1250])
+def test_dm_learns_ten_times_as_fast_from_a_hundred_images_on_on_cifar10_alone(ipc: int) -> None:
+    """DM's README up to 1,250 images per class; CIFAR-100 stays at 1."""
+    found = {
+        name: methods["dm"].resolve(name, ipc)[0].rate(ipc, 32) for name in ("cifar10", "cifar100", "svhn")
+    }
+    assert found == {"cifar10": 10, "cifar100": 1, "svhn": 1}
 
 
 def test_last_layer_matching_is_dm_with_another_matcher() -> None:
@@ -142,11 +156,15 @@ def test_idc_and_dream(method: str, dataset: str, ipc: int) -> None:
     dm = method.startswith("idc-dm")
     expected = {
         "container": MultiFormation(factor=2, decoding="uniform", space="unit"),
-        "sampler": Random(every=1) if method in ("idc", "idc-dm") else Representative(every=10),
+        # Real batches of a class run through a permutation of it. Clustering embeds images without normalisation.
+        "sampler": Random("permutation") if method in ("idc", "idc-dm") else Representative(10, space="unit"),
         "matcher": Feature("mse") if dm else Gradient(metric, "convolutions"),
-        "initial": RepresentativeImages() if method == "dream" else RealImages(),
+        "initial": RepresentativeImages(space="unit") if method == "dream" else FirstImages(),
         "network": NetworkSpec("convnet", depth=3, width=128, norm="instance"),
         "iterations": 2000,
+        # One step of the optimiser after each class, moving all images.
+        "image_steps": "class by class",
+        "constants": "cifar10" if dataset == "cifar100" else "",
         "real_batch": 128 if method == "dream" else 64,
         "synthetic_batch": 128,
         "image_momentum": 0.5,
@@ -154,7 +172,8 @@ def test_idc_and_dream(method: str, dataset: str, ipc: int) -> None:
         "schedule.steps": 100,
         "schedule.trained_on": "real",
         "schedule.images": images,
-        "schedule.batch": 64,
+        # DREAM: one loader serves matching and learning, so batches of 128 there too.
+        "schedule.batch": 128 if method == "dream" else 64,
         "schedule.lr": 0.01,
         "schedule.momentum": 0.9,
         "schedule.weight_decay": 5e-4,
@@ -162,8 +181,47 @@ def test_idc_and_dream(method: str, dataset: str, ipc: int) -> None:
         "schedule.augment": Siamese("color_crop", family="idc"),
     }
     assert facts(recipe, *expected) == expected
-    if not dm:  # no paper gives the image learning rate of the feature variant
-        assert recipe.rate(ipc) == pytest.approx(rate * ipc / 10)
+    # Feature matching sets the metric and leaves the learning rate of the data set.
+    assert recipe.rate(ipc, SIDE[dataset]) == pytest.approx(rate * ipc / 10)
+
+
+def test_network_updates_are_whole_batches() -> None:
+    """For "2000" IDC takes 32 batches of 64 and DREAM 16 of 128; for "500" 8 and 4."""
+    found = {
+        (method, dataset): methods[method].resolve(dataset, 10)[0].schedule.real_batches
+        for method in ("idc", "dream")
+        for dataset in ("cifar10", "mnist")
+    }
+    assert found == {
+        ("idc", "cifar10"): 32,
+        ("idc", "mnist"): 8,
+        ("dream", "cifar10"): 16,
+        ("dream", "mnist"): 4,
+    }
+
+
+def test_images_of_tiny_imagenet_move_four_times_as_fast() -> None:
+    """Sides of 64 where the base is 32."""
+    assert methods["idc"].recipe.rate(10, 64) == pytest.approx(4 * 5e-3)
+
+
+def test_augmentation_of_mnist_depends_on_the_factor() -> None:
+    """IDC, released code: color_crop and no CutMix for factor > 1 alone."""
+    single = methods["idc"].using(container=MultiFormation(factor=1), name="idc-i")
+    recipe, _ = single.resolve("mnist", 10)
+    assert (recipe.augment.strategy, recipe.schedule.cutmix) == ("color_crop_cutout", 0.5)
+    judged = [protocol("idc", one.facts("mnist", 10))[0].training for one in (methods["idc"], single)]
+    assert [how.cutmix for how in judged] == [0.0, 0.5]
+
+
+def test_svhn_at_one_image_of_factor_one_is_judged_without_cutmix() -> None:
+    single = methods["idc"].using(container=MultiFormation(factor=1), name="idc-i")
+    cutmix = {
+        (one.name, ipc): protocol("idc", one.facts("svhn", ipc))[0].training.cutmix
+        for one in (methods["idc"], single)
+        for ipc in (1, 10)
+    }
+    assert cutmix == {("idc", 1): 0.5, ("idc", 10): 0.5, ("idc-i", 1): 0.0, ("idc-i", 10): 0.5}
 
 
 @pytest.mark.parametrize("dataset", DATASETS)
@@ -175,8 +233,15 @@ def test_coresets_are_not_matched(method: str, dataset: str) -> None:
     assert recipe.initial.epochs == (0 if method == "random" else 20)
 
 
-# DiM section 4.1 and released code (generator, betas, penalty); the code's own numbers in the last column.
-POOL = tuple(NetworkSpec(name, width=128) for name in ("convnet", "resnet10", "resnet18"))
+# DiM section 4.1, and the released code where the paper is silent; the code's own numbers in the last column. The pool:
+# ConvNet-3, and ResNets whose four stages have 32, 64, 128 and 256 channels, batch norm and He's weights.
+POOL = (
+    NetworkSpec("convnet", depth=3, width=128, norm="instance"),
+    *(
+        NetworkSpec(name, width=64, norm="batch", form="idc")
+        for name in ("resnet10", "resnet18", "resnet10ap", "resnet18ap")
+    ),
+)
 GENERATION: dict[str, tuple[Any, Any]] = {
     "container": (Generator(noise=100, width=196, label="inside"),) * 2,
     "generation.objective": (Adversarial(penalty=10.0, slope=0.01),) * 2,
@@ -184,17 +249,18 @@ GENERATION: dict[str, tuple[Any, Any]] = {
     "generation.batch": (64, 128),
     "generation.lr": (1e-4, 1e-4),
     "generation.betas": ((0.0, 0.9), (0.0, 0.9)),
+    "generation.independent_draws": (True, True),
+    "generation.generator_first": (True, True),
+    "generation.carries_adam": (True, True),
     "per_class": (None, None),
 }
 MATCHED: dict[str, tuple[Any, Any]] = {
     "generation.matched_from": (120, 150),
     "generation.matched_epochs": (80, 100),
     "generation.matched_batch": (64, 64),
-    "generation.matched_lr": (1e-4, 5e-6),
-    "generation.models": (
-        POOL,
-        (*POOL, NetworkSpec("resnet10ap", width=128), NetworkSpec("resnet18ap", width=128)),
-    ),
+    "generation.models": (POOL, POOL),
+    "generation.pool_mode": ("train", "train"),
+    "generation.pool_space": ("signed", "signed"),
     "schedule.steps": (1, 1),
     "schedule.trained_on": ("real", "real"),
     "schedule.images": (1024, 1024),  # 16 batches of 64
@@ -203,14 +269,18 @@ MATCHED: dict[str, tuple[Any, Any]] = {
     "schedule.momentum": (0.9, 0.9),
     "schedule.weight_decay": (5e-4, 5e-4),
     "schedule.cutmix": (0.0, 0.0),
-    "schedule.augment": (Siamese("none"), Siamese("color_crop", family="idc")),
-    "augment": (Siamese("none"), Siamese("color_crop_cutout", family="idc")),
+    "schedule.augment": (Siamese("color_crop", family="idc"),) * 2,
+    "augment": (Siamese("color_crop_cutout", family="idc"),) * 2,
 }
 COMPARED = {
-    "dim": (Logits("raw"), 0.01),
-    "dim-feature": (Feature("mse"), 0.001),
-    "dim-gradient": (Gradient("mse", "weights"), 0.001),
-    "dim-code": (Logits("log-softmax"), 0.01),
+    # matcher, its weight, learning rate of the second stage
+    "dim": (Logits("raw"), 0.01, 5e-6),
+    "dim-feature": (Feature("l1"), 0.001, 5e-6),
+    "dim-gradient": (Gradient("l1", "convolutions"), 0.001, 5e-6),
+    "dim-code": (Logits("log-softmax"), 0.01, 5e-6),
+    "dim-unmatched": (Logits("raw"), 0.0, 5e-6),
+    "dim-fast": (Logits("raw"), 0.01, 1e-4),
+    "dim-fast-unmatched": (Logits("raw"), 0.0, 1e-4),
 }
 
 
@@ -222,7 +292,9 @@ def test_generators(method: str, dataset: str, ipc: int) -> None:
     table = GENERATION if method == "gan" else GENERATION | MATCHED
     expected = {path: values[method == "dim-code"] for path, values in table.items()}
     if method != "gan":
-        expected["matcher"], expected["generation.weight"] = COMPARED[method]
+        expected["matcher"], expected["generation.weight"], rate = COMPARED[method]
+        assert recipe.generation is not None
+        assert recipe.generation.matched_lr == pytest.approx(rate)
     assert facts(recipe, *expected) == expected
     assert recipe.steps == {"gan": 200, "dim-code": 250}.get(method, 200)
     recipe.check()
@@ -235,14 +307,24 @@ def test_states_are_kept_at_the_epochs_that_the_paper_shows() -> None:
     assert found["dim-code"] == (150, 170, 190, 250)
 
 
-@pytest.mark.parametrize("profile", ["quick", "cpu"])
-def test_the_released_codes_dim_stays_itself_in_small(profile: str) -> None:
-    """All of the GAN first, a twentieth of its learning rate after it, five networks in the pool."""
-    dataset = "digits" if profile == "quick" else "mnist"
-    how = make_cell(profile, "dim-code", dataset, 10, 0).recipe.generation
+@pytest.mark.parametrize("profile", ["quick", "cpu", "paper"])
+@pytest.mark.parametrize("method", ["dim", "dim-feature", "dim-gradient", "dim-code", *ARMS])
+def test_dim_stays_itself_in_small(profile: str, method: str) -> None:
+    """What no profile scales: the order and the draws of a step, Adam, the discriminator, and what a pool is."""
+    dataset = {"quick": "digits", "cpu": "mnist", "paper": "cifar10"}[profile]
+    recipe = make_cell(profile, method, dataset, 10, 0).recipe
+    how = recipe.generation
     assert how is not None
-    assert how.matched_from == how.epochs
-    assert how.matched_lr == pytest.approx(how.lr / 20)
+    assert how.matched_lr == pytest.approx(how.lr if "fast" in method else how.lr / 20)
+    assert how.weight == COMPARED[method][1]
+    assert how.objective == Adversarial(penalty=10.0, slope=0.01)
+    assert how.betas == (0.0, 0.9)
+    assert (how.carries_adam, how.independent_draws, how.generator_first) == (True, True, True)
+    assert (how.pool_mode, how.pool_space) == ("train", "signed")
+    assert (how.matched_from == how.epochs) == (method == "dim-code")  # all of the GAN first
+    assert recipe.augment == Siamese("color_crop_cutout", family="idc")
+    assert recipe.schedule.augment == Siamese("color_crop", family="idc")
+    assert {(one.norm, one.form) for one in how.models[1:]} == {("batch", "idc")}
     assert [spec.name for spec in how.models] == [
         "convnet",
         "resnet10",
@@ -250,6 +332,36 @@ def test_the_released_codes_dim_stays_itself_in_small(profile: str) -> None:
         "resnet10ap",
         "resnet18ap",
     ]
+
+
+def test_the_control_of_a_matcher_is_the_same_but_for_its_weight() -> None:
+    """The first stage is shared, and the second one is trained, not skipped."""
+    dim, control = (make_cell("quick", name, "digits", 10, 0).recipe for name in ("dim", "dim-unmatched"))
+    assert control.first == dim.first
+    assert control.canonical != dim.canonical
+    assert replace(control.generation, weight=0.01) == dim.generation
+    assert control.steps == dim.steps
+
+
+def test_a_pool_holds_every_resnet_with_both_poolings() -> None:
+    """DiM Table 6: "we utilize both average and max pooling for ResNet-10 and ResNet-18"."""
+    names = {pool: tuple(one.name for one in models("paper", pool)) for pool in POOLS}
+    assert names["C3"] == ("convnet",)
+    assert names["R10"] == ("resnet10", "resnet10ap")
+    assert names["C3+R18"] == ("convnet", "resnet18", "resnet18ap")
+    assert models("paper") == POOL
+
+
+def test_where_dim_is_not_the_released_code_is_said() -> None:
+    for name in ("gan", "dim", "dim-feature", "dim-gradient", "dim-code", *ARMS):
+        said = " ".join(methods[name].differs)
+        assert "the code keeps the best of both on the test images" in said
+        assert "evaluation mode" in said
+        # What the paper asks for in other words than the code does.
+        assert ("batches of 64" in said) == (name != "dim-code")
+    assert "from epoch 120 on" in " ".join(methods["dim"].differs)
+    assert "the code: 100" in " ".join(methods["dim"].differs)
+    assert "their log-softmax" in " ".join(methods["dim"].differs)
 
 
 def test_an_unknown_network_of_a_pool_is_named() -> None:
@@ -269,7 +381,7 @@ JUDGED_BY = {
     **dict.fromkeys(("random", "herding", "k-center", "forgetting", "dc", "dc+dream"), "dc"),
     **dict.fromkeys(("dsa", "dm", "dsa+dream", "dm+dream"), "dsa"),
     **dict.fromkeys(IDC_METHODS, "idc"),
-    **dict.fromkeys(("gan", "dim", "dim-feature", "dim-gradient"), "dim"),
+    **dict.fromkeys(("gan", "dim", "dim-feature", "dim-gradient", *ARMS), "dim"),
     "dim-code": "dim-code",
 }
 
@@ -281,8 +393,8 @@ def test_methods_are_judged_by_their_own_papers_protocol(method: str) -> None:
 
 # epochs, batch, decay after these fractions, decay by, augmentation, family, CutMix
 EVALUATION: dict[tuple[str, str], tuple[Any, ...]] = {
-    ("dc", "digits"): (1000, 256, (0.5,), 0.1, "crop_scale_rotate", "dsa", 0.0),
-    ("dc", "mnist"): (1000, 256, (0.5,), 0.1, "crop_scale_rotate", "dsa", 0.0),
+    ("dc", "digits"): (1000, 256, (0.5,), 0.1, "crop_scale_rotate", "per image", 0.0),
+    ("dc", "mnist"): (1000, 256, (0.5,), 0.1, "crop_scale_rotate", "per image", 0.0),
     **{("dc", name): (300, 256, (0.5,), 0.1, "none", "dsa", 0.0) for name in DATASETS[2:]},
     **{("dsa", name): (1000, 256, (0.5,), 0.1, DSA[name in DIGITS], "dsa", 0.0) for name in DATASETS},
     ("idc", "digits"): (1000, 64, (2 / 3, 5 / 6), 0.2, "color_crop_scale_rotate", "idc", 0.0),
@@ -302,17 +414,39 @@ GENERATED = {"dim": Generated(), "dim-code": Generated(whole_batches=True)}
 @pytest.mark.parametrize("ipc", BUDGETS)
 @pytest.mark.parametrize(("name", "dataset"), EVALUATION)
 def test_evaluation_protocols(name: str, dataset: str, ipc: int) -> None:
-    found, sources = protocol(name, {"dataset": dataset, "ipc": ipc, "method": "dm"})
+    found, sources = protocol(name, {"dataset": dataset, "ipc": ipc, "method": "dm", "factor": 2})
     how = found.training
     epochs, batch, decay_at, decay_by, strategy, family, cutmix = EVALUATION[name, dataset]
     assert (how.epochs, how.batch, how.decay_at, how.decay_by) == (epochs, batch, decay_at, decay_by)
-    assert (how.augment, how.cutmix) == (Siamese(strategy, family=family), cutmix)
+    augment = PerImage(strategy) if family == "per image" else Siamese(strategy, family=family)
+    assert (how.augment, how.cutmix) == (augment, cutmix)
     assert (how.lr, how.momentum, how.weight_decay) == (0.01, 0.9, 5e-4)
     assert found.network == NetworkSpec("convnet", depth=3, width=128, norm="instance")
     assert found.networks == (20 if name == "dc" else 5)
     assert found.protocol == name
     assert found.generated == GENERATED.get(name)
     assert all(sources.values())
+
+
+@pytest.mark.parametrize(("name", "dataset", "epochs"), [("dc", "cifar10", 300), ("dsa", "cifar10", 1000)])
+def test_the_dc_family_trains_one_epoch_more_and_falls_after_the_middle(
+    name: str, dataset: str, epochs: int
+) -> None:
+    """Released code: E + 1 epochs; a tenth of the rate after the epoch with index E // 2 + 1, with a new optimiser."""
+    how = protocol(name, methods["dm"].facts(dataset, 10))[0].training
+    rates = [how.rate(epoch) for epoch in range(how.passes)]
+    assert len(rates) == epochs + 1
+    assert rates[: epochs // 2 + 2] == [0.01] * (epochs // 2 + 2)
+    assert rates[epochs // 2 + 2 :] == pytest.approx([0.001] * (epochs // 2 - 1))
+    assert how.restarts
+
+
+def test_the_idc_family_lowers_its_rate_after_two_thirds_and_five_sixths() -> None:
+    """Released code: milestones 2 * 1000 // 3 and 5 * 1000 // 6, so 666 epochs at the full rate and 167 at a fifth."""
+    how = protocol("idc", methods["dream"].facts("cifar10", 10))[0].training
+    rates = [how.rate(epoch) for epoch in range(how.passes)]
+    assert [round(rate / 0.01, 3) for rate in rates] == [1] * 666 + [0.2] * 167 + [0.04] * 167
+    assert not how.restarts
 
 
 # DREAM as a plug

@@ -95,6 +95,25 @@ def test_resnets_are_torchvisions(name: str, norm: str, side: int) -> None:
         torch.testing.assert_close(ours(x), theirs(x))
 
 
+@pytest.mark.parametrize(
+    ("name", "count"), [("resnet10", 1), ("resnet18", 2), ("resnet34", 5), ("resnet50", 8)]
+)
+def test_resnets_of_dims_released_code_have_equal_stages_of_basic_blocks(name: str, count: int) -> None:
+    ours = build(NetworkSpec(name, width=64, norm="batch", form="idc"), (3, 32, 32), 10).eval()
+    with torch.random.fork_rng():
+        theirs = resnet.ResNet(resnet.BasicBlock, [count] * 4, num_classes=10).eval()
+        theirs.inplanes = 32
+        theirs.conv1, theirs.bn1 = nn.Conv2d(3, 32, 3, padding=1, bias=False), nn.BatchNorm2d(32)
+        theirs.maxpool = nn.Identity()
+        for level in range(4):
+            layer = theirs._make_layer(resnet.BasicBlock, 32 << level, count, stride=2 if level else 1)
+            setattr(theirs, f"layer{level + 1}", layer)
+        theirs.fc = nn.Linear(256, 10)
+    copied(ours, unlike_fresh(theirs.eval()))
+    with torch.no_grad():
+        torch.testing.assert_close(ours(images(2, 3, 32, 32)), theirs(images(2, 3, 32, 32)))
+
+
 @pytest.mark.parametrize("growth", [32, 12])
 def test_densenet_is_torchvisions(growth: int) -> None:
     ours = build(NetworkSpec("densenet121", width=4 * growth), (3, 16, 16), 10).eval()
@@ -194,6 +213,13 @@ def test_convnet_is_the_plain_chain(
         (NetworkSpec("resnet50"), (3, 32, 32), 10, 23_520_842),
         (NetworkSpec("vgg11"), (3, 32, 32), 10, 9_231_114),
         (NetworkSpec("densenet121"), (3, 32, 32), 10, 6_956_298),
+        # The networks of DiM's released code on CIFAR-10, counted there. Its ResNet-34 and ResNet-50 have basic blocks:
+        # 7.5 and 12.2 million.
+        (NetworkSpec("resnet10", width=64, norm="batch", form="idc"), (3, 32, 32), 10, 1_228_970),
+        (NetworkSpec("resnet18", width=64, norm="batch", form="idc"), (3, 32, 32), 10, 2_797_610),
+        (NetworkSpec("resnet10ap", width=64, norm="batch", form="idc"), (3, 32, 32), 10, 1_228_970),
+        (NetworkSpec("resnet34", width=64, norm="batch", form="idc"), (3, 32, 32), 10, 7_503_530),
+        (NetworkSpec("resnet50", width=64, norm="batch", form="idc"), (3, 32, 32), 10, 12_209_450),
         (NetworkSpec("densenet121", width=48), (3, 32, 32), 10, 1_000_618),
         # An ImageNet ResNet with ten classes.
         (NetworkSpec("resnet18", norm="batch"), (3, 224, 224), 10, 11_181_642),

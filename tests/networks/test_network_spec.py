@@ -46,6 +46,9 @@ def test_what_the_name_settles_does_not_tell_specs_apart() -> None:
     assert NetworkSpec("resnet18").depth == 18
     assert NetworkSpec("resnet18", norm="batch") != NetworkSpec("resnet18")
     assert NetworkSpec("convnet", depth=2) != NetworkSpec("convnet")
+    assert NetworkSpec("resnet18", form="idc") != NetworkSpec("resnet18")
+    assert NetworkSpec("convnet", form="idc") == NetworkSpec("convnet")
+    assert NetworkSpec("densenet121", form="idc") == NetworkSpec("densenet121")
 
 
 @pytest.mark.parametrize(
@@ -55,6 +58,7 @@ def test_what_the_name_settles_does_not_tell_specs_apart() -> None:
         ("norm", "instanc", "instance"),
         ("pooling", "average", ""),
         ("activation", "rely", "relu"),
+        ("form", "ihc", "idc"),
     ],
 )
 def test_unknown_names(field: str, value: str, hint: str) -> None:

@@ -79,6 +79,24 @@ def test_bounds_and_variance() -> None:
             assert (layer.bias == 0).all()
 
 
+def test_convolutions_of_dims_resnets_start_from_hes_normal_distribution() -> None:
+    """IDC's and DiM's released code: variance 2 / (kernel size * output channels); the classifier has PyTorch's."""
+    network = build(NetworkSpec("resnet18", width=64, norm="batch", form="idc"), (3, 32, 32), 10)
+    initialise(network, generator(3))
+    before = flat(network)
+    for layer in network.modules():
+        if isinstance(layer, nn.Conv2d):
+            count, places = layer.weight.numel(), layer.kernel_size[0] * layer.kernel_size[1]
+            variance = 2 / (places * layer.out_channels)
+            assert abs(layer.weight.mean()) < 5 * math.sqrt(variance / count)
+            assert abs(layer.weight.var() / variance - 1) < 5 * math.sqrt(2 / count)
+            assert layer.weight.abs().max() > 2.5 * math.sqrt(variance)  # not a uniform one
+        elif isinstance(layer, nn.Linear):
+            assert layer.weight.abs().max() <= 1 / math.sqrt(256)
+    assert torch.equal(flat(initialise(network, generator(3))), before)
+    assert not torch.equal(flat(initialise(network, generator(4))), before)
+
+
 @pytest.mark.parametrize("name", names())
 def test_no_global_generator_is_touched(name: str) -> None:
     before = torch.get_rng_state()
