@@ -653,14 +653,21 @@ def _generator(record: Record) -> str:
         return NOTHING
     container = _dig(record, "recipe", "container")
     parts = [_words(container), f"{how['objective']['part']} {_words(_objective(how['objective']))}".strip()]
-    parts.append(f"batch {how['batch']}, lr {how['lr']:g}, {how['epochs']} epochs")
+    drawn = ", its partner's images drawn by themselves" if how.get("independent_draws") else ""
+    parts.append(f"batch {how['batch']}, lr {how['lr']:g}, {how['epochs']} epochs{drawn}")
     if how["matched_epochs"]:
         matcher, schedule = _dig(record, "recipe", "matcher"), _dig(record, "recipe", "schedule")
         assert isinstance(matcher, Mapping)
         assert isinstance(schedule, Mapping)
         pool = ", ".join(NETWORKS.get(one["name"], one["name"]) for one in how["models"])
+        if how.get("pool_mode") == "train":
+            pool += " in training mode"
+        if how.get("pool_space") == "signed":
+            pool += " on images in [-1, 1], normalised as if in [0, 1]"
+        # Records of the first numerics hold the rate itself.
+        rate = how["matched_lr"] if "matched_lr" in how else how["lr"] * how["matched_rate"]
         parts.append(
-            f"after epoch {how['matched_from']} for {how['matched_epochs']} epochs, lr {how['matched_lr']:g}, "
+            f"after epoch {how['matched_from']} for {how['matched_epochs']} epochs, lr {rate:g}, "
             f"Adam {'carried on' if how.get('carries_adam') else 'afresh'}: "
             f"{how['weight']:g} times {matcher['part']} ({_words(matcher)}), under {pool}, which learn from "
             f"{schedule['images']} real images before a step"

@@ -121,9 +121,10 @@ def without_effect(path: str, matched: bool) -> bool:
         *(("matcher.", "schedule.", "augment.") if matched else ()),
     )
     later = (
-        *(f"generation.matched_{name}" for name in ("from", "batch", "lr")),
+        *(f"generation.matched_{name}" for name in ("from", "batch", "rate")),
         "generation.weight",
         "generation.models",
+        "generation.pool_",
     )
     return not path.startswith(parts) or (not matched and path.startswith(later))
 

@@ -16,6 +16,7 @@ from dreamlib.report.tables import (
     AccuracyTable,
     Row,
     accuracy_table,
+    by_seed,
     crossed,
     grid,
     paired_difference,
@@ -23,7 +24,7 @@ from dreamlib.report.tables import (
     settings_table,
     styled,
 )
-from dreamlib.report.words import duration, network, percent, points, size
+from dreamlib.report.words import duration, network, number, percent, points, size, sound, times
 
 Make = Callable[..., dict[str, Any]]
 ROWS = [
@@ -294,6 +295,15 @@ def test_settings_say_how_a_generator_was_made(make: Make) -> None:
     }
     alone = make("gan", recipe={**recipe, "generation": how})
     matched = make("dim", recipe={**recipe, "generation": {**how, "matched_epochs": 8}})
+    now = {name: value for name, value in how.items() if name != "matched_lr"}
+    now |= {"matched_epochs": 8, "matched_rate": 0.05, "carries_adam": True, "independent_draws": True}
+    now |= {"pool_mode": "train", "pool_space": "signed"}
+    (text,) = settings_table([make("dim", recipe={**recipe, "generation": now})]).generator
+    assert text.endswith(
+        "20 epochs, its partner's images drawn by themselves; after epoch 12 for 8 epochs, lr 5e-05, Adam carried on: "
+        "0.01 times Logits (scale raw), under ConvNet, ResNet-18 in training mode on images in [-1, 1], normalised as "
+        "if in [0, 1], which learn from 128 real images before a step"
+    )
     frame = settings_table([alone, matched, make("dc")])
     assert frame["real batch"].tolist()[:2] == ["64 of all classes", "32 of all classes"]
     assert frame.generator.tolist() == [
@@ -325,28 +335,28 @@ def test_styled() -> None:
 
 def test_paired_difference(make: Make) -> None:
     records = [make("dc", seed=seed, accuracies=[40.0 + seed, 41.0 + seed]) for seed in range(3)] + [
-        make("dc+dream", seed=seed, accuracies=[43.0 + seed, 44.5 + seed]) for seed in range(4)
+        make("dc+dream", seed=seed, accuracies=[43.0 + seed + gap, 44.5 + seed])
+        for seed, gap in enumerate((0.0, 0.1, 0.2, 9.0))
     ]
-    frame = paired_difference(records, "dc+dream", "dc", ["cifar10"], [1, 10])
+    frame = paired_difference(records, "dc+dream", "dc", ["cifar10"], [1, 10], {("cifar10", 10): 0.5})
     missing, found = frame.iloc[0], frame.iloc[1]
     assert missing["verdict"] == "missing"
     assert np.isnan(missing["difference"])
-    assert found["difference"] == pytest.approx(3.25)
-    assert (found["n"], found["networks"], found["unit"]) == (3, 12, "distilled sets")
-    assert found["low"] < found["difference"] < found["high"]
-    assert found["verdict"] == "higher"
-    again = paired_difference(records, "dc+dream", "dc", ["cifar10"], [1, 10])
-    pd.testing.assert_frame_equal(frame, again)
+    assert found["difference"] == pytest.approx(3.3)
+    assert (found["n"], found["verdict"], found["needed"], found["claimed"]) == (3, "higher", 2, 0.5)
+    # Per set 3.25, 3.30 and 3.35: a spread of 0.05, and t(.975, 2) = 4.3027.
+    assert found["high"] - found["low"] == pytest.approx(2 * 4.302653 * 0.05 / 3**0.5, abs=1e-6)
     back = paired_difference(records, "dc", "dc+dream", ["cifar10"], [10]).iloc[0]
     assert back["difference"] == -found["difference"]
     assert back["verdict"] == "lower"
+    assert pd.isna(back["needed"])
 
 
-def test_one_seed_speaks_of_its_networks_only(make: Make) -> None:
-    records = [make("dc", accuracies=[40.0, 50.0]), make("dm", accuracies=[41.0, 49.5])]
+def test_one_set_decides_nothing(make: Make) -> None:
+    records = [make("dc", accuracies=[40.0, 40.1]), make("dm", accuracies=[61.0, 61.1])]
     found = paired_difference(records, "dm", "dc", ["cifar10"], [10]).iloc[0]
-    assert found["unit"] == "networks of one set"
-    assert found["verdict"] == "no clear difference"
+    assert (found["difference"], found["n"], found["verdict"]) == (pytest.approx(21.0), 1, "not decided")
+    assert np.isnan(found["low"])
     with pytest.raises(BadValue, match="two records for seed 0"):
         paired_difference([*records, make("dm", key="other")], "dm", "dc", ["cifar10"], [10])
     assert list(paired_difference([], "dm", "dc", [], []).columns)[:5] == [
@@ -358,13 +368,137 @@ def test_one_seed_speaks_of_its_networks_only(make: Make) -> None:
     ]
 
 
-def test_bootstrap_agrees_with_the_plain_one(make: Make) -> None:
-    generator = np.random.default_rng(1)
-    ours, theirs = generator.normal(50, 2, 40), generator.normal(49, 2, 40)
-    records = [make("dm", accuracies=ours.tolist()), make("dc", accuracies=theirs.tolist())]
-    found = paired_difference(records, "dm", "dc", ["cifar10"], [10]).iloc[0]
-    plain = [generator.choice(ours, 40).mean() - generator.choice(theirs, 40).mean() for _ in range(4000)]
-    assert np.percentile(plain, [2.5, 97.5]) == pytest.approx([found["low"], found["high"]], abs=0.1)
+def test_a_moment_along_the_way_is_asked_for_by_its_step(make: Make) -> None:
+    records = [make("dc", accuracies=[50.0]), make("dc", accuracies=[20.0], iteration=10, key="halfway")]
+    assert by_seed(records, "dc", "cifar10", 10) == {0: (50.0,)}
+    assert by_seed(records, "dc", "cifar10", 10, 10) == {0: (20.0,)}
+    assert by_seed(records, "dc", "cifar10", 10, 11) == {}
+
+
+def best(make: Make, numbers: pd.DataFrame, gains: dict[str, float], seeds: int = 3) -> AccuracyTable:
+    """DC, and rows that stand above it by so much, with a little noise from set to set."""
+    noise = (0.0, 0.1, -0.1)
+    records = [
+        make(method, seed=seed, ipc=ipc, accuracies=[50.0 + seed + gain + noise[seed] * gain])
+        for method, gain in {"dc": 0.0, **gains}.items()
+        for ipc in (1, 10)
+        for seed in range(seeds)
+    ]
+    rows = [Row(name, name.upper(), name.upper()) for name in ("dc", *gains)]
+    return accuracy_table(records, rows, ["cifar10"], [1, 10], numbers)
+
+
+def test_the_best_row_of_most_columns_is_decided_against_every_other(
+    make: Make, numbers: pd.DataFrame
+) -> None:
+    table = best(make, numbers, {"kip": 2.0, "dm": 1.0})
+    holds, evidence = table.best_in_most("KIP")
+    assert holds is True
+    assert evidence.startswith(
+        "decided above every other row in 2 of 2 columns, below some other in 0. CIFAR-10, IPC 1"
+    )
+    assert "to DM: " in evidence
+    assert table.best_in_most("DM")[0] is False
+    assert best(make, numbers, {"kip": 2.0}, seeds=1).best_in_most("KIP")[0] is None
+    assert table.compare(1, 0, ("cifar10", 10)).claimed == pytest.approx(62.7 - 44.9)
+
+
+def test_the_papers_difference_is_that_of_the_column_or_the_median_of_its_others(
+    make: Make, numbers: pd.DataFrame
+) -> None:
+    rows = [Row("dc", "DC", "DC"), Row("kip", "KIP", "KIP")]
+    table = accuracy_table([], rows, ["digits"], [1, 10], numbers, beyond=True)
+    gap = pytest.approx(62.7 - 44.9)
+    assert table.claimed(1, 0, ("cifar10", 10)) == (gap, "")
+    assert table.claimed(1, 0, ("digits", 10)) == (gap, "median of its columns at 10")
+    assert table.claimed(1, 0, ("digits", 1)) == (gap, "median of its columns")
+    assert table.claimed(0, 0, ("digits", 1))[0] == 0.0
+
+
+def test_columns_that_only_the_paper_has_are_shown_as_not_in_this_profile(
+    make: Make, numbers: pd.DataFrame, tmp_path: Path
+) -> None:
+    table = accuracy_table([make("dc")], ROWS[:4], ["digits", "cifar10"], [10], numbers, beyond=True)
+    assert table.columns == (("digits", 10), ("cifar10", 1), ("cifar10", 10))
+    assert table.measured == [("digits", 10), ("cifar10", 10)]
+    cell = table.cells[0, ("cifar10", 1)]
+    assert (cell.status, cell.mean, cell.number and cell.number.value) == ("not in this profile", None, 28.3)
+    assert table.missing == 5  # of the columns that could be measured
+    for text in (table.markdown(), table.html(), table.latex()):
+        assert "not in this profile: what the paper prints; this profile does not measure it" in text
+    assert "CIFAR-10 · 1<sup>b</sup> (not in this profile)" in table.markdown()
+    assert '<span class="tag">not in this profile</span>' in table.html()
+    assert "*28.3*" in table.markdown()
+    table.save(tmp_path, "table1")
+    kept = pd.read_csv(tmp_path / "table1.csv")
+    assert (kept[(kept.dataset == "cifar10") & (kept.ipc == 1)].measured.isna()).all()
+    # A data set that the profile has not at all says it once.
+    far = accuracy_table([], ROWS[:1], ["digits"], [10], numbers, beyond=True)
+    assert far.columns == (("digits", 10), ("cifar10", 1), ("cifar10", 10))
+    assert "CIFAR-10<sup>b</sup> · 1 (not in this profile)" in far.markdown()
+    assert accuracy_table([], ROWS, ["digits"], [10], numbers).columns == (("digits", 10),)
+
+
+NAN, INF = float("nan"), float("inf")
+
+
+@pytest.mark.parametrize("bad", [NAN, INF, -INF, None])
+def test_no_helper_says_nan(bad: float | None) -> None:
+    for words in (percent, points, duration, size, number, times):
+        assert words(bad) == "–"  # type: ignore[operator]
+    assert percent(61.2, bad) == "61.2"
+    assert percent(61.2, bad) == percent(61.2)
+
+
+def test_no_rendering_says_nan(make: Make, numbers: pd.DataFrame) -> None:
+    table = accuracy_table([make("dc", accuracies=[NAN, 40.0])], ROWS[:1], ["cifar10"], [10], numbers)
+    frame = pd.DataFrame({"a": [NAN, INF, -0.0, -0.01], "b": [None, pd.NA, "x", 1]})
+    texts = [table.markdown(), table.latex(), table.html(), styled(frame, decimals=1).text]
+    for text in texts:
+        assert not re.search(
+            r"\b(nan|inf)\b|[-−]0\.0\b", re.sub(r"<style>.*?</style>", "", text, flags=re.DOTALL)
+        )
+    assert "−0.01" in texts[-1]
+
+
+@pytest.mark.parametrize(
+    "said",
+    ["cosine nan between", "inf points", "−0.0 points", "[-0.0, 1.0]", "costs 0.0 times as much", "at -inf"],
+)
+def test_a_sentence_without_its_number_is_an_error(said: str) -> None:
+    with pytest.raises(BadValue, match="in a sentence"):
+        sound(said)
+
+
+@pytest.mark.parametrize(
+    "said", ["−0.05 points", "information", "Nancy", "10.0 times", "0.0 points", "DM-0.5"]
+)
+def test_a_sound_sentence_is_left_alone(said: str) -> None:
+    assert sound(said) == said
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        (3.44, "3.4"),
+        (-0.04, "−0.04"),
+        (-1e-15, "0.0"),
+        (0, "0.0"),
+        (np.float64(2), "2.0"),
+        (1234.56, "1234.6"),
+    ],
+)
+def test_a_number(value: float, words: str) -> None:
+    assert number(value) == words
+
+
+def test_how_many_times() -> None:
+    assert [times(value) for value in (3.44, 0.96, 0.044, 0.0)] == [
+        "3.4 times",
+        "1.0 times",
+        "0.044 times",
+        "0 times",
+    ]
 
 
 @pytest.mark.parametrize(
