@@ -261,7 +261,7 @@ def deployment(device: torch.device) -> Work:
 
     def run(mode: str) -> Call:
         drawing = Drawing(generator, container.noise, dataset.normalisation, fast=mode == "fast")
-        training = EvaluationRun(drawing, dataset, replace(how, mode=mode), 0).training
+        training = EvaluationRun(drawing, dataset, replace(how, mode=mode)).training
 
         def once() -> object:
             training.step = 0  # never at the smaller last batch of an epoch

@@ -21,7 +21,7 @@ from .backend import Stopwatch
 from .checkpoint import below
 from .containers import Container
 from .coresets import History
-from .data import ClassData
+from .data import ClassData, statistics
 from .engine import Engine
 from .errors import BadValue, Diverged, OutOfMemory
 from .matchers import measure_under
@@ -31,7 +31,7 @@ from .pools import PoolTraining
 from .recipe import SNAPSHOTS, Recipe, snapshot_steps
 from .samplers import View
 from .streams import Streams
-from .training import Stack, Training, learn_batch, module_from, sgd_update
+from .training import Stack, Training, class_by_class, learn_batch, module_from, together
 
 STATISTICS_IMAGES = 16  # real images of each class that frozen batch norms have seen (DC, released code)
 
@@ -77,6 +77,8 @@ class Distillation:
         if ipc < 1:
             raise BadValue(f"IPC is {ipc}; expected at least 1 image per class", "--ipc 1")
         recipe.check()
+        if recipe.constants:
+            data = data.normalised_as(statistics(recipe.constants))
         self.container = cast(Container, recipe.container)
         self.container.check(data.shape)
         slots = self.container.slots(ipc)
@@ -205,11 +207,8 @@ class Distillation:
         if index is None:
             shape = (data.num_classes, self.slots, *data.shape)
             images = torch.randn(shape, generator=self.streams["initial"], device=self.device)
-            images = (
-                images
-                if self.container.space == "normalised"
-                else data.normalisation.undo(images).clamp(0, 1)
-            )
+            if self.container.space == "unit":  # IDC, released code
+                images = (images / 4 + 0.5).clamp(0, 1)
         else:
             images = data.take(index) if self.container.space == "normalised" else data.unit(index)
         self.stored = self.container.pack(images, self.ipc)
@@ -227,22 +226,12 @@ class Distillation:
         if self.matched % recipe.sampler.every == 0:
             with self.stopwatch.phase("clustering"):
                 self.network.eval()
-                view = View(self.data, self.network, recipe.real_batch, self.streams["sampler"], self.engine)
-                self.choice = recipe.sampler.choose(view)
+                self.choice = recipe.sampler.choose(self._view())
         with self.stopwatch.phase("matching"):
             self.network.train()
             if recipe.statistics == "frozen":
                 self._freeze_statistics()
-            transform = recipe.augment.draw(self.data.num_classes, self.streams["augment"])
-            loss, gradients = self._retrying_gradient(transform, self._subset())
-            for name, gradient in gradients.items():
-                sgd_update(
-                    [self.stored[name]],
-                    [gradient],
-                    [self.velocity[name]],
-                    recipe.rate(self.ipc),
-                    recipe.image_momentum,
-                )
+            loss = self._move()
         self.matched += 1
         self._note(loss)
         if within < schedule.steps - 1 and schedule.trained_on != "nothing":
@@ -254,6 +243,38 @@ class Distillation:
                     self._train_on_real()
         if self.matched in recipe.kept:
             self._keep_snapshot()
+
+    def _view(self) -> View:
+        """What the sampler sees now."""
+        return View(
+            self.data,
+            self.network,
+            self.recipe.real_batch,
+            self.streams["sampler"],
+            self.engine,
+            turn=self.matched // self.recipe.sampler.every,
+            fresh=partial(self._pass, "sampler"),
+        )
+
+    def _pass(self, purpose: str, number: int) -> torch.Generator:
+        """The random stream of one pass over the real images, from its beginning: nothing of it is in a checkpoint."""
+        return self.streams.once(f"{purpose}, pass {number}")
+
+    def _move(self) -> Tensor:
+        """One step of the stored tensors down the gradient of the matching loss, which is returned."""
+        recipe = self.recipe
+        rate, momentum = recipe.rate(self.ipc, self.data.shape[1]), recipe.image_momentum
+        transform = recipe.augment.draw(self.data.num_classes, self.streams["augment"])
+        found: list[Tensor] = []
+
+        def gradients() -> list[Tensor]:
+            loss, by_name = self._retrying_gradient(transform, self._subset())
+            found.append(loss)
+            return list(by_name.values())
+
+        step = class_by_class if recipe.image_steps == "class by class" else together
+        step(list(self.stored.values()), list(self.velocity.values()), gradients, rate, momentum)
+        return found[0]
 
     def _new_network(self) -> None:
         if self.container.space == "unit":
@@ -510,8 +531,10 @@ class Distillation:
 
     def _train_on_real(self) -> None:
         schedule, generator = self.recipe.schedule, self.streams["training"]
-        for start in range(0, schedule.images, schedule.batch):
-            images, labels = self.data.draw_flat(min(schedule.batch, schedule.images - start), generator)
+        # A network learns after each of its steps but the last: so often have networks learned before.
+        before = self.matched - 1 - (self.matched - 1) // schedule.steps
+        for number in range(before * schedule.real_batches, (before + 1) * schedule.real_batches):
+            images, labels = self.data.turn_flat(schedule.batch, number, partial(self._pass, "training"))
             self._train_network(images, labels, generator)
 
     def _train_network(self, images: Tensor, labels: Tensor, generator: torch.Generator) -> None:
@@ -538,7 +561,7 @@ class Distillation:
         if value != value or value in (float("inf"), float("-inf")):
             raise Diverged(
                 f"the matching loss became {value} at step {self.matched} of {self.recipe.steps}",
-                f"lower image_lr (now {self.recipe.rate(self.ipc)})",
+                f"lower image_lr (now {self.recipe.rate(self.ipc, self.data.shape[1])})",
             )
         self.losses.append((self.matched, value))
 

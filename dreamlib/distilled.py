@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset, TensorDataset, get_worker_info
 
 from .atomic import write_atomically
-from .augment import Siamese, cutmix
+from .augment import Augmentation, PerImage, Siamese, cutmix
 from .containers import CONTAINERS, Drawing, drawing
 from .containers.generator import AT_ONCE
 from .data import Normalisation
@@ -118,10 +118,12 @@ def _batches(
     if size < 1:
         raise BadValue(f"batch is {size}; expected at least 1 image", "loader(batch=64)")
     streams = Streams(seed)
-    strategy, probability = Siamese("none"), 0.0
+    strategy: Augmentation = Siamese("none")
+    probability = 0.0
     if augment:
-        known = {name: value for name, value in training["augment"].items() if name != "part"}
-        strategy, probability = Siamese(**known), training["cutmix"]
+        known = dict(training["augment"])
+        kinds: dict[str, type[Augmentation]] = {"Siamese": Siamese, "PerImage": PerImage}
+        strategy, probability = kinds[known.pop("part")](**known), training["cutmix"]
     return size, _Augmented(strategy, probability, classes, streams["augment"]), streams["order"]
 
 
@@ -129,7 +131,7 @@ def _batches(
 class _Augmented:
     """Makes a batch of (image, label) pairs; see :meth:`DistilledSet.loader`."""
 
-    augment: Siamese
+    augment: Augmentation
     cutmix: float
     classes: int
     generator: torch.Generator
@@ -284,7 +286,7 @@ def load_set(path: str | Path, dataset: str = "") -> DistilledSet:
         )
 
     def unit(images: Tensor) -> Tensor:
-        return normalisation.undo(images) if container.space == "normalised" else images.clamp(0, 1)
+        return normalisation.undo(images) if container.space == "normalised" else images
 
     decoded = unit(container.decode(stored))
     labels = torch.arange(len(decoded)).repeat_interleave(decoded.shape[1])

@@ -14,7 +14,6 @@ from .data import ClassData, Dataset
 from .engine import Engine
 from .errors import BadValue
 from .networks import NetworkSpec
-from .registry import added_later
 from .streams import Streams
 from .training import SGD, Fetch, Stack, Training
 
@@ -84,6 +83,12 @@ class Evaluation:
     stop_ipc : int
         Stop as early as a training of the same epochs and batch on a set of so many images per class would; the
         learning rate goes through its whole schedule in these steps. 0: train all epochs.
+    steps : int
+        Train for so many steps whatever the number of images, so that budgets are compared at equal training; the
+        learning rate goes through its whole schedule in them. 0: train all epochs.
+    panel : int
+        Seed of the judging networks: of their weights, their orders, augmentations and drawn images. All sets that are
+        compared are judged by one panel, so that differences can be taken network by network.
     generated : Generated, optional
         How many images are drawn, where a generator is judged; None: the images are given.
     """
@@ -92,16 +97,20 @@ class Evaluation:
     training: SGD = field(default_factory=SGD)
     network: NetworkSpec = field(default_factory=NetworkSpec)
     networks: int = 5
-    mode: str = added_later("plain")
-    also_on: str = added_later("")
-    stop_ipc: int = added_later(0)
-    generated: Generated | None = added_later(None)
+    mode: str = "plain"
+    also_on: str = ""
+    stop_ipc: int = 0
+    steps: int = 0
+    panel: int = 0
+    generated: Generated | None = None
 
     def stop(self, classes: int) -> int | None:
         """Steps after which to stop, for so many classes; None for all epochs."""
+        if self.steps:
+            return self.steps
         if not self.stop_ipc:
             return None
-        return self.training.epochs * -(-classes * self.stop_ipc // self.training.batch)
+        return self.training.passes * -(-classes * self.stop_ipc // self.training.batch)
 
 
 class EvaluationRun:
@@ -118,8 +127,6 @@ class EvaluationRun:
         Gives the test set and its normalisation.
     evaluation : Evaluation
         The protocol.
-    seed : int
-        Seed of the networks, orders and augmentations.
     also : Dataset, optional
         ``evaluation.also_on``.
 
@@ -134,9 +141,14 @@ class EvaluationRun:
         images: Tensor | ClassData | Drawing,
         dataset: Dataset,
         evaluation: Evaluation,
-        seed: int,
         also: Dataset | None = None,
     ) -> None:
+        if evaluation.steps and evaluation.stop_ipc:
+            raise BadValue(
+                f"evaluation for {evaluation.steps} steps and for those of {evaluation.stop_ipc} images per class; "
+                "expected one of the two",
+                "stop_ipc=0",
+            )
         if evaluation.networks < 1 or evaluation.training.epochs < 1:
             raise BadValue(
                 f"evaluation with {evaluation.networks} networks and {evaluation.training.epochs} epochs; "
@@ -147,7 +159,7 @@ class EvaluationRun:
             given = "none" if also is None else f"{also.name!r}"
             raise BadValue(f"evaluation also tests on {evaluation.also_on!r}, and was given {given}", "")
         self.device, self.dataset, self.also, self.evaluation = images.device, dataset, also, evaluation
-        self.streams = Streams(seed, self.device)
+        self.streams = Streams(evaluation.panel, self.device)
         self._at, size = self._source(images)
         generator = self.streams["evaluation"]
         stack = Stack(evaluation.network, dataset.shape, dataset.num_classes, evaluation.networks, generator)
@@ -253,11 +265,9 @@ def _in_memory(images: Tensor) -> tuple[Fetch, int]:
     return fetch, len(labels)
 
 
-def evaluate(
-    images: Tensor | ClassData | Drawing, dataset: Dataset, evaluation: Evaluation, seed: int = 0
-) -> list[float]:
+def evaluate(images: Tensor | ClassData | Drawing, dataset: Dataset, evaluation: Evaluation) -> list[float]:
     """Accuracies in percent, one per network, in one call; see :class:`EvaluationRun`."""
-    run = EvaluationRun(images, dataset, evaluation, seed)
+    run = EvaluationRun(images, dataset, evaluation)
     while not run.done:
         run.advance()
     return run.accuracies

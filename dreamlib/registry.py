@@ -14,15 +14,6 @@ from .errors import BadValue, PluginError, unknown
 T = TypeVar("T")
 
 PLUGIN = "dreamlib_plugin_"  # what the module name of a user's file starts with
-_LATER = "dreamlib: added later"
-
-
-def added_later(default: Any) -> Any:
-    """A dataclass field that joined a part after records of that part had been measured.
-
-    With its default it means what the part always did, so :func:`plain` leaves it out then, and old keys still hold.
-    """
-    return dataclasses.field(default=default, metadata={_LATER: True})
 
 
 class Registry(Generic[T]):
@@ -95,14 +86,14 @@ def plain(value: Any) -> Any:
         if not type(value).__module__.startswith("dreamlib."):
             out["source"] = hashlib.sha256(_source(type(value)).encode()).hexdigest()[:16]
         for field in dataclasses.fields(value):
-            entry = getattr(value, field.name)
-            if not (field.metadata.get(_LATER) and entry == field.default):
-                out[field.name] = plain(entry)
+            out[field.name] = plain(getattr(value, field.name))
         return out
     if isinstance(value, (list, tuple)):
         return [plain(item) for item in value]
     if isinstance(value, dict):
         return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, range):
+        return str(value)
     if value is None or isinstance(value, (str, int, float, bool)):
         return value
     raise BadValue(f"{value!r} ({type(value).__name__}) cannot stand in a recipe; use plain values", "")

@@ -29,11 +29,18 @@ class Streams:
 
     def __getitem__(self, purpose: str) -> torch.Generator:
         if purpose not in self._streams:
-            digest = hashlib.sha256(f"{self.seed}/{purpose}".encode()).digest()
-            generator = torch.Generator(device=self.device)
-            generator.manual_seed(int.from_bytes(digest[:8], "little") % (1 << 63))
-            self._streams[purpose] = generator
+            self._streams[purpose] = self.once(purpose)
         return self._streams[purpose]
+
+    def once(self, purpose: str) -> torch.Generator:
+        """The stream of a purpose from its beginning, every time it is asked for; not part of :meth:`state`.
+
+        For what can be drawn again whenever it is wanted, such as the order of one pass over the data.
+        """
+        digest = hashlib.sha256(f"{self.seed}/{purpose}".encode()).digest()
+        generator = torch.Generator(device=self.device)
+        generator.manual_seed(int.from_bytes(digest[:8], "little") % (1 << 63))
+        return generator
 
     def state(self) -> dict[str, Tensor]:
         """The state of every stream used so far (uint8 tensors), for a checkpoint."""

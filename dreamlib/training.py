@@ -6,6 +6,7 @@ Legend: K networks, B images of a batch.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -17,7 +18,7 @@ from torch import Tensor
 from torch.func import functional_call, vmap
 from torch.utils import _pytree as pytree
 
-from .augment import Siamese, cutmix, cutmix_draws, mix
+from .augment import Augmentation, Siamese, cutmix, cutmix_draws, mix
 from .engine import Engine
 from .errors import BadValue, Diverged
 from .networks import Network, NetworkSpec, build, initialise, largest_map
@@ -32,15 +33,23 @@ class SGD:
     Attributes
     ----------
     epochs, batch : int
-        Passes over the training set, images per step (the last batch of an epoch may be smaller).
+        Passes over the training set as a paper counts them, and images per step (the last batch of an epoch may be
+        smaller).
     lr, momentum, weight_decay : float
         As in :class:`torch.optim.SGD`.
     decay_at : tuple of float
-        Fractions of the epochs after which the learning rate is multiplied by ``decay_by``.
-    augment : Siamese
+        Fractions of ``epochs`` after which, in whole epochs, the learning rate is multiplied by ``decay_by``.
+    augment : Siamese or PerImage
         Applied to every batch, with parameters of its own for every image.
     cutmix : float
         Probability of CutMix for a batch.
+    extra : int
+        Passes beyond ``epochs`` (DC, DSA and DM, released code: one).
+    late : int
+        Epochs by which the learning rate falls later than ``decay_at`` says (DC, DSA and DM, released code: two, since
+        it falls after the epoch with index E // 2 + 1).
+    restarts : bool
+        Momentum starts at zero again where the learning rate falls (DC, DSA and DM, released code: a new optimiser).
     """
 
     epochs: int = 300
@@ -50,12 +59,22 @@ class SGD:
     weight_decay: float = 5e-4
     decay_at: tuple[float, ...] = (0.5,)
     decay_by: float = 0.1
-    augment: Siamese = field(default_factory=lambda: Siamese("none"))
+    augment: Augmentation = field(default_factory=lambda: Siamese("none"))
     cutmix: float = 0.0
+    extra: int = 0
+    late: int = 0
+    restarts: bool = False
+
+    @property
+    def passes(self) -> int:
+        """Passes over the training set that are made."""
+        return self.epochs + self.extra
 
     def rate(self, epoch: float) -> float:
         """Learning rate of ``epoch`` (counted from 0)."""
-        return self.lr * self.decay_by ** sum(epoch >= at * self.epochs for at in self.decay_at)
+        # Two thirds of 1,000 are 666 whole epochs; two thirds of 6 are 4, whatever a float makes of it.
+        falls = (math.floor(at * self.epochs + 1e-9) + self.late for at in self.decay_at)
+        return self.lr * self.decay_by ** sum(epoch >= fall for fall in falls)
 
 
 def sgd_update(
@@ -76,6 +95,54 @@ def sgd_update(
         torch._foreach_mul_(list(velocity), momentum)
         torch._foreach_add_(list(velocity), list(steps))
         torch._foreach_add_(list(weights), list(velocity), alpha=-lr)
+
+
+def together(
+    tensors: Sequence[Tensor],
+    velocity: Sequence[Tensor],
+    gradients: Callable[[], Sequence[Tensor]],
+    lr: float,
+    momentum: float,
+) -> None:
+    """One step of SGD with momentum for all classes, in place; the arguments are those of :func:`class_by_class`."""
+    sgd_update(tensors, gradients(), velocity, lr, momentum)
+
+
+def class_by_class(
+    tensors: Sequence[Tensor],
+    velocity: Sequence[Tensor],
+    gradients: Callable[[], Sequence[Tensor]],
+    lr: float,
+    momentum: float,
+) -> None:
+    """One step of SGD with momentum after the gradient of every class, in order, for all classes at once, in place.
+
+    The gradient of a class depends on its own images alone. While it waits for its turn, and after it, its images
+    drift: every step of another class moves them by their momentum. A drift of n steps is a geometric sum, so one call
+    of ``gradients`` between two drifts equals the loop over classes (IDC, released code).
+
+    Parameters
+    ----------
+    tensors, velocity : sequence of Tensor
+        (C, ...) each: what is stored of every class, and its momentum.
+    gradients : callable
+        Gives the gradients (C, ...) of all classes where ``tensors`` then stand.
+    lr, momentum : float
+        Of SGD; momentum lies in [0, 1).
+    """
+
+    def drift(reverse: bool) -> None:
+        for value, speed in zip(tensors, velocity, strict=True):
+            turn = torch.arange(len(value), device=value.device, dtype=value.dtype)
+            steps = (len(value) - 1 - turn if reverse else turn).view(-1, *[1] * (value.dim() - 1))
+            left = momentum**steps
+            # m + m^2 + ... + m^n
+            value.sub_(momentum * (1 - left) / (1 - momentum) * speed, alpha=lr)
+            speed.mul_(left)
+
+    drift(reverse=False)  # class c waits for the c classes before it
+    sgd_update(tensors, gradients(), velocity, lr, momentum)
+    drift(reverse=True)  # and for those after it
 
 
 def learning(
@@ -127,7 +194,7 @@ def learning(
 def learning_drawn(
     engine: Engine,
     network: Network,
-    augment: Siamese,
+    augment: Augmentation,
     probability: float,
     tensors: Mapping[str, Tensor],
     images: Tensor,
@@ -150,7 +217,7 @@ class Schedule(Protocol):
     """How a network learns that is matched under, or beside: a recipe's network schedule."""
 
     @property
-    def augment(self) -> Siamese: ...
+    def augment(self) -> Augmentation: ...
     @property
     def cutmix(self) -> float: ...
     @property
@@ -382,7 +449,7 @@ class Training:
     engine : Engine, optional
         Runs the networks; by default plainly.
     steps : int, optional
-        Stop after so many instead of ``settings.epochs`` passes; the learning rate goes through its whole schedule in
+        Stop after so many instead of ``settings.passes`` passes; the learning rate goes through its whole schedule in
         them.
     """
 
@@ -408,7 +475,7 @@ class Training:
 
     @property
     def steps(self) -> int:
-        return self.settings.epochs * self.per_epoch if self.stop_after is None else self.stop_after
+        return self.settings.passes * self.per_epoch if self.stop_after is None else self.stop_after
 
     @property
     def done(self) -> bool:
@@ -417,7 +484,7 @@ class Training:
     def advance(self) -> Tensor:
         """One step of all networks; returns the loss summed over the networks (a tensor: no waiting for the device)."""
         settings, stack, generator = self.settings, self.stack, self.generator
-        epoch, position = divmod(self.step, self.per_epoch)
+        position = self.step % self.per_epoch
         if position == 0:
             keys = torch.rand(stack.count, self.size, generator=generator, device=generator.device)
             self.order = keys.argsort(1)
@@ -426,16 +493,19 @@ class Training:
         losses, logits, gradients = stack.learn(self.engine, images, labels, settings, generator)
         if self.watch is not None:
             self.watch(index, logits.argmax(2) == labels)
-        sgd_update(
-            stack.weights(),
-            gradients,
-            self.velocity,
-            settings.rate(epoch if self.stop_after is None else settings.epochs * self.step / self.steps),
-            settings.momentum,
-            settings.weight_decay,
-        )
+        rate = self.rate_at(self.step)
+        if settings.restarts and self.step and rate != self.rate_at(self.step - 1):
+            torch._foreach_zero_(self.velocity)
+        sgd_update(stack.weights(), gradients, self.velocity, rate, settings.momentum, settings.weight_decay)
         self.step += 1
         return losses.sum()
+
+    def rate_at(self, step: int) -> float:
+        """Learning rate of a step; where their number is given, the whole schedule is gone through in them."""
+        settings = self.settings
+        if self.stop_after is None:
+            return settings.rate(step // self.per_epoch)
+        return settings.rate(settings.passes * step / self.steps)
 
     def check(self) -> None:
         """Raise :class:`Diverged` when a weight is no longer a finite number."""

@@ -1,6 +1,19 @@
-"""Differentiable augmentation: Siamese transforms shared by real and synthetic images, and CutMix."""
+"""Augmentation: Siamese transforms shared by real and synthetic images, DC's older one, and CutMix."""
 
 from .mixing import cutmix, cutmix_draws, mix
+from .per_image import PerImage
 from .siamese import Siamese, Transform, names, strategy_for
 
-__all__ = ["Siamese", "Transform", "cutmix", "cutmix_draws", "mix", "names", "strategy_for"]
+Augmentation = Siamese | PerImage  # what networks can be trained with
+
+__all__ = [
+    "Augmentation",
+    "PerImage",
+    "Siamese",
+    "Transform",
+    "cutmix",
+    "cutmix_draws",
+    "mix",
+    "names",
+    "strategy_for",
+]

@@ -57,13 +57,15 @@ class MultiFormation:
                 )
 
     def pack(self, images: Tensor, ipc: int) -> dict[str, Tensor]:
+        """A mosaic of shrunken images: tile k, counted row by row, takes images k * ipc to (k + 1) * ipc of a class.
+
+        Shrinking takes the nearest pixel and averages nothing, as in the released code.
+        """
         classes, _, channels, height, width = images.shape
         f, h, w = self.factor, height // self.factor, width // self.factor
-        small = images.flatten(0, 1)
-        if f > 1:
-            small = F.interpolate(small, size=(h, w), mode="bilinear", align_corners=False)
-        tiles = small.view(classes, ipc, f, f, channels, h, w)
-        mosaic = tiles.permute(0, 1, 4, 2, 5, 3, 6).reshape(classes, ipc, channels, height, width)
+        small = F.interpolate(images.flatten(0, 1), size=(h, w), mode="nearest")
+        tiles = small.view(classes, f, f, ipc, channels, h, w)
+        mosaic = tiles.permute(0, 3, 4, 1, 5, 2, 6).reshape(classes, ipc, channels, height, width)
         return {"images": mosaic.contiguous()}
 
     def decode(self, stored: dict[str, Tensor]) -> Tensor:

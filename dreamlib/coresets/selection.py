@@ -26,12 +26,27 @@ class Noise:
 @register("real")
 @dataclass(frozen=True)
 class RealImages:
-    """Random real images: the baseline "Random", and the start of DSA, DM and (as a mosaic) IDC."""
+    """Random real images: the baseline "Random", and the start of DSA and DM."""
 
     epochs: int = 0
 
     def choose(self, view: View, history: History) -> Tensor | None:
         return Random().choose(view)
+
+
+@register("first")
+@dataclass(frozen=True)
+class FirstImages:
+    """The first images of each class, in the order of the data set: the start of IDC (released code).
+
+    Every synthetic set starts from the same ones.
+    """
+
+    epochs: int = 0
+
+    def choose(self, view: View, history: History) -> Tensor | None:
+        position = torch.arange(view.batch, device=view.data.device)
+        return position.expand(view.data.num_classes, -1).contiguous()
 
 
 @register("representative")
@@ -45,11 +60,13 @@ class RepresentativeImages:
     ----------
     pool : int, optional
         Images of each class to cluster; None, the published choice, is all.
+    space : str
+        As of :class:`~dreamlib.samplers.Representative`.
     """
 
     epochs: int = 0
     pool: int | None = None
-    space: str = "normalised"
+    space: str = "unit"
 
     def choose(self, view: View, history: History) -> Tensor | None:
         return Representative(pool=self.pool, space=self.space).choose(view)

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import copy
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
 from ..errors import BadValue
 from .dataset import Dataset
+from .normalisation import Normalisation
 
 ORDER_SEED = 0
 KEYS = 2**62
+
+Fresh = Callable[[int], torch.Generator]  # the random stream of a pass over the data, by its number
 
 
 class ClassData:
@@ -121,20 +127,59 @@ class ClassData:
         BadValue
             If ``batch`` is below 1 or above the smallest class.
         """
-        if not 1 <= batch <= self.smallest:
-            label = self._size_list.index(self.smallest)
-            raise BadValue(
-                f"cannot draw {batch} different images per class of {self.name}: "
-                f"class {label} ({self.classes[label]!r}) has {self.smallest}",
-                f"a batch between 1 and {self.smallest}",
-            )
+        self._check_batch(batch)
         # The positions of the smallest random keys are a draw without replacement, in all classes at once.
-        # Keys of 62 bits do not tie in practice, so every device chooses alike; padding is never chosen.
-        keys = torch.randint(
-            KEYS, (self.num_classes, self.largest), generator=generator, device=generator.device
-        )
-        keys = keys.to(self.device).masked_fill_(~self._mask(), KEYS)
-        return keys.topk(batch, dim=1, largest=False).indices
+        return self._keys(generator).topk(batch, dim=1, largest=False).indices
+
+    def turn(self, batch: int, number: int, fresh: Fresh) -> Tensor:
+        """Positions of the ``number``-th batch of every class, where each runs through permutations of its images.
+
+        What does not fill a batch at the end of a permutation is left out. Any batch can be had without those before
+        it.
+
+        Parameters
+        ----------
+        batch : int
+            Images per class, B.
+        number : int
+            Batches of every class before this one.
+        fresh : callable
+            ``fresh(p)`` is the random stream of the p-th permutation, from its beginning.
+
+        Returns
+        -------
+        Tensor
+            int64 (C, batch) on ``device``.
+
+        Raises
+        ------
+        BadValue
+            If ``batch`` is below 1 or above the smallest class.
+        """
+        self._check_batch(batch)
+        passes = [divmod(number, size // batch) for size in self._size_list]
+        rows = torch.empty(self.num_classes, batch, dtype=torch.int64, device=self.device)
+        # Classes of one size, the usual case, are all in the same pass.
+        for which in {which for which, _ in passes}:
+            order = self._keys(fresh(which)).argsort(1)
+            for label, (own, at) in enumerate(passes):
+                if own == which:
+                    rows[label] = order[label, at * batch : (at + 1) * batch]
+        return rows
+
+    def turn_flat(self, batch: int, number: int, fresh: Fresh) -> tuple[Tensor, Tensor]:
+        """As :meth:`turn`, over the whole training set whatever the classes; images and labels as of :meth:`at`.
+
+        Raises
+        ------
+        BadValue
+            If ``batch`` is below 1 or above the number of images.
+        """
+        self._check_flat(batch)
+        which, at = divmod(number, self.total // batch)
+        stream = fresh(which)
+        order = torch.randperm(self.total, generator=stream, device=stream.device)
+        return self.at(order[at * batch : (at + 1) * batch].to(self.device))
 
     def draw_flat(self, batch: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """``batch`` different images drawn uniformly from the whole training set, whatever their class.
@@ -151,11 +196,7 @@ class ClassData:
         BadValue
             If ``batch`` is below 1 or above the number of images.
         """
-        if not 1 <= batch <= self.total:
-            raise BadValue(
-                f"cannot draw {batch} different images of {self.name}: it holds {self.total}",
-                f"a batch between 1 and {self.total}",
-            )
+        self._check_flat(batch)
         flat = torch.randperm(self.total, generator=generator, device=generator.device)[:batch].to(
             self.device
         )
@@ -193,6 +234,40 @@ class ClassData:
         """
         position = torch.arange(self.largest, device=self.device).expand(self.num_classes, -1)
         return torch.minimum(position, self.sizes[:, None] - 1), self._mask()
+
+    def normalised_as(self, normalisation: Normalisation) -> ClassData:
+        """The same images, normalised with other constants; nothing is copied."""
+        if normalisation == self.normalisation:
+            return self
+        other = copy.copy(self)
+        other.normalisation = normalisation
+        other._mean, other._std = normalisation.columns(torch.empty(self.shape, device=self.device))
+        return other
+
+    def _keys(self, generator: torch.Generator) -> Tensor:
+        """A random number for every image, (C, largest) on ``device``; padding has the largest of all.
+
+        Keys of 62 bits do not tie in practice, so every device chooses alike.
+        """
+        shape = self.num_classes, self.largest
+        keys = torch.randint(KEYS, shape, generator=generator, device=generator.device)
+        return keys.to(self.device).masked_fill_(~self._mask(), KEYS)
+
+    def _check_batch(self, batch: int) -> None:
+        if not 1 <= batch <= self.smallest:
+            label = self._size_list.index(self.smallest)
+            raise BadValue(
+                f"cannot draw {batch} different images per class of {self.name}: "
+                f"class {label} ({self.classes[label]!r}) has {self.smallest}",
+                f"a batch between 1 and {self.smallest}",
+            )
+
+    def _check_flat(self, batch: int) -> None:
+        if not 1 <= batch <= self.total:
+            raise BadValue(
+                f"cannot draw {batch} different images of {self.name}: it holds {self.total}",
+                f"a batch between 1 and {self.total}",
+            )
 
     def _units(self, flat: Tensor) -> Tensor:
         return self._images.index_select(0, flat).to(torch.float32).div_(255)

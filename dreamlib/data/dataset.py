@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import torch
@@ -76,6 +76,10 @@ class Dataset:
     def num_classes(self) -> int:
         """Number of classes, C."""
         return len(self.classes)
+
+    def normalised_as(self, normalisation: Normalisation) -> Dataset:
+        """The same images with other constants; nothing is copied."""
+        return self if normalisation == self.normalisation else replace(self, normalisation=normalisation)
 
     @cached_property
     def fingerprint(self) -> str:

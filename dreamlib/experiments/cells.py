@@ -14,12 +14,12 @@ from ..errors import BadValue
 from ..evaluate import Evaluation, Generated
 from ..objectives import OBJECTIVES
 from ..recipe import Recipe
-from ..recipes import Rule, methods, profiles, protocol
+from ..recipes import Method, Rule, changes, methods, profiles, protocol
 from ..registry import plain
 from .files import digest
 
 # Raised when a change to the code alters numbers, so that old records are not shown as the new code's.
-NUMERICS = 1
+NUMERICS = 2
 
 
 @dataclass(frozen=True)
@@ -39,6 +39,8 @@ class Cell:
         Matching steps after which the set is judged; ``recipe.steps`` for the final one.
     sources : dict
         Where the settings come from; for the reader, not part of the key.
+    differs : tuple of str
+        Where recipe and evaluation are not the published ones; for the reader too.
     with_set : bool
         The synthetic set is wanted too, not only the record (to show its images); not part of the key either.
     parts : tuple of Cell
@@ -57,6 +59,7 @@ class Cell:
     evaluation: Evaluation
     step: int
     sources: dict[str, str] = field(default_factory=dict, compare=False, hash=False)
+    differs: tuple[str, ...] = field(default=(), compare=False, hash=False)
     with_set: bool = field(default=False, compare=False, hash=False)
     parts: tuple[Cell, ...] = ()
 
@@ -126,6 +129,7 @@ class Cell:
             "recipe": plain(self.recipe),
             "evaluation": plain(self.evaluation),
             "sources": self.sources,
+            "differs": list(self.differs),
         }
         if self.budget != "ipc":
             about["budget"] = self.budget
@@ -203,7 +207,21 @@ def make_cell(
         evaluation=evaluation,
         step=recipe.steps if step is None else step,
         sources={**sources, **judged},
+        differs=_differs(row, recipe, evaluation, dataset, ipc, judged_as or row.protocol),
     )
+
+
+def _differs(
+    row: Method, recipe: Recipe, evaluation: Evaluation, dataset: str, ipc: int, protocol_name: str
+) -> tuple[str, ...]:
+    """Where a cell is not what is published: what its method says of itself, and what a profile or an item changes."""
+    published, _ = row.resolve(dataset, ipc)
+    judged, _ = protocol(protocol_name, row.facts(dataset, ipc))
+    judged = replace(judged, generated=evaluation.generated)
+    found = changes(plain(published.canonical), plain(recipe.canonical)) + changes(
+        plain(judged), plain(evaluation), "evaluation"
+    )
+    return (*row.differs, *found)
 
 
 def first_stage(cell: Cell) -> Cell | None:

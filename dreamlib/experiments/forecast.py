@@ -122,7 +122,7 @@ def _evaluating(cell: Cell, dataset: Dataset, data: ClassData) -> float:
         images = Drawing(module, container.noise, dataset.normalisation)
     elif not cell.recipe.whole:
         images = torch.zeros(dataset.num_classes, cell.ipc * count, *dataset.shape, device=device)
-    run = EvaluationRun(images, dataset, replace(cell.evaluation, also_on=""), cell.seed)
+    run = EvaluationRun(images, dataset, replace(cell.evaluation, also_on=""))
     seconds = _each(run.advance, device) * run.training.steps
     test = torch.zeros(TESTED, *dataset.shape, device=device)
     labels = torch.zeros(TESTED, dtype=torch.int64, device=device)

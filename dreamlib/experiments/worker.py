@@ -21,7 +21,7 @@ from torch import Tensor
 from .. import backend
 from ..checkpoint import below
 from ..containers import Container, Drawing, GenerativeContainer, drawing
-from ..data import ClassData, Dataset, derive, load
+from ..data import ClassData, Dataset, derive, load, statistics
 from ..data.splits import parse
 from ..distill import Distillation
 from ..errors import BadValue, DataError, Diverged, DreamlibError, OutOfMemory, StoreError
@@ -382,7 +382,7 @@ class Worker:
             "container": cell.describe()["recipe"]["container"],
             "classes": list(dataset.classes),
             "shape": list(dataset.shape),
-            "normalisation": _normalisation(dataset),
+            "normalisation": _normalisation(_normalised(dataset, cell)),
             "data_fingerprint": dataset.fingerprint,
             "curve": {"step": [step for step, _ in run.losses], "loss": [loss for _, loss in run.losses]},
             "seconds": {**before, **run.seconds, "distill": sum((*before.values(), *run.seconds.values()))},
@@ -427,13 +427,14 @@ class Worker:
             )
             origin = _digest_of(list(map(tensors_digest, sets)))
         also = self.dataset(cell.evaluation.also_on) if cell.evaluation.also_on else None
-        start = partial(EvaluationRun, images, dataset, cell.evaluation, cell.seed, also)
+        start = partial(EvaluationRun, images, _normalised(dataset, cell), cell.evaluation, also)
         run, _ = self._drive(cell, start, "evaluate", {"set": origin})
         return run
 
     def _drawing(self, cell: Cell, stored: dict[str, Tensor]) -> Drawing:
         """What draws images from a generator."""
-        dataset, container = self.dataset(cell.dataset), cast(GenerativeContainer, cell.recipe.container)
+        dataset = _normalised(self.dataset(cell.dataset), cell)
+        container = cast(GenerativeContainer, cell.recipe.container)
         about = dataset.shape, dataset.num_classes, dataset.normalisation
         return drawing(container, stored, *about, self.device, fast=cell.evaluation.mode == "fast")
 
@@ -442,7 +443,8 @@ class Worker:
         with torch.no_grad():
             images = cast(Container, cell.recipe.container).decode(stored)
         if cell.recipe.container.space == "unit":
-            images = self.dataset(cell.dataset).normalisation.apply(images.clamp(0, 1))
+            # Not clamped: images are judged as the last step left them (IDC, released code).
+            images = _normalised(self.dataset(cell.dataset), cell).normalisation.apply(images)
         return images
 
     def _drive(
@@ -528,6 +530,12 @@ def _together(abouts: Sequence[dict[str, Any]]) -> dict[str, Any]:
 def _digest_of(digests: Sequence[str]) -> str:
     """One checksum of several; of one, that one."""
     return digests[0] if len(digests) == 1 else digest(list(digests))
+
+
+def _normalised(dataset: Dataset, cell: Cell) -> Dataset:
+    """The data set with the constants that a cell's recipe normalises it with."""
+    constants = cell.recipe.constants
+    return dataset.normalised_as(statistics(constants)) if constants else dataset
 
 
 def _normalisation(dataset: Dataset) -> dict[str, Any]:

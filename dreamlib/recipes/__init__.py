@@ -1,7 +1,7 @@
 """Recipes: methods, evaluation protocols and profiles by name. Data with sources; no algorithm lives here."""
 
 from .generators import POOLS, models
-from .method import Method
+from .method import Method, changes
 from .profiles import Profile, profiles
 from .protocols import protocol
 from .published import methods
@@ -17,6 +17,7 @@ __all__ = [
     "SearchSpace",
     "apply",
     "architecture",
+    "changes",
     "methods",
     "models",
     "profiles",

@@ -37,6 +37,9 @@ class Method:
         Where the settings in ``recipe`` come from, by field (or "all").
     reported_as : str
         The method's name in the papers' tables; empty when no table has it.
+    differs : tuple of str
+        Where the recipe is not what paper and released code do, in words that go on "differs from the released code
+        in: ...". What a profile or a caller changes is found by comparison and not said here.
     """
 
     name: str
@@ -48,6 +51,7 @@ class Method:
     family: tuple[str, ...] = ()
     sources: tuple[tuple[str, str], ...] = ()
     reported_as: str = ""
+    differs: tuple[str, ...] = ()
 
     def using(self, *, name: str = "", label: str = "", **parts: Any) -> Method:
         """The same method with some parts or settings replaced, and nothing else changed.
@@ -89,7 +93,13 @@ class Method:
 
     def facts(self, dataset: str, ipc: int) -> dict[str, Any]:
         """What rules ask of a cell. A part of a data set has the settings of the data set it comes from."""
-        return {"dataset": origin(dataset), "ipc": ipc, "method": (self.name, *self.family)}
+        factor = getattr(self.recipe.container, "factor", 1)
+        return {
+            "dataset": origin(dataset),
+            "ipc": ipc,
+            "method": (self.name, *self.family),
+            "factor": factor,
+        }
 
     def resolve(
         self, dataset: str, ipc: int, scale: tuple[Rule, ...] = (), item: tuple[Rule, ...] = ()
@@ -101,6 +111,32 @@ class Method:
         rules = (*self.rules, *scale, *self.chosen, *item)
         recipe, sources = apply(self.recipe, rules, self.facts(dataset, ipc))
         return recipe, {**dict(self.sources), **sources}
+
+
+def changes(published: Any, used: Any, path: str = "") -> list[str]:
+    """Where plain data differs from the published, in words: ``"real_batch 64 (published: 256)"``.
+
+    Parameters
+    ----------
+    published, used
+        What :func:`~dreamlib.registry.plain` makes of a recipe or an evaluation.
+    path : str
+        Where in a larger one they stand.
+    """
+    if published == used:
+        return []
+    if isinstance(published, dict) and isinstance(used, dict) and published.get("part") == used.get("part"):
+        inner = [(f"{path}.{name}" if path else name, name) for name in used]
+        return [word for where, name in inner for word in changes(published.get(name), used[name], where)]
+    return [f"{path} {_told(used)} (published: {_told(published)})"]
+
+
+def _told(value: Any) -> str:
+    if isinstance(value, dict):
+        return str(value.get("part", value))
+    if isinstance(value, list):
+        return ", ".join(map(_told, value)) or "none"
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _word(path: str, value: object) -> str:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
-from ..augment import Siamese
+from ..augment import PerImage, Siamese
 from ..errors import unknown
 from ..evaluate import Evaluation, Generated
 from ..training import SGD
@@ -13,22 +14,24 @@ from .rules import Rule, apply, rule
 
 _DSA = "color_crop_cutout_flip_scale_rotate"
 
+# DC's released code, which DSA and DM share: E + 1 epochs; after the epoch with index E // 2 + 1 a new optimiser, whose
+# momentum is zero, goes on at a tenth of the rate.
+_dc = SGD(epochs=300, batch=256, lr=0.01, decay_at=(0.5,), decay_by=0.1, extra=1, late=2, restarts=True)
+
 _BASE: dict[str, tuple[Evaluation, tuple[Rule, ...], str]] = {
     "dc": (
-        Evaluation("dc", SGD(epochs=300, batch=256, lr=0.01, decay_at=(0.5,), decay_by=0.1), networks=20),
+        Evaluation("dc", _dc, networks=20),
         (
             rule(
-                "DC, released code: MNIST is evaluated with augmentation",
-                {"training.epochs": 1000, "training.augment.strategy": "crop_scale_rotate"},
+                "DC, released code: MNIST is evaluated with DC's own augmentation, image by image",
+                {"training.epochs": 1000, "training.augment": PerImage("crop_scale_rotate")},
                 dataset=("digits", "mnist"),
             ),
         ),
-        "DC section 4.1 and released code",
+        "DC section 4.1; E + 1 epochs, a fall after epoch E // 2 + 1 and a new optimiser there: released code",
     ),
     "dsa": (
-        Evaluation(
-            "dsa", SGD(epochs=1000, batch=256, lr=0.01, decay_at=(0.5,), decay_by=0.1, augment=Siamese(_DSA))
-        ),
+        Evaluation("dsa", replace(_dc, epochs=1000, augment=Siamese(_DSA))),
         (
             rule(
                 "released code: no flip on digits",
@@ -36,7 +39,7 @@ _BASE: dict[str, tuple[Evaluation, tuple[Rule, ...], str]] = {
                 dataset=DIGIT_SETS,
             ),
         ),
-        "DSA and DM released code; 5 networks as in DM's README",
+        "DSA and DM released code, which is DC's with 1,000 epochs; 5 networks as in DM's README",
     ),
     "idc": (
         Evaluation(
@@ -61,6 +64,14 @@ _BASE: dict[str, tuple[Evaluation, tuple[Rule, ...], str]] = {
                 "IDC released code: factor > 1 on MNIST",
                 {"training.cutmix": 0.0},
                 dataset=("digits", "mnist"),
+                factor=range(2, 100),
+            ),
+            rule(
+                "IDC released code: factor 1 at one image per class on SVHN",
+                {"training.cutmix": 0.0, "training.augment.strategy": "color_crop_cutout_scale_rotate"},
+                dataset="svhn",
+                ipc=1,
+                factor=1,
             ),
         ),
         "IDC and DREAM released code, but the last of its four tests, not the best",
@@ -109,7 +120,7 @@ def protocol(
     name : str
         ``"dc"``, ``"dsa"``, ``"idc"``, ``"dim"`` or ``"dim-code"``.
     facts : dict
-        ``dataset``, ``ipc``, ``method``.
+        ``dataset``, ``ipc``, ``method``, ``factor``; see :meth:`~dreamlib.recipes.method.Method.facts`.
     extra : tuple of Rule
         A profile's rules, applied last.
     """

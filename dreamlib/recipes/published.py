@@ -10,7 +10,16 @@ from dataclasses import replace
 
 from ..augment import Siamese
 from ..containers import MultiFormation, Pixels
-from ..coresets import Forgetting, Herding, KCenter, Noise, RealImages, RepresentativeImages, Whole
+from ..coresets import (
+    FirstImages,
+    Forgetting,
+    Herding,
+    KCenter,
+    Noise,
+    RealImages,
+    RepresentativeImages,
+    Whole,
+)
 from ..matchers import Feature, Gradient, Kernel
 from ..matchers.kernel import KERNELS
 from ..recipe import NetworkSchedule, Recipe
@@ -142,10 +151,10 @@ methods.register(
         rules=(
             _no_flip("augment.strategy"),
             rule(
-                "DM released code: larger learning rate at 100 images per class and more",
+                "DM released code: CIFAR-10 at 100 images per class and more; CIFAR-100 stays at 1",
                 {"image_lr": 10.0},
-                dataset=("cifar10", "cifar100"),
-                ipc=(100, 200, 500, 1000),
+                dataset="cifar10",
+                ipc=range(100, 10**9),
             ),
         ),
         sources=(("all", "DM section 4.1 and released code"),),
@@ -166,22 +175,24 @@ _idc_schedule = NetworkSchedule(
 )
 _idc = Recipe(
     container=MultiFormation(factor=2, decoding="uniform"),
-    sampler=Random(),
+    sampler=Random(order="permutation"),
     matcher=Gradient(metric="mse", layers="convolutions"),
     schedule=_idc_schedule,
-    initial=RealImages(),
+    initial=FirstImages(),
     iterations=2000,
     real_batch=64,
     synthetic_batch=128,
     image_lr=5e-3,
     image_momentum=0.5,
-    lr_scaling="ipc",
+    image_steps="class by class",
+    lr_scaling="ipc and size",
     augment=Siamese("color_crop_cutout", family="idc"),
 )
-_idc_rules = (
+# By data set: what holds of gradient and of feature matching, and what of gradient matching alone.
+_idc_common = (
     rule(
         "IDC, released code",
-        {"matcher.metric": "l1", "image_lr": 1e-4, "schedule.images": 500},
+        {"image_lr": 1e-4, "schedule.images": 500},
         dataset=("digits", "mnist", "fashionmnist"),
     ),
     rule("IDC, released code", {"schedule.images": 500}, dataset="svhn"),
@@ -189,36 +200,61 @@ _idc_rules = (
         "IDC, released code: factor > 1 on MNIST",
         {"augment.strategy": "color_crop", "schedule.cutmix": 0.0},
         dataset=("digits", "mnist"),
+        factor=range(2, 100),
     ),
+    rule(
+        "IDC, released code: the image learning rate of MNIST is for sides of 28",
+        {"base_side": 28},
+        dataset="mnist",
+    ),
+    rule("ours: digits of 8 pixels take the learning rate as it stands", {"base_side": 8}, dataset="digits"),
+    rule("IDC, released code: CIFAR-10's constants", {"constants": "cifar10"}, dataset="cifar100"),
+)
+_idc_rules = (
+    rule("IDC, released code", {"matcher.metric": "l1"}, dataset=("digits", "mnist", "fashionmnist")),
+    *_idc_common,
 )
 _idc_sources = (("all", "IDC section 5 and released code"),)
+_idc_differs = (
+    "the images left at the end of a pass over the data, too few for a batch, teach no network (the code shows them)",
+)
+_clustered = "k-means starts from seeded points, and an empty cluster moves to the farthest point"
 methods.register(
-    Method("idc", "IDC", _idc, protocol="idc", rules=_idc_rules, sources=_idc_sources, reported_as="IDC")
+    Method(
+        "idc",
+        "IDC",
+        _idc,
+        protocol="idc",
+        rules=_idc_rules,
+        sources=_idc_sources,
+        differs=_idc_differs,
+        reported_as="IDC",
+    )
 )
 methods.register(
     Method(
         "idc-dm",
         "IDC-DM",
         # Distribution matching in IDC's frame: mean features of the last block, squared error on every data set
-        # (the released code sets the metric so); DREAM's Figure 1c starts from it.
+        # (the released code sets the metric so, and nothing else); DREAM's Figure 1c starts from it.
         replace(_idc, matcher=Feature(metric="mse")),
         protocol="idc",
-        rules=(
-            rule(
-                "IDC, released code",
-                {"schedule.images": 500},
-                dataset=("digits", "mnist", "fashionmnist", "svhn"),
-            ),
-            _idc_rules[2],
-        ),
+        rules=_idc_common,
         sources=(*_idc_sources, ("matcher", "IDC released code; DREAM supplement section 3")),
+        differs=_idc_differs,
     )
 )
 methods.register(
     Method(
         "dream",
         "DREAM",
-        replace(_idc, sampler=Representative(every=10), initial=RepresentativeImages(), real_batch=128),
+        replace(
+            _idc,
+            sampler=Representative(every=10),
+            initial=RepresentativeImages(),
+            real_batch=128,
+            schedule=replace(_idc_schedule, batch=128),
+        ),
         protocol="idc",
         rules=_idc_rules,
         family=("idc",),
@@ -226,8 +262,10 @@ methods.register(
             *_idc_sources,
             ("sampler", "DREAM supplement section 6: clustering every 10 inner loops"),
             ("real_batch", "DREAM released code: 128 of a class"),
+            ("schedule.batch", "DREAM released code: one loader serves matching and learning, so 128"),
             ("initial", "DREAM released code: clusters of an untrained embedding, tiled"),
         ),
+        differs=(*_idc_differs, _clustered),
         reported_as="DREAM",
     )
 )
@@ -257,7 +295,8 @@ for kernel in KERNELS:
     methods.register(replace(pixels, rules=(*pixels.rules, slower), reported_as="MMD" if linear else ""))
 # DREAM as a plug: the base method with another sampler, and nothing else (DREAM supplement, sections 2 and 3).
 for base in ("dc", "dsa", "dm", "idc", "idc-dm"):
-    methods.register(methods[base].using(sampler=Representative()))
+    plugged = methods[base].using(sampler=Representative())
+    methods.register(replace(plugged, differs=(*plugged.differs, _clustered)))
 # ... and as a choice made once: the real images nearest to cluster centres instead of random ones, and instead of
 # herding's in the embedding that herding trains.
 methods.register(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -18,7 +19,8 @@ class Rule:
     ----------
     where : tuple of (name, allowed values)
         Facts of the cell: ``dataset``, ``ipc``, ``method`` ... All must hold. Empty always holds. A fact may have
-        several values (a method and those it is a variant of); one of them is enough.
+        several values (a method and those it is a variant of); one of them is enough. Allowed values are a tuple, or a
+        ``range`` of budgets.
     change : tuple of (dotted path, value)
         Fields of the dataclass the rule is applied to.
     source : str
@@ -27,7 +29,7 @@ class Rule:
         A bound for parts that have none: the path is passed over where the part has no such field, or a value already.
     """
 
-    where: tuple[tuple[str, tuple[Any, ...]], ...]
+    where: tuple[tuple[str, Container[Any]], ...]
     change: tuple[tuple[str, Any], ...]
     source: str
     optional: bool = False
@@ -45,7 +47,7 @@ class Rule:
 def rule(source: str, change: dict[str, Any], *, optional: bool = False, **where: Any) -> Rule:
     """Shorthand: ``rule("released code", {"iterations": 1000}, dataset="mnist", ipc=(1, 10))``."""
     conditions = tuple(
-        (name, value if isinstance(value, tuple) else (value,)) for name, value in where.items()
+        (name, value if isinstance(value, tuple | range) else (value,)) for name, value in where.items()
     )
     return Rule(conditions, tuple(change.items()), source, optional)
 

@@ -1,7 +1,7 @@
 """Samplers: which real images a matching step looks at. DREAM's thesis is that this part is a plug."""
 
 from .base import SAMPLERS, Sampler, View, register
-from .clustering import Clusters, kmeans, nearest_members
+from .clustering import Clusters, kmeans, nearest_images
 from .gradnorm import GradientNormBand, gradient_norms
 from .representative import Representative
 from .uniform import Random
@@ -16,6 +16,6 @@ __all__ = [
     "View",
     "gradient_norms",
     "kmeans",
-    "nearest_members",
+    "nearest_images",
     "register",
 ]

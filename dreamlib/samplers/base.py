@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from ..data import ClassData
+from ..data.classes import Fresh
 from ..engine import Engine
 from ..errors import BadValue
 from ..networks import Network, embed
@@ -37,6 +38,11 @@ class View:
         The sampler's own random stream.
     engine : Engine, optional
         Runs the network; by default plainly.
+    turn : int
+        Choices made before this one.
+    fresh : callable, optional
+        ``fresh(p)`` is the random stream of the p-th pass over the images, from its beginning, for a sampler that runs
+        through them.
     """
 
     data: ClassData
@@ -44,6 +50,8 @@ class View:
     batch: int
     generator: torch.Generator
     engine: Engine | None = None
+    turn: int = 0
+    fresh: Fresh | None = None
 
     @property
     def fast(self) -> bool:

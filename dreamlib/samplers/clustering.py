@@ -57,11 +57,11 @@ def kmeans(
 ) -> Clusters:
     """Lloyd's algorithm on every class at once, from k random points of each class.
 
-    The random start, at most 100 rounds and the tolerance of 1e-4 are those of DREAM's released code, which
+    The random start, at most 100 rounds and the absolute tolerance of 1e-4 are those of DREAM's released code, which
     leaves the start unseeded; here it comes from ``generator``. A class that has converged is not touched any more,
     so the result of a class does not depend on its neighbours. An empty cluster moves to the point that is
-    farthest from its centre (as in scikit-learn), so a class that has converged has k clusters with at least one
-    point each, provided it has k distinct points.
+    farthest from its centre (as in scikit-learn; our choice), so a class that has converged has k clusters with at
+    least one point each, provided it has k distinct points.
 
     Parameters
     ----------
@@ -76,8 +76,8 @@ def kmeans(
     rounds : int
         Upper bound of the number of rounds.
     tolerance : float
-        A class has converged when the squared movement of its centres, summed, is at most ``tolerance`` times
-        the mean variance of its features (scikit-learn's meaning of the same number).
+        A class has converged when the squared movement of its centres, summed, is at most ``tolerance``. This is an
+        absolute number, as in the released code; scikit-learn multiplies its own by the mean variance of the features.
     fast : bool
         Compare points and centres in bfloat16, and let a class rest, too, when a round has lowered its inertia by
         less than :data:`GAIN`: the last half of the rounds up to ``tolerance`` move single points. Centres are
@@ -111,7 +111,7 @@ def kmeans(
     centres = centred.gather(1, start.unsqueeze(2).expand(-1, -1, width))
     if fast:
         squares = centred.square().sum(2)
-        threshold = tolerance * squares.sum(1) / sizes / width
+        threshold = squares.new_full((classes,), tolerance)
         # A CPU holds one class in its cache; a GPU takes all at once.
         each = 1 if points.device.type == "cpu" else classes
         parts = [
@@ -120,7 +120,6 @@ def kmeans(
         ]
         found, assigned, inertias, took = zip(*parts, strict=True)
         return Clusters(torch.cat(found) + mean, torch.cat(assigned), torch.cat(inertias), max(took))
-    threshold = tolerance * centred.square().sum(1).div(sizes.unsqueeze(1)).mean(1)
     done = 0
     active = torch.ones(classes, dtype=torch.bool, device=points.device)
     while done < rounds and bool(active.any()):
@@ -128,7 +127,7 @@ def kmeans(
         moved = _update(centred[rows], centres[rows], mask[rows])
         shift = (moved - centres[rows]).square().sum((1, 2))
         centres[rows] = moved
-        active[rows] = shift > threshold[rows]
+        active[rows] = shift > tolerance
         done += 1
     distance, assignment = squared_distances(centred, centres).min(2)
     inertia = distance.masked_fill(~mask, 0).sum(1)
@@ -225,8 +224,10 @@ def _update(points: Tensor, centres: Tensor, mask: Tensor) -> Tensor:
     return _refilled(mean, number == 0, points, distance.masked_fill(~mask, -1))
 
 
-def nearest_members(points: Tensor, clusters: Clusters, each: int = 1, mask: Tensor | None = None) -> Tensor:
-    """The ``each`` points nearest to every centre, members of the cluster before others, none twice for ``each`` = 1.
+def nearest_images(points: Tensor, clusters: Clusters, each: int = 1, mask: Tensor | None = None) -> Tensor:
+    """The ``each`` points of the whole class nearest to every centre, whatever cluster they belong to.
+
+    Two centres can have the same nearest point, which then counts twice (DREAM, released code).
 
     Parameters
     ----------
@@ -242,13 +243,9 @@ def nearest_members(points: Tensor, clusters: Clusters, each: int = 1, mask: Ten
     Returns
     -------
     Tensor
-        (C, k * each) int64 positions in N; the points of a cluster stand side by side.
+        (C, k * each) int64 positions in N; the points of a cluster stand side by side, the nearest first.
     """
-    k = clusters.centres.shape[1]
     distance = squared_distances(points, clusters.centres).transpose(1, 2)  # (C, k, N)
-    stranger = clusters.assignment.unsqueeze(1) != torch.arange(k, device=points.device).view(1, k, 1)
-    scale = distance.amax((1, 2), keepdim=True) + 1
-    distance = distance + stranger * scale  # strangers come after all members, in the order of their distance
     if mask is not None:
         distance = distance.masked_fill(~mask.unsqueeze(1), _FAR)
     return distance.topk(each, dim=2, largest=False).indices.flatten(1)

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from ..errors import BadValue
 from .base import View, register
-from .clustering import kmeans, nearest_members
+from .clustering import kmeans, nearest_images
 
 
 @register("representative")
@@ -17,7 +17,8 @@ class Representative:
     """Representative matching (DREAM; supplement sections 3 and 6).
 
     All images of a class are embedded by the current network and clustered into ``batch / each`` clusters; the
-    ``each`` images nearest to every centre are matched for the next ``every`` steps.
+    ``each`` images of the class nearest to every centre are matched for the next ``every`` steps. Such an image need
+    not be a member of the cluster, and one image can be nearest to two centres (released code).
 
     Parameters
     ----------
@@ -28,8 +29,8 @@ class Representative:
     pool : int, optional
         Images of each class that are embedded, drawn anew for every clustering. None, the paper's, is all of them.
     space : str
-        ``"normalised"`` embeds images as the network sees them in training; ``"unit"`` embeds them without
-        normalisation, as the released code does.
+        ``"unit"`` embeds images without normalisation, as the released code does; ``"normalised"`` as the network sees
+        them in training.
     rounds : int
         Upper bound of the rounds of k-means (100 in the released code).
     """
@@ -37,7 +38,7 @@ class Representative:
     every: int = 10
     each: int = 1
     pool: int | None = None
-    space: str = "normalised"
+    space: str = "unit"
     rounds: int = 100
 
     def choose(self, view: View) -> Tensor:
@@ -51,4 +52,4 @@ class Representative:
         clusters = kmeans(
             points, view.batch // self.each, view.generator, mask=mask, rounds=self.rounds, fast=view.fast
         )
-        return index.gather(1, nearest_members(points, clusters, self.each, mask))
+        return index.gather(1, nearest_images(points, clusters, self.each, mask))

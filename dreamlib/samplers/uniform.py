@@ -6,15 +6,31 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from ..errors import unknown
 from .base import View, register
+
+ORDERS = ("anew", "permutation")
 
 
 @register("random")
 @dataclass(frozen=True)
 class Random:
-    """Uniform draws without replacement within each class: what every method used before DREAM."""
+    """Real images of each class at random: what every method used before DREAM.
 
+    Parameters
+    ----------
+    order : str
+        ``"anew"``: every batch is a draw without replacement from the whole class (DC, DSA, DM). ``"permutation"``:
+        batches run through a permutation of the class, then through another one, as a data loader's do (IDC, released
+        code); what does not fill a batch at its end is left out.
+    """
+
+    order: str = "anew"
     every: int = 1
 
     def choose(self, view: View) -> Tensor:
-        return view.data.draw(view.batch, view.generator)
+        if self.order not in ORDERS:
+            raise unknown("order of real images", self.order, ORDERS)
+        if self.order == "anew" or view.fresh is None:
+            return view.data.draw(view.batch, view.generator)
+        return view.data.turn(view.batch, view.turn, view.fresh)

@@ -301,17 +301,38 @@ def test_normalised_images_are_never_clamped(few: ClassData) -> None:
     assert finish(run).stored["images"].equal(kept)
 
 
-def test_a_mosaic_starts_from_real_images(few: ClassData) -> None:
-    run = Distillation(few, recipe("idc"), ipc=2, seed=0)
+@pytest.mark.parametrize("seed", [0, 1])
+def test_a_mosaic_starts_from_the_first_images_of_each_class(few: ClassData, seed: int) -> None:
+    """IDC, released code: whatever the seed."""
+    run = Distillation(few, recipe("idc"), ipc=2, seed=seed)
     run.advance()
-    chosen = Random().choose(replace_view(replace_batch(run, 8), run.network, Streams(0)["initial"]))
-    start = few.unit(chosen)
-    expected = torch.stack([torch.stack([reference.mosaic(p, 2) for p in row.split(4)]) for row in start])
-    torch.testing.assert_close(run.stored["images"], expected)
+    first = few.unit(torch.arange(8).expand(few.num_classes, -1))
+    assert run.stored["images"].equal(torch.stack([reference.mosaics(row, 2) for row in first]))
 
 
-def replace_batch(run: Distillation, batch: int) -> Distillation:
-    return Distillation(run.data, replace(run.recipe, real_batch=batch), run.ipc, 0)
+def test_noise_in_unit_space_is_a_quarter_about_the_middle(few: ClassData) -> None:
+    """IDC, released code: standard normal numbers over four, plus one half, clamped."""
+    run = Distillation(few, recipe("idc", initial=Noise(), container__factor=1), ipc=4, seed=0)
+    run.advance()
+    pixels = run.stored["images"]
+    assert (float(pixels.min()), float(pixels.max())) == (0, 1)
+    inside = pixels[(pixels > 0) & (pixels < 1)]
+    assert float(inside.mean()) == pytest.approx(0.5, abs=0.02)
+    assert 0.2 < float(inside.std()) < 0.25
+
+
+def test_real_batches_run_through_permutations_of_their_class(few: ClassData) -> None:
+    run = Distillation(few, recipe("idc", iterations=10), ipc=1, seed=5)
+    run.advance()
+    found = []
+    while not run.done:
+        run.advance()
+        found.append(run.choice.tolist())
+    sizes = few.sizes.tolist()
+    assert found == reference.class_batches(sizes, 4, Streams(5), len(found))
+    whole = min(sizes) // 4  # no image comes twice in a pass
+    seen = [number for row in found[:whole] for number in row[0]]
+    assert len(set(seen)) == len(seen) == 4 * whole
 
 
 @pytest.mark.parametrize(("ipc", "count"), [(1, None), (3, 5)])

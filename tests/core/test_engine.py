@@ -330,7 +330,7 @@ def test_an_evaluation_in_fast_mode_ends_where_the_plain_one_does() -> None:
     images = ClassData(data).take(ClassData(data).draw(10, generator()))
 
     def judged(mode: str) -> list[float]:
-        run = EvaluationRun(images, data, replace(few, mode=mode), 0)
+        run = EvaluationRun(images, data, replace(few, mode=mode))
         while not run.done:
             run.advance()
         return run.accuracies

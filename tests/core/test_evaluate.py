@@ -41,7 +41,7 @@ class Watched:
 
 
 def test_the_result_is_that_of_networks_trained_one_by_one(images: Tensor, digits: Dataset) -> None:
-    run = EvaluationRun(images, digits, SHORT, seed=1)
+    run = EvaluationRun(images, digits, replace(SHORT, panel=1))
     networks = []
     for k in range(3):
         networks.append(build(NETWORK, digits.shape, 10))
@@ -64,7 +64,7 @@ def test_the_result_is_that_of_networks_trained_one_by_one(images: Tensor, digit
 
 def test_the_test_images_are_read_once_and_after_the_last_step(images: Tensor, digits: Dataset) -> None:
     watched = Watched(digits)
-    run = EvaluationRun(images, watched, SHORT, seed=0)
+    run = EvaluationRun(images, watched, SHORT)
     while not run.training.done:
         run.advance()
     assert not {"test_images", "test_labels"} & set(watched.read)
@@ -79,7 +79,7 @@ def test_an_evaluation_goes_on_bit_for_bit_from_every_step(
     images: Tensor, digits: Dataset, norm: str
 ) -> None:
     how = replace(AUGMENTED, networks=2, network=NetworkSpec(width=8, depth=2, norm=norm))
-    whole = EvaluationRun(images, digits, how, seed=2)
+    whole = EvaluationRun(images, digits, replace(how, panel=2))
     states = []
     while not whole.done:
         states.append(save(whole.state()))
@@ -87,7 +87,7 @@ def test_an_evaluation_goes_on_bit_for_bit_from_every_step(
     assert len(states) == whole.steps == whole.step == 13
     end = whole.training.state()
     for step, state in enumerate(states):
-        rest = EvaluationRun(images, digits, how, seed=2)
+        rest = EvaluationRun(images, digits, replace(how, panel=2))
         rest.restore(load(state))
         assert rest.step == step
         while not rest.done:
@@ -97,27 +97,27 @@ def test_an_evaluation_goes_on_bit_for_bit_from_every_step(
 
 
 def test_time_spent_is_kept_by_a_checkpoint(images: Tensor, digits: Dataset) -> None:
-    run = EvaluationRun(images, digits, SHORT, seed=0)
+    run = EvaluationRun(images, digits, SHORT)
     run.advance()
-    other = EvaluationRun(images, digits, SHORT, seed=0)
+    other = EvaluationRun(images, digits, SHORT)
     other.restore(run.state())
     assert other.seconds == run.seconds > 0
 
 
 def test_a_seed_decides_and_nothing_around_it(images: Tensor, digits: Dataset) -> None:
     before = torch.get_rng_state()
-    first = evaluate(images, digits, AUGMENTED, seed=3)
-    evaluate(images.flip(3), digits, SHORT, seed=3)
+    first = evaluate(images, digits, replace(AUGMENTED, panel=3))
+    evaluate(images.flip(3), digits, replace(SHORT, panel=3))
     torch.manual_seed(99)
-    assert evaluate(images, digits, AUGMENTED, seed=3) == first
-    assert evaluate(images, digits, AUGMENTED, seed=4) != first
+    assert evaluate(images, digits, replace(AUGMENTED, panel=3)) == first
+    assert evaluate(images, digits, replace(AUGMENTED, panel=4)) != first
     torch.set_rng_state(before)
-    evaluate(images, digits, AUGMENTED, seed=3)
+    evaluate(images, digits, replace(AUGMENTED, panel=3))
     assert before.equal(torch.get_rng_state())
 
 
 def test_every_set_is_judged_by_the_same_networks_and_orders(images: Tensor, digits: Dataset) -> None:
-    one, other = (EvaluationRun(made, digits, SHORT, seed=0) for made in (images, images.flip(3)))
+    one, other = (EvaluationRun(made, digits, SHORT) for made in (images, images.flip(3)))
     for name, value in one.training.stack.tensors.items():
         assert value.equal(other.training.stack.tensors[name])
     for run in (one, other):
@@ -155,7 +155,7 @@ def test_a_diverged_evaluation_is_an_error_and_no_number(images: Tensor, digits:
 )
 def test_an_evaluation_of_nothing_is_refused(digits: Dataset, how: Evaluation, message: str) -> None:
     with pytest.raises(BadValue, match=message):
-        EvaluationRun(torch.randn(10, 1, 1, 8, 8, generator=generator()), digits, how, 0)
+        EvaluationRun(torch.randn(10, 1, 1, 8, 8, generator=generator()), digits, how)
 
 
 # Training on the data set itself, stopping early, and a second test
@@ -164,8 +164,10 @@ def test_an_evaluation_of_nothing_is_refused(digits: Dataset, how: Evaluation, m
 def test_the_real_images_are_trained_on_like_a_set_that_holds_them(data: ClassData, digits: Dataset) -> None:
     few = ClassData(digits, per_class=6)
     images = few.take(torch.arange(6).expand(10, 6))
-    assert evaluate(few, digits, AUGMENTED, seed=1) == evaluate(images, digits, AUGMENTED, seed=1)
-    assert EvaluationRun(data, digits, SHORT, 0).training.size == data.total == len(digits.train_labels)
+    assert evaluate(few, digits, replace(AUGMENTED, panel=1)) == evaluate(
+        images, digits, replace(AUGMENTED, panel=1)
+    )
+    assert EvaluationRun(data, digits, SHORT).training.size == data.total == len(digits.train_labels)
 
 
 def test_the_other_test_is_read_at_the_end_and_normalised_like_the_training(
@@ -173,7 +175,7 @@ def test_the_other_test_is_read_at_the_end_and_normalised_like_the_training(
 ) -> None:
     other = Watched(replace(digits, name="other", normalisation=Normalisation("wrong", (9.0,), (0.1,))))
     other.name = "other"
-    run = EvaluationRun(images, digits, replace(SHORT, also_on="other"), 0, other)
+    run = EvaluationRun(images, digits, replace(SHORT, also_on="other"), other)
     while not run.training.done:
         run.advance()
     assert not {"test_images", "test_labels"} & set(other.read)
@@ -189,7 +191,7 @@ def test_another_test_set_than_the_evaluations_is_refused(images: Tensor, digits
         (replace(SHORT, also_on="x"), None),
     ):
         with pytest.raises(BadValue, match="evaluation also tests on"):
-            EvaluationRun(images, digits, how, 0, other)
+            EvaluationRun(images, digits, how, other)
 
 
 def test_stopping_early_is_the_same_training_of_plain_images(data: ClassData, digits: Dataset) -> None:
@@ -197,7 +199,7 @@ def test_stopping_early_is_the_same_training_of_plain_images(data: ClassData, di
     early = replace(SHORT, stop_ipc=3)
     assert early.stop(10) == 4 * 4  # 4 epochs of 30 images in batches of 8
     assert evaluate(images, digits, early) == evaluate(images, digits, SHORT)
-    run = EvaluationRun(data, digits, early, 0)
+    run = EvaluationRun(data, digits, early)
     assert run.steps == 16 + 1
     while not run.done:
         run.advance()
@@ -211,3 +213,41 @@ def test_the_learning_rate_goes_through_its_schedule_in_the_steps_there_are(
     monkeypatch.setattr(training, "sgd_update", lambda *given: rates.append(given[3]))
     evaluate(data, digits, replace(SHORT, stop_ipc=3))
     assert rates == pytest.approx([0.05] * 8 + [0.005] * 8)
+
+
+# The panel
+
+
+def test_all_sets_are_judged_by_the_same_networks(images: Tensor, digits: Dataset) -> None:
+    """Weights, orders and augmentations come from the panel alone, whatever the images and however many there are."""
+    one = EvaluationRun(images, digits, AUGMENTED)
+    other = EvaluationRun(images.flip(1)[:, :1], digits, AUGMENTED)
+    panel = EvaluationRun(images, digits, replace(AUGMENTED, panel=1))
+    assert all(
+        value.equal(other.training.stack.tensors[name]) for name, value in one.training.stack.tensors.items()
+    )
+    assert any(
+        not value.equal(panel.training.stack.tensors[name])
+        for name, value in one.training.stack.tensors.items()
+    )
+    states = [run.streams["evaluation"].get_state() for run in (one, other)]
+    assert states[0].equal(states[1])
+
+
+@pytest.mark.parametrize("per_class", [1, 2])
+def test_budgets_can_be_judged_after_equally_many_steps(
+    images: Tensor, digits: Dataset, per_class: int
+) -> None:
+    run = EvaluationRun(images[:, :per_class], digits, replace(SHORT, steps=10))
+    rates = []
+    while not run.training.done:
+        rates.append(run.training.rate_at(run.training.step))
+        run.advance()
+    assert len(rates) == run.training.steps == 10
+    # The learning rate goes through its whole schedule: it falls after half of the epochs.
+    assert rates == [0.05] * 5 + [pytest.approx(0.005)] * 5
+
+
+def test_a_number_of_steps_is_said_once(images: Tensor, digits: Dataset) -> None:
+    with pytest.raises(BadValue, match="for 10 steps and for those of 3 images per class"):
+        EvaluationRun(images, digits, replace(SHORT, steps=10, stop_ipc=3))

@@ -13,7 +13,7 @@ import pytest
 
 from dreamlib.errors import BadValue, PluginError, UnknownName
 from dreamlib.matchers import Gradient
-from dreamlib.registry import Registry, added_later, plain
+from dreamlib.registry import Registry, plain
 from dreamlib.samplers import SAMPLERS, Representative
 
 
@@ -126,13 +126,3 @@ def test_a_users_part_that_was_edited_is_another(tmp_path: Path, monkeypatch: py
         hashes.append(plain(importlib.import_module("edited_part").Mine())["source"])
     sys.modules.pop("edited_part", None)
     assert hashes[0] == hashes[1] != hashes[2]
-
-
-def test_a_field_added_later_changes_no_old_key() -> None:
-    @dataclass(frozen=True)
-    class Grown:
-        size: int = 1
-        mode: str = added_later("plain")
-
-    assert "mode" not in plain(Grown())
-    assert plain(Grown(mode="new"))["mode"] == "new"

@@ -11,7 +11,7 @@ from torch import Tensor
 from dreamlib.augment import Siamese
 from dreamlib.errors import BadValue, Diverged
 from dreamlib.networks import Network, NetworkSpec, build, initialise
-from dreamlib.training import SGD, Stack, Training, module_from, sgd_update
+from dreamlib.training import SGD, Stack, Training, class_by_class, module_from, sgd_update
 
 SHAPE, CLASSES, SIZE = (1, 8, 8), 4, 22
 IMAGES = torch.randn(SIZE, *SHAPE, generator=generator(1))
@@ -46,8 +46,9 @@ def singles(stack: Stack, spec: NetworkSpec) -> list[Network]:
     [
         SGD(epochs=4, batch=22, lr=0.05, momentum=0.0, weight_decay=0.0, decay_at=()),
         SGD(epochs=4, batch=8, lr=0.05, momentum=0.9, weight_decay=0.05, decay_at=(0.5, 0.75), decay_by=0.2),
+        SGD(epochs=3, batch=8, lr=0.05, decay_at=(0.5,), extra=1, late=1, restarts=True),
     ],
-    ids=["plain", "momentum, decay and steps"],
+    ids=["plain", "momentum, decay and steps", "one epoch more, and momentum from zero where the rate falls"],
 )
 def test_a_stack_learns_what_single_networks_learn(settings: SGD, spec: NetworkSpec, count: int) -> None:
     run = training(settings, spec, count)
@@ -57,9 +58,10 @@ def test_a_stack_learns_what_single_networks_learn(settings: SGD, spec: NetworkS
     while not run.done:
         run.advance()
     assert len(batches) == run.steps == run.step
+    assert run.steps == (settings.epochs + settings.extra) * run.per_epoch
     for k, network in enumerate(networks):
         own = [(*fetch(index[k]), step // run.per_epoch) for step, index in enumerate(batches)]
-        milestones = {0.5: 2, 0.75: 3}
+        milestones = {0.5: 2, 0.75: 3}  # half of three epochs is one whole one, and one later is two
         reference.train(
             network,
             own,
@@ -68,6 +70,7 @@ def test_a_stack_learns_what_single_networks_learn(settings: SGD, spec: NetworkS
             weight_decay=settings.weight_decay,
             milestones=[milestones[at] for at in settings.decay_at],
             decay_by=settings.decay_by,
+            restarts=settings.restarts,
         )
         for name, value in network.state_dict().items():
             torch.testing.assert_close(
@@ -164,6 +167,10 @@ def test_going_on_leaves_the_saved_state_alone() -> None:
         (SGD(epochs=4, lr=1.0, decay_at=(0.5,), decay_by=0.1), [1, 1, 0.1, 0.1]),
         (SGD(epochs=6, lr=1.0, decay_at=(2 / 3, 5 / 6), decay_by=0.5), [1, 1, 1, 1, 0.5, 0.25]),
         (SGD(epochs=3, lr=2.0, decay_at=()), [2, 2, 2]),
+        # DC: E // 2 + 2 = 4 epochs at the full rate, of E + 1.
+        (SGD(epochs=5, lr=1.0, decay_at=(0.5,), extra=1, late=2), [1, 1, 1, 1, 0.1]),
+        # Two thirds of 8 are 5 whole epochs, five sixths 6.
+        (SGD(epochs=8, lr=1.0, decay_at=(2 / 3, 5 / 6), decay_by=0.5), [1] * 5 + [0.5] + [0.25] * 2),
     ],
 )
 def test_the_learning_rate_steps_down(settings: SGD, rates: list[float]) -> None:
@@ -202,3 +209,20 @@ def test_a_training_that_diverged_says_so() -> None:
 def test_no_network_is_an_error() -> None:
     with pytest.raises(BadValue, match="0 networks to train"):
         Stack(NETWORK, SHAPE, CLASSES, 0, generator())
+
+
+@pytest.mark.parametrize("momentum", [0.0, 0.5, 0.9])
+def test_a_step_class_by_class_is_the_loop_over_classes(momentum: float) -> None:
+    """IDC, released code: one optimiser for all images, which steps after the gradient of every class."""
+    start = torch.randn(5, 3, 2, generator=generator(), dtype=torch.float64)
+    target = torch.randn(5, 3, 2, generator=generator(1), dtype=torch.float64)
+    looped = start.clone().requires_grad_()
+    optimiser = torch.optim.SGD([looped], lr=0.1, momentum=momentum)
+    stored, velocity = start.clone(), torch.zeros_like(start)
+    for step in range(4):
+        for label in range(5):
+            optimiser.zero_grad()
+            ((looped[label] - target[label]) ** 4).sum().backward()
+            optimiser.step()
+        class_by_class([stored], [velocity], lambda: [4 * (stored - target) ** 3], 0.1, momentum)
+        torch.testing.assert_close(stored, looped.detach(), msg=lambda m, n=step: f"step {n}: {m}")

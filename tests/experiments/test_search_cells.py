@@ -89,7 +89,7 @@ def test_accuracies_are_those_of_the_same_networks_on_both_sets(tmp_path: Path) 
     asked = replace(data, test_images=load("digits").test_images, test_labels=load("digits").test_labels)
 
     images = ClassData(data, per_class=20)
-    alone = EvaluationRun(images, asked, plain.evaluation, 0)
+    alone = EvaluationRun(images, asked, plain.evaluation)
     while not alone.done:
         alone.advance()
     assert record["accuracies_on"]["digits"] == alone.accuracies

@@ -81,7 +81,7 @@ def test_a_union_is_judged_on_all_its_sets(tmp_path: Path, method: str) -> None:
         images.append(dataset.normalisation.apply(decoded.clamp(0, 1)) if unit else decoded)
     record = store.record(last)
     assert record is not None
-    assert record["accuracies"] == evaluate(torch.cat(images), dataset, last.evaluation, last.seed)
+    assert record["accuracies"] == evaluate(torch.cat(images), dataset, last.evaluation)
     assert record["split"] == {"part": "Stream", "steps": 5, "order": 0, "step": 3, "seen": True}
     assert record["classes"] == list(dataset.classes)
     assert record["parts"] == [part.set_name for part in last.parts]

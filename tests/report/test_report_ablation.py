@@ -28,6 +28,8 @@ dim,table0,cifar10,inpc,50,DiM way=b,average,top1_percent,65.2,,
 dim,table9,svhn,inpc,50,DiM way=b,convnet3,top1_percent,1.0,,of another item
 """
 TWO = [JUDGES["C-3"], JUDGES["R-10"]]
+# Two generators of each row; the second one is a little different.
+AGAIN = {"dim+a": 0.9, "dim": 1.1}
 ACCURACIES = {
     ("dim+a", "convnet"): [80.0, 82.0],
     ("dim+a", "resnet10"): [70.0, 71.0],
@@ -159,38 +161,60 @@ def test_without_a_base_row_there_is_no_line_for_it(
         table_of(records, printed, base="z")
 
 
-def test_changes_have_an_interval_and_the_papers_own_difference(table: AblationTable) -> None:
-    frame = table.changes().set_index(["network", "row"])
+@pytest.fixture
+def twice(make: Make, records: list[dict[str, Any]], printed: pd.DataFrame) -> AblationTable:
+    """The same with a second generator in every row."""
+    second = [
+        judged(make, method, name, [value + AGAIN[method] for value in values], seed=1)
+        for (method, name), values in ACCURACIES.items()
+    ]
+    return table_of([*records, *second], printed)
+
+
+def test_changes_have_an_interval_and_the_papers_own_difference(twice: AblationTable) -> None:
+    frame = twice.changes().set_index(["network", "row"])
     assert list(frame.index) == [("C-3", "b"), ("R-10", "b")]
     clear, unclear = frame.loc[("C-3", "b")], frame.loc[("R-10", "b")]
-    assert (clear.difference, clear.verdict) == (10.0, "higher")
-    assert 8.0 <= clear.low <= clear.high <= 12.0
-    assert unclear.verdict == "no clear difference"
+    assert (clear.difference, clear.verdict, clear.n) == (pytest.approx(10.1), "higher", 2)
+    # 10.0 and 10.2: a spread of 0.1414, and t(.975, 1) = 12.7062.
+    assert clear.high - clear.difference == pytest.approx(12.7062 * 0.1, abs=1e-4)
+    assert unclear.verdict == "not decided"
     assert (clear.reported, clear.reported_at) == (4.0, THERE)
-    assert table.changes(network="Avg.").difference.tolist() == [5.25]
-    words = told(table.changes())
-    assert words["difference (points)"].iloc[0].startswith("+10.0 [")
+    assert unclear.needed == 2
+    assert twice.changes(network="Avg.").difference.tolist() == [pytest.approx(5.35)]
+    words = told(twice.changes())
+    assert words["difference (points)"].iloc[0].startswith("+10.1 [")
     assert words.reported.iloc[0] == "+4.0 (CIFAR-10, INPC 50)"
+    assert words["generators for that"].tolist() == ["2", "2"]
 
 
-def test_what_is_above_what(table: AblationTable) -> None:
+def test_one_generator_a_row_decides_nothing(table: AblationTable) -> None:
+    assert table.changes().verdict.tolist() == ["not decided", "not decided"]
+    assert told(table.changes())["difference (points)"].tolist() == ["+10.0", "+0.5"]
     holds, evidence = table.above("b")
     assert holds is None
-    assert "C-3 +10.0, R-10 +0.5 points; the whole interval above zero in 1 of 2, below in 0" in evidence
-    assert table.above("b", network="C-3")[0] is True
-    assert table.above("a", "b")[0] is False
-    assert table.above("a", "b", network="R-10")[0] is None
-    assert table.above("c", "a") == (None, "not measured here")
+    assert "+10.0 points over 1 generator, so there is no interval" in evidence
+    assert table.best_is("b")[0] is None
 
 
-def test_what_is_best(table: AblationTable) -> None:
-    assert table.best_is("b")[0] is True
-    holds, evidence = table.best_is("a")
+def test_what_is_above_what(twice: AblationTable) -> None:
+    holds, evidence = twice.above("b")
+    assert holds is None
+    assert evidence.startswith("Digits, INPC 10, C-3: +10.1 points [+8.8, +11.4] over 2 generators; ")
+    assert "as large as the paper's +5.5 (CIFAR-10, INPC 50) would take 2 generators" in evidence
+    assert twice.above("b", network="C-3")[0] is True
+    assert twice.above("a", "b")[0] is False
+    assert twice.above("a", "b", network="R-10")[0] is None
+    assert twice.above("c", "a") == (None, "not measured here")
+
+
+def test_what_is_best(twice: AblationTable) -> None:
+    assert twice.best_is("b", network="C-3")[0] is True
+    assert twice.best_is("b")[0] is None
+    holds, evidence = twice.best_is("a")
     assert holds is False
-    assert "highest mean in 0 of 2 columns" in evidence
-    assert "C-3: b +10.0 (whole interval)" in evidence
-    assert "R-10: b +0.5;" in evidence + ";"
-    assert table.best_is("a", network="R-10")[0] is None
+    assert "Digits, INPC 10, C-3, to b: −10.1 points" in evidence
+    assert twice.best_is("a", network="R-10")[0] is None
 
 
 def test_nothing_measured_is_nothing_decided(printed: pd.DataFrame) -> None:
@@ -253,7 +277,7 @@ def test_seeds_are_pooled_and_paired(
     cell = table.cells[1, (HERE, "C-3")]
     assert (cell.n, cell.sets, cell.mean) == (4, 2, 91.5)
     assert table.cells[1, (HERE, "Avg.")].n == 4
-    assert table.changes().networks.tolist() == [8, 8]
+    assert table.changes().n.tolist() == [2, 2]
 
 
 def test_save_and_latex_are_whole(table: AblationTable, tmp_path: Path) -> None:

@@ -46,7 +46,6 @@ def table(records: list[dict[str, Any]], paper: pd.DataFrame, dataset: str = "ci
         ipc=10,
         paper="dim",
         item="table7",
-        reported_dataset="cifar10",
         impossible={"vgg11"},
     )
 
@@ -64,13 +63,37 @@ def test_a_place_is_measured_missing_impossible_or_not_implemented(make: Make, p
     assert frame.reported.loc["DM"].isna().all()
 
 
-def test_the_grid_says_of_which_data_a_reported_number_is(make: Make, paper: pd.DataFrame) -> None:
+def test_numbers_of_another_data_set_are_in_no_row(make: Make, paper: pd.DataFrame) -> None:
     records = [judged(make, "convnet", [60.0, 62.0], dataset="digits")]
     shown = architectures.grid(table(records, paper, "digits"))
-    assert shown["method"].tolist() == ["DiM", "DiM", "KIP", "DM"]
-    assert shown["ConvNet"].tolist() == ["61.0 ± 1.4 (n=2)", "66.2 ± 0.5", "47.6", "missing"]
-    assert shown["VGG-11"].tolist()[:2] == ["not possible", "–"]
-    assert shown[""].tolist()[1:3] == ["reported, CIFAR-10", "reported, CIFAR-10 (not implemented here)"]
+    assert shown["method"].tolist() == ["DiM", "DM"]
+    assert shown["ConvNet"].tolist() == ["61.0 ± 1.4 (n=2)", "missing"]
+    assert shown["VGG-11"].tolist()[:2] == ["not possible", "not possible"]
+
+
+def test_a_place_that_only_the_paper_has_is_shown_as_reported(paper: pd.DataFrame) -> None:
+    frame = architectures.by_network(
+        [], ROWS, NETWORKS, paper, dataset="cifar10", ipc=10, paper="dim", item="table7", here=False
+    )
+    assert set(frame.status) == {"not in this profile", "not implemented"}
+    shown = architectures.grid(frame)
+    assert shown[""].tolist() == ["reported", "reported (not implemented here)"]
+    assert shown["ConvNet"].tolist() == ["66.2 ± 0.5", "47.6"]
+
+
+def test_a_spread_is_that_of_one_set(make: Make) -> None:
+    records = [
+        judged(make, network, [value + seed], seed=seed, key=f"{network}{seed}")
+        for network, value in (("convnet", 60.0), ("resnet18", 52.0), ("vgg11", 11.0))
+        for seed in (0, 1)
+    ]
+    how = ("dim", "cifar10", 10)
+    assert architectures.spreads(records, *how, NETWORKS) == {0: (49.0,), 1: (49.0,)}
+    assert architectures.spreads(records[:-1], *how, NETWORKS) == {
+        0: (49.0,)
+    }  # one network did not judge the other
+    assert architectures.spreads(records, *how, ["convnet"]) == {}
+    assert architectures.by_seed(records, *how, "resnet18") == {0: (52.0,), 1: (53.0,)}
 
 
 def test_stability_compares_with_the_first_network(make: Make, paper: pd.DataFrame) -> None:

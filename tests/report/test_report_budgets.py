@@ -46,6 +46,24 @@ def test_an_old_record_that_does_not_say_its_steps_trained_all_its_epochs(make: 
     assert budgets.forward_passes(record) == 150
 
 
+def test_budgets_are_compared_at_equal_steps(make: Make) -> None:
+    assert budgets.unequal([images(make)], [drawn(make)]) == ""
+    why = budgets.unequal([images(make)], [drawn(make, steps_trained=1200), drawn(make, steps_trained=40)])
+    assert why == "not comparable: the judging networks took 10 training steps against 40 or 1,200"
+    assert budgets.unequal([], [drawn(make)]) == ""
+
+
+def test_a_page_says_that_steps_differ(make: Make) -> None:
+    def group(record: dict[str, Any]) -> str:
+        return "DiM" if "budget" in record else "images"
+
+    same = [images(make), drawn(make)]
+    assert budgets.steps_told(same, group) == "All judging networks trained for equally many steps."
+    said = budgets.steps_told([*same, drawn(make, ipc=1, steps_trained=1200)], group)
+    assert "images 10 at 10; DiM 1,200 at 1, 10 at 10 images per class" in said
+    assert budgets.steps_told([], group) == ""
+
+
 @pytest.mark.parametrize(("steps", "seen"), [(1, 20), (2, 30), (3, 50), (9, 140)])
 def test_a_training_that_stops_early_has_seen_less(make: Make, steps: int, seen: int) -> None:
     assert budgets.forward_passes(images(make, steps_trained=steps)) == seen

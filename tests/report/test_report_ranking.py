@@ -107,7 +107,6 @@ def test_the_best_are_chosen_on_held_out_images(records: list[dict[str, Any]]) -
     assert everything["n"] == 6
     assert everything["spearman"] == pytest.approx(spearmanr(TESTED["dm"], TESTED["whole"]).statistic)
     assert everything["kendall"] == pytest.approx(kendalltau(TESTED["dm"], TESTED["whole"]).statistic)
-    assert -1 <= everything["spearman_low"] < everything["spearman"] <= everything["spearman_high"] <= 1
     assert dm.correlation(99) == everything
 
 
@@ -126,46 +125,20 @@ def test_an_architecture_that_failed_takes_no_part(records: list[dict[str, Any]]
     assert shown[shown.architecture == names(20)[0]].DM.tolist() == ["–"]
 
 
-def test_an_interval_is_that_of_the_redrawn_search(records: list[dict[str, Any]]) -> None:
+def test_proxies_are_compared_set_by_set(records: list[dict[str, Any]]) -> None:
     dm = ranking.Ranking(ranking.search_frame(records, 50), "dm")
-    picked = ranking.draws_of(6, 50, seed=3)
-    by_hand = []
-    for row in picked:
-        best = sorted(row, key=lambda place: -HELD_OUT["dm"][place])[:3]
-        x, y = ([TESTED[name][place] for place in best] for name in ("dm", "whole"))
-        by_hand.append(spearmanr(x, y).statistic if len(set(best)) > 1 else float("nan"))
-    assert dm.redrawn(picked, 3) == pytest.approx(by_hand, nan_ok=True)
-    low, high = np.nanpercentile(by_hand, [2.5, 97.5])
-    measured = dm.correlation(3, draws=50, seed=3)
-    assert (measured["spearman_low"], measured["spearman_high"]) == pytest.approx((low, high))
-
-
-def test_a_difference_is_seen_where_there_is_one() -> None:
-    generator = np.random.default_rng(1)
-    whole = generator.normal(50, 10, 40)
-
-    def frame(noise: float) -> pd.DataFrame:
-        lines = []
-        for method, scores in (("whole", whole), ("dm", whole + generator.normal(0, noise, 40))):
-            for place, score in enumerate(scores):
-                blank = dict.fromkeys(ranking.COLUMNS, 0)
-                lines.append(
-                    {**blank, "method": method, "label": method, "architecture": str(place), "test": score,
-                     "validation": score}
-                )  # fmt: skip
-        return pd.DataFrame(lines)
-
-    good, bad = (ranking.Ranking(frame(noise), "dm") for noise in (1.0, 30.0))
-    gap, low, high = ranking.difference(good, bad)
-    assert low < gap < high
-    assert ranking.decided(low, high) is True
-    assert ranking.decided(*ranking.difference(bad, good)[1:]) is False
-    assert ranking.difference(good, good) == (0.0, 0.0, 0.0)
-    assert ranking.decided(0.0, 0.0) is None
-    assert ranking.decided(float("nan"), float("nan")) is None
-    good.architectures = good.architectures[1:]
+    whole = ranking.Ranking(ranking.search_frame(records, 50), "whole")
+    one = ranking.difference({0: dm}, {0: whole, 1: whole})
+    assert one.difference == pytest.approx(dm.correlation()["spearman"] - 1)
+    assert (one.sets, one.verdict) == (1, None)  # forty architectures are no more than one set
+    gaps = [ranking.difference({0: dm}, {0: whole}, count).difference for count in (3, None)]
+    assert gaps[0] == pytest.approx(-0.5)
+    assert ranking.difference({0: dm}, {1: whole}).sets == 0
+    dm.proxy = np.full(6, 10.0)  # nothing is ranked
+    assert ranking.difference({0: dm}, {0: whole}).sets == 0
+    whole.architectures = whole.architectures[1:]
     with pytest.raises(BadValue, match="different architectures"):
-        ranking.difference(good, bad)
+        ranking.difference({0: dm}, {0: whole})
 
 
 def test_a_summary_is_what_the_search_finds_and_costs(records: list[dict[str, Any]]) -> None:
@@ -182,14 +155,7 @@ def test_a_summary_is_what_the_search_finds_and_costs(records: list[dict[str, An
     assert shown["test accuracy (%)"].tolist()[:2] == ["41.0 ± 2.8 (3.)", "61.0 ± 2.8 (1.)"]
     assert shown["found"].tolist()[2] == "missing"
     assert shown["images stored"].tolist()[:2] == ["500", "45,000"]
-    assert shown["Spearman, best 3"].tolist()[0].startswith("0.50 [")
-
-
-def test_a_correlation_in_words() -> None:
-    assert ranking.correlation_words(-0.254, -0.5, 0.1) == "−0.25 [−0.50, 0.10]"
-    nan = float("nan")
-    assert ranking.correlation_words(0.5, nan, nan) == "0.50"
-    assert ranking.correlation_words(nan, nan, nan) == "–"
+    assert shown["Spearman, best 3"].tolist()[:2] == ["0.50", "1.00"]
 
 
 def test_many_networks_are_counted_in_the_settings(records: list[dict[str, Any]]) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from dreamlib.errors import DataError
-from dreamlib.report.speed import by_mode, load_benchmarks, ratios
+from dreamlib.report.speed import by_mode, load_benchmarks, mode_change, ratios
 
 
 def benchmark() -> dict[str, Any]:
@@ -77,5 +77,11 @@ def test_a_mode_is_compared_seed_by_seed() -> None:
     assert frame.loc["plain", "between sets"] == pytest.approx(50**0.5)
     # Seed 7 has no plain partner: it is a set, but no difference.
     assert frame.loc["fast", ["sets", "difference"]].tolist() == [3, 1.0]
-    assert frame.loc["fast", "standard error"] == 0
+    assert (
+        frame.loc["plain", "difference"] is None
+        or frame.loc["plain", "difference"] != frame.loc["plain", "difference"]
+    )
+    changed = mode_change(records, "d", "DM", 10, "fast")
+    assert (changed.difference, changed.sets, changed.verdict) == (1.0, 2, None)
+    assert mode_change(records, "d", "DM", 10, "plain").sets == 0
     assert by_mode([]).empty

@@ -10,7 +10,7 @@ from tiny import generator
 from torch import Tensor
 
 from dreamlib.errors import BadValue
-from dreamlib.samplers import Clusters, kmeans, nearest_members
+from dreamlib.samplers import Clusters, kmeans, nearest_images
 from dreamlib.samplers.clustering import _Sums, squared_distances
 
 SIZES = (60, 41, 25)
@@ -120,7 +120,7 @@ def test_empty_clusters_are_refilled(seed: int) -> None:
     found = kmeans(points, 6, generator(seed))
     assert [len(set(row.tolist())) for row in found.assignment] == [6, 6]
     assert float(found.inertia.max()) < 1e-3
-    members = nearest_members(points, found)
+    members = nearest_images(points, found)
     chosen = points.gather(1, members[:, :, None].expand(-1, -1, 3))
     assert all(len({tuple(p.tolist()) for p in row}) == 6 for row in chosen)
 
@@ -155,39 +155,43 @@ def test_k_outside_the_smallest_class_is_an_error(k: int) -> None:
 def test_as_many_clusters_as_points_gives_every_point() -> None:
     points, mask = clouds()
     found = kmeans(points, 25, generator(), mask=mask)
-    assert sorted(nearest_members(points, found, mask=mask)[2].tolist()) == list(range(25))
+    assert sorted(nearest_images(points, found, mask=mask)[2].tolist()) == list(range(25))
 
 
 @pytest.mark.parametrize("each", [1, 2, 3])
-def test_nearest_members_are_the_nearest_of_their_own_cluster(each: int) -> None:
+def test_nearest_images_are_those_of_the_whole_class(each: int) -> None:
     points, mask = clouds()
     found = kmeans(points, 5, generator(9), mask=mask)
-    chosen = nearest_members(points, found, each, mask)
+    chosen = nearest_images(points, found, each, mask)
     assert chosen.shape == (3, 5 * each)
     for label, size in enumerate(SIZES):
-        for cluster in range(5):
-            inside = [n for n in range(size) if int(found.assignment[label, n]) == cluster]
-            gap = {n: float((points[label, n] - found.centres[label, cluster]).norm()) for n in inside}
-            expected = sorted(inside, key=gap.__getitem__)[:each]
-            got = chosen[label, cluster * each : (cluster + 1) * each].tolist()
-            assert got[: len(expected)] == expected
-            assert max(got) < size
+        assert chosen[label].tolist() == reference.nearest(points[label, :size], found.centres[label], each)
 
 
-@pytest.mark.parametrize("seed", range(5))
-def test_nearest_members_are_all_different(seed: int) -> None:
-    points, mask = clouds(seed=seed)
-    chosen = nearest_members(points, kmeans(points, 20, generator(seed), mask=mask), mask=mask)
-    assert all(len(set(row.tolist())) == 20 for row in chosen)
+def test_the_nearest_image_need_not_be_a_member_and_can_serve_two_centres() -> None:
+    """A cluster of two far points has its centre between them, where a point of another cluster lies."""
+    points = torch.tensor([[[-10.0], [10.0], [0.1], [0.2]]]).double()
+    centres = torch.tensor([[[0.0], [0.12]]]).double()
+    assignment = torch.tensor([[0, 0, 1, 1]])
+    found = Clusters(centres, assignment, torch.zeros(1), 0)
+    assert nearest_images(points, found).tolist() == [[2, 2]]
 
 
-def test_a_cluster_too_small_takes_the_nearest_of_others() -> None:
-    points = torch.tensor([[[0.0], [10.0], [10.5], [11.0], [4.0]]]).double()
-    found = kmeans(points, 2, generator(1))
-    lone = int(found.assignment[0, 0])
-    chosen = nearest_members(points, found, 3).view(2, 3)[lone].tolist()
-    assert set(chosen[:2]) == {0, 4}
-    assert chosen[2] == 1
+@pytest.mark.parametrize("scale", [0.01, 1.0, 100.0])
+def test_the_tolerance_is_an_absolute_number(scale: float) -> None:
+    """A class rests when its centres have moved by at most 1e-4 in all, however large its features are."""
+    points, mask = clouds()
+
+    def centres(rounds: int) -> Tensor:
+        return kmeans(points * scale, 5, generator(3), mask=mask, rounds=rounds, tolerance=1e-4).centres
+
+    def moved(rounds: int) -> float:
+        """Of the class whose centres move most in this round."""
+        return float((centres(rounds) - centres(rounds - 1)).square().sum((1, 2)).max())
+
+    last = kmeans(points * scale, 5, generator(3), mask=mask, tolerance=1e-4).rounds
+    assert last > 1
+    assert moved(last) <= 1e-4 < moved(last - 1)
 
 
 def test_fast_clustering_is_as_good_repeats_itself_and_leaves_neighbours_alone() -> None:

@@ -71,11 +71,11 @@ def test_random_reaches_every_image(few: ClassData) -> None:
 def embedding(data: ClassData, net: Network, label: int) -> Tensor:
     with torch.no_grad():
         index = torch.arange(int(data.sizes[label]))[None]
-        return net.features(data.take(index, torch.tensor([label]))[0])
+        return net.features(data.unit(index, torch.tensor([label]))[0])
 
 
 def test_representative_is_the_image_nearest_to_each_centre(data: ClassData) -> None:
-    """DREAM: cluster the embeddings of a class, take the nearest image of each cluster."""
+    """DREAM: cluster the embeddings of a class's un-normalised images, take the image nearest to each centre."""
     look = view(data, batch=6)
     chosen = Representative(rounds=0).choose(look)
     assert Representative(rounds=0).choose(view(data, batch=6)).equal(chosen)
@@ -83,16 +83,15 @@ def test_representative_is_the_image_nearest_to_each_centre(data: ClassData) -> 
     for label in (8, 3):  # the smallest class and the largest
         points = embedding(data, look.network, label)
         # With no round of k-means the centres are the random points it starts from, and those are what it takes.
-        centres, assignment = reference.kmeans(points, points[chosen[label]])
-        expected = []
-        for cluster, centre in enumerate(centres):
-            members = [n for n, own in enumerate(assignment) if own == cluster]
-            expected.append(min(members, key=lambda n, c=centre: float((points[n] - c).norm())))
+        centres, _ = reference.kmeans(points, points[chosen[label]])
+        expected = reference.nearest(points, centres)
         assert full[label].tolist() == expected
 
 
 def test_representative_space_decides_what_the_network_sees(data: ClassData) -> None:
-    assert not Representative(space="unit").choose(view(data)).equal(Representative().choose(view(data)))
+    assert (
+        not Representative(space="normalised").choose(view(data)).equal(Representative().choose(view(data)))
+    )
     seen: list[Tensor] = []
     look = view(data)
     look.network.register_forward_pre_hook(lambda _, given: seen.append(given[0]))
