@@ -155,7 +155,7 @@ class Session:
             A sentence says "nan", "inf", "-0.0" or "0.0 times".
         """
         made = made or ("generator" if self._drawn else "set")
-        display(Markdown(f"*{verdicts.RULE.format(made=made)}*"))
+        display(Markdown(f"*{verdicts.rule(made)}*"))
         for head, rows in ((heading, claims), ("Also seen here (no claim of the paper)", also)):
             if rows:
                 display(HTML(self._claims(head, rows)))

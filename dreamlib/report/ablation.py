@@ -155,7 +155,7 @@ class AblationTable(AccuracyTable):
     def claimed(self, index: int, base: int, column: Column) -> tuple[float | None, str]:
         """The paper's own difference between two rows under a network, and where it is printed if not here."""
         printed, at = self._printed(index, base, column)
-        return printed, "" if at == column[0] else at
+        return printed, "" if at in ("", column[0]) else f"on {at}"
 
     def _printed(self, index: int, lower: int, column: Column) -> tuple[float | None, str]:
         """The paper's own difference between two rows, and where it prints it.

@@ -53,14 +53,17 @@ def steps_told(records: Sequence[Record], group: Callable[[Record], str]) -> str
     found: dict[str, dict[int, set[int]]] = {}
     for record in records:
         found.setdefault(group(record), {}).setdefault(int(record["ipc"]), set()).add(steps(record))
-    groups = [
-        f"{name} "
-        + ", ".join(
-            f"{' or '.join(f'{count:,}' for count in sorted(counts))} at {ipc}"
-            for ipc, counts in sorted(by.items())
-        )
-        for name, by in found.items()
-    ]
+    alike: dict[str, list[str]] = {}  # groups whose networks took the same steps at every budget
+    for name, by in found.items():
+        told = {
+            ipc: " or ".join(f"{count:,}" for count in sorted(counts)) for ipc, counts in sorted(by.items())
+        }
+        if len(told) > 1 and len(set(told.values())) == 1:
+            line = f"{next(iter(told.values()))} at {', '.join(map(str, told))}"
+        else:
+            line = ", ".join(f"{steps} at {ipc}" for ipc, steps in told.items())
+        alike.setdefault(line, []).append(name)
+    groups = [f"{', '.join(names)}: {line}" for line, names in alike.items()]
     counts = {count for by in found.values() for some in by.values() for count in some}
     if len(counts) < 2:
         return "All judging networks trained for equally many steps." if counts else ""

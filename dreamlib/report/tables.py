@@ -239,7 +239,7 @@ class AccuracyTable:
             return found[column], ""
         same = [gap for one, gap in found.items() if one[1] == column[1]]
         if near := same or list(found.values()):
-            where = f"median of its columns at {column[1]}" if same else "median of its columns"
+            where = "in the median of its columns" + (f" at {column[1]}" if same else "")
             return float(np.median(near)), where
         return None, ""
 

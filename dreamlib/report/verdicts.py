@@ -20,13 +20,18 @@ from .words import plural, points
 
 Verdict = bool | None
 WORDS = {True: "higher", False: "lower", None: "not decided"}
-RULE = (
-    "One rule decides all of these: networks trained on one {made} are averaged, and a comparison is decided only if "
-    "the 95 % interval (Student's t) of its difference over {made}s leaves out zero. With one {made} there is no "
-    "interval."
-)
 TINY = 1e-9  # below this a difference of percentages is rounding
 MOST = 1_000_000  # sets; a difference that needs more of them is out of reach
+
+
+def rule(made: str = "set") -> str:
+    """The rule in two sentences for the reader of a page; ``made`` is what an independent set is called there."""
+    several = made.replace(" or ", "s or ") + "s"
+    return (
+        f"One rule decides all of these: networks trained on one {made} are averaged, and a comparison is decided only "
+        f"if the 95 % interval (Student's t) of its difference over {several} leaves out zero. With one {made} there "
+        "is no interval, and nothing is decided."
+    )
 
 
 @dataclass(frozen=True)
@@ -45,7 +50,7 @@ class Evidence:
     spread : float or None
         Standard deviation from set to set (ddof 1); None below two sets.
     claimed : float or None
-        The difference that the paper prints, and where in ``source``.
+        The difference that the paper prints; ``source`` says where, if not here: "on CIFAR-10".
     needed : int or None
         How many sets would decide a difference of that size, from the measured spread; None where one of the two is not
         known, or more than a million.
@@ -84,37 +89,50 @@ class Evidence:
         return replace(self, verdict=None, note=why) if why else self
 
     def words(self, digits: int = 1, unit: str = "points") -> str:
-        """``"+1.2 points [−0.3, +2.7] over 3 sets; not decided: ..."``: always with what a reader needs to weigh it."""
+        """``"+1.2 points [−0.3, +2.7] over 3 sets (not decided: ...)"``: with all that is needed to weigh it."""
         if self.difference is None:
             return "not measured here"
-        unit = f" {unit}" if unit else ""
-        told = f"{points(self.difference, digits)}{unit}"
+        return f"{self.size(digits, unit)} {self.ground()}{self.open_to(digits, unit)}{self.why}"
+
+    def size(self, digits: int = 1, unit: str = "points") -> str:
+        """The difference and its interval: ``"+1.2 points [−0.3, +2.7]"``."""
+        told = points(self.difference, digits) + (f" {unit}" if unit else "")
+        return (
+            told if self.low is None else f"{told} [{points(self.low, digits)}, {points(self.high, digits)}]"
+        )
+
+    def ground(self) -> str:
+        """What it stands on: ``"over 3 sets"``, or why there is no interval."""
         counted = plural(self.sets, self.made)
-        if self.low is None or self.high is None:
-            told += (
-                f" over {counted}, so there is no interval and the spread between {self.made}s is not known"
-            )
-            return told + (f"; {self.note}" if self.note else "")
-        told += f" [{points(self.low, digits)}, {points(self.high, digits)}] over {counted}"
-        if self.note:
-            return f"{told}; {self.note}"
-        return told if self.verdict is not None else f"{told}; not decided{self._wanted(digits, unit)}"
+        if self.low is not None:
+            return f"over {counted}"
+        told = f"over {counted}" if self.sets == 1 else f"in each of {counted}"
+        return f"{told}, so there is no interval and the spread between {self.made}s is not known"
+
+    def open_to(self, digits: int = 1, unit: str = "points") -> str:
+        """How many sets would decide what is open; nothing where it is decided, barred or has no interval."""
+        if self.note or self.verdict is not None or self.low is None:
+            return ""
+        return f" (not decided{self._wanted(digits, unit)})"
+
+    @property
+    def why(self) -> str:
+        """The note behind a semicolon."""
+        return f"; {self.note}" if self.note else ""
 
     def _wanted(self, digits: int, unit: str) -> str:
-        """How many sets would decide it."""
-        if self.spread is None:
-            return ""
+        """How many sets would decide it, behind a colon."""
         if self.claimed is None:
-            if not unit.startswith(" point"):
+            if unit != "points":
                 return ""
-            many = _many(needed(self.spread, 1.0), self.made)
-            return f" (no difference is printed for it; one of a point would take {many})"
+            many = _many(needed(self.spread or 0.0, 1.0), self.made)
+            return f": no difference is printed for it, one of a point would take {many}"
         if abs(self.claimed) < TINY:
-            return " (the paper prints no difference between the two)"
-        where = f" ({self.source})" if self.source else ""
+            return ": the paper prints no difference between the two"
+        where = f" {self.source}" if self.source else ""
         many = _many(self.needed, self.made)
         return (
-            f" (a difference as large as the paper's {points(self.claimed, digits)}{where} would take {many})"
+            f": a difference as large as the paper's {points(self.claimed, digits)}{where} would take {many}"
         )
 
     def told(self, where: str = "", digits: int = 1, unit: str = "points") -> tuple[Verdict, str]:
@@ -290,8 +308,16 @@ def all_of(
     """
     if not found:
         return None, "not measured here"
-    told = "; ".join(f"{where}: {one.words(digits, unit)}" for where, one in found.items())
-    return every(judge(one) for one in found.values()), told
+    told = [f"{where}: {one.words(digits, unit)}" for where, one in found.items()]
+    grounds, notes = (
+        {part(one) for one in found.values()} for part in (Evidence.ground, lambda one: one.note)
+    )
+    if len(found) > 1 and len(grounds) == len(notes) == 1 and all(one.sets for one in found.values()):
+        # What all places share is said once.
+        told = [f"{at}: {one.size(digits, unit)}{one.open_to(digits, unit)}" for at, one in found.items()]
+        first = next(iter(found.values()))
+        told[-1] += f"; all {first.ground()}{first.why}"
+    return every(judge(one) for one in found.values()), "; ".join(told)
 
 
 def frame_line(evidence: Evidence) -> dict[str, object]:

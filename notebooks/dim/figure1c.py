@@ -157,7 +157,7 @@ for name in session.study.datasets if "dim" in session.study.methods else ():
         label, where = session.label(method), words.data_set(name)
         for ipc in session.study.ipcs:
             gap = said["dim"].get(ipc, math.nan) - said.get(method, {}).get(ipc, math.nan)
-            found = compare(at("dim", name, ipc), at(method, name, ipc), gap, source="CIFAR-10")
+            found = compare(at("dim", name, ipc), at(method, name, ipc), gap, source="on CIFAR-10")
             better[f"{where}, {ipc}, to {label}"] = barred(found, ("dim", name, ipc), (method, name, ipc))
         if small < large:
             leads = [paired(at("dim", name, ipc), at(method, name, ipc)) for ipc in (small, large)]

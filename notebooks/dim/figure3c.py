@@ -200,7 +200,7 @@ def ahead(one: str, others: list[str], ipc: int) -> tuple[bool | None, str]:
     """Whether a network is better than these at an INPC, generator by generator."""
     found = {
         f"{words.data_set(name)}, INPC {ipc}, {judges[one]} to {judges[other]}": tables.comparison(
-            records, one, other, name, ipc, printed.get((other, ipc)), source="CIFAR-10", made="generator"
+            records, one, other, name, ipc, printed.get((other, ipc)), source="on CIFAR-10", made="generator"
         ).barred(budgets.unequal(of(one, name, ipc), of(other, name, ipc)))
         for name in session.study.datasets
         for other in others

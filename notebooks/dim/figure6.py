@@ -94,7 +94,7 @@ def lead(name, ipc, epoch, network):
     """DiM above its GAN at an epoch, generator by generator."""
     own = [record for record in session.records if record["evaluation"]["network"]["name"] == network]
     sides = [tables.by_seed(own, method, name, ipc, epoch) for method in ("dim", "gan")]
-    return compare(*sides, ENDS[network][0], source="CIFAR-10, at least", made="generator")
+    return compare(*sides, ENDS[network][0], source="at least, on CIFAR-10,", made="generator")
 
 
 for cell in (session.cell("dim", name, ipc) for name in session.study.datasets for ipc in session.study.ipcs):

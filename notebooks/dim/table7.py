@@ -230,7 +230,7 @@ for (name, ipc), frame in learned.items():
             seeds(DIM, network),
             seeds(DIM, "convnet"),
             printed_gap(network),
-            source="CIFAR-10",
+            source="on CIFAR-10",
             made="generator",
         )
         claims.append((claim, *gap.told(where)))

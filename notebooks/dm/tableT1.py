@@ -182,13 +182,14 @@ for name, method in sorted(idle):
         f"{best_of[name, method]:.1f} % at any budget. Profile `{profile}` trains it too little; left out below.*"
     )
 index = {row.method: position for position, row in enumerate(table.rows)}
+name_of = {row.method: row.label for row in table.rows}
 there = {place: set(part.method) for place, part in measured.groupby(["dataset", "ipc"], sort=False)}
 
 
 def against(one, others):
     """A row against others at every place where both are measured."""
     return {
-        f"{session.place(*place)}, {session.label(one)} to {session.label(other)}": table.compare(
+        f"{session.place(*place)}, {name_of[one]} to {name_of[other]}": table.compare(
             index[one], index[other], place
         )
         for place, known in there.items()

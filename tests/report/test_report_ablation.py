@@ -193,15 +193,20 @@ def test_one_generator_a_row_decides_nothing(table: AblationTable) -> None:
     assert told(table.changes())["difference (points)"].tolist() == ["+10.0", "+0.5"]
     holds, evidence = table.above("b")
     assert holds is None
-    assert "+10.0 points over 1 generator, so there is no interval" in evidence
+    assert "C-3: +10.0 points; " in evidence
+    assert "; all over 1 generator, so there is no interval" in evidence
     assert table.best_is("b")[0] is None
 
 
 def test_what_is_above_what(twice: AblationTable) -> None:
     holds, evidence = twice.above("b")
     assert holds is None
-    assert evidence.startswith("Digits, INPC 10, C-3: +10.1 points [+8.8, +11.4] over 2 generators; ")
-    assert "as large as the paper's +5.5 (CIFAR-10, INPC 50) would take 2 generators" in evidence
+    assert evidence.startswith(
+        "Digits, INPC 10, C-3: +10.1 points [+8.8, +11.4]; Digits, INPC 10, R-10: +0.6 points ["
+    )
+    assert (
+        "as large as the paper's +5.5 on CIFAR-10, INPC 50 would take 2 generators); all over 2" in evidence
+    )
     assert twice.above("b", network="C-3")[0] is True
     assert twice.above("a", "b")[0] is False
     assert twice.above("a", "b", network="R-10")[0] is None

@@ -60,8 +60,10 @@ def test_a_page_says_that_steps_differ(make: Make) -> None:
     same = [images(make), drawn(make)]
     assert budgets.steps_told(same, group) == "All judging networks trained for equally many steps."
     said = budgets.steps_told([*same, drawn(make, ipc=1, steps_trained=1200)], group)
-    assert "images 10 at 10; DiM 1,200 at 1, 10 at 10 images per class" in said
+    assert "images: 10 at 10; DiM: 1,200 at 1, 10 at 10 images per class" in said
     assert budgets.steps_told([], group) == ""
+    many = [images(make, ipc=1), images(make), drawn(make, steps_trained=7)]
+    assert "images: 10 at 1, 10; DiM: 7 at 10" in budgets.steps_told(many, group)
 
 
 @pytest.mark.parametrize(("steps", "seen"), [(1, 20), (2, 30), (3, 50), (9, 140)])

@@ -410,8 +410,8 @@ def test_the_papers_difference_is_that_of_the_column_or_the_median_of_its_others
     table = accuracy_table([], rows, ["digits"], [1, 10], numbers, beyond=True)
     gap = pytest.approx(62.7 - 44.9)
     assert table.claimed(1, 0, ("cifar10", 10)) == (gap, "")
-    assert table.claimed(1, 0, ("digits", 10)) == (gap, "median of its columns at 10")
-    assert table.claimed(1, 0, ("digits", 1)) == (gap, "median of its columns")
+    assert table.claimed(1, 0, ("digits", 10)) == (gap, "in the median of its columns at 10")
+    assert table.claimed(1, 0, ("digits", 1)) == (gap, "in the median of its columns")
     assert table.claimed(0, 0, ("digits", 1))[0] == 0.0
 
 

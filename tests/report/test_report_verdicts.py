@@ -25,6 +25,7 @@ from dreamlib.report.verdicts import (
     needed,
     negation,
     paired,
+    rule,
 )
 
 NOTEBOOKS = sorted((Path(__file__).resolve().parents[2] / "notebooks").glob("*/*.py"))
@@ -71,7 +72,7 @@ def test_one_set_has_no_interval_and_none_is_not_measured() -> None:
 def test_equal_sets_know_nothing_of_their_spread(values: list[float]) -> None:
     found = decide(values, claimed=1.0)
     assert (found.verdict, found.low, found.needed, found.spread) == (None, None, None, 0.0)
-    assert f"the same in all {len(values)} sets, so there is no interval" in found.words()
+    assert f"in each of {len(values)} sets, so there is no interval" in found.words()
 
 
 def test_values_against_a_fixed_number() -> None:
@@ -95,10 +96,10 @@ def test_how_many_sets_would_decide_the_papers_difference() -> None:
     assert needed(1.0, None) is None
     assert needed(1.0, 0.0) is None
     assert needed(1e6, 1e-6) is None
-    found = decide([0.5, -0.5, 0.2], claimed=1.3, source="Table 1")
+    found = decide([0.5, -0.5, 0.2], claimed=1.3, source="on MNIST")
     assert found.needed == 3
     assert found.words() == (
-        "+0.1 points [−1.2, +1.3] over 3 sets; not decided (a difference as large as the paper's +1.3 (Table 1) "
+        "+0.1 points [−1.2, +1.3] over 3 sets (not decided: a difference as large as the paper's +1.3 on MNIST "
         "would take 3 sets)"
     )
     assert "the paper prints no difference between the two" in decide([0.5, -0.5], claimed=0.0).words()
@@ -196,8 +197,13 @@ def test_several_places_are_one_claim() -> None:
     up, open_ = decide([2.0, 2.1]), decide([2.0, -2.1])
     holds, told = all_of({"here": up, "there": open_})
     assert holds is None
-    assert told.startswith("here: +2.0 points [")
-    assert "; there: " in told
+    assert told.startswith("here: +2.0 points [+1.4, +2.7]; there: −0.1 points [")
+    assert told.endswith("; all over 2 sets")
+    assert told.count("over 2 sets") == 1
+    barred = {"here": up.barred("why"), "there": open_.barred("why")}
+    assert all_of(barred)[1].endswith("; all over 2 sets; why")
+    mixed = all_of({"here": up, "there": decide([1.0])})[1]
+    assert "over 2 sets; there: +1.0 points over 1 set, so" in mixed
     assert all_of({"here": up})[0] is True
     assert all_of({}) == (None, "not measured here")
     assert all_of({"here": up}, judge=lambda one: one.within(5))[0] is True
@@ -227,8 +233,8 @@ OWN_RULES = (
 @pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: f"{path.parent.name}-{path.stem}")
 def test_no_page_has_a_rule_of_its_own(notebook: Path) -> None:
     source = notebook.read_text(encoding="utf-8")
-    for rule in OWN_RULES:
-        assert not re.search(rule, source), f"{rule!r} in {notebook}"
+    for own in OWN_RULES:
+        assert not re.search(own, source), f"{own!r} in {notebook}"
 
 
 @pytest.mark.parametrize(
@@ -238,3 +244,8 @@ def test_no_page_has_a_rule_of_its_own(notebook: Path) -> None:
 def test_no_page_says_what_was_not_measured_with_power(statement: str) -> None:
     said = [path for path in NOTEBOOKS if statement in path.read_text(encoding="utf-8").lower()]
     assert not said
+
+
+def test_the_rule_is_said_in_words() -> None:
+    assert "over sets or generators leaves out zero" in rule("set or generator")
+    assert "With one class order there is no interval" in rule("class order")
