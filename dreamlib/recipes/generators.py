@@ -160,7 +160,7 @@ def _dim(
             ("generation.matched_epochs", "ours: to epoch 200; Figures 5 to 7 reach 190"),
             (
                 "generation.matched_rate",
-                "DiM released code: 5e-6 after 1e-4; the paper names 1e-4 for the GAN alone, and Algorithm 1 writes one "
+                "DiM released code: 5e-6 after 1e-4; the paper names 1e-4 for the GAN alone, and Algorithm 1 has one "
                 "letter for both stages",
             ),
             ("generation.models", "DiM Table 6, and its released code for what the networks are"),
