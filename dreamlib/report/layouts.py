@@ -417,6 +417,7 @@ def _tex_reported(cell: Cell, letters: str) -> str:
 def html(table: AccuracyTable) -> str:
     """The table as an HTML fragment; see :meth:`AccuracyTable.html`."""
     datasets = list(dict.fromkeys(dataset for dataset, _ in table.columns))
+    elsewhere = {column for column in table.columns if not_here(table, column)}
     return (
         templates()
         .get_template("accuracy.html.j2")
@@ -433,7 +434,12 @@ def html(table: AccuracyTable) -> str:
                 if not number or table.columns[number - 1][0] != column[0]
             },
             best={column: table.best(column) for column in table.columns},
-            elsewhere={column for column in table.columns if not_here(table, column)},
+            elsewhere=elsewhere,
+            absent={
+                dataset
+                for dataset in datasets
+                if all(column in elsewhere for column in table.columns if column[0] == dataset)
+            },
             not_here=NOT_HERE,
             statuses={"measured": MEASURED, "missing": MISSING, "here": NOT_HERE},
             against=_against(table),

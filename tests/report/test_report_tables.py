@@ -436,6 +436,7 @@ def test_columns_that_only_the_paper_has_are_shown_as_not_in_this_profile(
     far = accuracy_table([], ROWS[:1], ["digits"], [10], numbers, beyond=True)
     assert far.columns == (("digits", 10), ("cifar10", 1), ("cifar10", 10))
     assert "CIFAR-10<sup>b</sup> · 1 (not in this profile)" in far.markdown()
+    assert far.html().count('<span class="tag">not in this profile</span>') == 1
     assert accuracy_table([], ROWS, ["digits"], [10], numbers).columns == (("digits", 10),)
 
 
