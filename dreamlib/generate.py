@@ -21,7 +21,7 @@ from .augment import Transform
 from .backend import Stopwatch
 from .checkpoint import below
 from .containers import Drawing, GenerativeContainer
-from .data import ClassData
+from .data import ClassData, statistics
 from .engine import Engine
 from .errors import BadValue, Diverged
 from .matchers import measure_under
@@ -77,6 +77,8 @@ class GeneratorTraining:
         recipe.check()
         if recipe.generation is None:
             raise BadValue("this recipe does not say how its generator is trained", "generation=Generation()")
+        if recipe.constants:
+            data = data.normalised_as(statistics(recipe.constants))
         self.data, self.recipe, self.device = data, recipe, data.device
         self.how: Generation = recipe.generation
         self.matching = self.how.matched_epochs > 0

@@ -170,12 +170,9 @@ class ClassData:
     def turn_flat(self, batch: int, number: int, fresh: Fresh) -> tuple[Tensor, Tensor]:
         """As :meth:`turn`, over the whole training set whatever the classes; images and labels as of :meth:`at`.
 
-        Raises
-        ------
-        BadValue
-            If ``batch`` is below 1 or above the number of images.
+        A training set smaller than a batch is one.
         """
-        self._check_flat(batch)
+        batch = min(batch, self.total)
         which, at = divmod(number, self.total // batch)
         stream = fresh(which)
         order = torch.randperm(self.total, generator=stream, device=stream.device)

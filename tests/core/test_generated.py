@@ -67,7 +67,7 @@ def test_images_of_an_epoch(per_class: int, batch: int, plain: int, whole: int) 
 @pytest.mark.parametrize("whole", [False, True])
 def test_every_epoch_and_every_network_has_new_images(drawing: Noted, digits: Dataset, whole: bool) -> None:
     how = replace(HOW, generated=Generated(2, whole_batches=whole))
-    run = ended(EvaluationRun(drawing, digits, how, seed=0))
+    run = ended(EvaluationRun(drawing, digits, how))
     assert run.training.size == (24 if whole else 20)
     assert run.training.per_epoch == 3
     assert [images.shape[1] for images, _ in drawing.given] == ([8, 8, 8] if whole else [8, 8, 4]) * 3
@@ -82,14 +82,14 @@ def test_every_epoch_and_every_network_has_new_images(drawing: Noted, digits: Da
 def test_the_result_is_that_of_networks_trained_one_by_one_on_what_was_drawn(
     drawing: Noted, digits: Dataset
 ) -> None:
-    run = EvaluationRun(drawing, digits, HOW, seed=1)
+    run = EvaluationRun(drawing, digits, replace(HOW, panel=1))
     networks = []
     for k in range(2):
         networks.append(build(NETWORK, digits.shape, 10))
         networks[-1].load_state_dict({name: value[k] for name, value in run.training.stack.tensors.items()})
     ended(run)
     noise = torch.Generator().manual_seed(0)
-    noise.set_state(EvaluationRun(drawing, digits, HOW, seed=1).streams["noise"].get_state())
+    noise.set_state(EvaluationRun(drawing, digits, replace(HOW, panel=1)).streams["noise"].get_state())
     test = digits.normalisation.apply(digits.test_images.float() / 255)
     expected: list[float] = []
     batches: list[list[tuple[Tensor, Tensor, int]]] = [[], []]
@@ -110,13 +110,13 @@ def test_the_result_is_that_of_networks_trained_one_by_one_on_what_was_drawn(
 
 def test_drawn_once_is_a_set_of_stored_images(drawing: Noted, digits: Dataset) -> None:
     how = replace(HOW, generated=Generated(3, fresh=False))
-    run = EvaluationRun(drawing, digits, how, seed=0)
+    run = EvaluationRun(drawing, digits, how)
     ((images, labels),) = drawing.given
     assert images.shape == (10, 3, 1, 8, 8)
     assert labels.equal(torch.arange(10).unsqueeze(1).expand(10, 3))
     ended(run)
     assert len(drawing.given) == 1
-    assert run.accuracies == evaluate(images, digits, replace(how, generated=None), seed=0)
+    assert run.accuracies == evaluate(images, digits, replace(how, generated=None))
 
 
 @pytest.mark.parametrize("fresh", [True, False])
@@ -124,14 +124,14 @@ def test_an_evaluation_goes_on_bit_for_bit_from_every_step(
     drawing: Noted, digits: Dataset, fresh: bool
 ) -> None:
     how = replace(HOW, generated=Generated(2, fresh=fresh))
-    whole, states = EvaluationRun(drawing, digits, how, seed=2), []
+    whole, states = EvaluationRun(drawing, digits, replace(how, panel=2)), []
     while not whole.done:
         states.append(save(whole.state()))
         whole.advance()
     assert len(states) == whole.steps == 10
     end = whole.training.state()
     for state in states[::3]:
-        rest = EvaluationRun(drawing, digits, how, seed=2)
+        rest = EvaluationRun(drawing, digits, replace(how, panel=2))
         rest.restore(load(state))
         ended(rest)
         assert rest.accuracies == whole.accuracies
@@ -141,8 +141,8 @@ def test_an_evaluation_goes_on_bit_for_bit_from_every_step(
 def test_networks_and_orders_are_those_of_stored_images(drawing: Noted, digits: Dataset) -> None:
     images = torch.zeros(10, 2, *digits.shape)
     runs = [
-        EvaluationRun(drawing, digits, HOW, 0),
-        EvaluationRun(images, digits, replace(HOW, generated=None), 0),
+        EvaluationRun(drawing, digits, HOW),
+        EvaluationRun(images, digits, replace(HOW, generated=None)),
     ]
     for name, value in runs[0].training.stack.tensors.items():
         assert value.equal(runs[1].training.stack.tensors[name])
@@ -156,6 +156,6 @@ def test_no_images_and_no_number_of_images_are_errors(drawing: Noted, digits: Da
         with pytest.raises(
             BadValue, match=r"INPC is 0; expected at least 1 image per class and epoch\n.*IPC="
         ):
-            EvaluationRun(drawing, digits, replace(HOW, generated=Generated(0, fresh=fresh)), 0)
+            EvaluationRun(drawing, digits, replace(HOW, generated=Generated(0, fresh=fresh)))
     with pytest.raises(BadValue, match="the evaluation does not say by how many images"):
-        EvaluationRun(drawing, digits, replace(HOW, generated=None), 0)
+        EvaluationRun(drawing, digits, replace(HOW, generated=None))

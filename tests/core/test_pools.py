@@ -144,8 +144,8 @@ def test_a_class_that_would_be_held_out_whole_is_an_error(few: ClassData) -> Non
 PLAN = recipe("dm", schedule__pool=replace(POOL, fresh=True))
 
 
-def test_a_recipe_without_a_pool_is_described_as_ever() -> None:
-    assert "pool" not in plain(recipe("dm"))["schedule"]
+def test_a_recipe_says_its_pool() -> None:
+    assert plain(recipe("dm"))["schedule"]["pool"] is None
     assert plain(PLAN)["schedule"]["pool"]["bands"] == [[10.0, 20.0], [30.0, 45.0]]
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from dreamlib.augment import Siamese
 from dreamlib.containers import Generator, Pixels
-from dreamlib.errors import BadValue, UnknownName
+from dreamlib.errors import BadValue, DreamlibError, UnknownName
 from dreamlib.matchers import Feature, Logits
 from dreamlib.networks import NetworkSpec
 from dreamlib.objectives import Adversarial
@@ -21,9 +21,25 @@ from dreamlib.samplers import Representative
 
 def test_the_learning_rate_follows_the_ipc_where_it_should() -> None:
     plain = Recipe(image_lr=0.2)
-    assert [plain.rate(ipc) for ipc in (1, 10, 50)] == [0.2, 0.2, 0.2]
-    scaled = replace(plain, lr_scaling="ipc")
-    assert [scaled.rate(ipc) for ipc in (1, 10, 50)] == pytest.approx([0.02, 0.2, 1.0])
+    assert [plain.rate(ipc, 28) for ipc in (1, 10, 50)] == [0.2, 0.2, 0.2]
+    scaled = replace(plain, lr_scaling="ipc and size")
+    assert [scaled.rate(ipc, 32) for ipc in (1, 10, 50)] == pytest.approx([0.02, 0.2, 1.0])
+    # Images with four times the pixels move four times as fast (IDC, released code).
+    assert [scaled.rate(10, side) for side in (28, 64)] == pytest.approx([0.2 * 0.765625, 0.8])
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"image_steps": "each"}, "unknown order of image steps 'each'; valid: together, class by class"),
+        ({"lr_scaling": "ipc"}, "unknown scaling of the image learning rate 'ipc'"),
+        ({"image_momentum": 1.0}, "image_momentum is 1.0; expected less than 1"),
+        ({"base_side": 0}, "base_side is 0; expected at least 1"),
+    ],
+)
+def test_settings_of_the_image_step_are_checked(wrong: dict[str, Any], message: str) -> None:
+    with pytest.raises(DreamlibError, match=message):
+        replace(Recipe(), **wrong).check()
 
 
 def test_steps_are_networks_times_steps_of_each() -> None:
@@ -44,7 +60,7 @@ def test_one_field_is_changed_and_no_other() -> None:
     ("path", "message"),
     [
         ("imag_lr", "unknown field of Recipe 'imag_lr'.*image_lr"),
-        ("sampler.pool", "unknown field of Random 'pool'; valid: every"),
+        ("sampler.pool", "unknown field of Random 'pool'; valid: order, every"),
         ("iterations.x", "unknown field of int 'x'"),
     ],
 )

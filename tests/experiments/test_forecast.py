@@ -40,7 +40,7 @@ def test_steps_times_their_seconds(method: str, each: list[str]) -> None:
         batches = -(-len(digits.train_labels) // made.recipe.embedding.batch)
         expected += made.recipe.initial.epochs * batches + 1
     assert found.distill == expected
-    steps = made.evaluation.training.epochs * -(-100 // made.evaluation.training.batch)
+    steps = made.evaluation.training.passes * -(-100 // made.evaluation.training.batch)
     assert found.evaluate == pytest.approx(steps + len(digits.test_labels) / 500)
     assert found.seconds == found.distill + found.evaluate
 
