@@ -48,6 +48,7 @@ from dreamlib import lastlayer
 from dreamlib.networks import NetworkSpec
 from dreamlib.registry import plain
 from dreamlib.report import figures, tables, words
+from dreamlib.report.verdicts import decide
 from dreamlib.session import Session
 
 session = Session(
@@ -313,40 +314,43 @@ for name, part in uniform.groupby("data set", sort=False):
     )
 for name, found in trained.items():
     fresh, last, total = found[0], found[-1], classes[name].num_classes
-    cosine, ratio = fresh.cosine["last layer"].mean(), fresh.ratio["last layer"].mean()
-    everything = fresh.cosine["all layers, DC's metric"].mean()
+    where, cosine, ratio = words.data_set(name), fresh.cosine["last layer"], fresh.ratio["last layer"]
+    near = decide(cosine, against=0.99, made="untrained network")
+    end = distilled[name][max(distilled[name])].cosine["last layer"].mean() if name in distilled else None
     claims.append(
         (
             "with random networks, last-layer gradient matching moves the images as feature matching does",
-            bool(cosine > 0.99),
-            f"{words.data_set(name)}: cosine {cosine:.4f} at DM's start (n = {len(fresh.accuracy)} networks)"
-            + (
-                f", {distilled[name][max(distilled[name])].cosine['last layer'].mean():.4f} at its end"
-                if name in distilled
-                else ""
-            ),
+            near.verdict,
+            f"{where}: cosine {cosine.mean():.4f} at DM's start"
+            + (f", {end:.4f} at its end" if end is not None else "")
+            + f"; at the start above 0.99 by {near.words(4, '')}",
         )
     )
+    off = decide(ratio * total / (total - 1), against=1.0, made="untrained network")
     claims.append(
         (
             "... multiplied by a constant, (C-1)/C (held to a twentieth)",
-            bool(abs(ratio * total / (total - 1) - 1) < 0.05),
-            f"{words.data_set(name)}: ratio of the norms {ratio:.3f}; (C-1)/C = {(total - 1) / total:.3f}",
+            off.within(0.05),
+            f"{where}: ratio of the norms {ratio.mean():.3f}; (C-1)/C = {(total - 1) / total:.3f}; relative error "
+            f"{off.size(3, '')} {off.ground()}",
         )
     )
+    lost = decide(cosine - last.cosine["last layer"], made="network")
     also.append(
         (
             "the link is one of random networks",
-            bool(last.cosine["last layer"].mean() < cosine),
-            f"{words.data_set(name)}: cosine {last.cosine['last layer'].mean():.2f} after {last.step} training steps, "
-            f"at {last.accuracy.mean():.0f} % accuracy",
+            lost.verdict,
+            f"{where}: cosine {last.cosine['last layer'].mean():.2f} after {last.step} training steps, at "
+            f"{last.accuracy.mean():.0f} % accuracy; lost {lost.words(2, '')}",
         )
     )
+    everything = fresh.cosine["all layers, DC's metric"]
+    follows = decide(everything, against=0.9, made="untrained network")
     also.append(
         (
             "what DC and DSA match (all layers, cosine) follows the features too (cosine above 0.9)",
-            bool(everything > 0.9),
-            f"{words.data_set(name)}: cosine {everything:.2f} at random networks",
+            follows.verdict,
+            f"{where}: cosine {everything.mean():.2f}; above 0.9 by {follows.words(2, '')}",
         )
     )
 for name in session.study.datasets:

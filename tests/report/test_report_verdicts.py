@@ -249,3 +249,23 @@ def test_no_page_says_what_was_not_measured_with_power(statement: str) -> None:
 def test_the_rule_is_said_in_words() -> None:
     assert "over sets or generators leaves out zero" in rule("set or generator")
     assert "With one class order there is no interval" in rule("class order")
+
+
+# What a page may check directly: seconds, bytes, counts and closed forms, none of them an accuracy of a method.
+DIRECT = {
+    "dim-figure1d": 2,  # seconds
+    "dim-table1": 3,  # seconds, bytes
+    "dim-table9": 3,  # milliseconds, the paper's own arithmetic
+    "dm-comparisons": 1,  # minutes
+    "dm-figureF1": 1,  # seconds
+    "dm-section4": 2,  # equations, probabilities of untrained networks
+    "dream-table2": 1,  # seconds
+    "engine-speed": 1,  # times faster
+}
+
+
+@pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: f"{path.parent.name}-{path.stem}")
+def test_a_page_decides_by_itself_only_what_is_no_accuracy(notebook: Path) -> None:
+    claims = notebook.read_text(encoding="utf-8").partition("## What holds here")[2].partition("# NBVAL")[0]
+    found = len(re.findall(r"\bbool\(", claims))
+    assert found == DIRECT.get(f"{notebook.parent.name}-{notebook.stem}", 0), notebook
