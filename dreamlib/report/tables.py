@@ -21,7 +21,7 @@ from ..errors import BadValue
 from . import layouts
 from .reported import Reported, find, where
 from .reported import rows as numbers_of
-from .verdicts import Evidence, Verdict, compare, every, frame_line, in_most
+from .verdicts import Evidence, Verdict, all_of, compare, every, frame_line, in_most
 from .words import (
     MEASURED,
     MISSING,
@@ -287,13 +287,13 @@ class AccuracyTable:
 
     def nearest(self, found: Mapping[Column, Mapping[str, Evidence]]) -> str:
         """The evidence against the rival that comes nearest, column by column."""
-        told = []
+        nearest = {}
         for column, others in found.items():
             known = {name: one for name, one in others.items() if one.difference is not None}
             if known:
                 name = min(known, key=lambda name: known[name].difference or 0.0)
-                told.append(f"{self.place(column)}, to {name}: {known[name].words()}")
-        return "; ".join(told)
+                nearest[f"{self.place(column)}, to {name}"] = known[name]
+        return all_of(nearest)[1]
 
     def frame(self) -> pd.DataFrame:
         """One line per cell with all that is known of it; `status` says in words whether it was measured."""

@@ -147,6 +147,8 @@ def duration(seconds: float | None) -> str:
     """``"8.4 s"``, ``"3 min 20 s"``, ``"2 h 05 min"``; a dash where it is not known."""
     if seconds is None or not math.isfinite(seconds):
         return NOTHING
+    if not seconds:
+        return "0 s"
     if seconds < 59.95:
         return f"{seconds:.1f} s" if seconds < 9.95 else f"{seconds:.0f} s"
     minutes, rest = divmod(round(seconds), 60)

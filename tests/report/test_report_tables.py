@@ -511,6 +511,7 @@ def test_how_many_times() -> None:
         (points(-0.04), "0.0"),
         (points(-1.26), "−1.3"),
         (points(2.0), "+2.0"),
+        (duration(0), "0 s"),
         (duration(8.44), "8.4 s"),
         (duration(59.97), "1 min 00 s"),
         (duration(3599.7), "1 h 00 min"),
