@@ -19,7 +19,7 @@ from .augment import Augmentation, PerImage, Siamese, cutmix
 from .containers import CONTAINERS, Drawing, drawing
 from .containers.generator import AT_ONCE
 from .data import Normalisation
-from .errors import BadValue, StoreError, unknown
+from .errors import BadValue, Damaged, StoreError, unknown
 from .experiments.files import COURSE, read_tensors, write_tensors
 from .registry import plain
 from .streams import Streams
@@ -338,7 +338,7 @@ def _read(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         )
     try:
         return read_tensors(path)
-    except StoreError as error:  # what is not in our store is the user's own
+    except Damaged as error:  # what is not in our store is the user's own
         raise StoreError(error.message, "another file, or the same downloaded again") from error
 
 

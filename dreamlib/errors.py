@@ -44,6 +44,10 @@ class StoreError(DreamlibError):
     """A results folder that cannot be read or written, or holds something that is not ours."""
 
 
+class Damaged(StoreError):
+    """A file that was read and is not what it should be: cut off, changed, or not ours."""
+
+
 class Diverged(DreamlibError):
     """A loss became NaN or infinite."""
 

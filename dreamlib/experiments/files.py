@@ -7,12 +7,12 @@ import json
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors import SafetensorError
+from safetensors.torch import load, save_file
 from torch import Tensor
 
 from ..atomic import write_atomically
-from ..errors import StoreError
+from ..errors import Damaged, StoreError
 
 COURSE = ".course.safetensors"  # in place of .safetensors: a set or a generator along its training
 
@@ -43,21 +43,40 @@ def read_json(path: Path) -> dict[str, Any]:
 
     Raises
     ------
+    FileNotFoundError
+        If it is not there.
     StoreError
-        If the file cannot be read, is no JSON, or does not match its checksum.
+        If it cannot be opened.
+    Damaged
+        If it is no JSON, or does not match its checksum.
     """
+    raw = _contents(path)
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
+        data = json.loads(raw.decode("utf-8"))
         seal = data.pop("sha256")
         if seal != digest(data):
             raise ValueError("its contents do not match its checksum")
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise _damaged(path, error) from error
     return dict(data)
 
 
-def _damaged(path: Path, error: Exception) -> StoreError:
-    return StoreError(f"{path} is damaged or not ours: {error!r}", "remove it; it will be computed again")
+def _contents(path: Path) -> bytes:
+    """The bytes of a file, read once. One that cannot be opened is not damaged."""
+    try:
+        return path.read_bytes()
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise FileNotFoundError(f"no file {path}") from error
+    except IsADirectoryError as error:
+        raise _damaged(path, error) from error
+    except OSError as error:
+        reason = error.strerror or str(error)
+        hint = "read permission for it, a disk that answers, or fewer open files; nothing was changed"
+        raise StoreError(f"cannot read {path}: {reason}", hint) from error
+
+
+def _damaged(path: Path, error: Exception) -> Damaged:
+    return Damaged(f"{path} is damaged or not ours: {error!r}", "remove it; it will be computed again")
 
 
 def tensors_digest(tensors: dict[str, Tensor]) -> str:
@@ -94,19 +113,23 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
 
     Raises
     ------
+    FileNotFoundError
+        If it is not there.
     StoreError
-        If the file is missing, damaged or of another origin.
+        If it cannot be opened.
+    Damaged
+        If it is damaged or of another origin.
     """
+    raw = _contents(path)
     try:
-        with safe_open(path, framework="pt") as file:
-            header = file.metadata() or {}
-            names = file.keys()
-            tensors = {name: file.get_tensor(name) for name in names}
+        tensors = load(raw)
+        # The header stands in front: its length in eight bytes, then JSON.
+        length = int.from_bytes(raw[:8], "little")
+        header = json.loads(raw[8 : 8 + length].decode("utf-8")).get("__metadata__", {})
         metadata = dict(json.loads(header["dreamlib"]))
         seals = tensors_digest(tensors), digest(metadata)
-        # The first files had only one of the two.
-        if seals != (header["sha256"], header.get("sha256_of_metadata", seals[1])):
+        if seals != (header["sha256"], header["sha256_of_metadata"]):
             raise ValueError("its contents do not match its checksum")
-    except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, SafetensorError) as error:
         raise _damaged(path, error) from error
     return tensors, metadata

@@ -16,7 +16,7 @@ from filelock import FileLock, Timeout
 from torch import Tensor
 
 from ..atomic import cannot_write, write_atomically
-from ..errors import StoreError
+from ..errors import Damaged, StoreError
 from .cells import Cell
 from .files import COURSE, read_json, read_tensors, write_json, write_tensors
 
@@ -32,8 +32,9 @@ class Store:
         <root>/<profile>/sets/<set name>.safetensors  the synthetic set, and its course in <...>.course.safetensors
         <root>/<profile>/unfinished/<key>.*           locks, checkpoints and failures of what is not finished
 
-    Every file is written atomically and carries a checksum. A damaged or foreign file is set aside (renamed, with a
-    warning) and computed again, never read as a result and never deleted.
+    Every file is written atomically and carries a checksum. A damaged or foreign file is passed over with a warning,
+    never read as a result and never deleted. Who holds the lock of its cell, to compute it again, sets it aside
+    (renames it); reading alone changes nothing. A file that cannot be opened is not damaged: that is an error.
 
     Parameters
     ----------
@@ -43,6 +44,7 @@ class Store:
 
     def __init__(self, root: str | Path | None = None) -> None:
         self.root = Path(root or os.environ.get("DREAMLIB_RESULTS") or "reports/results")
+        self._held: set[str] = set()  # keys of the locks that this store holds
 
     def check_writable(self) -> None:
         """Raise :class:`StoreError` now rather than after an hour of computing."""
@@ -60,19 +62,25 @@ class Store:
         return self.root / cell.profile / f"{cell.name}.json"
 
     def record(self, cell: Cell) -> dict[str, Any] | None:
-        """The record of a cell, or None when it is not there (or was damaged, and has been set aside)."""
+        """The record of a cell, or None when it is not there (or is damaged).
+
+        Raises
+        ------
+        StoreError
+            If it is there and cannot be opened.
+        """
         path = self.record_path(cell)
-        if not path.exists():
-            return None
         try:
             record = read_json(path)
             if record.get("schema") != SCHEMA or record.get("key") != cell.key:
-                raise StoreError(f"{path} is the record of another cell or schema", "")
+                raise Damaged(f"{path} is the record of another cell or schema", "")
             accuracies = record["accuracies"]
             if len(accuracies) != cell.evaluation.networks or not all(0 <= a <= 100 for a in accuracies):
-                raise StoreError(f"{path} does not hold {cell.evaluation.networks} accuracies", "")
-        except (StoreError, KeyError, TypeError) as error:
-            self._set_aside(path, error)
+                raise Damaged(f"{path} does not hold {cell.evaluation.networks} accuracies", "")
+        except FileNotFoundError:
+            return None
+        except (Damaged, KeyError, TypeError) as error:
+            self._pass_over(cell, path, error)
             return None
         return record
 
@@ -100,11 +108,11 @@ class Store:
 
     def read_set(self, cell: Cell) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
         """The finished synthetic set of a cell and its metadata, or None."""
-        return self._read(self.set_path(cell), cell.set_key)
+        return self._read(cell, self.set_path(cell), cell.set_key)
 
     def read_course(self, cell: Cell) -> dict[int, dict[str, Tensor]] | None:
         """The set at each of its snapshots, by matching step, or None when the course was not kept."""
-        found = self._read(self.course_path(cell), cell.set_key)
+        found = self._read(cell, self.course_path(cell), cell.set_key)
         if found is None:
             return None
         course: dict[int, dict[str, Tensor]] = {}
@@ -139,7 +147,7 @@ class Store:
 
     def read_checkpoint(self, cell: Cell, phase: str) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
         """The state and metadata of an unfinished phase, or None."""
-        return self._read(self.checkpoint_path(cell, phase), _key(cell, phase))
+        return self._read(cell, self.checkpoint_path(cell, phase), _key(cell, phase))
 
     def write_checkpoint(
         self, cell: Cell, phase: str, state: dict[str, Tensor], metadata: dict[str, Any]
@@ -180,7 +188,7 @@ class Store:
     def failure(self, cell: Cell, run_id: str | None = None) -> str | None:
         """Why the last try at a cell or a set of it failed, or None; with ``run_id``, only what failed in that run."""
         for one, phase in (*((one, "distill") for one in cell.sets), (cell, "evaluate")):
-            with suppress(StoreError):  # none there; one that is damaged is overwritten by the next
+            with suppress(Damaged, FileNotFoundError):  # one that is damaged is overwritten by the next
                 note = read_json(self._failure_path(one, phase))
                 if run_id in (None, note.get("run")):
                     return str(note.get("error"))
@@ -209,9 +217,11 @@ class Store:
             hint = "--results DIR on a disk that supports locks"
             raise StoreError(f"cannot lock {path}: {error}", hint) from error
         try:
+            self._held.add(cell.lock_key)
             self._sweep(cell)
             yield True
         finally:
+            self._held.discard(cell.lock_key)
             lock.release()
 
     def _sweep(self, cell: Cell) -> None:
@@ -229,17 +239,24 @@ class Store:
 
     # Damage
 
-    def _read(self, path: Path, key: str) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
-        if not path.exists():
-            return None
+    def _read(self, cell: Cell, path: Path, key: str) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
         try:
             tensors, metadata = read_tensors(path)
             if metadata.get("key") != key:
-                raise StoreError(f"{path} belongs to another cell", "")
-        except StoreError as error:
-            self._set_aside(path, error)
+                raise Damaged(f"{path} belongs to another cell", "")
+        except FileNotFoundError:
+            return None
+        except Damaged as error:
+            self._pass_over(cell, path, error)
             return None
         return tensors, metadata
+
+    def _pass_over(self, cell: Cell, path: Path, error: Exception) -> None:
+        """Warn of a damaged file, and set it aside if this store holds the lock of its cell."""
+        if cell.lock_key in self._held:
+            self._set_aside(path, error)
+        else:
+            warnings.warn(f"passed over {path}, which a run would compute again: {error}", stacklevel=4)
 
     def _set_aside(self, path: Path, error: Exception) -> None:
         names = (path.with_name(f"{path.name}{number or ''}.damaged") for number in itertools.count())
@@ -249,9 +266,9 @@ class Store:
         except FileNotFoundError:
             return  # another process was faster: it has set it aside, or finished and removed it
         except OSError as refused:
-            warnings.warn(f"passed over {path}, it cannot be set aside ({refused}): {error}", stacklevel=3)
+            warnings.warn(f"passed over {path}, it cannot be set aside ({refused}): {error}", stacklevel=5)
             return
-        warnings.warn(f"set aside {path} as {aside.name}: {error}", stacklevel=3)
+        warnings.warn(f"set aside {path} as {aside.name}: {error}", stacklevel=5)
 
 
 def _key(cell: Cell, phase: str) -> str:

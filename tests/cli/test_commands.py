@@ -89,7 +89,7 @@ def test_an_evaluation_that_is_begun(say: Say, tmp_path: Path) -> None:
         _, out, _ = say(*words(tmp_path, "--methods", "dm", command="status"))
         if "evaluate" in out:
             break
-    assert re.search(r"begun   digits-dm-ipc1-s0-\w{10}: evaluate at step \d+ of 11", out)
+    assert re.search(r"begun   digits-dm-ipc1-s0-\w{10}: evaluate at step \d+ of 12", out)
     assert "distill at" not in out
 
 

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from safetensors.torch import save_file
 
 from dreamlib.atomic import write_atomically
-from dreamlib.errors import StoreError
+from dreamlib.errors import Damaged, StoreError
 from dreamlib.experiments import files
 from dreamlib.experiments.files import read_json, read_tensors, write_json, write_tensors
 
@@ -51,17 +51,6 @@ def test_tensors_roundtrip(tmp_path: Path) -> None:
     assert {name: (value.dtype, value.tolist()) for name, value in tensors.items()} == {
         name: (value.dtype, value.tolist()) for name, value in TENSORS.items()
     }
-
-
-def test_sets_from_before_metadata_had_a_checksum_are_read(tmp_path: Path) -> None:
-    path = tmp_path / "set.safetensors"
-    tensors = {"x": torch.ones(3)}
-    header = {"dreamlib": '{"key":"k"}', "sha256": files.tensors_digest(tensors)}
-    save_file(tensors, path, metadata=header)
-    assert read_tensors(path)[1] == {"key": "k"}
-    save_file({"x": torch.zeros(3)}, path, metadata=header)
-    with pytest.raises(StoreError, match="checksum"):
-        read_tensors(path)
 
 
 def _json(path: Path) -> None:
@@ -131,9 +120,17 @@ def test_other_safetensors_are_not_ours(tmp_path: Path, metadata: dict[str, str]
 def test_what_cannot_be_opened_is_an_error_that_names_it(
     tmp_path: Path, read: Callable[[Path], object]
 ) -> None:
-    for path in (tmp_path, tmp_path / "nothing", tmp_path / "file" / "below"):
-        with pytest.raises(StoreError, match=path.name):
+    (tmp_path / "file").touch()
+    for path in (tmp_path / "nothing", tmp_path / "file" / "below"):
+        with pytest.raises(FileNotFoundError, match=path.name):
             read(path)
+    with pytest.raises(Damaged, match=tmp_path.name):
+        read(tmp_path)  # a folder is not ours
+    loop = tmp_path / "loop"
+    loop.symlink_to(loop)
+    with pytest.raises(StoreError, match=f"cannot read {loop}") as caught:
+        read(loop)
+    assert not isinstance(caught.value, Damaged)
 
 
 def test_not_a_number_is_never_written(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -148,7 +149,15 @@ def test_a_damaged_record_is_set_aside(store: Store, harm: Callable[[Path], None
     store.write_record(cell(seed=1), RESULT)
     path = store.record_path(cell())
     harm(path)
-    with pytest.warns(UserWarning, match=f"set aside .*{path.name} as {path.name}.damaged"):
+    before = path.read_bytes() if path.is_file() else b""
+    with pytest.warns(UserWarning, match=f"passed over .*{path.name}, which a run would compute again"):
+        assert store.record(cell()) is None
+    assert path.exists(), "reading changes nothing"
+    assert not path.is_file() or path.read_bytes() == before
+    with (
+        store.lock(cell()),
+        pytest.warns(UserWarning, match=f"set aside .*{path.name} as {path.name}.damaged"),
+    ):
         assert store.record(cell()) is None
     assert not path.exists()
     assert path.with_name(f"{path.name}.damaged").exists()
@@ -163,7 +172,7 @@ def test_nothing_that_was_set_aside_is_lost_to_a_second_damage(store: Store) -> 
     for number in range(3):
         store.write_record(cell(), RESULT)
         path.write_text(f"damage {number}")
-        with pytest.warns(UserWarning, match="set aside"):
+        with store.lock(cell()), pytest.warns(UserWarning, match="set aside"):
             store.record(cell())
     assert sorted(entry.read_text() for entry in path.parent.glob("*.damaged")) == [
         "damage 0",
@@ -196,7 +205,10 @@ def test_damaged_tensors_are_set_aside(store: Store, what: str, harm: Callable[[
         "evaluate": lambda: store.read_checkpoint(one, "evaluate"),
     }
     harm(paths[what])
-    with pytest.warns(UserWarning, match="set aside"):
+    with pytest.warns(UserWarning, match="passed over"):
+        assert reads[what]() is None
+    assert paths[what].exists(), "reading changes nothing"
+    with store.lock(one), pytest.warns(UserWarning, match="set aside"):
         assert reads.pop(what)() is None
     assert not paths[what].exists()
     assert all(read() is not None for read in reads.values())
@@ -229,8 +241,30 @@ def test_damage_that_cannot_be_set_aside_is_passed_over(
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr(os, "replace", refuse)
-    with pytest.warns(UserWarning, match="passed over .*cannot be set aside .*Permission denied"):
+    with (
+        store.lock(cell()),
+        pytest.warns(UserWarning, match="passed over .*cannot be set aside .*Permission denied"),
+    ):
         assert store.record(cell()) is None
+
+
+@pytest.mark.parametrize("locked", [False, True])
+def test_a_file_that_cannot_be_opened_is_an_error_and_not_damaged(store: Store, locked: bool) -> None:
+    one = cell()
+    for path in (store.record_path(one), store.set_path(one), store.checkpoint_path(one, "distill")):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.symlink_to(path)  # a link to itself exists and cannot be opened, whoever asks
+    reads: list[Callable[[], object]] = [
+        lambda: store.record(one),
+        lambda: store.read_set(one),
+        lambda: store.read_checkpoint(one, "distill"),
+    ]
+    with store.lock(one) if locked else nullcontext():
+        for read in reads:
+            with pytest.raises(StoreError, match=r"cannot read .*symbolic links.*\n  try: read permission"):
+                read()
+    assert store.record_path(one).is_symlink()
+    assert not list(store.root.rglob("*.damaged"))
 
 
 # A folder that cannot be written
