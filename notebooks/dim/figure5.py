@@ -110,24 +110,24 @@ for name, found in images.items():
 # values. Real images stand below.
 
 # %%
+
+
+def looks_of(part, name):
+    """Variety, fineness and contrast of generated images (classes, each, c, h, w)."""
+    dataset = session.dataset(name)
+    labels = torch.arange(len(part)).repeat_interleave(part.shape[1])
+    held = DistilledSet(part.flatten(0, 1), labels, part, dataset.classes, dataset.normalisation, {})
+    looks = texture(part.flatten(0, 1))
+    return {"variety": variety(held, session.classes(name)), "fine": looks.fine, "contrast": looks.contrast}
+
+
 lines = []
 for name, found in images.items():
-    dataset, real = session.dataset(name), session.classes(name)
+    real = session.classes(name)
     for epoch, part in found.items():
-        labels = torch.arange(len(part)).repeat_interleave(part.shape[1])
-        held = DistilledSet(part.flatten(0, 1), labels, part, dataset.classes, dataset.normalisation, {})
-        looks = texture(part.flatten(0, 1))
+        published = round(epoch * dim.EPOCHS / session.cell("dim", name, 10).recipe.generation.epochs)
         lines.append(
-            {
-                "data set": name,
-                "epoch": epoch,
-                "of the paper's": str(
-                    round(epoch * dim.EPOCHS / session.cell("dim", name, 10).recipe.generation.epochs)
-                ),
-                "variety": variety(held, real),
-                "fine": looks.fine,
-                "contrast": looks.contrast,
-            }
+            {"data set": name, "epoch": epoch, "of the paper's": str(published), **looks_of(part, name)}
         )
     index = real.draw(min(50, real.smallest), session.stream("real images"))
     looks = texture(real.unit(index).flatten(0, 1))
@@ -168,20 +168,23 @@ for name in session.study.datasets:
             )
         )
         continue
-    real, own = part.iloc[-1], part.iloc[:-1]
-    own = own[own.epoch != 0]  # untrained: one grey for everything
+    real = part.iloc[-1]
+    ends = {}  # the first trained state and the last one of every generator, by seed
+    for seed in range(session.study.seeds):
+        states = session.generated(session.cell("dim", name, session.study.ipcs[0], seed), SHOWN)
+        trained = sorted(epoch for epoch in states if epoch)  # untrained: one grey for everything
+        if len(trained) > 1:
+            ends[seed] = [looks_of(states[epoch], name) for epoch in (trained[0], trained[-1])]
     for what in ("fine", "contrast", "variety"):
-        gap = (own[what] - real[what]).abs()
-        # One generator is followed, so there is one number for each measure.
-        nearer = decide([gap.iloc[0] - gap.iloc[-1]], made="generator")
+        nearer = decide(
+            (abs(first[what] - real[what]) - abs(last[what] - real[what]) for first, last in ends.values()),
+            made="generator",
+        )
         also.append(
             (
                 f"images come nearer to real ones in {what} from the first state to the last (our measure)",
                 *nearer.told(
-                    f"{words.data_set(name)}: {own[what].iloc[0]:.3f} at epoch {own.epoch.iloc[0]}, "
-                    f"{own[what].iloc[-1]:.3f} at epoch {own.epoch.iloc[-1]}, real images {real[what]:.3f}; nearer by",
-                    digits=3,
-                    unit="",
+                    f"{words.data_set(name)}, real images {real[what]:.3f}, nearer by", digits=3, unit=""
                 ),
             )
         )
