@@ -75,7 +75,7 @@ def parser() -> argparse.ArgumentParser:
     effort = argparse.ArgumentParser(add_help=False)
     effort.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps (default: auto)")
     effort.add_argument(
-        "--workers", type=int, default=0, help="processes; default: one per CPU core, one on a GPU"
+        "--workers", type=int, default=0, help="processes; default: one per CPU core, one on a GPU; -1: compute nothing"
     )
     effort.add_argument("--data", default=None, help="data folder (default: DREAMLIB_DATA, else data)")
 
@@ -363,7 +363,7 @@ def _notebook(args: argparse.Namespace) -> int:
             parameters[key] = json.loads(value)
         except ValueError:
             parameters[key] = value
-    if chosen.missing():
+    if chosen.missing() and args.workers != -1:
         # The notebook would compute its cells by itself; computed here, their progress can be seen and interrupted.
         print(
             f"{args.item}, profile {args.profile}: computing {len(chosen.missing())} of {len(chosen.cells)} cells"

@@ -100,7 +100,8 @@ def run_cells(
     threads : int
         CPU threads of each worker (part of the profile: it decides the last bits of sums).
     workers : int
-        Processes. 0: one per CPU core on the CPU, one on a GPU. 1 computes in this process.
+        Processes. 0: one per CPU core on the CPU, one on a GPU. 1 computes in this process. -1 computes nothing and
+        changes nothing: what is there is counted.
     device : str
         See :func:`dreamlib.backend.resolve_device`.
     seconds : float, optional
@@ -126,8 +127,11 @@ def run_cells(
         After Ctrl-C or SIGTERM, when everything has been saved. A second Ctrl-C stops at once; what then holds is
         the last checkpoint.
     """
-    if workers < 0:
-        raise BadValue(f"workers is {workers}; expected 0 (automatic) or more", "--workers 2")
+    if workers < -1:
+        raise BadValue(
+            f"workers is {workers}; expected 0 (automatic), a number of processes, or -1 to compute nothing",
+            "--workers 2",
+        )
     if seconds is not None and not seconds > 0:
         raise BadValue(f"the time to run is {seconds} s; expected more than 0", "--for 9m")
     deadline = None if seconds is None else time.time() + seconds
@@ -136,6 +140,8 @@ def run_cells(
     where = backend.resolve_device(device)
     checkpoint_seconds()  # raises here rather than in every worker
     todo = [cell for cell in cells if not store.finished(cell)]
+    if workers == -1:
+        return Summary(0, len(cells) - len(todo), len(todo), {})
     for cell in set(cells) - set(todo):  # of a process that was killed between a record and its tidying up
         store.drop_checkpoint(cell, "evaluate")
     found = len(cells) - len(todo)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 import string
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING
@@ -473,6 +474,17 @@ def plain_html(frame: pd.DataFrame, caption: str, decimals: int, same: dict[str,
     return template.render(
         caption=caption, names=names, numeric=numeric, lines=lines, same=list((same or {}).items())
     )
+
+
+def differences_html(by_method: Mapping[str, Sequence[str]]) -> str:
+    """ "Differs from paper and released code in", method by method; what all share is said once. Empty for none."""
+    if not by_method:
+        return ""
+    lists = list(by_method.values())
+    shared = [words for words in lists[0] if len(lists) > 1 and all(words in others for others in lists)]
+    own = {label: [w for w in words if w not in shared] for label, words in by_method.items()}
+    template = templates().get_template("differences.html.j2")
+    return template.render(shared=shared, own={label: words for label, words in own.items() if words})
 
 
 def _plain(value: object, decimals: int) -> str:

@@ -761,7 +761,32 @@ def settings(records: Sequence[Record], caption: str = "") -> Fragment:
     frame = settings_table(records)
     shared = [name for name in frame.columns[1:] if len(frame) > 1 and frame[name].nunique() == 1]
     same = {name: str(frame[name].iloc[0]) for name in shared}
-    return Fragment(layouts.plain_html(frame.drop(columns=shared), caption, 2, same))
+    table = layouts.plain_html(frame.drop(columns=shared), caption, 2, same)
+    return Fragment(table + layouts.differences_html(differences(records)))
+
+
+def differences(records: Sequence[Record]) -> dict[str, list[str]]:
+    """Where each method, by its label, is not what paper and released code do; generated from the recipes.
+
+    A difference that not all records of a method share names the data sets and budgets it holds for.
+    """
+    found: dict[str, dict[str, list[str]]] = {}
+    places: dict[str, list[str]] = {}
+    for record in _unique(records):
+        label, place = str(record["label"]), f"{data_set(record['dataset'])} {record['ipc']}"
+        if place not in places.setdefault(label, []):
+            places[label].append(place)
+        for words in record.get("differs", ()):
+            where = found.setdefault(label, {}).setdefault(words, [])
+            if place not in where:
+                where.append(place)
+    return {
+        label: [
+            words if len(where) == len(places[label]) else f"{words} ({', '.join(where)})"
+            for words, where in lines.items()
+        ]
+        for label, lines in found.items()
+    }
 
 
 def crossed(
