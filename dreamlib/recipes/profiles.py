@@ -149,8 +149,8 @@ _cpu = Profile(
         "search on held-out training images for DC, DM and DREAM and by analogy for the others; k-means over 256 "
         "images of each class; DiM and its GAN of width 24 (published: 196) in 20 epochs (200) at ten times the "
         "learning rate, matched under networks that learn two batches before a step (16); other generators of width 16 "
-        "in 10 to 30 epochs; 40 to 300 evaluation epochs; one synthetic "
-        "set and three networks per cell; an hour or two on two cores"
+        "in 10 to 30 epochs; stored images are judged after 1,000 steps of training whatever their number, generators "
+        "after 100 epochs, 300 at one image per class; one synthetic set and three networks per cell"
     ),
     datasets=("mnist", "fashionmnist", "cifar10"),
     ipcs=(1, 10),
@@ -213,9 +213,12 @@ _cpu = Profile(
         rule("profile cpu", {"generation.epochs": 10}, method="biggan"),
     ),
     evaluation_rules=(
-        rule("profile cpu", {"networks": 3, "network.width": 16, "training.epochs": 100}),
-        rule("profile cpu", {"training.epochs": 300}, ipc=1),
-        rule("profile cpu", {"training.epochs": 40}, protocol="idc", ipc=10),
+        rule("profile cpu", {"networks": 3, "network.width": 16}),
+        # Networks learn for equally long from one image per class and from fifty, so that budgets can be compared.
+        rule("profile cpu", {"steps": 1000}, protocol=("dc", "dsa", "idc")),
+        # INPC counts the images of an epoch: for a generator it is the length of the training.
+        rule("profile cpu", {"training.epochs": 100}, protocol=("dim", "dim-code")),
+        rule("profile cpu", {"training.epochs": 300}, protocol=("dim", "dim-code"), ipc=1),
     ),
     search=Search(
         # Four channels in four groups are instance norm: at width 4 two norms of the space are one.
@@ -235,8 +238,8 @@ _cpu = Profile(
 _paper = Profile(
     name="paper",
     summary=(
-        "the published protocol: ConvNet-3 of width 128, and every published setting but two: three synthetic sets per "
-        "cell (published: up to five), and convolutions in bfloat16 (notebook engine/speed: what that changes); a GPU's "
+        "the published protocol: ConvNet-3 of width 128, and every published setting but two: three synthetic sets a "
+        "cell (published: up to five), and convolutions in bfloat16 (notebook engine/speed: what that does); a GPU's "
         "work, of which two cores do the smaller cells"
     ),
     datasets=("cifar10", "mnist", "fashionmnist", "svhn", "cifar100"),

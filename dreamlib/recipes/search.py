@@ -168,11 +168,16 @@ class Search:
         changed = {"protocol": "search", "networks": self.networks, "also_on": dataset}
         if method == "whole":
             # The supplement names the augmentation for the proxies and early stopping, not for this one.
-            return (rule(SOURCE, {**changed, "training": SGD(epochs=self.whole_epochs, batch=self.batch)}),)
+            return (
+                rule(
+                    SOURCE,
+                    {**changed, "steps": 0, "training": SGD(epochs=self.whole_epochs, batch=self.batch)},
+                ),
+            )
         # Equal cost: early stopping, and a multi-formation set that decodes to more images than it stores, get the
         # steps of a set of plain images.
         return (
-            rule(SOURCE, {**changed, "training": how, "stop_ipc": ipc}),
+            rule(SOURCE, {**changed, "training": how, "steps": 0, "stop_ipc": ipc}),
             rule(
                 "released code: no flip on digits", {"training.augment.strategy": NO_FLIP}, dataset=DIGIT_SETS
             ),
