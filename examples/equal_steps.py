@@ -1,7 +1,8 @@
 """How much of what a network learns from few images is the length of its training?
 
-Papers train their judging networks for so many epochs. At ten images per class an epoch is ten times as many images as at
-one, but often no more steps: both fit one batch. A network that "collapses" at one budget may just have had fewer steps.
+Papers train their judging networks for so many epochs. At ten images per class an epoch is ten times as many images
+as at one, but often no more steps: both fit one batch. A network that "collapses" at one budget may just have had fewer
+steps.
 
     python examples/equal_steps.py mnist
 """
