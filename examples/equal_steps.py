@@ -19,7 +19,7 @@ from dreamlib.recipes import methods, protocol
 from dreamlib.streams import Streams
 
 SETS, WIDTH = 3, 16
-STEPS = (100, 300, 1000, 3000)
+STEPS = (100, 300, 1000)
 
 
 def main(name: str) -> None:
