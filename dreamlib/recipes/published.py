@@ -218,7 +218,10 @@ _idc_sources = (("all", "IDC section 5 and released code"),)
 _idc_differs = (
     "the images left at the end of a pass over the data, too few for a batch, teach no network (the code shows them)",
 )
-_clustered = "k-means starts from seeded points, and an empty cluster moves to the farthest point"
+_clustered = (
+    "k-means starts from seeded points, an empty cluster moves to the farthest point, and in fast mode a class also rests "
+    "when a round lowers its inertia by less than 0.02 %"
+)
 methods.register(
     Method(
         "idc",

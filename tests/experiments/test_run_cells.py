@@ -15,14 +15,18 @@ import torch
 from tinyruns import cell, leftovers, numbers
 
 from dreamlib import backend
+from dreamlib.coresets import FirstImages
+from dreamlib.data import load, statistics
 from dreamlib.distill import Distillation
+from dreamlib.distilled import load_set
 from dreamlib.errors import BadValue, DreamlibError, OutOfMemory, StoreError
-from dreamlib.evaluate import EvaluationRun
+from dreamlib.evaluate import EvaluationRun, evaluate
 from dreamlib.experiments import Cell, Store, Summary, run_cells
 from dreamlib.experiments import worker as worker_module
 from dreamlib.experiments.files import read_tensors
 from dreamlib.experiments.interrupts import Interrupts
 from dreamlib.experiments.worker import Clock, checkpoint_seconds, revision
+from dreamlib.recipes import rule
 
 pytestmark = pytest.mark.usefixtures("tiny")
 
@@ -497,3 +501,34 @@ def test_an_item_that_shows_images_gets_back_a_set_that_is_gone_and_keeps_its_re
     assert run([wanted], tmp_path).computed == 1
     assert read_tensors(store.set_path(one))[1]["set_sha256"] == digest
     assert store.record_path(one).read_bytes() == record
+
+
+# The panel, and other constants
+
+
+def test_the_seed_of_a_set_does_not_choose_the_networks_that_judge_it(tmp_path: Path) -> None:
+    """Two coresets of one choice (the first images) with two seeds are one set, judged by one panel: equal numbers."""
+    first = (rule("test", {"initial": FirstImages()}),)
+    cells = [cell("random", seed=seed, recipe_rules=first) for seed in (0, 1)]
+    assert run(cells, tmp_path).computed == 2
+    records = [Store(tmp_path).record(one) for one in cells]
+    assert None not in records
+    one, other = (record["accuracies"] for record in records if record is not None)
+    assert one == other
+
+
+@pytest.mark.parametrize("method", ["idc", "random"])
+def test_images_are_normalised_with_the_constants_of_the_recipe_everywhere(
+    tmp_path: Path, method: str
+) -> None:
+    """IDC's released code normalises CIFAR-100 with CIFAR-10's constants; so do distillation, evaluation and the set."""
+    made = cell(method, recipe_rules=(rule("test", {"constants": "mnist"}),))
+    assert run([made], tmp_path).computed == 1
+    store, mnist = Store(tmp_path), statistics("mnist")
+    record, found = store.record(made), load_set(store.set_path(made))
+    assert record is not None
+    assert record["normalisation"] == {"name": "papers", "mean": list(mnist.mean), "std": list(mnist.std)}
+    assert found.normalisation == mnist
+    dataset = load("digits").normalised_as(mnist)
+    images = found.normalised.unflatten(0, (10, -1))
+    assert record["accuracies"] == evaluate(images, dataset, made.evaluation)
