@@ -219,8 +219,8 @@ _idc_differs = (
     "the images left at the end of a pass over the data, too few for a batch, teach no network (the code shows them)",
 )
 _clustered = (
-    "k-means starts from seeded points, an empty cluster moves to the farthest point, and in fast mode a class also rests "
-    "when a round lowers its inertia by less than 0.02 %"
+    "k-means starts from seeded points, an empty cluster moves to the farthest point, and in fast mode a class also "
+    "rests when a round lowers its inertia by less than 0.02 %"
 )
 methods.register(
     Method(

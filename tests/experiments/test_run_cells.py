@@ -521,7 +521,7 @@ def test_the_seed_of_a_set_does_not_choose_the_networks_that_judge_it(tmp_path: 
 def test_images_are_normalised_with_the_constants_of_the_recipe_everywhere(
     tmp_path: Path, method: str
 ) -> None:
-    """IDC's released code normalises CIFAR-100 with CIFAR-10's constants; so do distillation, evaluation and the set."""
+    """IDC's released code normalises CIFAR-100 with CIFAR-10's constants; here all that looks at an image does."""
     made = cell(method, recipe_rules=(rule("test", {"constants": "mnist"}),))
     assert run([made], tmp_path).computed == 1
     store, mnist = Store(tmp_path), statistics("mnist")
