@@ -1,0 +1,141 @@
+"""Records in the repository are whole, say what they are, and are of today's code; reading them changes nothing."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from committed import ROOT, committed, problems
+
+from dreamlib.cli import main
+from dreamlib.experiments import PLANS, Store, make_cell
+from dreamlib.experiments.files import write_json
+
+
+def test_every_committed_record_is_whole_and_of_todays_code() -> None:
+    wrong = {path.relative_to(ROOT).as_posix(): found for path in committed() if (found := problems(path))}
+    told = "\n".join(f"{path}: {'; '.join(found)}" for path, found in list(wrong.items())[:20])
+    assert not wrong, f"{len(wrong)} of {len(committed())} records\n{told}"
+
+
+CELL = make_cell("quick", "random", "digits", 10, 0)
+
+
+@pytest.fixture
+def record(tmp_path: Path) -> Path:
+    """A record that is well."""
+    store = Store(tmp_path)
+    store.write_record(
+        CELL,
+        {"accuracies": [81.0, 82.5, 80.25], "device": "here", "seconds": {"distill": 0.5, "evaluate": 1.0}},
+    )
+    assert problems(store.record_path(CELL)) == []
+    return store.record_path(CELL)
+
+
+def resealed(path: Path, change: Callable[[dict[str, Any]], object]) -> None:
+    """Tamper with a record, and seal it again as if nothing had happened."""
+    data = json.loads(path.read_text())
+    del data["sha256"]
+    change(data)
+    write_json(path, data)
+
+
+def test_a_changed_digit_is_noticed(record: Path) -> None:
+    record.write_text(record.read_text().replace("82.5", "92.5"))
+    assert "do not match its checksum" in problems(record)[0]
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (lambda data: data["recipe"].update(image_lr=3.0), "its key is not that of what it describes"),
+        (lambda data: data["evaluation"]["training"].update(lr=0.02), "its key is not that of what it describes"),
+        (lambda data: data.update(seed=1), "its key is not that of what it describes"),
+        (lambda data: data.update(key="0" * 64), "its name does not carry its key"),
+        (lambda data: data.update(profile="cpu"), "among those of quick"),
+        (lambda data: data.update(accuracies=[81.0, 82.5]), "2 numbers of 3 networks"),
+        (lambda data: data.update(accuracies=[81.0, 82.5, 182.5]), "are no percentages"),
+        (lambda data: data.pop("accuracies"), "no record of a cell"),
+    ],
+)  # fmt: skip
+def test_a_record_that_was_tampered_with_and_sealed_again_is_noticed(
+    record: Path, change: Callable[[dict[str, Any]], object], told: str
+) -> None:
+    resealed(record, change)
+    assert any(told in problem for problem in problems(record)), problems(record)
+
+
+def test_a_record_of_another_version_is_noticed(tmp_path: Path) -> None:
+    old = make_cell("cpu", "dim", "mnist", 10, 0)
+    store = Store(tmp_path)
+    store.write_record(old, {"accuracies": [50.0] * old.evaluation.networks})
+    path = store.record_path(old)
+    assert problems(path) == []
+    resealed(path, lambda data: data.update(key="0" * 64))
+    renamed = path.rename(path.with_name(path.name.replace(old.key[:10], "0" * 10)))
+    assert "today's code computes another cell in its place" in problems(renamed)[0]
+
+
+def test_a_renamed_record_is_noticed(record: Path) -> None:
+    moved = record.rename(record.with_name(record.name.replace("ipc10", "ipc1")))
+    assert problems(moved) == [f"today's code calls it {CELL.name}"]
+
+
+# Reading
+
+
+@pytest.fixture
+def results(tmp_path: Path, record: Path) -> Path:
+    """All committed records, one that is whole, one that is damaged, and what is none at all."""
+    folder = tmp_path / "results"
+    shutil.move(record.parent, folder / "quick")
+    for path in committed():
+        target = folder / path.parent.name / path.name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, target)
+    other = make_cell("quick", "random", "digits", 1, 0)
+    Store(folder).write_record(other, {"accuracies": [40.0, 41.0, 42.0]})
+    damaged = Store(folder).record_path(other)
+    damaged.write_text(damaged.read_text().replace("41.0", "43.0"))
+    Store(folder).record_path(make_cell("quick", "dm", "digits", 1, 0)).write_text("not ours")
+    return folder
+
+
+def everything(folder: Path) -> dict[str, str]:
+    """Every file under a folder, and what is in it."""
+    files = (path for path in sorted(folder.rglob("*")) if path.is_file())
+    return {
+        path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in files
+    }
+
+
+@pytest.mark.filterwarnings("ignore:passed over")
+@pytest.mark.parametrize("command", ["status", "show"])
+@pytest.mark.parametrize("profile", ["quick", "cpu", "paper"])
+def test_status_and_show_change_no_file(
+    results: Path, command: str, profile: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = everything(results)
+    for item in ("all",) if command == "status" else [item for item, plan in PLANS.items() if plan.methods]:
+        main([command, item, "--profile", profile, "--results", str(results)])
+    capsys.readouterr()
+    assert everything(results) == before
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:passed over")
+def test_a_notebook_that_computes_nothing_changes_no_file(
+    results: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = everything(results)
+    # Most cells are missing here, so its last cell fails, and no page is made.
+    where = ["--results", str(results), "--reports", str(tmp_path / "reports")]
+    assert main(["notebook", "dream/table1", "--workers", "-1", *where]) != 0
+    assert "cells are missing" in capsys.readouterr().err
+    assert everything(results) == before
