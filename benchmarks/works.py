@@ -131,7 +131,7 @@ def clustering(targets: dict[str, float], device: torch.device, each: int = 5000
     network = build(NetworkSpec(), SHAPE, CLASSES, device).requires_grad_(False)
     initialise(network, torch.Generator(device).manual_seed(0))
     index, _ = data.padded_index()
-    rows = [data.take(row.unsqueeze(0), row.new_tensor([c]))[0] for c, row in enumerate(index)]
+    rows = [data.unit(row.unsqueeze(0), row.new_tensor([c]))[0] for c, row in enumerate(index)]
     points = torch.stack([embed(network, row, 250) for row in rows])
     found: dict[str, float] = {}
     rounds: dict[str, float] = {}
@@ -140,7 +140,13 @@ def clustering(targets: dict[str, float], device: torch.device, each: int = 5000
         def once() -> object:
             # scikit-learn clusters on the CPU whatever the device; bringing the points there is part of the work.
             on_host = points.cpu().numpy()
-            fits = [KMeans(k, init=start, n_init=1, max_iter=100, random_state=0).fit(p) for p in on_host]
+            # Its tolerance is relative to the variance of the features; here all stop at the same movement.
+            fits = [
+                KMeans(k, init=start, n_init=1, max_iter=100, tol=1e-4 / p.var(0).mean(), random_state=0).fit(
+                    p
+                )
+                for p in on_host
+            ]
             found[start] = sum(fit.inertia_ for fit in fits)
             return fits
 
