@@ -339,7 +339,7 @@ class Session:
     def check(
         self,
         means: Mapping[str, tuple[float, float]] | None = None,
-        others: Mapping[str, tuple[float, float, float]] | None = None,
+        others: Mapping[str, tuple[float | None, float, float]] | None = None,
         *,
         reported: Sequence[str] = (),
         failures: int = 0,
@@ -352,8 +352,8 @@ class Session:
         ----------
         means : dict of str to (float, float)
             Expected mean accuracy in percent, and how far it may be missed, by name; see :func:`.expected.names`.
-        others : dict of str to (float, float, float)
-            Any other number: measured, expected, and how far they may lie apart.
+        others : dict of str to (float or None, float, float)
+            Any other number: measured (None where it is not), expected, and how far they may lie apart.
         reported : sequence of str
             Items whose reported numbers the page stands on: ``"dream/table1"``, as in ``reported.csv``.
         failures : int

@@ -31,7 +31,7 @@ FIELDS = (
 )  # what a number consists of
 
 
-def within(name: str, measured: float, expected: float, band: float) -> str:
+def within(name: str, measured: float | None, expected: float, band: float) -> str:
     """One line: ``"name: 71 within 4"``, or what was measured instead.
 
     Parameters
@@ -39,11 +39,13 @@ def within(name: str, measured: float, expected: float, band: float) -> str:
     name : str
         What was measured.
     measured, expected : float
-        In the same unit. A number that is not finite never agrees.
+        In the same unit. What is not there (None) or not finite never agrees.
     band : float
         How far they may lie apart; 0 for numbers that are the same everywhere, such as counts.
     """
     agreed = f"{expected:,.15g} within {band:g}" if band else f"{expected:,.15g}"
+    if measured is None:
+        return f"{name}: nothing measured, where {agreed} is expected"
     if math.isfinite(measured) and abs(measured - expected) <= band:
         return f"{name}: {agreed}"
     shown = f"{measured:,.15g}" if not band else f"{measured:.4g}"

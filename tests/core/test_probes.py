@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 import torch
 
-from dreamlib.data import ClassData, load
+from dreamlib.data import ClassData, Dataset, load
 from dreamlib.distilled import DistilledSet
 from dreamlib.errors import BadValue
 from dreamlib.networks import NetworkSpec
-from dreamlib.probes import class_signal, gradient_study, gradient_texture, texture, variety
+from dreamlib.probes import class_signal, gradient_study, gradient_texture, reach, texture, variety
 from dreamlib.recipe import Recipe
 
 RECIPE = Recipe(network=NetworkSpec(depth=2, width=8), real_batch=20, per_class=60)
@@ -48,6 +48,13 @@ def test_variety_is_one_for_real_images_and_zero_for_copies() -> None:
     index = data.draw(50, torch.Generator().manual_seed(1))
     assert variety(held(data.unit(index)), data) == pytest.approx(1, abs=0.06)
     assert variety(held(data.unit(index[:, :1].expand(-1, 5))), data) == pytest.approx(0, abs=1e-4)
+
+
+def test_a_set_reaches_the_images_that_it_holds(digits: Dataset) -> None:
+    few = ClassData(digits, per_class=6)
+    every = few.take(torch.arange(6).expand(10, -1))
+    assert reach(every, few) == pytest.approx(0, abs=1e-3)  # cdist takes a root of a difference
+    assert 0.1 < reach(every[:, :3], few) < reach(every[:, :1], few) < 1.5
 
 
 def test_texture_tells_fine_from_coarse_and_coloured_from_grey() -> None:

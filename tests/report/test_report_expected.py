@@ -26,6 +26,10 @@ def test_what_lies_outside_is_said_with_what_was_measured(measured: float) -> No
     assert told == f"dm: {measured:.4g} measured, where 71 within 4 is expected"
 
 
+def test_what_is_not_there_does_not_agree() -> None:
+    assert expected.within("dm", None, 71, 4) == "dm: nothing measured, where 71 within 4 is expected"
+
+
 def test_a_count_is_exact() -> None:
     assert expected.within("weights", 1234567, 1234567, 0) == "weights: 1,234,567"
     assert expected.within("weights", 1234568, 1234567, 0).startswith("weights: 1,234,568 measured")
