@@ -20,13 +20,15 @@ from torch.utils import _pytree as pytree
 
 from . import rough
 from .errors import unknown
+from .formats import FLOAT32, Formats, formats_of
 from .replay import Replay, side_by_side
 
 # plain: eager float32, one operation after the other; the numbers every other mode is measured against.
 # compiled: the same float32 operations, fused by TorchInductor. Sums are ordered differently, so the last bits differ.
-# fast: compiled, and convolutions in bfloat16. Weights, images, losses and updates stay float32, and a GPU may round
-# the factors of what is left in float32 to ten bits (TF32), which the other two modes forbid. On a CPU that can
-# multiply bytes, feature matching rounds its maps to those: it compares nothing but means over images.
+# fast: compiled, and convolutions in bfloat16 where the machine has it (``formats.py``). Weights, images, losses
+# and updates stay float32, and a GPU may round the factors of what is left in float32 to ten bits (TF32), which the
+# other two modes forbid. On a CPU that can multiply bytes, feature matching rounds its maps to those: it compares
+# nothing but means over images.
 MODES = ("plain", "compiled", "fast")
 
 # The last-level cache of a common CPU. It decides the order of sums, and which maps share a range of bytes, so it is
@@ -66,6 +68,8 @@ class Engine:
         Where the tensors are.
     eager : bool
         Do not compile, in any mode: for work that gains nothing by it.
+    formats : Formats, optional
+        What fast mode rounds to; by default what pays on the device (:func:`~dreamlib.formats.formats_of`).
 
     Raises
     ------
@@ -73,10 +77,15 @@ class Engine:
         For another mode.
     """
 
-    def __init__(self, mode: str, device: torch.device | str, eager: bool = False) -> None:
+    def __init__(
+        self, mode: str, device: torch.device | str, eager: bool = False, formats: Formats | None = None
+    ) -> None:
         if mode not in MODES:
             raise unknown("mode", mode, MODES)
         self.mode, self.device, self.eager = mode, torch.device(device), eager or mode == "plain"
+        self.formats = FLOAT32
+        if mode == "fast":
+            self.formats = formats_of(self.device) if formats is None else formats
 
     @property
     def plain(self) -> bool:
@@ -125,11 +134,10 @@ class Engine:
 
     def lower(self, value: Any) -> Any:
         """Floating-point tensors in a (nested) container, in the number format of the mode's convolutions."""
-        if self.mode != "fast":
+        short = self.formats.dtype
+        if short == torch.float32:
             return value
-        return pytree.tree_map_only(
-            Tensor, lambda t: t.to(torch.bfloat16) if t.is_floating_point() else t, value
-        )
+        return pytree.tree_map_only(Tensor, lambda t: t.to(short) if t.is_floating_point() else t, value)
 
     def shorten(self, called: Callable[..., Any]) -> Callable[..., Any]:
         """A network whose convolutions and matrix products are in the number format of the mode; it gives float32.
@@ -137,11 +145,12 @@ class Engine:
         For networks whose norms and sums want float32, as those that play against each other do; :meth:`lower` takes
         everything down.
         """
-        if self.mode != "fast":
+        dtype = self.formats.dtype
+        if dtype == torch.float32:
             return called
 
         def short(*inputs: Tensor) -> Any:
-            with torch.autocast(self.device.type, torch.bfloat16):
+            with torch.autocast(self.device.type, dtype):
                 out = called(*inputs)
             return pytree.tree_map_only(Tensor, Tensor.float, out)
 
@@ -175,7 +184,7 @@ class Engine:
             if self.eager:
                 return function(*arguments)
             flat, form = pytree.tree_flatten(arguments)
-            rounded = averages and self.mode == "fast" and rough.available(self.device)
+            rounded = averages and self.formats.bytes
             which = self._which(key, form, flat, rounded)
             with torch.no_grad():
                 if not self.records:
@@ -235,7 +244,7 @@ class Engine:
     def _which(self, key: Hashable, form: pytree.TreeSpec, flat: Sequence[Tensor], rounded: bool) -> Hashable:
         shapes, repeatable = tuple(map(_shape, flat)), torch.are_deterministic_algorithms_enabled()
         machine = str(self.device), torch.get_num_threads(), repeatable
-        return self.mode, machine, rounded, key, str(form), shapes
+        return self.mode, self.formats, machine, rounded, key, str(form), shapes
 
     def _compiled(
         self,

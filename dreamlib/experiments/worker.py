@@ -24,6 +24,7 @@ from ..containers import Container, Drawing, GenerativeContainer, drawing
 from ..data import ClassData, Dataset, derive, load, statistics
 from ..data.splits import parse
 from ..distill import Distillation
+from ..engine import Engine
 from ..errors import BadValue, DataError, Diverged, DreamlibError, OutOfMemory, StoreError
 from ..evaluate import EvaluationRun
 from ..generate import GeneratorTraining
@@ -284,6 +285,10 @@ class Worker:
             {
                 "accuracies": run.accuracies,
                 **({"accuracies_on": {also: run.also_accuracies}} if also else {}),
+                "formats": {
+                    "distill": about.get("formats", "not recorded"),
+                    "evaluate": self._formats(cell.evaluation.mode),
+                },
                 "curve": about["curve"],
                 "seconds": {**about["seconds"], "evaluate": run.seconds},
                 "resumed": about["resumed"],
@@ -384,6 +389,7 @@ class Worker:
             "shape": list(dataset.shape),
             "normalisation": _normalisation(_normalised(dataset, cell)),
             "data_fingerprint": dataset.fingerprint,
+            "formats": self._formats(cell.recipe.mode),
             "curve": {"step": [step for step, _ in run.losses], "loss": [loss for _, loss in run.losses]},
             "seconds": {**before, **run.seconds, "distill": sum((*before.values(), *run.seconds.values()))},
             "resumed": resumed,
@@ -399,10 +405,15 @@ class Worker:
         self.store.drop_checkpoint(cell, "distill")
         return stored, about
 
+    def _formats(self, mode: str) -> str:
+        """Number formats of a mode on this machine, in words: they decide bits, and differ between machines."""
+        return Engine(mode, self.device).formats.words
+
     def _about_whole(self, cell: Cell) -> dict[str, Any]:
         """What a record says of the whole training set in place of a synthetic one."""
         dataset, data = self.dataset(cell.dataset), self.classes(cell.dataset, cell.recipe.per_class)
         return {
+            "formats": self._formats("plain"),
             "curve": {"step": [], "loss": []},
             "seconds": {"distill": 0.0},
             "resumed": False,
@@ -516,6 +527,7 @@ def _together(abouts: Sequence[dict[str, Any]]) -> dict[str, Any]:
         return abouts[0]
     first = abouts[0]
     return {
+        "formats": ", ".join(dict.fromkeys(about.get("formats", "not recorded") for about in abouts)),
         "curve": {"step": [], "loss": []},  # every set has its own, in its file
         "seconds": {phase: sum(about["seconds"][phase] for about in abouts) for phase in first["seconds"]},
         "resumed": any(about["resumed"] for about in abouts),

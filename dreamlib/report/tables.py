@@ -630,12 +630,21 @@ def _settings(records: Sequence[Record]) -> dict[str, str]:
         "peak memory": _span(peaks, size),
         "images stored": every("images_stored"),
         "bytes stored": _span(stored, size),
-        "mode": _values((record.get("recipe") or {}).get("mode", "plain") for record in records),
+        "mode": _values(_mode(record) for record in records),
         "device": every("device"),
         "versions": _values(_words(record.get("versions")) for record in records),
         "revision": _values(_short(str(record.get("revision") or "")) for record in records),
     }
     return {name: values[name] for name in SETTINGS}
+
+
+def _mode(record: Record) -> str:
+    """Mode of the engine, and in which formats it ran: the machine decides those of fast mode."""
+    mode = str(_dig(record, "recipe", "mode") or "plain")
+    formats = _dig(record, "formats")
+    if not isinstance(formats, Mapping):
+        return mode
+    return f"{mode} ({'; '.join(dict.fromkeys(map(str, formats.values())))})"
 
 
 def _real_batch(record: Record) -> object:

@@ -58,6 +58,11 @@ class View:
         """Whether speed is wanted where the result is as good, though not the same to the last bit."""
         return self.engine is not None and self.engine.mode == "fast"
 
+    @property
+    def short(self) -> torch.dtype:
+        """The number format in which points may be compared where speed is wanted."""
+        return torch.float32 if self.engine is None else self.engine.formats.dtype
+
     def candidates(self, pool: int | None = None) -> tuple[Tensor, Tensor]:
         """Positions of the images to choose from, (C, P) int64, and their mask, (C, P) bool.
 

@@ -54,6 +54,7 @@ def kmeans(
     rounds: int = 100,
     tolerance: float = 1e-4,
     fast: bool = False,
+    short: torch.dtype = torch.bfloat16,
 ) -> Clusters:
     """Lloyd's algorithm on every class at once, from k random points of each class.
 
@@ -79,9 +80,11 @@ def kmeans(
         A class has converged when the squared movement of its centres, summed, is at most ``tolerance``. This is an
         absolute number, as in the released code; scikit-learn multiplies its own by the mean variance of the features.
     fast : bool
-        Compare points and centres in bfloat16, and let a class rest, too, when a round has lowered its inertia by
+        Compare points and centres in ``short``, and let a class rest, too, when a round has lowered its inertia by
         less than :data:`GAIN`: the last half of the rounds up to ``tolerance`` move single points. Centres are
         averaged in the format of ``points``; the inertia ends within 1 % of the other's.
+    short : torch.dtype
+        Without effect unless ``fast``.
 
     Raises
     ------
@@ -115,7 +118,7 @@ def kmeans(
         # A CPU holds one class in its cache; a GPU takes all at once.
         each = 1 if points.device.type == "cpu" else classes
         parts = [
-            _fast_rounds(centred[few], squares[few], centres[few], mask[few], threshold[few], rounds)
+            _fast_rounds(centred[few], squares[few], centres[few], mask[few], threshold[few], rounds, short)
             for few in map(slice, range(0, classes, each), range(each, classes + each, each))
         ]
         found, assigned, inertias, took = zip(*parts, strict=True)
@@ -135,22 +138,28 @@ def kmeans(
 
 
 def _fast_rounds(
-    points: Tensor, squares: Tensor, centres: Tensor, mask: Tensor, threshold: Tensor, rounds: int
+    points: Tensor,
+    squares: Tensor,
+    centres: Tensor,
+    mask: Tensor,
+    threshold: Tensor,
+    rounds: int,
+    dtype: torch.dtype,
 ) -> tuple[Tensor, Tensor, Tensor, int]:
     """Rounds of Lloyd's algorithm until every class rests: centres, assignment, inertia, and how many rounds it took.
 
-    Points and centres are compared in bfloat16. The inertia is that of the assignment in the format of the points all
+    Points and centres are compared in ``dtype``. The inertia is that of the assignment in the format of the points all
     the same: with the sum and the number of the points of every cluster it needs no distances, only what is left of
     the points' squared norms.
     """
     k = centres.shape[1]
-    short = points.to(torch.bfloat16)
+    short = points.to(dtype)
     sums = _Sums(points, k)
     resting = torch.zeros(len(points), dtype=torch.bool, device=points.device)
     best = torch.full_like(threshold, torch.inf)
     done = 0
     while True:
-        cross = torch.bmm(short, centres.to(torch.bfloat16).transpose(1, 2)).to(points.dtype)
+        cross = torch.bmm(short, centres.to(dtype).transpose(1, 2)).to(points.dtype)
         distance, nearest = torch.sub(centres.square().sum(2).unsqueeze(1), cross, alpha=2).min(2)
         nearest = nearest.masked_fill(~mask, k)
         total, number = sums.of(nearest)

@@ -50,6 +50,12 @@ class Representative:
         index, mask = view.candidates(self.pool)
         points = view.embed(index, space=self.space)
         clusters = kmeans(
-            points, view.batch // self.each, view.generator, mask=mask, rounds=self.rounds, fast=view.fast
+            points,
+            view.batch // self.each,
+            view.generator,
+            mask=mask,
+            rounds=self.rounds,
+            fast=view.fast,
+            short=view.short,
         )
         return index.gather(1, nearest_images(points, clusters, self.each, mask))

@@ -459,7 +459,7 @@ def test_a_set_of_other_data_is_not_judged_on_these(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("how", "says"),
     [
-        ({"workers": -1}, "workers is -1; expected 0"),
+        ({"workers": -2}, "workers is -2; expected 0"),
         ({"seconds": 0}, "time to run is 0 s; expected more"),
         ({"seconds": float("nan")}, "time to run is nan"),
         ({"device": "abacus"}, "device 'abacus' cannot be used"),
