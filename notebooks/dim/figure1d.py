@@ -166,7 +166,18 @@ session.verdict(claims)
 
 # %%
 # NBVAL_CHECK_OUTPUT
-print(session.check_complete())
+print(
+    session.check(
+        {  # mean accuracies of quick in percent, and how far another CPU may miss them
+            "dc, IPC 1": (83, 2),
+            "dsa, IPC 1": (88, 2),
+            "dm, IPC 10": (90, 2),
+            "idc, IPC 10": (97, 2),
+            "dim, INPC 10": (63, 20),
+        },
+        reported=("dim/fig1d",),
+    )
+)
 smallest = served.groupby("method").ipc.transform("min")
 again = served[served.ipc > smallest]
 assert (again.seconds[again.method == "dim"] == 0).all()

@@ -214,9 +214,15 @@ session.verdict(
 
 # %%
 # NBVAL_CHECK_OUTPUT
-print(session.check_complete())
 print(
-    f"generator {networks.parameter_count(module):,}, discriminator {networks.parameter_count(against):,} weights"
+    session.check(
+        others={  # measured, expected, and how far they may lie apart
+            "published generator, weights": (networks.parameter_count(module), 3559363, 0),
+            "published discriminator, weights": (networks.parameter_count(against), 3137971, 0),
+            "generator of quick, weights": (lines[1]["generator (weights)"], 37713, 0),
+            "discriminator of quick, weights": (lines[1]["discriminator (weights)"], 31435, 0),
+        },
+    )
 )
 assert sum(block.parameters for block in blocks) == networks.parameter_count(module)
 assert sum(block.parameters for block in parts) == networks.parameter_count(against)

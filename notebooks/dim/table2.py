@@ -205,7 +205,24 @@ session.verdict(claims, made="set or generator")
 
 # %%
 # NBVAL_CHECK_OUTPUT
-print(session.check_complete())
+print(
+    session.check(
+        {  # mean accuracies of quick in percent, and how far another CPU may miss them
+            "random, IPC 1": (61, 9),
+            "herding, IPC 1": (78, 10),
+            "herding, IPC 10": (86, 3),
+            "k-center, IPC 10": (80, 6),
+            "dc, IPC 1": (83, 2),
+            "dsa, IPC 10": (90, 2),
+            "dm, IPC 10": (90, 2),
+            "gan, INPC 1": (76, 12),
+            "gan, INPC 10": (80, 12),
+            "dim, INPC 1": (61, 20),
+            "dim, INPC 10": (68, 20),
+        },
+        reported=("dim/table2",),
+    )
+)
 drawn = [record for record in session.records if record.get("budget") == "inpc"]
 assert all(budgets.distinct_images(record) == budgets.forward_passes(record) for record in drawn)
 print("every image that a generator gives is seen once")

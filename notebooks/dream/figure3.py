@@ -86,5 +86,26 @@ session.verdict(
 
 # %%
 # NBVAL_CHECK_OUTPUT
-print(session.check_complete())
+from dreamlib.probes import reach
+
+course = session.course(session.cell("dream", "digits", 10))
+print(
+    session.check(
+        {  # mean accuracies of quick in percent, and how far another CPU may miss them
+            "dream, IPC 10": (97, 2),
+        },
+        {  # measured, expected, and how far they may lie apart
+            "real images to the nearest of the set, at its start": (
+                reach(course[0], session.classes("digits")) if course else None,
+                0.57,
+                0.02,
+            ),
+            "at its end": (
+                reach(course[max(course)], session.classes("digits")) if course else None,
+                0.59,
+                0.03,
+            ),
+        },
+    )
+)
 assert shown_sets

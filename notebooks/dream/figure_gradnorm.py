@@ -120,5 +120,29 @@ session.verdict(claims)
 
 # %%
 # NBVAL_CHECK_OUTPUT
+first = next(iter(compared.values()))
+print(
+    session.check(
+        others={}
+        if label  # what is expected is of class 0
+        else {  # measured, expected, and how far they may lie apart
+            "distance from the mean gradient, representative over random": (
+                first.errors_representative.mean() / first.errors_random.mean(),
+                0.93,
+                0.15,
+            ),
+            "all batches together, representative over random": (
+                first.bias_representative / first.bias_random,
+                1.8,
+                0.6,
+            ),
+            "spread of the norms, representative over random": (
+                first.norms_representative.std() / first.norms_random.std(),
+                1.05,
+                0.2,
+            ),
+        },
+    )
+)
 assert all(np.isfinite(study.norms_all).all() for study in compared.values())
 print("every gradient norm is finite")

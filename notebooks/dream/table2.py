@@ -123,7 +123,16 @@ session.verdict(claims)
 
 # %%
 # NBVAL_CHECK_OUTPUT
-print(session.check_complete())
+print(
+    session.check(
+        {  # mean accuracies of quick in percent, and how far another CPU may miss them
+            "idc, IPC 10": (97, 2),
+            "dream, IPC 10": (97, 2),
+            "idc+dream, IPC 10": (96, 2),
+        },
+        reported=("dream/table2",),
+    )
+)
 assert (costs["inner loop"] > 0).all()
 assert (
     costs.loc[costs.method == "IDC", "clustering"] < costs.loc[costs.method == "IDC", "update images"]

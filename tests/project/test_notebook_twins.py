@@ -42,6 +42,21 @@ def test_notebook_has_parameters_a_claim_a_verdict_and_a_checked_output(source: 
     assert stored, "no stored output to compare with: make dream && make sync"
 
 
+@pytest.mark.parametrize("source", SOURCES, ids=lambda path: f"{path.parent.name}/{path.stem}")
+def test_one_cell_holds_the_numbers_to_what_is_expected_and_is_committed_as_it_should_be(
+    source: Path,
+) -> None:
+    cells = nbformat.read(source.with_suffix(".ipynb"), as_version=4).cells
+    checked = [cell for cell in cells if "# NBVAL_CHECK_OUTPUT" in cell.source]
+    assert len(checked) == 1
+    assert "session.check(" in checked[0].source
+    told = "".join(output.get("text", "") for output in checked[0].outputs)
+    # A page that stands on no cell and on no reported number would hold to nothing.
+    assert any(word in told for word in (" within ", " reported number", "weights: "))
+    for missed in ("measured, where", "nothing to compare"):
+        assert missed not in told, "the committed output is one of numbers that were not expected"
+
+
 def test_sync_would_change_no_source_cell(tmp_path: Path) -> None:
     spec = importlib.util.spec_from_file_location("sync", ROOT / "notebooks" / "_sync.py")
     assert spec is not None
