@@ -373,7 +373,8 @@ class Session:
             lines += [expected.within(name, *about) for name, about in (others or {}).items()]
         else:
             lines.append("expectations are of profile quick with its own parameters: nothing to compare here")
-        return "\n".join(lines + [expected.reported_line(self.reported, item) for item in reported])
+        lines += [expected.reported_line(self.reported, item) for item in reported]
+        return "\n".join(lines) or "nothing is expected here"
 
     @property
     def _as_committed(self) -> bool:
