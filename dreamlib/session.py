@@ -344,7 +344,7 @@ class Session:
         reported: Sequence[str] = (),
         failures: int = 0,
     ) -> str:
-        """What a notebook's last cell prints, and nbval compares: numbers of ``quick``, in bands around what is expected.
+        """What a notebook's last cell prints, and nbval compares: numbers of ``quick``, in bands around expectations.
 
         Under another profile, or with other parameters than a notebook's own, nothing is expected: the text says so.
 
