@@ -6,6 +6,7 @@ decides how they run, and everything around them is the same in every mode.
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import contextmanager
@@ -20,7 +21,7 @@ from torch.utils import _pytree as pytree
 
 from . import rough
 from .errors import unknown
-from .formats import FLOAT32, Formats, formats_of
+from .formats import FLOAT32, Formats, cache_folder, formats_of
 from .replay import Replay, side_by_side
 
 # plain: eager float32, one operation after the other; the numbers every other mode is measured against.
@@ -37,15 +38,18 @@ CACHE_BYTES = 2**25
 
 TRACED_GROUPS = 10  # classes in one trace
 
-# Of TorchInductor, by kind of device. A GPU computes faster than it remembers: what can be worked out anew from a few
-# tensors is not written down and read again, which by default it is from five tensors on. That halves the bytes of a
-# gradient, as counted in the code that comes out; a CPU gets slower.
+# Of TorchInductor, by kind of device. On a CPU it would first try out, in every process, whether the compiler knows
+# each instruction set of the processor: ten times as long as all the rest where code was compiled before. A compiler
+# that does not know one fails, and then nothing is compiled. A GPU computes faster than it remembers: what can be
+# worked out anew from a few tensors is not written down and read again, which by default it is from five tensors on.
+# That halves the bytes of a gradient, as counted in the code that comes out; a CPU gets slower.
 _OPTIONS: dict[str, dict[str, Any]] = {
+    "cpu": {"cpp.vec_isa_ok": True},
     "cuda": {
         "realize_reads_threshold": 16,
         "realize_acc_reads_threshold": 16,
         "realize_opcount_threshold": 200,
-    }
+    },
 }
 
 BRANCHES = 5  # calls that a graph runs side by side; each takes memory of its own
@@ -298,6 +302,8 @@ class _Compiled:
 
         self.function: Callable[..., Sequence[Tensor]] = flattened
         self.done = False
+        # Compiled code is kept between processes, where a cleaned temporary folder does not lose it.
+        os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(cache_folder()))
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # the compiler's own, about its own insides

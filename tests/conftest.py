@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import torch
@@ -11,6 +13,10 @@ import torch
 from dreamlib.data import ClassData, Dataset, load
 
 os.environ["MPLBACKEND"] = "Agg"
+# What TorchInductor compiles is shared by all tests and all runs of them.
+os.environ.setdefault(
+    "TORCHINDUCTOR_CACHE_DIR", str(Path(tempfile.gettempdir(), f"torchinductor-tests-{os.getuid()}"))
+)
 torch.set_num_threads(1)
 
 
