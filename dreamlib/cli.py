@@ -75,7 +75,10 @@ def parser() -> argparse.ArgumentParser:
     effort = argparse.ArgumentParser(add_help=False)
     effort.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps (default: auto)")
     effort.add_argument(
-        "--workers", type=int, default=0, help="processes; default: one per CPU core, one on a GPU; -1: compute nothing"
+        "--workers",
+        type=int,
+        default=0,
+        help="processes; default: one per CPU core, one on a GPU; -1: compute nothing",
     )
     effort.add_argument("--data", default=None, help="data folder (default: DREAMLIB_DATA, else data)")
 
