@@ -31,7 +31,9 @@ def main(name: str) -> None:
     for network in ("convnet", "alexnet"):
         for ipc in (1, 10):
             for steps in STEPS:
-                how: Evaluation = replace(base, network=NetworkSpec(network, width=WIDTH), networks=3, steps=steps)
+                how: Evaluation = replace(
+                    base, network=NetworkSpec(network, width=WIDTH), networks=3, steps=steps
+                )
                 means = []
                 for seed in range(SETS):
                     images = data.take(data.draw(ipc, Streams(seed)["initial"]))
