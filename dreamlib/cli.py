@@ -176,7 +176,7 @@ def _run(args: argparse.Namespace) -> int:
     print(f"{args.item}, profile {args.profile}: {len(cells)} cells, {missing} to compute{about}", flush=True)
     # Before the first work on a GPU, which the forecast is.
     backend.deterministic(args.deterministic)
-    if not (args.quiet or args.no_forecast):
+    if not (args.quiet or args.no_forecast or args.workers == -1):
         _forecast(args, cells, store, BUDGET if seconds is None else min(BUDGET, seconds / 20))
     if seconds:  # what we have done so far is part of the time given
         seconds = max(seconds - (time.monotonic() - begun), 0.001)
@@ -199,7 +199,7 @@ def _run(args: argparse.Namespace) -> int:
     )
     for name, error in summary.failed.items():
         print(f"failed: {name}\n  {error}", file=sys.stderr)
-    if summary.missing:
+    if summary.missing and args.workers != -1:
         print("run the same command again to go on")
     return 1 if summary.failed else 0
 

@@ -202,7 +202,8 @@ class Distillation:
             self._embedding.check()
             self.network = module_from(self._embedding.stack)
         self.network.eval()
-        view = View(data, self.network, self.slots, self.streams["initial"], self.engine)
+        stream, space = self.streams["initial"], self.container.space
+        view = View(data, self.network, self.slots, stream, self.engine, space=space)
         index = recipe.initial.choose(view, self._history())
         if index is None:
             shape = (data.num_classes, self.slots, *data.shape)
@@ -254,6 +255,7 @@ class Distillation:
             self.engine,
             turn=self.matched // self.recipe.sampler.every,
             fresh=partial(self._pass, "sampler"),
+            space=self.container.space,
         )
 
     def _pass(self, purpose: str, number: int) -> torch.Generator:
@@ -301,11 +303,11 @@ class Distillation:
 
     def _subset(self) -> Tensor | None:
         """Which decoded images this step looks at, (C, synthetic_batch), or None for all of them."""
-        count = self._decoded_count
-        if count <= self.recipe.synthetic_batch:
+        count, most = self._decoded_count, self.recipe.synthetic_batch
+        if most is None or count <= most:
             return None
         keys = torch.rand(self.data.num_classes, count, generator=self.streams["subset"], device=self.device)
-        return keys.topk(self.recipe.synthetic_batch, dim=1).indices
+        return keys.topk(most, dim=1).indices
 
     def _retrying_gradient(
         self, transform: Transform, subset: Tensor | None

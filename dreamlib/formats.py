@@ -24,7 +24,7 @@ from .atomic import write_text
 from .data.cache import folder
 from .errors import StoreError
 
-PAYS = 1.1  # a format is used where it makes a convolution at least so many times as fast as float32
+PAYS = 1.0  # a format is used where it makes a convolution at least so many times as fast as float32
 
 
 @dataclass(frozen=True)
@@ -84,17 +84,26 @@ def _kept_ratios() -> dict[str, float]:
     about = [torch.__version__, torch.get_num_threads(), sorted(torch.cpu.get_capabilities().items())]
     name = hashlib.sha256(json.dumps(about).encode()).hexdigest()[:16]
     path = folder() / f"formats-{name}.json"
-    with suppress(OSError, ValueError, KeyError, TypeError):
-        return {"bfloat16": float(json.loads(path.read_text(encoding="utf-8"))["bfloat16"])}
+    if (known := _read(path)) is not None:
+        return known
     ratios = {"bfloat16": _ratio()}
-    with suppress(StoreError, OSError):  # a folder that cannot be written: measured again by the next process
+    # Of processes that measure at the same time, the first decides for all.
+    if (known := _read(path)) is not None:
+        return known
+    with suppress(StoreError):  # a folder that cannot be written: measured again by the next process
         write_text(path, json.dumps(ratios) + "\n")
     return ratios
 
 
+def _read(path: Path) -> dict[str, float] | None:
+    with suppress(OSError, ValueError, KeyError, TypeError):
+        return {"bfloat16": float(json.loads(path.read_text(encoding="utf-8"))["bfloat16"])}
+    return None
+
+
 def _ratio() -> float:
     """How many times as fast a convolution of ConvNet-3 is in bfloat16 as in float32; some tenths of a second."""
-    images = torch.rand(64, 64, 16, 16, generator=torch.Generator().manual_seed(0))
+    images = torch.rand(8, 64, 16, 16, generator=torch.Generator().manual_seed(0))
     weight = torch.rand(64, 64, 3, 3, generator=torch.Generator().manual_seed(1))
 
     def seconds(call: Callable[[], Tensor]) -> float:
@@ -107,8 +116,9 @@ def _ratio() -> float:
         x, w = (t.to(dtype).contiguous(memory_format=torch.channels_last) for t in (images, weight))
         kinds.append(lambda x=x, w=w: F.conv2d(x, w, padding=1))
     with torch.no_grad():
-        # In turn, so that what else the machine does falls on both; the least of each is what it can do.
-        rounds = [[seconds(call) for call in kinds] for _ in range(12)]
+        # In turn, so that what else the machine does falls on both; short enough to be left alone now and then. The
+        # least of each is what the machine can do.
+        rounds = [[seconds(call) for call in kinds] for _ in range(60)]
     plain, short = (min(column) for column in zip(*rounds[2:], strict=True))
     return plain / short
 

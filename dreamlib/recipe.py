@@ -234,8 +234,8 @@ class Recipe:
         starts.
     real_batch : int
         Real images of each class per step.
-    synthetic_batch : int
-        At most this many decoded synthetic images of each class per step, drawn anew (IDC: 128).
+    synthetic_batch : int, optional
+        At most this many decoded synthetic images of each class per step, drawn anew (IDC: 128). None: all of them.
     image_lr, image_momentum : float
         SGD on the container's tensors.
     lr_scaling : str
@@ -278,7 +278,7 @@ class Recipe:
     network: NetworkSpec = field(default_factory=NetworkSpec)
     iterations: int = 0
     real_batch: int = 256
-    synthetic_batch: int = 128
+    synthetic_batch: int | None = None
     image_lr: float = 1.0
     image_momentum: float = 0.5
     lr_scaling: str = "none"
@@ -378,11 +378,12 @@ class Recipe:
         least = {
             "iterations": 0,
             "real_batch": 1,
-            "synthetic_batch": 1,
             "base_side": 1,
             "image_lr": 0.0,
             "image_momentum": 0.0,
         }
+        if self.synthetic_batch is not None:
+            least["synthetic_batch"] = 1
         for name, low in least.items():
             if not getattr(self, name) >= low:
                 raise BadValue(f"recipe: {name} is {getattr(self, name)}; expected at least {low}", "")

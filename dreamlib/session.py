@@ -16,7 +16,7 @@ from . import backend, plugins
 from .atomic import write_text
 from .checkpoint import below
 from .containers import Container, GenerativeContainer, drawing
-from .data import ClassData, Dataset, load
+from .data import ClassData, Dataset, load, statistics
 from .distilled import DistilledSet, load_set
 from .experiments import Cell, Study, make_cell, study
 from .experiments.cells import first_stage
@@ -444,7 +444,8 @@ class Session:
         container = cast(Container, cell.recipe.container)
         images = {step: container.decode(stored) for step, stored in found.items()}
         if container.space == "unit":
-            normalisation = self.dataset(cell.dataset).normalisation
+            own, constants = self.dataset(cell.dataset).normalisation, cell.recipe.constants
+            normalisation = statistics(constants) if constants else own
             images = {step: normalisation.apply(value) for step, value in images.items()}
         return {step: images[step].to(self.torch_device) for step in sorted(images)}
 

@@ -280,7 +280,7 @@ def distil(data: ClassData, recipe: Recipe, seed: int, start: Tensor, choices: S
         transform = recipe.augment.draw(classes, streams["augment"])
         count = ipc * factor**2
         subset = None
-        if count > recipe.synthetic_batch:
+        if recipe.synthetic_batch is not None and count > recipe.synthetic_batch:
             keys = torch.rand(classes, count, generator=streams["subset"], device=data.device)
             subset = keys.topk(recipe.synthetic_batch, dim=1).indices
         image_optimiser.zero_grad()

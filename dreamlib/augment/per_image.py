@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -41,6 +42,10 @@ class PerImage:
     BadValue
         For none, or a number outside its range.
     """
+
+    differs: ClassVar[str] = (
+        "DC's own augmentation turns images by bicubic interpolation, not by cubic splines"
+    )
 
     strategy: str = "crop_scale_rotate"
     crop: int = 4
@@ -117,11 +122,14 @@ class PerImage:
 
     def _scaled(self, images: Tensor, tall: Tensor, wide: Tensor) -> Tensor:
         sides = images.shape[-2:]
+        scaled_sides = [
+            ((1 - self.scale + 2 * self.scale * u) * side).long()[..., None]
+            for side, u in zip(sides, (tall, wide), strict=True)
+        ]
+        # The scaled image and the cut both stand in the middle of one square, as wide as the longest side of the two.
+        longest = torch.maximum(*scaled_sides).clamp(min=max(sides))
         picked = []
-        for side, u in zip(sides, (tall, wide), strict=True):
-            scaled = ((1 - self.scale + 2 * self.scale * u) * side).long()[..., None]
-            # The scaled image and the cut both stand in the middle of the larger of the two sides.
-            longest = torch.maximum(scaled.amax(-1, keepdim=True), torch.full_like(scaled, side))
+        for side, scaled in zip(sides, scaled_sides, strict=True):
             place = _places(side, images) + (longest - side) // 2 - (longest - scaled) // 2
             inside = (place >= 0) & (place < scaled)
             picked.append(torch.where(inside, place * side // scaled, -1))
@@ -135,8 +143,18 @@ class PerImage:
             for side in (height, width)
         )
         cos, sin = turn.cos()[..., None, None], turn.sin()[..., None, None]
-        rows = cos * y[:, None] + sin * x
-        columns = cos * x - sin * y[:, None]
+        # The code enlarges the canvas to what the turned image takes and cuts its middle out, to whole pixels: half a
+        # pixel off where the two sizes differ by an odd number.
+        grown = [
+            (size * cos.abs() + other * sin.abs() + 0.5).floor() - size
+            for size, other in ((height, width), (width, height))
+        ]
+        y, x = (
+            place - (extra.remainder(2) / 2)
+            for place, extra in zip((y[:, None].expand(-1, width), x.expand(height, -1)), grown, strict=True)
+        )
+        rows = cos * y + sin * x
+        columns = cos * x - sin * y
         grid = torch.stack([columns * 2 / width, rows * 2 / height], dim=-1).flatten(0, 1)
         # Around the mean, so that what comes in from outside is the mean.
         flat = (images - fill).flatten(0, 1)

@@ -66,7 +66,7 @@ class RepresentativeImages:
 
     epochs: int = 0
     pool: int | None = None
-    space: str = "unit"
+    space: str = "stored"
 
     def choose(self, view: View, history: History) -> Tensor | None:
         return Representative(pool=self.pool, space=self.space).choose(view)

@@ -221,7 +221,8 @@ def _differs(
     found = changes(plain(published.canonical), plain(recipe.canonical)) + changes(
         plain(judged), plain(evaluation), "evaluation"
     )
-    return (*row.differs, *found)
+    own = getattr(evaluation.training.augment, "differs", "")
+    return (*row.differs, *([own] if own else []), *found)
 
 
 def first_stage(cell: Cell) -> Cell | None:

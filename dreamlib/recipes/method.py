@@ -128,6 +128,9 @@ def changes(published: Any, used: Any, path: str = "") -> list[str]:
     if isinstance(published, dict) and isinstance(used, dict) and published.get("part") == used.get("part"):
         inner = [(f"{path}.{name}" if path else name, name) for name in used]
         return [word for where, name in inner for word in changes(published.get(name), used[name], where)]
+    if isinstance(published, list) and isinstance(used, list) and len(published) == len(used):
+        pairs = enumerate(zip(published, used, strict=True), 1)
+        return [word for place, pair in pairs for word in changes(*pair, f"{path} {place}")]
     return [f"{path} {_told(used)} (published: {_told(published)})"]
 
 
@@ -136,6 +139,8 @@ def _told(value: Any) -> str:
         return str(value.get("part", value))
     if isinstance(value, list):
         return ", ".join(map(_told, value)) or "none"
+    if value is None:
+        return "all"
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 

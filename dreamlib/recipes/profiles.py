@@ -156,9 +156,8 @@ _cpu = Profile(
     ipcs=(1, 10),
     seeds=1,
     recipe_rules=(
-        rule(
-            "profile cpu", {"network.width": 16, "real_batch": 32, "synthetic_batch": 16, "per_class": 1000}
-        ),
+        rule("profile cpu", {"network.width": 16, "real_batch": 32, "per_class": 1000}),
+        rule("profile cpu", {"synthetic_batch": 16}, method=IDC_FAMILY),
         rule("profile cpu", {"sampler.pool": 256}, optional=True),
         rule("profile cpu", {"initial.epochs": 3}, method=TRAINED_CORESETS),
         rule(
@@ -239,7 +238,8 @@ _paper = Profile(
     name="paper",
     summary=(
         "the published protocol: ConvNet-3 of width 128, and every published setting but two: three synthetic sets a "
-        "cell (published: up to five), and convolutions in bfloat16 (notebook engine/speed: what that does); a GPU's "
+        "cell (published: up to five), and fast mode, with shorter numbers where the machine has them and clustering "
+        "that rests early (notebook engine/speed: what that does); a GPU's "
         "work, of which two cores do the smaller cells"
     ),
     datasets=("cifar10", "mnist", "fashionmnist", "svhn", "cifar100"),

@@ -302,11 +302,7 @@ for base in ("dc", "dsa", "dm", "idc", "idc-dm"):
     methods.register(replace(plugged, differs=(*plugged.differs, _clustered)))
 # ... and as a choice made once: the real images nearest to cluster centres instead of random ones, and instead of
 # herding's in the embedding that herding trains.
-methods.register(
-    methods["random"].using(initial=RepresentativeImages(), name="random+dream", label="Random+DREAM")
-)
-methods.register(
-    methods["herding"].using(
-        initial=RepresentativeImages(epochs=20), name="herding+dream", label="Herding+DREAM"
-    )
-)
+for base, epochs in (("random", 0), ("herding", 20)):
+    chosen, label = RepresentativeImages(epochs=epochs), f"{methods[base].label}+DREAM"
+    once = methods[base].using(initial=chosen, name=f"{base}+dream", label=label)
+    methods.register(replace(once, differs=(_clustered,)))

@@ -29,7 +29,7 @@ from .tables import (
     make_cell,
     of_one_profile,
 )
-from .verdicts import Evidence, Verdict, all_of, every, frame_line
+from .verdicts import Evidence, Verdict, all_of, conjunction, frame_line
 from .words import MEASURED, MISSING, NOT_HERE, NOTHING, data_set, network, points
 
 AVERAGE = "Avg."
@@ -198,7 +198,7 @@ class AblationTable(AccuracyTable):
         found = {column: others for column, others in self.rivals(label).items() if others and column in own}
         if not found:
             return None, "not measured here"
-        holds = every(one.verdict for others in found.values() for one in others.values())
+        holds = conjunction(one for others in found.values() for one in others.values())
         return holds, "the nearest other row: " + self.nearest(found)
 
     def _own(self, network: str = "") -> list[Column]:

@@ -21,7 +21,7 @@ from ..errors import BadValue
 from . import layouts
 from .reported import Reported, find, where
 from .reported import rows as numbers_of
-from .verdicts import Evidence, Verdict, all_of, compare, every, frame_line, in_most
+from .verdicts import Evidence, Verdict, all_of, compare, conjunction, frame_line, in_most
 from .words import (
     MEASURED,
     MISSING,
@@ -278,12 +278,13 @@ class AccuracyTable:
         found = {column: others for column, others in self.rivals(label).items() if others}
         if not found:
             return None, "not measured here"
-        verdicts = [[one.verdict for one in others.values()] for others in found.values()]
-        best, beaten = sum(every(one) is True for one in verdicts), sum(False in one for one in verdicts)
+        columns = [list(others.values()) for others in found.values()]
+        decided = [conjunction(column) for column in columns]
+        best, beaten = decided.count(True), decided.count(False)
         told = (
             f"decided above every other row in {best} of {len(found)} columns, below some other in {beaten}"
         )
-        return in_most(verdicts), f"{told}. {self.nearest(found)}"
+        return in_most(columns), f"{told}. {self.nearest(found)}"
 
     def nearest(self, found: Mapping[Column, Mapping[str, Evidence]]) -> str:
         """The evidence against the rival that comes nearest, column by column."""
@@ -618,7 +619,7 @@ def _settings(records: Sequence[Record]) -> dict[str, str]:
         "iterations": every("iterations"),
         "generator": _values(_generator(record) for record in records),
         "evaluation": every("evaluation", "protocol"),
-        "epochs": _values(_anywhere(record.get("evaluation"), "epochs") for record in records),
+        "epochs": _values(_epochs(record) for record in records),
         "batch": _values(_anywhere(record.get("evaluation"), "batch") for record in records),
         "augmentation": _values(_augmentation(record)[0] for record in records),
         "strengths": _values(_augmentation(record)[1] for record in records),
@@ -636,6 +637,14 @@ def _settings(records: Sequence[Record]) -> dict[str, str]:
         "revision": _values(_short(str(record.get("revision") or "")) for record in records),
     }
     return {name: values[name] for name in SETTINGS}
+
+
+def _epochs(record: Record) -> object:
+    """How long the judging networks were trained: passes over the set, or steps where their number was given."""
+    if steps := _dig(record, "evaluation", "steps"):
+        return f"{steps:,} steps"
+    epochs, extra = (_anywhere(record.get("evaluation"), name) for name in ("epochs", "extra"))
+    return epochs + extra if isinstance(epochs, int) and isinstance(extra, int) else epochs
 
 
 def _mode(record: Record) -> str:

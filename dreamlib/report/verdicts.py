@@ -25,12 +25,16 @@ MOST = 1_000_000  # sets; a difference that needs more of them is out of reach
 
 
 def rule(made: str = "set") -> str:
-    """The rule in two sentences for the reader of a page; ``made`` is what an independent set is called there."""
+    """The rule for the reader of a page; ``made`` is what an independent set is called there."""
     several = made.replace(" or ", "s or ") + "s"
     return (
-        f"One rule decides all of these: networks trained on one {made} are averaged, and a comparison is decided only "
-        f"if the 95 % interval (Student's t) of its difference over {several} leaves out zero. With one {made} there "
-        "is no interval, and nothing is decided."
+        f"One rule decides every difference of accuracy: networks trained on one {made} are averaged, and a comparison "
+        f"is decided only if the 95 % interval (Student's t) of its difference over {several} leaves out zero. With "
+        f"one {made} there is no interval, and nothing is decided. A claim about several places fails only if one of "
+        "them is decided against it at five percent divided by their number. What an interval says holds for the panel of "
+        f"networks that judges this page. With as many {several} as are named for an open claim, its interval is as "
+        "wide as the difference it asks for: about one repeat in two would decide it. Times, counts, bytes and "
+        "identities stand as they were measured."
     )
 
 
@@ -83,6 +87,14 @@ class Evidence:
     def within(self, bound: float) -> Verdict:
         """Whether the number is no larger than ``bound``, whatever its sign."""
         return self.inside(-bound, bound)
+
+    def stricter(self, places: int) -> Evidence:
+        """The same numbers at five percent divided by ``places``: a wider interval, and what it still decides."""
+        if places < 2 or self.difference is None or self.low is None or not self.spread or self.note:
+            return self
+        half = quantile(self.sets, places) * self.spread / self.sets**0.5
+        low, high = self.difference - half, self.difference + half
+        return replace(self, low=low, high=high, verdict=True if low > 0 else False if high < 0 else None)
 
     def barred(self, why: str) -> Evidence:
         """The same numbers without a verdict, if there is a reason; an empty one changes nothing."""
@@ -208,9 +220,9 @@ def _rounded(value: float) -> float:
 
 
 @cache
-def quantile(sets: int) -> float:
-    """The 97.5 % point of Student's t for the mean of so many sets."""
-    return float(t.ppf(0.975, sets - 1))
+def quantile(sets: int, places: int = 1) -> float:
+    """The 97.5 % point of Student's t for the mean of so many sets; of one of several ``places``, further out."""
+    return float(t.ppf(1 - 0.025 / places, sets - 1))
 
 
 def needed(spread: float, claimed: float | None) -> int | None:
@@ -282,14 +294,14 @@ def every(verdicts: Iterable[Verdict]) -> Verdict:
     return True if found and None not in found else None
 
 
-def in_most(columns: Sequence[Sequence[Verdict]]) -> Verdict:
-    """Best in most columns? Each column holds the verdicts of one row against every other.
+def in_most(columns: Sequence[Sequence[Evidence]]) -> Verdict:
+    """Best in most columns? Each column holds the evidence of one row against every other.
 
     True when it is decided above every other in more than half of the columns, False when it is decided below some
     other in at least half of them, else None. A column with nothing to compare counts as one that is not decided.
     """
-    best = sum(every(column) is True for column in columns)
-    beaten = sum(False in column for column in columns)
+    best = sum(conjunction(column) is True for column in columns)
+    beaten = sum(conjunction(column) is False for column in columns)
     if columns and 2 * best > len(columns):
         return True
     return False if columns and 2 * beaten >= len(columns) else None
@@ -317,7 +329,21 @@ def all_of(
         told = [f"{at}: {one.size(digits, unit)}{one.open_to(digits, unit)}" for at, one in found.items()]
         first = next(iter(found.values()))
         told[-1] += f"; all {first.ground()}{first.why}"
-    return every(judge(one) for one in found.values()), "; ".join(told)
+    return conjunction(found.values(), judge), "; ".join(told)
+
+
+def conjunction(
+    found: Iterable[Evidence], judge: Callable[[Evidence], Verdict] = lambda one: one.verdict
+) -> Verdict:
+    """Whether something holds in all of several places.
+
+    True if it is decided so in every one. False if it is decided against in one of them, at five percent divided by
+    their number: among many places one is below zero by chance.
+    """
+    places = list(found)
+    if any(judge(one.stricter(len(places))) is False for one in places):
+        return False
+    return True if places and all(judge(one) is True for one in places) else None
 
 
 def frame_line(evidence: Evidence) -> dict[str, object]:

@@ -14,12 +14,13 @@ from torch.func import functional_call
 from ..data import ClassData
 from ..data.classes import Fresh
 from ..engine import Engine
-from ..errors import BadValue
+from ..errors import BadValue, unknown
 from ..networks import Network, embed
 from ..registry import Registry
 
 # Images embedded at once. A GPU takes more: fewer launches, and fuller ones. What they fill grows with their pixels.
 AT_ONCE_ON_CPU, PIXELS_ON_GPU = 500, 2500 * 32 * 32
+SPACES = ("stored", "normalised", "unit")
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,8 @@ class View:
     fresh : callable, optional
         ``fresh(p)`` is the random stream of the p-th pass over the images, from its beginning, for a sampler that runs
         through them.
+    space : str
+        The space the synthetic images are stored in, ``"normalised"`` or ``"unit"``.
     """
 
     data: ClassData
@@ -52,6 +55,7 @@ class View:
     engine: Engine | None = None
     turn: int = 0
     fresh: Fresh | None = None
+    space: str = "normalised"
 
     @property
     def fast(self) -> bool:
@@ -79,8 +83,13 @@ class View:
         return index, torch.ones_like(index, dtype=torch.bool)
 
     def embed(self, index: Tensor, *, space: str = "normalised") -> Tensor:
-        """Embedding of the images ``index`` (C, P) by the current network, (C, P, D), without gradients."""
-        take = self.data.take if space == "normalised" else self.data.unit
+        """Embedding of the images ``index`` (C, P) by the current network, (C, P, D), without gradients.
+
+        ``space`` is ``"normalised"``, ``"unit"``, or ``"stored"``: as the synthetic images are.
+        """
+        if space not in SPACES:
+            raise unknown("space of an embedding", space, SPACES)
+        take = self.data.unit if "unit" in (space, space == "stored" and self.space) else self.data.take
         if self.engine is not None and not self.engine.plain:
             return self._embed_compiled(self.engine, take, index)
         labels = torch.arange(len(index), device=index.device)

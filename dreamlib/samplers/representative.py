@@ -29,8 +29,9 @@ class Representative:
     pool : int, optional
         Images of each class that are embedded, drawn anew for every clustering. None, the paper's, is all of them.
     space : str
-        ``"unit"`` embeds images without normalisation, as the released code does; ``"normalised"`` as the network sees
-        them in training.
+        How images are embedded: ``"normalised"`` as the network sees them in training, ``"unit"`` without
+        normalisation, ``"stored"`` as the code of the method holds them. IDC's and DREAM's hold images without
+        normalisation, and so DREAM clusters them; DC's, DSA's and DM's hold normalised ones.
     rounds : int
         Upper bound of the rounds of k-means (100 in the released code).
     """
@@ -38,7 +39,7 @@ class Representative:
     every: int = 10
     each: int = 1
     pool: int | None = None
-    space: str = "unit"
+    space: str = "stored"
     rounds: int = 100
 
     def choose(self, view: View) -> Tensor:

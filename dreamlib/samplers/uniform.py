@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from ..errors import unknown
+from ..errors import BadValue, unknown
 from .base import View, register
 
 ORDERS = ("anew", "permutation")
@@ -31,6 +31,11 @@ class Random:
     def choose(self, view: View) -> Tensor:
         if self.order not in ORDERS:
             raise unknown("order of real images", self.order, ORDERS)
-        if self.order == "anew" or view.fresh is None:
+        if self.order == "anew":
             return view.data.draw(view.batch, view.generator)
+        if view.fresh is None:
+            raise BadValue(
+                "a sampler that runs through permutations, and a view without their random streams",
+                "order='anew'",
+            )
         return view.data.turn(view.batch, view.turn, view.fresh)

@@ -116,7 +116,8 @@ session.settings()
 # The same method, seeds and judging networks, with random sampling replaced by representative sampling: the difference
 # in points with its 95 % interval over *n* sets, and how many sets would decide the paper's own difference at the
 # measured spread (*needed*). Rows X+DREAM change the sampler and nothing else; DREAM itself is IDC with representative
-# sampling, cluster centres to start from and, under `paper`, twice the real batch.
+# sampling, cluster centres to start from, and batches of 128 where IDC has 64, both of the real images that are matched
+# (in small profiles these are equal) and of those that its networks learn from.
 
 # %%
 places = [(name, budget) for name in session.study.datasets for budget in session.study.ipcs]

@@ -95,8 +95,9 @@ def test_dc_dsa_and_dm(method: str, dataset: str, ipc: int) -> None:
     strategy = "none" if base == "dc" else DSA[dataset in DIGITS]
     expected: dict[str, Any] = {
         "container": Pixels("normalised"),
-        # Random batches are drawn anew for every step. Clustering embeds images without normalisation.
-        "sampler": Representative(every=10, space="unit") if method.endswith("+dream") else Random("anew"),
+        # Random batches are drawn anew for every step. All synthetic images are matched, however many there are.
+        "sampler": Representative(every=10, space="stored") if method.endswith("+dream") else Random("anew"),
+        "synthetic_batch": None,
         "initial": Noise() if base == "dc" else RealImages(),
         "network": NetworkSpec("convnet", depth=3, width=128, norm="instance"),
         "real_batch": 256,
@@ -156,10 +157,13 @@ def test_idc_and_dream(method: str, dataset: str, ipc: int) -> None:
     dm = method.startswith("idc-dm")
     expected = {
         "container": MultiFormation(factor=2, decoding="uniform", space="unit"),
-        # Real batches of a class run through a permutation of it. Clustering embeds images without normalisation.
-        "sampler": Random("permutation") if method in ("idc", "idc-dm") else Representative(10, space="unit"),
+        # Real batches of a class run through a permutation of it. Clustering embeds images as they are stored, which is
+        # without normalisation.
+        "sampler": Random("permutation")
+        if method in ("idc", "idc-dm")
+        else Representative(10, space="stored"),
         "matcher": Feature("mse") if dm else Gradient(metric, "convolutions"),
-        "initial": RepresentativeImages(space="unit") if method == "dream" else FirstImages(),
+        "initial": RepresentativeImages(space="stored") if method == "dream" else FirstImages(),
         "network": NetworkSpec("convnet", depth=3, width=128, norm="instance"),
         "iterations": 2000,
         # One step of the optimiser after each class, moving all images.

@@ -83,7 +83,7 @@ def test_parts_become_plain_data() -> None:
         "every": 10,
         "each": 1,
         "pool": 5,
-        "space": "unit",
+        "space": "stored",
         "rounds": 100,
     }
     nested = {

@@ -17,6 +17,7 @@ from dreamlib import rough
 from dreamlib.data import ClassData, load
 from dreamlib.distill import distill
 from dreamlib.engine import Engine
+from dreamlib.formats import Formats
 from dreamlib.matchers import Feature, Gradient, Matcher, measure_under
 from dreamlib.networks import NetworkSpec, build, initialise
 from dreamlib.recipe import Recipe
@@ -186,7 +187,7 @@ def test_derivatives_are_not_in_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_without_the_instructions_fast_is_bfloat16(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rough, "_has_instructions", lambda: False)
+    monkeypatch.setattr(engines, "formats_of", lambda device: Formats("bfloat16"))
     for names in compiled(monkeypatch, Feature(), "fast"):
         assert "aten.convolution.default" in names
         assert not any("dreamlib" in name for name in names)

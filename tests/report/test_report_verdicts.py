@@ -17,6 +17,7 @@ from dreamlib.report.verdicts import (
     Evidence,
     all_of,
     compare,
+    conjunction,
     decide,
     every,
     frame_line,
@@ -155,7 +156,8 @@ def test_negation_leaves_open_what_is_open() -> None:
     assert [negation(value) for value in (True, False, None)] == [False, True, None]
 
 
-ABOVE, OPEN, BELOW = (True, True), (True, None), (None, False)
+UP, UNKNOWN, DOWN = decide([5.0, 5.1, 5.2]), decide([-5.0, 5.0, 1.0]), decide([-5.0, -5.1, -5.2])
+ABOVE, OPEN, BELOW = (UP, UP), (UP, UNKNOWN), (UNKNOWN, DOWN)
 
 
 @pytest.mark.parametrize(
@@ -171,8 +173,24 @@ ABOVE, OPEN, BELOW = (True, True), (True, None), (None, False)
         ([], None),
     ],
 )
-def test_best_in_most_columns(columns: list[tuple[bool | None, ...]], expected: bool | None) -> None:
+def test_best_in_most_columns(columns: list[tuple[Evidence, ...]], expected: bool | None) -> None:
     assert in_most(columns) is expected
+
+
+def test_a_claim_about_many_places_is_not_refuted_by_chance() -> None:
+    """One place of six lies below zero at five percent, and not at a sixth of that."""
+    below = decide([-1.0, -1.4, -0.6])
+    assert below.verdict is False
+    assert conjunction([below]) is False
+    assert below.stricter(6).verdict is None
+    assert conjunction([below, *[UP] * 5]) is None
+    assert conjunction([DOWN, *[UP] * 5]) is False
+    assert conjunction([UP] * 6) is True
+    assert conjunction([]) is None
+    # Where nothing differs, a claim about six places is called wrong in at most one case of twenty.
+    generator = np.random.default_rng(0)
+    wrong = [conjunction([decide(generator.normal(size=3)) for _ in range(6)]) is False for _ in range(2000)]
+    assert np.mean(wrong) < 0.05
 
 
 def test_a_number_lies_inside_two_others_only_with_its_whole_interval() -> None:

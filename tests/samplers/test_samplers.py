@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 import reference
@@ -71,11 +71,11 @@ def test_random_reaches_every_image(few: ClassData) -> None:
 def embedding(data: ClassData, net: Network, label: int) -> Tensor:
     with torch.no_grad():
         index = torch.arange(int(data.sizes[label]))[None]
-        return net.features(data.unit(index, torch.tensor([label]))[0])
+        return net.features(data.take(index, torch.tensor([label]))[0])
 
 
 def test_representative_is_the_image_nearest_to_each_centre(data: ClassData) -> None:
-    """DREAM: cluster the embeddings of a class's un-normalised images, take the image nearest to each centre."""
+    """DREAM: cluster the embeddings of a class, take the image nearest to each centre."""
     look = view(data, batch=6)
     chosen = Representative(rounds=0).choose(look)
     assert Representative(rounds=0).choose(view(data, batch=6)).equal(chosen)
@@ -89,9 +89,13 @@ def test_representative_is_the_image_nearest_to_each_centre(data: ClassData) -> 
 
 
 def test_representative_space_decides_what_the_network_sees(data: ClassData) -> None:
-    assert (
-        not Representative(space="normalised").choose(view(data)).equal(Representative().choose(view(data)))
-    )
+    own, unit, normalised = (Representative(space=name) for name in ("stored", "unit", "normalised"))
+    assert not unit.choose(view(data)).equal(normalised.choose(view(data)))
+    # As the method's own code holds its images: DC's, DSA's and DM's are normalised, IDC's and DREAM's are not.
+    for space, same in (("unit", unit), ("normalised", normalised)):
+        assert own.choose(replace(view(data), space=space)).equal(same.choose(view(data)))
+    with pytest.raises(UnknownName, match="unknown space of an embedding 'pixel'"):
+        Representative(space="pixel").choose(view(data))
     seen: list[Tensor] = []
     look = view(data)
     look.network.register_forward_pre_hook(lambda _, given: seen.append(given[0]))
