@@ -31,8 +31,8 @@ def rule(made: str = "set") -> str:
         f"One rule decides every difference of accuracy: networks trained on one {made} are averaged, and a comparison "
         f"is decided only if the 95 % interval (Student's t) of its difference over {several} leaves out zero. With "
         f"one {made} there is no interval, and nothing is decided. A claim about several places fails only if one of "
-        "them is decided against it at five percent divided by their number. What an interval says holds for the panel of "
-        f"networks that judges this page. With as many {several} as are named for an open claim, its interval is as "
+        "them is decided against it at five percent divided by their number. What an interval says holds for the panel "
+        f"of networks that judges this page. With as many {several} as are named for an open claim, its interval is as "
         "wide as the difference it asks for: about one repeat in two would decide it. Times, counts, bytes and "
         "identities stand as they were measured."
     )
