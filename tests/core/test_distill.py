@@ -117,7 +117,7 @@ def test_the_matching_network_is_the_streams(few: ClassData, method: str) -> Non
 def replace_view(run: Distillation, network: Network, source: torch.Generator) -> Any:
     from dreamlib.samplers import View
 
-    return View(run.data, network, run.recipe.real_batch, source)
+    return View(run.data, network, run.recipe.real_batch, source, space=run.container.space)
 
 
 def weights(run: Distillation) -> list[Tensor]:
