@@ -28,7 +28,7 @@ def main(name: str) -> None:
     data = ClassData(dataset)
     base, _ = protocol("dsa", methods["random"].facts(name, 10))
     print("network, images per class, steps: mean accuracy over sets (each set, a mean over three networks)")
-    for network in ("convnet", "alexnet"):
+    for network in ("alexnet", "convnet"):
         for ipc in (1, 10):
             for steps in STEPS:
                 how: Evaluation = replace(
