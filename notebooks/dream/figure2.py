@@ -123,8 +123,8 @@ varied = varieties.set_index("method").variety
 print(
     session.check(
         {  # mean accuracies of quick in percent, and how far another CPU may miss them
-            "dc, IPC 10": (82, 5),
-            "dc+dream, IPC 10": (82, 5),
+            "dc, IPC 10": (80, 5),
+            "dc+dream, IPC 10": (80, 5),
             "idc, IPC 10": (97, 2),
             "dream, IPC 10": (97, 2),
         },

@@ -157,19 +157,19 @@ session.verdict(claims, also)
 print(
     session.check(
         {  # mean accuracies of quick in percent, and how far another CPU may miss them
-            "random, IPC 1": (61, 9),
-            "herding, IPC 1": (78, 10),
-            "herding, IPC 10": (86, 3),
-            "k-center, IPC 10": (80, 6),
-            "forgetting, IPC 10": (75, 8),
-            "dc, IPC 1": (83, 2),
+            "random, IPC 1": (55, 9),
+            "herding, IPC 1": (73, 10),
+            "herding, IPC 10": (85, 3),
+            "k-center, IPC 10": (79, 6),
+            "forgetting, IPC 10": (74, 8),
+            "dc, IPC 1": (80, 2),
             "dsa, IPC 10": (90, 2),
             "dm, IPC 1": (89, 2),
             "dm, IPC 10": (90, 2),
             "idc, IPC 10": (96, 2),
             "dream, IPC 1": (89, 2),
             "dream, IPC 10": (97, 2),
-            "dc+dream, IPC 10": (83, 5),
+            "dc+dream, IPC 10": (80, 5),
             "dm+dream, IPC 10": (90, 2),
         },
         reported=(
