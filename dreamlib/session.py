@@ -328,7 +328,7 @@ class Session:
     def check_complete(self, failures: int = 0) -> str:
         """Fail when a cell is missing or an accuracy leaves its range: what can be checked without numbers."""
         missing = self.study.missing()
-        if len(missing) > failures:
+        if len(missing) > failures and self.workers != -1:  # nothing was to be computed
             raise AssertionError(f"{len(missing)} cells are missing; fill them with: {self.study.command()}")
         records = self.records
         for record in records:

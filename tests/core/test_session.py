@@ -125,3 +125,12 @@ def test_a_number_that_an_item_prints_for_several_networks(tmp_path: Path) -> No
         ]
         assert ends == [4.0, 5.5]
     assert session.reported_number("table2", "cifar10", "DREAM", "inner_loop_times_idc") == 1.5
+
+
+def test_a_page_of_what_is_there_is_made_without_computing(tmp_path: Path) -> None:
+    session = Session("dream/table2", results=str(tmp_path), workers=-1)
+    session.run()
+    assert session.check_complete() == "0 of 3 cells measured"
+    assert not list(tmp_path.iterdir())
+    with pytest.raises(AssertionError, match="3 cells are missing"):
+        Session("dream/table2", results=str(tmp_path)).check_complete()
