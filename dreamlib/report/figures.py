@@ -543,7 +543,7 @@ def bars(
     heights = np.array([math.nan if value is None else value for value in means], dtype=float)
     spread = np.array([math.nan if value is None else value for value in stds or [None] * count], dtype=float)
     if ax is None:
-        _, ax = subplots(figsize=(max(3.5, 0.75 * count + 1.2), 3.6))
+        _, ax = subplots(figsize=(max(6.0, 0.75 * count + 1.2), 3.6))
     places = np.arange(count)
     known = np.isfinite(heights)
     tones = [colour(method) for method in methods] if methods is not None else [PALETTE[0]] * count

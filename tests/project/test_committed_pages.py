@@ -62,3 +62,9 @@ def test_no_committed_page_shows_what_is_no_number() -> None:
         for text in texts(ROOT / page):
             found = re.findall(r"\bnan\b|\binf\b|[-−]0\.0\b|\b0\.0 times", text, flags=re.IGNORECASE)
             assert not found, f"{page}: {found}"
+
+
+def test_no_committed_page_names_a_folder_of_the_machine_that_made_it() -> None:
+    for page in committed():
+        for text in texts(ROOT / page):
+            assert "site-packages" not in text, f"{page}: {text[:200]}"
