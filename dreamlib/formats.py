@@ -11,7 +11,7 @@ import json
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
@@ -121,11 +121,6 @@ def _ratio() -> float:
         rounds = [[seconds(call) for call in kinds] for _ in range(60)]
     plain, short = (min(column) for column in zip(*rounds[2:], strict=True))
     return plain / short
-
-
-def described(device: torch.device) -> dict[str, object]:
-    """The formats and the machine's ratios, for ``make bench``."""
-    return {**asdict(formats_of(device)), "ratios": _kept_ratios() if device.type == "cpu" else {}}
 
 
 def cache_folder() -> Path:

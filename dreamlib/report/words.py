@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 from ..errors import BadValue
 
@@ -85,7 +85,7 @@ def number(value: object, digits: int = 1) -> str:
     if value is None:
         return NOTHING
     try:
-        known = float(value)  # type: ignore[arg-type]
+        known = float(cast(Any, value))
     except (TypeError, ValueError):  # pandas' NA
         return NOTHING
     if not math.isfinite(known):

@@ -446,7 +446,7 @@ NAN, INF = float("nan"), float("inf")
 @pytest.mark.parametrize("bad", [NAN, INF, -INF, None])
 def test_no_helper_says_nan(bad: float | None) -> None:
     for words in (percent, points, duration, size, number, times):
-        assert words(bad) == "–"  # type: ignore[operator]
+        assert words(bad) == "–"  # type: ignore[operator]  # of helpers of several types
     assert percent(61.2, bad) == "61.2"
     assert percent(61.2, bad) == percent(61.2)
 
