@@ -122,7 +122,8 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """
     raw = _contents(path)
     try:
-        tensors = load(raw)
+        # The format promises no order of its tensors: by name, so that whoever goes through them does it alike each time.
+        tensors = dict(sorted(load(raw).items()))
         # The header stands in front: its length in eight bytes, then JSON.
         length = int.from_bytes(raw[:8], "little")
         header = json.loads(raw[8 : 8 + length].decode("utf-8")).get("__metadata__", {})

@@ -111,7 +111,7 @@ class Store:
         return self._read(cell, self.set_path(cell), cell.set_key)
 
     def read_course(self, cell: Cell) -> dict[int, dict[str, Tensor]] | None:
-        """The set at each of its snapshots, by matching step, or None when the course was not kept."""
+        """The set at each of its snapshots, by ascending matching step; None when the course was not kept."""
         found = self._read(cell, self.course_path(cell), cell.set_key)
         if found is None:
             return None
@@ -119,7 +119,8 @@ class Store:
         for name, value in found[0].items():
             step, _, tensor = name.partition(".")
             course.setdefault(int(step), {})[tensor] = value
-        return course
+        # A safetensors file gives its tensors in any order.
+        return dict(sorted(course.items()))
 
     def write_set(
         self,
