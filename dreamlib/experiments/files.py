@@ -122,7 +122,7 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """
     raw = _contents(path)
     try:
-        # The format promises no order of its tensors: by name, so that whoever goes through them does it alike each time.
+        # The format promises no order: by name, so that whoever goes through the tensors does it alike each time.
         tensors = dict(sorted(load(raw).items()))
         # The header stands in front: its length in eight bytes, then JSON.
         length = int.from_bytes(raw[:8], "little")
