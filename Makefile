@@ -91,7 +91,7 @@ $(stamp): requirements.lock pyproject.toml
 test: $(stamp) lint ## lint, types, unit, property and fault tests, and nbval over every notebook under quick
 	$(python) -m pytest -n 2 --dist loadfile
 	@# The folder is named by the code, so that notebooks are never judged by the records of other code.
-	results=build/test-results-$$($(python) -m dreamlib.source) && \
+	results=build/test-results-$$($(python) -m dreamlib.companion.source) && \
 	  $(python) -m dreamlib run all --profile quick --results $$results --quiet && \
 	  DREAMLIB_RESULTS=$$results $(python) -m pytest --nbval-lax --nbval-current-env -n 2 --dist loadfile notebooks
 

@@ -14,12 +14,15 @@ from typing import Any
 
 import torch
 
-from dreamlib import backend
-from dreamlib.atomic import write_text
-from dreamlib.engine import MODES
-from dreamlib.errors import BadValue, DreamlibError, unknown
-from dreamlib.experiments.worker import revision, versions
+from dreamlib.companion.worker import revision, versions
+from dreamlib.compute import backend
+from dreamlib.compute.engine import MODES
+from dreamlib.compute.formats import formats_of
+from dreamlib.compute.machine import this_machine
+from dreamlib.core.atomic import write_text
+from dreamlib.core.errors import BadValue, DreamlibError, unknown
 
+from . import sizes
 from .measure import compare, rates
 from .works import works
 
@@ -31,13 +34,18 @@ def main(words: list[str]) -> int:
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda")
     parser.add_argument("--threads", type=int, default=0, help="CPU threads; 0: one per core")
     parser.add_argument("--repeats", type=int, default=5, help="interleaved runs of everything")
-    parser.add_argument("--out", default="", help="default: reports/results/bench/DEVICE.json")
+    parser.add_argument(
+        "--sizes", action="store_true", help="what a step costs as the problem grows, instead of the works"
+    )
+    parser.add_argument("--out", default="", help="default: reports/results/bench/KIND.json")
     args = parser.parse_args(words)
     if args.repeats < 1:
         raise BadValue(f"repeats is {args.repeats}; expected 1 or more", "--repeats 5")
     backend.tune_allocator()  # for the reference, too: it alone is worth a factor of two
     torch.set_num_threads(args.threads or len(os.sched_getaffinity(0)))
     device = backend.resolve_device(args.device)
+    if args.sizes:
+        return _sizes(device, args.out)
     offered = works(device)
     chosen = [name for name in args.works.split(",") if name] or list(offered)
     for name in chosen:
@@ -50,13 +58,14 @@ def main(words: list[str]) -> int:
     # What could not be compiled is not to be timed as if it were.
     warnings.filterwarnings("error", "running (uncompiled|without)")
     rate = rates(device)
+    machine, formats = this_machine(device), formats_of(device)
     in_bytes = f"{rate['uint8'] / 1e9:.0f} in bytes, " if "uint8" in rate else ""
     print(
-        f"{backend.describe(device)}: {rate['float32'] / 1e9:.0f} GFLOP/s in float32, {rate['bfloat16'] / 1e9:.0f} "
-        f"in bfloat16, {in_bytes}{rate['bytes'] / 1e9:.0f} GB/s copied",
+        f"{machine.words}\n{rate['float32'] / 1e9:.0f} GFLOP/s in float32, {rate['bfloat16'] / 1e9:.0f} in bfloat16, "
+        f"{in_bytes}{rate['bytes'] / 1e9:.0f} GB/s copied; fast mode computes in {formats.words}",
         flush=True,
     )
-    out = Path(args.out or f"reports/results/bench/{device.type}.json")
+    out = Path(args.out or f"reports/results/bench/{machine.kind}.json")
     known: dict[str, Any] = json.loads(out.read_text())["works"] if out.is_file() else {}
     for name in chosen:
         work = offered[name]()
@@ -71,8 +80,9 @@ def main(words: list[str]) -> int:
         known[name] = found
         _show(found)
         record = {
-            "device": backend.describe(device),
-            "kind": device.type,
+            "machine": machine.plain(),
+            "words": machine.words,
+            "formats": formats.words,
             "versions": versions(),
             "allocator_tuned": backend.tune_allocator(),
             "rates": rate,
@@ -80,6 +90,36 @@ def main(words: list[str]) -> int:
         }
         # After every work: what has been measured is not lost with the next one.
         write_text(out, json.dumps(record, indent=1) + "\n")
+    print(f"written to {out}")
+    return 0
+
+
+def _sizes(device: torch.device, to: str) -> int:
+    """Time every point of every axis; what is measured is kept after each."""
+    machine = this_machine(device)
+    out = Path(to or f"reports/results/bench/sizes/{machine.kind}.json")
+    found: list[dict[str, Any]] = []
+    done: dict[tuple[str, sizes.Size], dict[str, Any]] = {}
+    for work in sizes.WORKS:
+        for axis, value, size in sizes.points(work, torch.get_num_threads()):
+            # All threads by name or by number is the same problem.
+            same = work, replace(size, threads=size.threads or torch.get_num_threads())
+            if same not in done:
+                done[same] = sizes.measure(work, size, device)
+            found.append({"work": work, "axis": axis, "value": value, **done[same]})
+            usual = sorted(done[same]["seconds"])[len(done[same]["seconds"]) // 2]
+            peak = done[same]["peak_memory_mib"]
+            print(f"{work:18} {axis:18} {value:4} {usual:8.3f} s {peak:8.0f} MiB", flush=True)
+            record = {
+                "machine": machine.plain(),
+                "words": machine.words,
+                "formats": formats_of(device).words,
+                "versions": versions(),
+                "created": datetime.now(UTC).isoformat(timespec="seconds"),
+                "revision": revision(),
+                "points": found,
+            }
+            write_text(out, json.dumps(record, indent=1) + "\n")
     print(f"written to {out}")
     return 0
 

@@ -15,7 +15,8 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 
-from dreamlib import backend, rough
+from dreamlib.compute import backend, rough
+from dreamlib.compute.formats import Formats, formats_of
 
 from .works import Call, Work
 
@@ -94,20 +95,21 @@ class _Traffic(TorchDispatchMode):
         return out
 
 
-def floor(work: Work, rates: dict[str, float]) -> dict[str, float]:
+def floor(work: Work, rates: dict[str, float], formats: Formats) -> dict[str, float]:
     """Operations and bytes of a work, and the seconds they take at the unit's measured rates.
 
-    In float32, and as fast mode does them: in bfloat16, or in bytes where it may and the unit has them. Derivatives of
-    convolutions are never in bytes.
+    In float32, and as fast mode does them: in the short format that pays, or in bytes where it may and they pay.
+    Derivatives of convolutions are never in bytes.
     """
     assert work.operations is not None
     with FlopCounterMode(display=False) as flops, _Traffic() as traffic:
         work.operations()
-    operations, moved, width = float(flops.get_total_flops()), float(traffic.bytes), 2
-    in_bytes, short = 0.0, operations / rates["bfloat16"]
-    if work.averages and "uint8" in rates:
+    operations, moved = float(flops.get_total_flops()), float(traffic.bytes)
+    rate, width = rates[formats.short], formats.dtype.itemsize
+    in_bytes, short = 0.0, operations / rate
+    if work.averages and formats.bytes:
         in_bytes, width = float(flops.get_flop_counts()["Global"][torch.ops.aten.convolution]), 1
-        short = (operations - in_bytes) / rates["bfloat16"] + in_bytes / rates["uint8"]
+        short = (operations - in_bytes) / rate + in_bytes / rates["uint8"]
     return {
         "operations": operations,
         "operations_in_bytes": in_bytes,
@@ -159,6 +161,7 @@ def compare(
     work: Work, device: torch.device, repeats: int, rate: dict[str, float], say: Callable[[str], None]
 ) -> dict[str, Any]:
     """Interleaved runs of the reference and of every mode, after one run of each that is not counted."""
+    formats = formats_of(device)
     calls = {"reference": work.reference, **work.ours}
     first, used = {}, {}
     for name, call in calls.items():
@@ -182,7 +185,7 @@ def compare(
     out = {
         "work": work.name,
         "title": work.title,
-        "target": work.targets.get(device.type),
+        "target": work.targets.get("cuda" if device.type == "cuda" else formats.short),
         "seconds": times,
         "first_call_seconds": first,
         "peak_memory_mib": used,
@@ -190,5 +193,5 @@ def compare(
         "notes": work.notes(),
     }
     if work.operations is not None:
-        out["floor"] = floor(work, rate) | {"rates": rate}
+        out["floor"] = floor(work, rate, formats) | {"rates": rate}
     return out

@@ -5,11 +5,18 @@
 'DC+DREAM'
 """
 
-from . import containers, coresets, matchers, samplers
-from .distill import distill
-from .distilled import DistilledGenerator, DistilledSet, export, load_generator, load_set
-from .evaluate import evaluate
-from .recipes import methods, profiles
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from . import containers, coresets, matchers, samplers
+    from .companion.profiles import profiles
+    from .distillation.evaluate import evaluate
+    from .distillation.loop import distill
+    from .distillation.sets import DistilledGenerator, DistilledSet, export, load_generator, load_set
+    from .recipes import methods
 
 __all__ = [
     "DistilledGenerator",
@@ -26,3 +33,31 @@ __all__ = [
     "profiles",
     "samplers",
 ]
+
+# Where a public name lies. It is imported when it is first asked for: PyTorch takes a second or two, and neither
+# "--help" nor a page that is made of records needs it.
+_HOMES = {
+    "distillation.sets": ("DistilledGenerator", "DistilledSet", "export", "load_generator", "load_set"),
+    "distillation.loop": ("distill",),
+    "distillation.evaluate": ("evaluate",),
+    "recipes": ("methods",),
+    "companion.profiles": ("profiles",),
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    home = _HOME_OF.get(name)
+    value = (
+        import_module(f".{name}", __name__)
+        if home is None
+        else getattr(import_module(f".{home}", __name__), name)
+    )
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,6 +1,6 @@
 """``python -m dreamlib``."""
 
-from .cli import main
+from .companion.cli import main
 
 if __name__ == "__main__":
     raise SystemExit(main())

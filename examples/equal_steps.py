@@ -12,11 +12,11 @@ from __future__ import annotations
 import sys
 from dataclasses import replace
 
+from dreamlib.core.streams import Streams
 from dreamlib.data import ClassData, load
-from dreamlib.evaluate import Evaluation, evaluate
+from dreamlib.distillation.evaluate import Evaluation, evaluate
 from dreamlib.networks import NetworkSpec
 from dreamlib.recipes import methods, protocol
-from dreamlib.streams import Streams
 
 SETS, WIDTH = 3, 16
 STEPS = (100, 300, 1000)

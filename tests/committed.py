@@ -9,13 +9,14 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from dreamlib.errors import Damaged
-from dreamlib.experiments import PLANS, Cell, study
-from dreamlib.experiments.cells import NUMERICS
-from dreamlib.experiments.files import digest, read_json
-from dreamlib.experiments.store import SCHEMA
-from dreamlib.recipes import profiles
-from dreamlib.registry import plain
+from dreamlib.companion.cells import NUMERICS, Cell
+from dreamlib.companion.plans import PLANS
+from dreamlib.companion.profiles import profiles
+from dreamlib.companion.store import SCHEMA
+from dreamlib.companion.studies import study
+from dreamlib.core.errors import Damaged
+from dreamlib.core.files import digest, read_json
+from dreamlib.core.registry import plain
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "reports" / "results"

@@ -15,12 +15,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dreamlib.augment import cutmix
+from dreamlib.core.streams import Streams
+from dreamlib.criteria import Batch
 from dreamlib.data import ClassData, Normalisation
+from dreamlib.distillation.recipe import NetworkSchedule, Recipe
 from dreamlib.matchers import Gradient, Logits, Matcher
 from dreamlib.networks import Network, build, initialise
-from dreamlib.objectives import Batch
-from dreamlib.recipe import NetworkSchedule, Recipe
-from dreamlib.streams import Streams
 
 # Clustering
 

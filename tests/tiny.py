@@ -7,8 +7,8 @@ from typing import Any
 
 import torch
 
+from dreamlib.distillation.recipe import Recipe, change
 from dreamlib.networks import NetworkSpec
-from dreamlib.recipe import Recipe, change
 from dreamlib.recipes import methods
 
 NETWORK = NetworkSpec(width=8, depth=2)

@@ -15,11 +15,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from dreamlib import generate
-from dreamlib.experiments import Cell, Store
-from dreamlib.experiments.worker import Worker
+from dreamlib.companion.cells import Cell
+from dreamlib.companion.profiles import Profile, profiles
+from dreamlib.companion.store import Store
+from dreamlib.companion.worker import Worker
+from dreamlib.distillation import generate
 from dreamlib.networks import NetworkSpec
-from dreamlib.recipes import Profile, Search, SearchSpace, methods, profiles, rule
+from dreamlib.recipes import Search, SearchSpace, methods, rule
 
 profiles.register(
     Profile(

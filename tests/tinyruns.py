@@ -18,9 +18,11 @@ from typing import Any, ClassVar
 import pytest
 from tqdm.auto import tqdm
 
-from dreamlib import generate, plugins
-from dreamlib.experiments import Cell, make_cell
-from dreamlib.recipes import methods, profiles
+from dreamlib.companion.cells import Cell, make_cell
+from dreamlib.companion.profiles import profiles
+from dreamlib.core import plugins
+from dreamlib.distillation import generate
+from dreamlib.recipes import methods
 
 PLUGIN = str(Path(__file__).with_name("tinyplugin.py"))
 
@@ -103,7 +105,7 @@ class Command:
 
     def __init__(self, arguments: Sequence[str], log: Path, **environment: object) -> None:
         context = get_context("forkserver")
-        context.set_forkserver_preload(["dreamlib.cli", "sklearn.datasets"])
+        context.set_forkserver_preload(["dreamlib.companion.cli", "sklearn.datasets"])
         extra = {name: str(value) for name, value in environment.items()}
         self.log = log
         self.process: BaseProcess = context.Process(target=_main, args=(list(arguments), extra, str(log)))
@@ -144,6 +146,6 @@ def _main(arguments: list[str], environment: dict[str, str], log: str) -> None:
     with Path(log).open("a") as stream:
         os.dup2(stream.fileno(), 1)
         os.dup2(stream.fileno(), 2)
-    from dreamlib.cli import main
+    from dreamlib.companion.cli import main
 
     sys.exit(main(arguments))

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..errors import BadValue, unknown
+from ..core.errors import BadValue, unknown
 
 OPERATIONS = ("crop", "scale", "rotate")
 NUMBERS = ("operation", "y", "x", "height", "width", "angle")  # the columns of what is drawn

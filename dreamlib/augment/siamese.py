@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from ..errors import BadValue, unknown
+from ..core.errors import BadValue, unknown
 from . import operations
 
 FAMILIES = ("dsa", "idc")

@@ -6,8 +6,8 @@ from typing import Protocol
 
 from torch import Tensor, nn
 
-from ..errors import BadValue
-from ..registry import Registry
+from ..core.errors import BadValue
+from ..core.registry import Registry
 
 SPACES = ("normalised", "unit")
 

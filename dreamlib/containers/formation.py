@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..errors import BadValue, unknown
+from ..core.errors import BadValue, unknown
 from .base import check_space, register
 
 DECODINGS = ("uniform", "multi-scale")

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from ..compute.formats import formats_of
+from ..core.errors import unknown
 from ..data import Normalisation
-from ..errors import unknown
-from ..formats import formats_of
 from ..networks import BigGANGenerator, GeneratorNetwork
 from .base import GenerativeContainer, register
 

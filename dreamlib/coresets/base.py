@@ -7,7 +7,7 @@ from typing import Protocol
 
 from torch import Tensor
 
-from ..registry import Registry
+from ..core.registry import Registry
 from ..samplers import View
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..errors import BadValue
+from ..core.errors import BadValue
 from ..samplers import Random, Representative, View
 from .base import History, register
 

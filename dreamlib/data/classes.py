@@ -8,7 +8,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from ..errors import BadValue
+from ..core.errors import BadValue
 from .dataset import Dataset
 from .normalisation import Normalisation
 

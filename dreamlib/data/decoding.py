@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 from PIL import Image
 
-from ..errors import DataError
+from ..core.errors import DataError
 
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP")
 CHUNK = 256

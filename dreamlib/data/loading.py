@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from ..errors import DataError, unknown
+from ..core.errors import DataError, unknown
 from . import classic, digits, folder, parquet, splits
 from . import normalisation as norms
 from .arrays import Arrays

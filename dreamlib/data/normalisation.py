@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..errors import BadValue, unknown
+from ..core.errors import BadValue, unknown
 
 
 @dataclass(frozen=True)

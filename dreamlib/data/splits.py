@@ -22,7 +22,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..errors import BadValue
+from ..core.errors import BadValue
 from .dataset import Dataset
 
 HELD_OUT = 0.1

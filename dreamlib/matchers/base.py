@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from ..errors import unknown
+from ..core.errors import unknown
+from ..core.registry import Registry
 from ..networks import Network
-from ..registry import Registry
 
 METRICS = ("cosine", "mse", "l1")
 
@@ -52,7 +52,7 @@ class Matcher(Protocol):
     processed in chunks without changing the sum.
 
     A matcher that compares nothing but means of features over images may say so, ``averages = True``, which subclasses
-    inherit: fast mode then rounds more on the way to them (:mod:`dreamlib.rough`).
+    inherit: fast mode then rounds more on the way to them (:mod:`dreamlib.compute.rough`).
     """
 
     def measure(self, network: Network, images: Tensor, labels: Tensor, differentiable: bool) -> list[Tensor]:

@@ -20,7 +20,7 @@ from torch.nn.grad import conv2d_weight
 from torch.nn.modules.utils import _pair
 from torch.overrides import TorchFunctionMode
 
-from ..errors import BadValue
+from ..core.errors import BadValue
 
 
 class _GroupwiseConv2d(torch.autograd.Function):

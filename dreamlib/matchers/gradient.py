@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..errors import unknown
+from ..core.errors import unknown
 from ..networks import Network
 from .base import distance, exact, register
 from .classwise import GroupwiseWeights

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..errors import BadValue, unknown
+from ..core.errors import BadValue, unknown
 from ..networks import Network
 from .base import exact, register
 

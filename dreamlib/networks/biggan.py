@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..errors import BadValue
+from ..core.errors import BadValue
 from .generative import SMALLEST, doublings
 from .layers import Shape
 from .spectral import SpectralConv2d, SpectralLinear

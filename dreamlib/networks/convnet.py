@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import nn
 
-from ..errors import BadValue
+from ..core.errors import BadValue
 from .layers import Shape, activation, norm, pool, widened
 from .spec import NetworkSpec
 

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..errors import BadValue, unknown
+from ..core.errors import BadValue, unknown
 from .layers import Shape
 
 LABELS = ("inside", "beside")

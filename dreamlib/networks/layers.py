@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import nn
 
-from ..errors import BadValue
+from ..core.errors import BadValue
 from .spec import NetworkSpec
 
 Shape = tuple[int, int, int]

@@ -9,7 +9,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from ..errors import BadValue
+from ..core.errors import BadValue
 from .convnet import convnet
 from .densenet import densenet121
 from .layers import Shape

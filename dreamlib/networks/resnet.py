@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from ..errors import BadValue
+from ..core.errors import BadValue
 from .layers import Shape, activation, halved, norm, pool, scaled
 from .spec import NetworkSpec
 

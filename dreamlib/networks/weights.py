@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from ..errors import BadValue
+from ..core.errors import BadValue
 from .spectral import Spectral
 
 DRAWN = (nn.Conv2d, nn.ConvTranspose2d, nn.Linear)

@@ -1,8 +1,7 @@
-"""Recipes: methods, evaluation protocols and profiles by name. Data with sources; no algorithm lives here."""
+"""Recipes: methods and evaluation protocols by name. Data with sources; no algorithm lives here."""
 
 from .generators import POOLS, models
 from .method import Method, changes
-from .profiles import Profile, profiles
 from .protocols import protocol
 from .published import methods
 from .rules import Rule, apply, rule
@@ -11,7 +10,6 @@ from .search import Search, SearchSpace, architecture
 __all__ = [
     "POOLS",
     "Method",
-    "Profile",
     "Rule",
     "Search",
     "SearchSpace",
@@ -20,7 +18,6 @@ __all__ = [
     "changes",
     "methods",
     "models",
-    "profiles",
     "protocol",
     "rule",
 ]

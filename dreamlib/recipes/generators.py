@@ -12,11 +12,11 @@ from typing import cast
 
 from ..augment import Siamese
 from ..containers import Generator
-from ..errors import unknown
+from ..core.errors import unknown
+from ..criteria import Adversarial, Hinge, MomentMatching, Objective, Variational
+from ..distillation.recipe import Generation, NetworkSchedule, Recipe
 from ..matchers import Feature, Gradient, Logits, Matcher
 from ..networks import NetworkSpec
-from ..objectives import Adversarial, Hinge, MomentMatching, Objective, Variational
-from ..recipe import Generation, NetworkSchedule, Recipe
 from .method import Method
 from .published import methods
 

@@ -6,11 +6,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, is_dataclass, replace
 from typing import Any
 
+from ..core.errors import PluginError, unknown
+from ..core.registry import plain
 from ..data import names as dataset_names
 from ..data import origin
-from ..errors import PluginError, unknown
-from ..recipe import Recipe, change
-from ..registry import plain
+from ..distillation.recipe import Recipe, change
 from .rules import Rule, apply
 
 
@@ -62,7 +62,7 @@ class Method:
             Of the new method. By default made from the changed parts: ``dc`` with a representative sampler is
             ``dc+dream``, any other part adds its class name and a plain value its field (``dc+image_lr=0.2``).
         **parts
-            Fields of :class:`~dreamlib.recipe.Recipe`; a double underscore reaches inside
+            Fields of :class:`~dreamlib.distillation.recipe.Recipe`; a double underscore reaches inside
             (``schedule__steps=20``).
         """
         given = {path.replace("__", "."): value for path, value in parts.items()}
@@ -119,7 +119,7 @@ def changes(published: Any, used: Any, path: str = "") -> list[str]:
     Parameters
     ----------
     published, used
-        What :func:`~dreamlib.registry.plain` makes of a recipe or an evaluation.
+        What :func:`~dreamlib.core.registry.plain` makes of a recipe or an evaluation.
     path : str
         Where in a larger one they stand.
     """

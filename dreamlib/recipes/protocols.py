@@ -6,9 +6,9 @@ from dataclasses import replace
 from typing import Any
 
 from ..augment import PerImage, Siamese
-from ..errors import unknown
-from ..evaluate import Evaluation, Generated
-from ..training import SGD
+from ..core.errors import unknown
+from ..distillation.evaluate import Evaluation, Generated
+from ..networks.training import SGD
 from .method import DIGIT_SETS
 from .rules import Rule, apply, rule
 

@@ -20,11 +20,11 @@ from ..coresets import (
     RepresentativeImages,
     Whole,
 )
+from ..distillation.recipe import NetworkSchedule, Recipe
 from ..matchers import Feature, Gradient, Kernel
 from ..matchers.kernel import KERNELS
-from ..recipe import NetworkSchedule, Recipe
+from ..networks.training import SGD
 from ..samplers import Random, Representative
-from ..training import SGD
 from .method import DIGIT_SETS, Method, methods
 from .rules import Rule, rule
 

@@ -6,7 +6,7 @@ from collections.abc import Container
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from ..recipe import change
+from ..distillation.recipe import change
 
 D = TypeVar("D")
 

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from ..augment import Siamese
-from ..errors import BadValue
+from ..core.errors import BadValue
 from ..networks import NetworkSpec
-from ..training import SGD
+from ..networks.training import SGD
 from .method import DIGIT_SETS
 from .published import DSA_ALL, NO_FLIP
 from .rules import Rule, rule

@@ -11,12 +11,12 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
+from ..compute.engine import Engine
+from ..core.errors import BadValue, unknown
+from ..core.registry import Registry
 from ..data import ClassData
 from ..data.classes import Fresh
-from ..engine import Engine
-from ..errors import BadValue, unknown
 from ..networks import Network, embed
-from ..registry import Registry
 
 # Images embedded at once. A GPU takes more: fewer launches, and fuller ones. What they fill grows with their pixels.
 AT_ONCE_ON_CPU, PIXELS_ON_GPU = 500, 2500 * 32 * 32

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..errors import BadValue
+from ..core.errors import BadValue
 
 GAIN = 2e-4
 _FAR = 3.0e38  # larger than any squared distance, and finite, so that masked sums stay numbers

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.func import functional_call, grad, vmap
 
-from ..errors import BadValue
+from ..core.errors import BadValue
 from .base import View, register
 
 

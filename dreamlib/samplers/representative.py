@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from ..errors import BadValue
+from ..core.errors import BadValue
 from .base import View, register
 from .clustering import kmeans, nearest_images
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from ..errors import BadValue, unknown
+from ..core.errors import BadValue, unknown
 from .base import View, register
 
 ORDERS = ("anew", "permutation")

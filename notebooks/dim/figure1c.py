@@ -34,11 +34,11 @@ reports: str = "reports"  # where rendered pages and tables go
 # %%
 import math
 
-from dreamlib.report import budgets, tables, words
-from dreamlib.report.reported import find
-from dreamlib.report.reported import rows as numbers_of
-from dreamlib.report.verdicts import Evidence, all_of, compare, paired
-from dreamlib.session import Session
+from dreamlib.companion.report import budgets, tables, words
+from dreamlib.companion.report.reported import find
+from dreamlib.companion.report.reported import rows as numbers_of
+from dreamlib.companion.report.verdicts import Evidence, all_of, compare, paired
+from dreamlib.companion.session import Session
 
 session = Session(
     "dim/figure1c",

@@ -37,8 +37,8 @@ reports: str = "reports"  # where rendered pages and tables go
 # %%
 import pandas as pd
 
-from dreamlib.report import budgets, figures, tables, words
-from dreamlib.session import Session
+from dreamlib.companion.report import budgets, figures, tables, words
+from dreamlib.companion.session import Session
 
 session = Session(
     "dim/figure1d",

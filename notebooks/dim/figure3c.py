@@ -37,10 +37,10 @@ from dataclasses import replace
 
 import pandas as pd
 
-from dreamlib.experiments.plans import dim
-from dreamlib.report import ablation, budgets, figures, tables, words
-from dreamlib.report.verdicts import Evidence, all_of, compare
-from dreamlib.session import Session
+from dreamlib.companion.plans import dim
+from dreamlib.companion.report import ablation, budgets, figures, tables, words
+from dreamlib.companion.report.verdicts import Evidence, all_of, compare
+from dreamlib.companion.session import Session
 
 session = Session(
     "dim/figure3c",

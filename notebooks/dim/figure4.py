@@ -35,9 +35,9 @@ import pandas as pd
 import torch
 
 from dreamlib import networks
+from dreamlib.companion.report import diagrams, tables, words
+from dreamlib.companion.session import Session
 from dreamlib.containers import Generator
-from dreamlib.report import diagrams, tables, words
-from dreamlib.session import Session
 
 session = Session(
     "dim/figure4",

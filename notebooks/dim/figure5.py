@@ -33,12 +33,12 @@ reports: str = "reports"  # where rendered pages and tables go
 import pandas as pd
 import torch
 
-from dreamlib.distilled import DistilledSet
-from dreamlib.experiments.plans import dim
-from dreamlib.probes import texture, variety
-from dreamlib.report import figures, words
-from dreamlib.report.verdicts import decide
-from dreamlib.session import Session, pixels
+from dreamlib.companion.plans import dim
+from dreamlib.companion.probes import texture, variety
+from dreamlib.companion.report import figures, words
+from dreamlib.companion.report.verdicts import decide
+from dreamlib.companion.session import Session, pixels
+from dreamlib.distillation.sets import DistilledSet
 
 session = Session(
     "dim/figure5",

@@ -33,10 +33,10 @@ reports: str = "reports"  # where rendered pages and tables go
 # %%
 import pandas as pd
 
-from dreamlib.experiments.plans import dim
-from dreamlib.report import architectures, tables, words
-from dreamlib.report.verdicts import all_of, compare, interval
-from dreamlib.session import Session
+from dreamlib.companion.plans import dim
+from dreamlib.companion.report import architectures, tables, words
+from dreamlib.companion.report.verdicts import all_of, compare, interval
+from dreamlib.companion.session import Session
 
 session = Session(
     "dim/figure6",

@@ -40,9 +40,9 @@ reports: str = "reports"  # where rendered pages and tables go
 # %%
 import pandas as pd
 
-from dreamlib.report import architectures, budgets, tables, words
-from dreamlib.report.verdicts import Evidence, all_of, compare
-from dreamlib.session import Session
+from dreamlib.companion.report import architectures, budgets, tables, words
+from dreamlib.companion.report.verdicts import Evidence, all_of, compare
+from dreamlib.companion.session import Session
 
 session = Session(
     "dim/table1",

@@ -34,10 +34,10 @@ plugins: str = ""  # Python files with your own parts
 reports: str = "reports"  # where rendered pages and tables go
 
 # %%
-from dreamlib.report import budgets, tables, words
-from dreamlib.report.reported import rows as numbers_of
-from dreamlib.report.verdicts import Evidence, all_of, compare, paired
-from dreamlib.session import Session
+from dreamlib.companion.report import budgets, tables, words
+from dreamlib.companion.report.reported import rows as numbers_of
+from dreamlib.companion.report.verdicts import Evidence, all_of, compare, paired
+from dreamlib.companion.session import Session
 
 session = Session(
     "dim/table2",

@@ -34,10 +34,10 @@ reports: str = "reports"  # where rendered pages and tables go
 # %%
 import pandas as pd
 
-from dreamlib.experiments.plans import dim
-from dreamlib.report import budgets, tables, words
-from dreamlib.report.verdicts import decide
-from dreamlib.session import Session
+from dreamlib.companion.plans import dim
+from dreamlib.companion.report import budgets, tables, words
+from dreamlib.companion.report.verdicts import decide
+from dreamlib.companion.session import Session
 
 session = Session(
     "dim/table3",

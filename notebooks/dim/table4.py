@@ -39,9 +39,9 @@ plugins: str = ""  # Python files with your own parts
 reports: str = "reports"  # where rendered pages and tables go
 
 # %%
-from dreamlib.experiments.plans import dim
-from dreamlib.report import ablation, figures, tables
-from dreamlib.session import Session
+from dreamlib.companion.plans import dim
+from dreamlib.companion.report import ablation, figures, tables
+from dreamlib.companion.session import Session
 
 session = Session(
     "dim/table4",

@@ -37,13 +37,13 @@ reports: str = "reports"  # where rendered pages and tables go
 # %%
 import pandas as pd
 
-from dreamlib.experiments.plans import dim
+from dreamlib.companion.plans import dim
+from dreamlib.companion.report import architectures, budgets, figures, tables, words
+from dreamlib.companion.report.reported import find
+from dreamlib.companion.report.reported import rows as numbers_of
+from dreamlib.companion.report.verdicts import all_of, compare
+from dreamlib.companion.session import Session
 from dreamlib.networks import misfit
-from dreamlib.report import architectures, budgets, figures, tables, words
-from dreamlib.report.reported import find
-from dreamlib.report.reported import rows as numbers_of
-from dreamlib.report.verdicts import all_of, compare
-from dreamlib.session import Session
 
 session = Session(
     "dim/table7",

@@ -31,8 +31,8 @@ plugins: str = ""  # Python files with your own parts
 reports: str = "reports"  # where rendered pages and tables go
 
 # %%
-from dreamlib.report import ablation, budgets, figures, tables
-from dreamlib.session import Session
+from dreamlib.companion.report import ablation, budgets, figures, tables
+from dreamlib.companion.session import Session
 
 session = Session(
     "dim/table8",

@@ -35,13 +35,14 @@ reports: str = "reports"  # where rendered pages and tables go
 import pandas as pd
 import torch
 
-from dreamlib import backend, timing
+from dreamlib.companion import timing
+from dreamlib.companion.plans import dim
+from dreamlib.companion.report import figures, tables, words
+from dreamlib.companion.report.reported import rows as numbers_of
+from dreamlib.companion.session import Session
+from dreamlib.compute import backend
 from dreamlib.containers import drawing
-from dreamlib.experiments.plans import dim
 from dreamlib.networks import GeneratorNetwork, initialise, misfit, parameter_count
-from dreamlib.report import figures, tables, words
-from dreamlib.report.reported import rows as numbers_of
-from dreamlib.session import Session
 
 session = Session(
     "dim/table9",

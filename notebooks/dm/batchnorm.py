@@ -43,12 +43,12 @@ reports: str = "reports"  # where rendered pages and tables go
 import numpy as np
 import pandas as pd
 
-from dreamlib.experiments.plans.dm import norm_networks
-from dreamlib.probes import class_signal, gradient_texture
-from dreamlib.registry import plain
-from dreamlib.report import figures, tables, words
-from dreamlib.report.verdicts import decide, paired
-from dreamlib.session import Session
+from dreamlib.companion.plans.dm import norm_networks
+from dreamlib.companion.probes import class_signal, gradient_texture
+from dreamlib.companion.report import figures, tables, words
+from dreamlib.companion.report.verdicts import decide, paired
+from dreamlib.companion.session import Session
+from dreamlib.core.registry import plain
 
 session = Session(
     "dm/batchnorm",

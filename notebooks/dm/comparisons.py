@@ -35,12 +35,12 @@ reports: str = "reports"  # where rendered pages and tables go
 # %%
 import pandas as pd
 
-from dreamlib.experiments.plans.dm import WIDTHS
-from dreamlib.report import figures, tables, words
-from dreamlib.report.reported import find
-from dreamlib.report.reported import rows as numbers_of
-from dreamlib.report.verdicts import all_of, compare, decide
-from dreamlib.session import Session
+from dreamlib.companion.plans.dm import WIDTHS
+from dreamlib.companion.report import figures, tables, words
+from dreamlib.companion.report.reported import find
+from dreamlib.companion.report.reported import rows as numbers_of
+from dreamlib.companion.report.verdicts import all_of, compare, decide
+from dreamlib.companion.session import Session
 
 session = Session(
     "dm/comparisons",

@@ -46,9 +46,9 @@ reports: str = "reports"  # where rendered pages and tables go
 import matplotlib.pyplot as plt
 import pandas as pd
 
-from dreamlib.report import figures, streams, style, tables
-from dreamlib.report.verdicts import all_of
-from dreamlib.session import Session
+from dreamlib.companion.report import figures, streams, style, tables
+from dreamlib.companion.report.verdicts import all_of
+from dreamlib.companion.session import Session
 
 session = Session(
     "dm/continual",

@@ -38,11 +38,11 @@ import numpy as np
 import pandas as pd
 from IPython.display import display
 
+from dreamlib.companion.report import figures, ranking, tables, words
+from dreamlib.companion.report.verdicts import compare
+from dreamlib.companion.report.words import data_set, duration
+from dreamlib.companion.session import Session
 from dreamlib.recipes import architecture
-from dreamlib.report import figures, ranking, tables, words
-from dreamlib.report.verdicts import compare
-from dreamlib.report.words import data_set, duration
-from dreamlib.session import Session
 
 session = Session(
     "dm/figureF1",

@@ -38,11 +38,11 @@ import math
 
 import pandas as pd
 
-from dreamlib.lastlayer import same_change
-from dreamlib.probes import texture
-from dreamlib.report import figures, words
-from dreamlib.report.verdicts import all_of, compare
-from dreamlib.session import Session, pixels
+from dreamlib.companion.lastlayer import same_change
+from dreamlib.companion.probes import texture
+from dreamlib.companion.report import figures, words
+from dreamlib.companion.report.verdicts import all_of, compare
+from dreamlib.companion.session import Session, pixels
 
 session = Session(
     "dm/figureF2",

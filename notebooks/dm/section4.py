@@ -44,12 +44,12 @@ reports: str = "reports"  # where rendered pages and tables go
 # %%
 import pandas as pd
 
-from dreamlib import lastlayer
+from dreamlib.companion import lastlayer
+from dreamlib.companion.report import figures, tables, words
+from dreamlib.companion.report.verdicts import decide
+from dreamlib.companion.session import Session
+from dreamlib.core.registry import plain
 from dreamlib.networks import NetworkSpec
-from dreamlib.registry import plain
-from dreamlib.report import figures, tables, words
-from dreamlib.report.verdicts import decide
-from dreamlib.session import Session
 
 session = Session(
     "dm/section4",

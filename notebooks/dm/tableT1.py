@@ -45,10 +45,10 @@ reports: str = "reports"  # where rendered pages and tables go
 import matplotlib.pyplot as plt
 import pandas as pd
 
-from dreamlib.distilled import load_generator, load_set
-from dreamlib.report import figures, tables, words
-from dreamlib.report.verdicts import all_of, every, negation
-from dreamlib.session import Session, pixels
+from dreamlib.companion.report import figures, tables, words
+from dreamlib.companion.report.verdicts import all_of, every, negation
+from dreamlib.companion.session import Session, pixels
+from dreamlib.distillation.sets import load_generator, load_set
 
 session = Session(
     "dm/tableT1",

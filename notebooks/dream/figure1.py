@@ -35,9 +35,9 @@ reports: str = "reports"  # where rendered pages and tables go
 import matplotlib.pyplot as plt
 import pandas as pd
 
-from dreamlib.report import figures, tables
-from dreamlib.report.verdicts import Evidence, all_of, compare
-from dreamlib.session import Session
+from dreamlib.companion.report import figures, tables
+from dreamlib.companion.report.verdicts import Evidence, all_of, compare
+from dreamlib.companion.session import Session
 
 session = Session(
     "dream/figure1",

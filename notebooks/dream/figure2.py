@@ -31,10 +31,10 @@ reports: str = "reports"  # where rendered pages and tables go
 # %%
 import pandas as pd
 
-from dreamlib.probes import variety
-from dreamlib.report import figures
-from dreamlib.report.verdicts import all_of
-from dreamlib.session import Session, pixels
+from dreamlib.companion.probes import variety
+from dreamlib.companion.report import figures
+from dreamlib.companion.report.verdicts import all_of
+from dreamlib.companion.session import Session, pixels
 
 session = Session(
     "dream/figure2",

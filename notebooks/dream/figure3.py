@@ -29,8 +29,8 @@ plugins: str = ""  # Python files with your own parts
 reports: str = "reports"  # where rendered pages and tables go
 
 # %%
-from dreamlib.report import figures
-from dreamlib.session import Session, pixels
+from dreamlib.companion.report import figures
+from dreamlib.companion.session import Session, pixels
 
 session = Session(
     "dream/figure3",
@@ -86,7 +86,7 @@ session.verdict(
 
 # %%
 # NBVAL_CHECK_OUTPUT
-from dreamlib.probes import reach
+from dreamlib.companion.probes import reach
 
 course = session.course(session.cell("dream", "digits", 10))
 print(

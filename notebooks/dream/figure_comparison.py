@@ -31,8 +31,8 @@ reports: str = "reports"  # where rendered pages and tables go
 # %%
 import torch
 
-from dreamlib.report import figures
-from dreamlib.session import Session, pixels
+from dreamlib.companion.report import figures
+from dreamlib.companion.session import Session, pixels
 
 session = Session(
     "dream/figure_comparison",
@@ -87,7 +87,7 @@ session.verdict(
 
 # %%
 # NBVAL_CHECK_OUTPUT
-from dreamlib.probes import reach
+from dreamlib.companion.probes import reach
 
 # What is shown, beside what it is shown as.
 sets = {name: session.distilled(name, "digits", 10) for name in ("dc", "dc+dream")}

@@ -37,9 +37,9 @@ reports: str = "reports"  # where rendered pages and tables go
 import numpy as np
 import pandas as pd
 
-from dreamlib.probes import gradient_study
-from dreamlib.report import figures
-from dreamlib.session import Session
+from dreamlib.companion.probes import gradient_study
+from dreamlib.companion.report import figures
+from dreamlib.companion.session import Session
 
 session = Session(
     "dream/figure_gradnorm",

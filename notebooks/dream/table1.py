@@ -40,9 +40,9 @@ plugins: str = ""  # Python files with your own parts
 reports: str = "reports"  # where rendered pages and tables go
 
 # %%
-from dreamlib.report import figures, tables
-from dreamlib.report.verdicts import all_of
-from dreamlib.session import Session
+from dreamlib.companion.report import figures, tables
+from dreamlib.companion.report.verdicts import all_of
+from dreamlib.companion.session import Session
 
 session = Session(
     "dream/table1",

@@ -34,8 +34,8 @@ reports: str = "reports"  # where rendered pages and tables go
 # %%
 import pandas as pd
 
-from dreamlib.report import words
-from dreamlib.session import Session
+from dreamlib.companion.report import words
+from dreamlib.companion.session import Session
 
 session = Session(
     "dream/table2",

@@ -21,8 +21,11 @@
 #   convolutions take bytes, since it compares nothing but means over images; derivatives stay in bfloat16. The steps
 #   of a generator are compiled on a GPU only: on a CPU that costs more than it saves, so *compiled* is *plain* there.
 #
-# The ratios are from the last `make bench` on each kind of device, not from this notebook's run; the accuracies are
-# cells like any other.
+# **Where this was measured.** On the kinds of machine that the first table has a column for, and nowhere else: without
+# a column that starts with *cuda*, nothing of it has ever run on a GPU. Which number formats *fast* uses is asked of
+# the machine and confirmed by a short measurement: where bfloat16 is not in the processor, it stays in float32, and
+# gains less. The ratios are from the last `make bench` on each kind of machine, not from this notebook's run; the
+# accuracies are cells like any other.
 
 # %% tags=["parameters"]
 profile: str = "quick"  # quick, cpu or paper
@@ -43,10 +46,18 @@ import textwrap
 import matplotlib.pyplot as plt
 import numpy as np
 
-from dreamlib.report.reported import project_root
-from dreamlib.report.speed import by_mode, load_benchmarks, mode_change, ratios
-from dreamlib.report.style import PALETTE
-from dreamlib.session import Session
+from dreamlib.companion.report.reported import project_root
+from dreamlib.companion.report.speed import (
+    by_mode,
+    growth,
+    load_benchmarks,
+    load_costs,
+    mode_change,
+    ratios,
+    side_by_side,
+)
+from dreamlib.companion.report.style import PALETTE
+from dreamlib.companion.session import Session
 
 session = Session(
     "engine/speed",
@@ -80,19 +91,20 @@ for record in benchmarks:
     rate = record["rates"]
     in_bytes = f"{rate['uint8'] / 1e9:.0f} in bytes, " if "uint8" in rate else ""
     session.say(
-        f"**{record['kind']}**: {record['device']}; {rate['float32'] / 1e9:.0f} GFLOP/s in float32, "
+        f"**{record['kind']}**: {record['words']}; {rate['float32'] / 1e9:.0f} GFLOP/s in float32, "
         f"{rate['bfloat16'] / 1e9:.0f} in bfloat16, {in_bytes}{rate['bytes'] / 1e9:.0f} GB/s copied; "
-        f"torch {record['versions']['torch']}; allocator tuned for all: {record['allocator_tuned']}."
+        f"fast mode computes in {record['formats']}; torch {record['versions']['torch']}; "
+        f"allocator tuned for all: {record['allocator_tuned']}."
     )
-for kind in ("cpu", "cuda"):
-    if kind not in {record["kind"] for record in benchmarks}:
-        session.say(f"**{kind}**: not measured yet; fill it with `make bench DEVICE={kind}`.")
+if not any(record["machine"]["device"] == "cuda" for record in benchmarks):
+    session.say("**Never run on a GPU.** To measure on one: `make bench DEVICE=cuda`.")
 speeds = ratios(benchmarks)
+session.show(side_by_side(speeds, "fast"))
 session.save_frame(speeds, digits=2)
 
 # %%
 colours = {"plain": PALETTE[0], "compiled": PALETTE[1], "fast": PALETTE[2], "cached": PALETTE[3]}
-for kind, part in speeds[speeds.version.isin(colours)].groupby("device", sort=False):
+for kind, part in speeds[speeds.version.isin(colours)].groupby("machine", sort=False):
     works = list(dict.fromkeys(part.work))
     figure, axis = plt.subplots(figsize=(9, 0.6 * len(works) + 1))
     for row, work in enumerate(works):
@@ -116,6 +128,45 @@ for kind, part in speeds[speeds.version.isin(colours)].groupby("device", sort=Fa
     session.save_figure(figure, kind)
 
 # %% [markdown]
+# ## What a step costs as the problem grows
+# One matching step in fast mode. One thing grows, the rest stays: 10 classes, 10 images per class (1 for gradients), 32
+# pixels, width 128, all threads. *Exponent* is the slope of the line through the points on two logarithmic axes: 1 is
+# proportional.
+
+# %%
+costs = load_costs(project_root() / "reports" / "results" / "bench")
+grown = growth(costs)
+if not grown.empty:
+    session.show(grown)
+    for kind, part in costs.groupby("machine", sort=False):
+        axes_of = list(dict.fromkeys(part.axis))
+        figure, panels = plt.subplots(
+            2, len(axes_of), figsize=(2.4 * len(axes_of), 4.8), sharey="row", squeeze=False
+        )
+        for column, name in enumerate(axes_of):
+            for number, (work, line) in enumerate(part[part.axis == name].groupby("work", sort=False)):
+                for row, what in enumerate(("seconds", "MiB")):
+                    panels[row][column].plot(
+                        line.value,
+                        line[what],
+                        "o-" if number == 0 else "s--",
+                        color=PALETTE[number],
+                        label=work,
+                    )
+            for row in range(2):
+                panel = panels[row][column]
+                panel.set_xscale("log")
+                panel.set_yscale("log")
+                values = sorted(set(part[part.axis == name].value))
+                panel.set_xticks(values, [f"{value:g}" for value in values])
+                panel.minorticks_off()
+            panels[1][column].set_xlabel(name)
+        panels[0][0].set_ylabel("seconds a step")
+        panels[1][0].set_ylabel("MiB at the peak")
+        panels[0][-1].legend(loc="upper left", bbox_to_anchor=(1.01, 1))
+        session.save_figure(figure, f"cost-{kind}")
+
+# %% [markdown]
 # ## The price in accuracy
 # The same cells, seed by seed, in every mode. *Between sets* is the standard deviation from one synthetic set to the
 # next; *difference* is the mean over seeds of what the mode changed, from *low* to *high* its 95 % interval.
@@ -135,7 +186,7 @@ session.settings()
 
 # %%
 claims = []
-for (kind, work), part in speeds.groupby(["device", "work"], sort=False):
+for (kind, work), part in speeds.groupby(["machine", "work"], sort=False):
     ours = part[part.version.isin(["plain", "compiled", "fast", "cached"])]
     aim, best = ours["aimed at"].iloc[0], ours.loc[ours.ratio.idxmax()]
     if aim == aim and aim is not None:

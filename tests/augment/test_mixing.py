@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from dreamlib.augment import cutmix
-from dreamlib.errors import BadValue
+from dreamlib.core.errors import BadValue
 
 torch.set_num_threads(1)
 

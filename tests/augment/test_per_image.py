@@ -11,7 +11,7 @@ from torch import Tensor
 
 from dreamlib.augment import PerImage
 from dreamlib.augment.per_image import NUMBERS
-from dreamlib.errors import BadValue, UnknownName
+from dreamlib.core.errors import BadValue, UnknownName
 
 SIDE = 28
 

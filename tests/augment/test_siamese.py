@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from dreamlib.augment import Siamese, Transform, names, operations, siamese, strategy_for
-from dreamlib.errors import BadValue, UnknownName
+from dreamlib.core.errors import BadValue, UnknownName
 
 torch.set_num_threads(1)
 

@@ -9,7 +9,7 @@ from tiny import generator
 from torch import Tensor
 
 from dreamlib.containers import CONTAINERS, Container, MultiFormation, Pixels
-from dreamlib.errors import BadValue, UnknownName
+from dreamlib.core.errors import BadValue, UnknownName
 
 SHAPE = (3, 12, 6)
 

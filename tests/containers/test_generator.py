@@ -9,8 +9,8 @@ from torch import nn
 
 from dreamlib.containers import CONTAINERS, Drawing, Generator, drawing
 from dreamlib.containers import generator as module
+from dreamlib.core.errors import BadValue, UnknownName
 from dreamlib.data import Normalisation
-from dreamlib.errors import BadValue, UnknownName
 
 SHAPE, CLASSES = (1, 8, 8), 4
 SMALL = Generator(noise=6, width=4)

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from dreamlib.atomic import write_atomically, write_text
-from dreamlib.errors import StoreError
+from dreamlib.core.atomic import write_atomically, write_text
+from dreamlib.core.errors import StoreError
 
 
 def test_write_text(tmp_path: Path) -> None:

@@ -11,9 +11,9 @@ from typing import Any, Protocol
 
 import pytest
 
-from dreamlib.errors import BadValue, PluginError, UnknownName
+from dreamlib.core.errors import BadValue, PluginError, UnknownName
+from dreamlib.core.registry import Registry, plain
 from dreamlib.matchers import Gradient
-from dreamlib.registry import Registry, plain
 from dreamlib.samplers import SAMPLERS, Representative
 
 

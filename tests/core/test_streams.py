@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from dreamlib.streams import Streams
+from dreamlib.core.streams import Streams
 
 
 def draw(streams: Streams, purpose: str, count: int = 4) -> Tensor:

@@ -10,6 +10,7 @@ import torch
 from tiny import NETWORK, generator, recipe
 from torch import Tensor
 
+from dreamlib.core.errors import UnknownName
 from dreamlib.coresets import (
     CORESETS,
     Coreset,
@@ -22,8 +23,7 @@ from dreamlib.coresets import (
     RepresentativeImages,
 )
 from dreamlib.data import ClassData
-from dreamlib.distill import Distillation, distill
-from dreamlib.errors import UnknownName
+from dreamlib.distillation.loop import Distillation, distill
 from dreamlib.networks import build, initialise
 from dreamlib.samplers import Random, Representative, View
 

@@ -7,8 +7,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dreamlib.core.errors import BadValue
 from dreamlib.data import ClassData, Dataset, Normalisation
-from dreamlib.errors import BadValue
 
 Make = Callable[..., Dataset]
 

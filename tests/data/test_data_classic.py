@@ -14,8 +14,8 @@ import torch
 import torchvision
 from data_files import noise
 
+from dreamlib.core.errors import DataError
 from dreamlib.data import load
-from dreamlib.errors import DataError
 
 LABELS = np.arange(20) % 10
 

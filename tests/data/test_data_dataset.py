@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 import torch
 
+from dreamlib.core.errors import DataError, UnknownName
 from dreamlib.data import Dataset, Normalisation, load, names
-from dreamlib.errors import DataError, UnknownName
 
 DIGITS = "4c02be70f1fd7da2fbdfdb6e1d62f35e834841462b07668e957b8023243ecff6"
 

@@ -7,8 +7,8 @@ import pytest
 from data_files import encoded, noise
 from PIL import Image
 
+from dreamlib.core.errors import DataError
 from dreamlib.data import load
-from dreamlib.errors import DataError
 
 
 def write(file: Path, image: np.ndarray, kind: str = "PNG") -> None:

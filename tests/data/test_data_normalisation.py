@@ -3,9 +3,9 @@ from __future__ import annotations
 import pytest
 import torch
 
+from dreamlib.core.errors import BadValue, UnknownName
 from dreamlib.data import Normalisation, load, names, statistics
 from dreamlib.data.normalisation import measured
-from dreamlib.errors import BadValue, UnknownName
 
 
 @pytest.mark.parametrize("shape", [(3, 4, 4), (7, 3, 4, 4), (2, 5, 3, 4, 6)])

@@ -9,9 +9,9 @@ import pyarrow.parquet as pq
 import pytest
 from data_files import encoded, noise
 
+from dreamlib.core.errors import DataError
 from dreamlib.data import load, statistics
 from dreamlib.data.normalisation import measured
-from dreamlib.errors import DataError
 
 Write = Callable[..., Path]
 

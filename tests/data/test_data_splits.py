@@ -16,11 +16,11 @@ from hypothesis import strategies as st
 from PIL import Image
 from torch import Tensor
 
+from dreamlib.companion.cells import make_cell
+from dreamlib.companion.report.words import data_set
+from dreamlib.core.errors import BadValue, DataError, UnknownName
 from dreamlib.data import Dataset, check_name, class_count, derive, load, names, origin
 from dreamlib.data.splits import Stream, alike
-from dreamlib.errors import BadValue, DataError, UnknownName
-from dreamlib.experiments import make_cell
-from dreamlib.report.words import data_set
 
 HOLDOUT = "6d8eca0e11"
 STREAM = "6489f7aef3"

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from tinyruns import Command, cell, events, leftovers, numbers, run_words, runs, until
 
-from dreamlib.experiments import Store
+from dreamlib.companion.store import Store
 
 METHODS = "dm,dc,dream"
 

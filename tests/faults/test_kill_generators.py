@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from tinyruns import Command, cell, leftovers, numbers, run_words, until
 
-from dreamlib.experiments import Store
-from dreamlib.experiments.cells import first_stage
+from dreamlib.companion.cells import first_stage
+from dreamlib.companion.store import Store
 
 ENDS = (".tmp", ".damaged", ".distill.safetensors", ".evaluate.safetensors", ".failed.json", ".png")
 

@@ -11,12 +11,13 @@ import torch
 from tiny import generator, recipe
 from torch import Tensor, nn
 
+from dreamlib.companion.profiles import profiles
+from dreamlib.core.errors import BadValue, UnknownName
 from dreamlib.data import ClassData, load
-from dreamlib.distill import Distillation
-from dreamlib.errors import BadValue, UnknownName
+from dreamlib.distillation.loop import Distillation
 from dreamlib.matchers import MATCHERS, Kernel
 from dreamlib.matchers.kernel import KERNELS
-from dreamlib.recipes import methods, profiles
+from dreamlib.recipes import methods
 
 ALL = [
     Kernel(),

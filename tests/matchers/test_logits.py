@@ -10,7 +10,7 @@ from tiny import NETWORK, generator
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from dreamlib.errors import UnknownName
+from dreamlib.core.errors import UnknownName
 from dreamlib.matchers import MATCHERS, Feature, Gradient, Logits, Matcher, measure_under
 
 SHAPE, B = (3, 16, 16), 5

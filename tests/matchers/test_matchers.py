@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tiny import generator
 from torch import Tensor, nn
 
-from dreamlib.errors import UnknownName
+from dreamlib.core.errors import UnknownName
 from dreamlib.matchers import MATCHERS, Feature, Gradient, classwise, distance, matched_weights
 from dreamlib.networks import Network, NetworkSpec, build, initialise
 

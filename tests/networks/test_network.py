@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from dreamlib.errors import BadValue
+from dreamlib.core.errors import BadValue
 from dreamlib.networks import Network, NetworkSpec, build, embed, names, parameter_count
 
 torch.set_num_threads(1)

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from dreamlib.containers import Generator
-from dreamlib.errors import BadValue
+from dreamlib.core.errors import BadValue
 from dreamlib.networks import (
     BigGANDiscriminator,
     BigGANGenerator,

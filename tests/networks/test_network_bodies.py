@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torchvision.models import densenet, resnet, vgg
 
-from dreamlib.errors import BadValue
+from dreamlib.core.errors import BadValue
 from dreamlib.networks import Network, NetworkSpec, build, parameter_count
 
 torch.set_num_threads(1)

@@ -7,7 +7,7 @@ import torch
 from tiny import generator
 from torch import Tensor, nn
 
-from dreamlib.errors import BadValue, UnknownName
+from dreamlib.core.errors import BadValue, UnknownName
 from dreamlib.networks import DiscriminatorNetwork, GeneratorNetwork
 from dreamlib.networks.generative import doublings
 

@@ -4,7 +4,7 @@ from dataclasses import asdict
 
 import pytest
 
-from dreamlib.errors import BadValue, UnknownName
+from dreamlib.core.errors import BadValue, UnknownName
 from dreamlib.networks import NetworkSpec, names
 from dreamlib.networks.network import BODIES
 

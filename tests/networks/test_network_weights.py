@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from dreamlib.errors import BadValue
+from dreamlib.core.errors import BadValue
 from dreamlib.networks import NetworkSpec, build, initialise, names
 
 torch.set_num_threads(1)

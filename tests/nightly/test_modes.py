@@ -14,12 +14,12 @@ from dataclasses import replace
 import pytest
 import torch
 
-from dreamlib import backend
+from dreamlib.compute import backend
+from dreamlib.compute.engine import MODES
 from dreamlib.data import ClassData, Dataset
 from dreamlib.data.normalisation import measured
-from dreamlib.distill import Distillation
-from dreamlib.engine import MODES
-from dreamlib.evaluate import EvaluationRun
+from dreamlib.distillation.evaluate import EvaluationRun
+from dreamlib.distillation.loop import Distillation
 from dreamlib.recipes import methods, protocol
 
 SLOWER = 1.25  # what noise can do on a machine that does something else too

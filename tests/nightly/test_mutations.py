@@ -135,7 +135,7 @@ MUTATIONS = (
     Mutation(
         "evaluation protocol",
         "dream/figure_comparison",
-        replaced("dreamlib/training.py", RATE, "return 0.01 * self.lr * self.decay_by"),
+        replaced("dreamlib/networks/training.py", RATE, "return 0.01 * self.lr * self.decay_by"),
     ),
     Mutation(
         "coreset of cluster centres",

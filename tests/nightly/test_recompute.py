@@ -14,11 +14,13 @@ from typing import Any
 import pytest
 from committed import ROOT, committed, planned
 
+from dreamlib.companion.cells import Cell
+from dreamlib.companion.profiles import profiles
+from dreamlib.companion.run import run_cells
+from dreamlib.companion.store import Store
+from dreamlib.core.errors import DataError
+from dreamlib.core.files import read_json
 from dreamlib.data import load
-from dreamlib.errors import DataError
-from dreamlib.experiments import Cell, Store, run_cells
-from dreamlib.experiments.files import read_json
-from dreamlib.recipes import profiles
 
 HANDFUL, AMONG, EACH = 3, 30, 2  # records a day, of the cheapest, and how many of those may be of one method
 BAND = 5.0  # points between two means on different kinds of hardware

@@ -13,7 +13,7 @@ from dreamlib.containers import MultiFormation
 from dreamlib.data import statistics
 from dreamlib.matchers import Gradient
 from dreamlib.networks import Network, NetworkSpec, build
-from dreamlib.training import class_by_class
+from dreamlib.networks.training import class_by_class
 
 TENSORS = load_file(Path(__file__).parent / "idc_inner_steps.safetensors")
 CLOSE = {"rtol": 1e-5, "atol": 1e-6}

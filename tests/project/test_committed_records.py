@@ -12,9 +12,11 @@ from typing import Any
 import pytest
 from committed import ROOT, committed, problems
 
-from dreamlib.cli import main
-from dreamlib.experiments import PLANS, Store, make_cell
-from dreamlib.experiments.files import write_json
+from dreamlib.companion.cells import make_cell
+from dreamlib.companion.cli import main
+from dreamlib.companion.plans import PLANS
+from dreamlib.companion.store import Store
+from dreamlib.core.files import write_json
 
 
 def test_every_committed_record_is_whole_and_of_todays_code() -> None:

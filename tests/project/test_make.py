@@ -3,7 +3,7 @@
 import subprocess
 from pathlib import Path
 
-from dreamlib.experiments import PLANS
+from dreamlib.companion.plans import PLANS
 
 ROOT = Path(__file__).parents[2]
 

@@ -7,7 +7,7 @@ import jupytext
 import nbformat
 import pytest
 
-from dreamlib.experiments import PLANS
+from dreamlib.companion.plans import PLANS
 
 ROOT = Path(__file__).parents[2]
 SOURCES = sorted((ROOT / "notebooks").glob("*/*.py"))

@@ -9,7 +9,7 @@ from sklearn.cluster import KMeans
 from tiny import generator
 from torch import Tensor
 
-from dreamlib.errors import BadValue
+from dreamlib.core.errors import BadValue
 from dreamlib.samplers import Clusters, kmeans, nearest_images
 from dreamlib.samplers.clustering import _Sums, squared_distances
 

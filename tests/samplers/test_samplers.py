@@ -12,9 +12,9 @@ import torch.nn.functional as F
 from tiny import NETWORK, generator, recipe
 from torch import Tensor
 
+from dreamlib.core.errors import BadValue, UnknownName
 from dreamlib.data import ClassData
-from dreamlib.distill import distill
-from dreamlib.errors import BadValue, UnknownName
+from dreamlib.distillation.loop import distill
 from dreamlib.networks import Network, build, initialise
 from dreamlib.recipes import methods
 from dreamlib.samplers import (

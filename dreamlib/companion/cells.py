@@ -1,0 +1,258 @@
+"""A cell: one frozen, hashable description of one number in a table."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any
+
+from ..core.errors import BadValue
+from ..core.files import digest
+from ..core.registry import plain
+from ..criteria import OBJECTIVES
+from ..data import check_name
+from ..data.splits import parse
+from ..distillation.evaluate import Evaluation, Generated
+from ..distillation.recipe import Recipe
+from ..recipes import Method, Rule, changes, methods, protocol
+from .profiles import profiles
+
+# Raised when a change to the code alters numbers, so that old records are not shown as the new code's.
+NUMERICS = 2
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One synthetic set, judged in one way; or several sets together, judged as one.
+
+    Two cells that share recipe, data set, IPC and seed share the synthetic set (:attr:`set_key`); the evaluation
+    and the step at which the set is taken make the rest of the :attr:`key`.
+
+    Attributes
+    ----------
+    profile, method, label, base, dataset, ipc, seed
+        What a table is indexed by.
+    recipe, evaluation
+        Resolved for this data set, budget and profile: plain numbers.
+    step : int
+        Matching steps after which the set is judged; ``recipe.steps`` for the final one.
+    sources : dict
+        Where the settings come from; for the reader, not part of the key.
+    differs : tuple of str
+        Where recipe and evaluation are not the published ones; for the reader too.
+    with_set : bool
+        The synthetic set is wanted too, not only the record (to show its images); not part of the key either.
+    parts : tuple of Cell
+        Cells whose sets are judged together, one's classes behind the other's, on the test images of ``dataset``. Empty
+        for a cell with a set of its own. See :func:`union`.
+    """
+
+    profile: str
+    method: str
+    label: str
+    base: str
+    dataset: str
+    ipc: int
+    seed: int
+    recipe: Recipe
+    evaluation: Evaluation
+    step: int
+    sources: dict[str, str] = field(default_factory=dict, compare=False, hash=False)
+    differs: tuple[str, ...] = field(default=(), compare=False, hash=False)
+    with_set: bool = field(default=False, compare=False, hash=False)
+    parts: tuple[Cell, ...] = ()
+
+    @property
+    def sets(self) -> tuple[Cell, ...]:
+        """The cells whose synthetic sets this one is judged by: itself, or its parts."""
+        return self.parts or (self,)
+
+    @cached_property
+    def set_key(self) -> str:
+        """Key of the synthetic set, or of the sets together."""
+        if self.parts:
+            parts = [[part.set_key, part.step] for part in self.parts]
+            return digest([NUMERICS, parts, self.dataset, self.seed])
+        stored = (
+            0 if self.recipe.generation else self.ipc
+        )  # a generator is the same for every number of images
+        what = [NUMERICS, plain(self.recipe.canonical), self.dataset, stored, self.seed]
+        return digest(what)
+
+    @cached_property
+    def key(self) -> str:
+        """Key of the result."""
+        return digest([NUMERICS, self.set_key, plain(self.evaluation), self.step])
+
+    @property
+    def lock_key(self) -> str:
+        """Key of what one process at a time may work on: the set with all its cells, or a cell that has no set."""
+        return self.key if self.recipe.whole else self.set_key
+
+    @property
+    def name(self) -> str:
+        """Readable and unique: the stem of the cell's files."""
+        at = "" if self.step == self.recipe.steps else f"-at{self.step}"
+        return f"{self.short_name}{at}-{self.key[:10]}"
+
+    @property
+    def set_name(self) -> str:
+        """Readable and unique: the stem of the synthetic set's files."""
+        if self.recipe.generation and not self.parts:
+            return f"{_word(self.dataset)}-{_word(self.method)}-s{self.seed}-{self.set_key[:10]}"
+        return f"{self.short_name}-{self.set_key[:10]}"
+
+    @property
+    def short_name(self) -> str:
+        """For people: data set, method, budget and seed. A long path of a user's own data keeps its end."""
+        return f"{_word(self.dataset)}-{_word(self.method)}-{self.budget}{self.ipc}-s{self.seed}"
+
+    @property
+    def budget(self) -> str:
+        """What ``ipc`` counts: ``"ipc"`` stored images of a class, ``"inpc"`` those a generator draws for an epoch."""
+        drawn = self.evaluation.generated
+        return "inpc" if drawn is not None and drawn.fresh else "ipc"
+
+    def describe(self) -> dict[str, Any]:
+        """The part of a record that says what was asked."""
+        about: dict[str, Any] = {
+            "profile": self.profile,
+            "method": self.method,
+            "label": self.label,
+            "base": self.base,
+            "dataset": self.dataset,
+            "ipc": self.ipc,
+            "seed": self.seed,
+            "iteration": self.step,
+            "iterations": self.recipe.steps,
+            "recipe": plain(self.recipe),
+            "evaluation": plain(self.evaluation),
+            "sources": self.sources,
+            "differs": list(self.differs),
+        }
+        if self.budget != "ipc":
+            about["budget"] = self.budget
+        if (split := parse(self.dataset)[1]) is not None:
+            about["split"] = plain(split)
+        if self.parts:
+            about["parts"] = [part.set_name for part in self.parts]
+        return about
+
+
+def _word(text: str) -> str:
+    """A part of a file name."""
+    return re.sub(r"[^\w.+-]+", "_", text)[-60:].strip("._")
+
+
+def make_cell(
+    profile: str,
+    method: str,
+    dataset: str,
+    ipc: int,
+    seed: int,
+    *,
+    step: int | None = None,
+    recipe_rules: tuple[Rule, ...] = (),
+    evaluation_rules: tuple[Rule, ...] = (),
+    judged_as: str = "",
+) -> Cell:
+    """The cell of a method under a profile.
+
+    Parameters
+    ----------
+    profile, method, dataset : str
+        Names; unknown ones raise :class:`~dreamlib.core.errors.UnknownName`.
+    ipc, seed : int
+        Images per class (>= 1) and seed (>= 0). The whole training set is the same at every budget: its cell has 0.
+    step : int, optional
+        Judge the set after so many matching steps (of a generator: epochs), one of ``recipe.kept``; default: at the
+        end.
+    recipe_rules, evaluation_rules : tuple of Rule
+        What an item of its own changes (another network, say); they are applied last.
+    judged_as : str
+        Evaluation protocol, where an item judges all methods in the same way; empty is the method's own.
+
+    Raises
+    ------
+    UnknownName, BadValue
+        Naming what is not known or out of range, with the valid names.
+    """
+    if ipc < 1:
+        raise BadValue(f"IPC is {ipc}; expected at least 1 image per class", "IPC=1,10")
+    if seed < 0:
+        raise BadValue(f"seed is {seed}; expected 0 or more", "--seed 0")
+    check_name(dataset)
+    scale, row = profiles[profile], methods[method]
+    ipc = 0 if row.recipe.whole else ipc
+    recipe, sources = row.resolve(dataset, ipc, scale.recipe_rules, recipe_rules)
+    judging = (*scale.evaluation_rules, *evaluation_rules)
+    evaluation, judged = protocol(judged_as or row.protocol, row.facts(dataset, ipc), judging)
+    drawn = None  # stored images are what they are, also where they are judged as a generator is
+    if recipe.generation is not None:
+        drawn = replace(evaluation.generated or Generated(), per_class=ipc)
+    evaluation = replace(evaluation, generated=drawn)
+    kept = recipe.kept
+    if step is not None and step not in kept:
+        raise BadValue(f"no set is kept after step {step}; expected one of {', '.join(map(str, kept))}", "")
+    return Cell(
+        profile=profile,
+        method=method,
+        label=row.label,
+        base=row.base,
+        dataset=dataset,
+        ipc=ipc,
+        seed=seed,
+        recipe=recipe,
+        evaluation=evaluation,
+        step=recipe.steps if step is None else step,
+        sources={**sources, **judged},
+        differs=_differs(row, recipe, evaluation, dataset, ipc, judged_as or row.protocol),
+    )
+
+
+def _differs(
+    row: Method, recipe: Recipe, evaluation: Evaluation, dataset: str, ipc: int, protocol_name: str
+) -> tuple[str, ...]:
+    """Where a cell is not what is published: what its method says of itself, and what a profile or an item changes."""
+    published, _ = row.resolve(dataset, ipc)
+    judged, _ = protocol(protocol_name, row.facts(dataset, ipc))
+    judged = replace(judged, generated=evaluation.generated)
+    found = changes(plain(published.canonical), plain(recipe.canonical)) + changes(
+        plain(judged), plain(evaluation), "evaluation"
+    )
+    own = getattr(evaluation.training.augment, "differs", "")
+    return (*row.differs, *([own] if own else []), *found)
+
+
+def first_stage(cell: Cell) -> Cell | None:
+    """The generator that a cell's own goes on from, as a cell; None where it goes on from none.
+
+    It bears the name of its objective, as the method does that consists of it alone, and so is the same set.
+    """
+    recipe, how = cell.recipe.first, cell.recipe.generation
+    if recipe is None or how is None:
+        return None
+    name = OBJECTIVES.name_of(how.objective)
+    return replace(
+        cell, method=name, label=name, base="", recipe=recipe, step=how.matched_from, with_set=False
+    )
+
+
+def union(whole: Cell, parts: Sequence[Cell]) -> Cell:
+    """The sets of several cells, judged together.
+
+    Parameters
+    ----------
+    whole : Cell
+        Says how they are judged, and on which test images: those of its data set, whose classes are the classes of all
+        parts, in their order. Its own recipe describes the parts and is not run.
+    parts : sequence of Cell
+        At least one; each has a set of its own.
+    """
+    if not parts or any(part.parts for part in parts):
+        raise BadValue(f"{whole.dataset}: a union of {len(parts)} sets; expected one or more plain cells", "")
+    if any(part.recipe.generation for part in parts):
+        raise BadValue(f"{whole.dataset}: a union of generators; expected sets of images", "another method")
+    return replace(whole, parts=tuple(parts))

@@ -1,0 +1,455 @@
+"""The command line: run, status, show, export, and the notebooks behind ``make``."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from ..core import plugins
+from ..core.errors import BadValue, DreamlibError, StoreError
+from .interrupts import Interrupts
+
+MAKE = "make {target} PROFILE={profile}"  # what fills a page that is not there
+UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+def duration(text: str) -> float:
+    """Seconds of "90", "90s", "9m", "1h30m".
+
+    Raises
+    ------
+    BadValue
+        For anything else.
+    """
+    text = text.strip().lower()
+    if re.fullmatch(r"\d+(\.\d+)?", text):
+        return float(text)
+    if not re.fullmatch(r"(\d+(\.\d+)?[smhd])+", text):
+        raise BadValue(f"duration {text!r}; expected a number with s, m, h or d", "--for 9m")
+    return sum(float(number) * UNITS[unit] for number, unit in re.findall(r"(\d+(?:\.\d+)?)([smhd])", text))
+
+
+def span(seconds: float) -> str:
+    """A duration for people: "14 min", "2.5 h"."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def names_of(text: str) -> tuple[str, ...]:
+    """The parts of a comma-separated list."""
+    return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+def numbers_of(text: str) -> tuple[int, ...]:
+    """The numbers of a comma-separated list."""
+    try:
+        return tuple(int(part) for part in names_of(text))
+    except ValueError as error:
+        raise BadValue(f"IPC {text!r}; expected whole numbers separated by commas", "IPC=1,10") from error
+
+
+def parser() -> argparse.ArgumentParser:
+    """The whole grammar."""
+    top = argparse.ArgumentParser(prog="dreamlib", description="Dataset distillation that can be reproduced.")
+    commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    choice = argparse.ArgumentParser(add_help=False)
+    choice.add_argument("--profile", default="quick", help="quick, cpu or paper (default: quick)")
+    choice.add_argument("--datasets", default="", help="comma-separated; default: the profile's")
+    choice.add_argument("--ipc", default="", help="images per class, comma-separated; default: the profile's")
+    choice.add_argument("--methods", default="", help="comma-separated; default: the item's")
+    choice.add_argument(
+        "--seeds", type=int, default=0, help="synthetic sets per cell; default: the profile's"
+    )
+    choice.add_argument("--results", default=None, help="results folder (default: reports/results)")
+    choice.add_argument("--plugins", default="", help="Python files with your own parts, comma-separated")
+
+    effort = argparse.ArgumentParser(add_help=False)
+    effort.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps (default: auto)")
+    effort.add_argument(
+        "--workers",
+        type=int,
+        default=0,
+        help="processes; default: one per CPU core, one on a GPU; -1: compute nothing",
+    )
+    effort.add_argument("--data", default=None, help="data folder (default: DREAMLIB_DATA, else data)")
+
+    run = commands.add_parser("run", parents=[choice, effort], help="compute what an item still lacks")
+    run.add_argument("item", help="for example dream/table1; 'all' for every item")
+    run.add_argument(
+        "--memory-gb", type=float, default=None, help="bound for the tensors of matching (default: none)"
+    )
+    run.add_argument(
+        "--deterministic",
+        action="store_true",
+        help="the same bits every time on a GPU too; may be slower there",
+    )
+    run.add_argument("--for", dest="seconds", default=None, help="stop cleanly inside this time: 90s, 9m, 2h")
+    run.add_argument(
+        "--no-forecast", action="store_true", help="do not time a few steps of each kind of cell"
+    )
+    run.add_argument("--quiet", action="store_true", help="no progress bar")
+
+    status = commands.add_parser(
+        "status", parents=[choice], help="what is done, missing, failed, and the time left"
+    )
+    status.add_argument("item", nargs="?", default="all")
+
+    show = commands.add_parser("show", parents=[choice], help="print the results of an item")
+    show.add_argument("item", nargs="?", default="dream/table1")
+
+    export = commands.add_parser("export", parents=[choice], help="write a distilled set for use elsewhere")
+    export.add_argument(
+        "set",
+        nargs="?",
+        default="",
+        help="a .safetensors set; default: chosen by --methods, --datasets, --ipc",
+    )
+    export.add_argument("--to", required=True, help="file (safetensors, parquet) or folder (images)")
+    export.add_argument("--format", default="safetensors", help="safetensors, images or parquet")
+    export.add_argument("--seed", type=int, default=0)
+
+    notebook = commands.add_parser(
+        "notebook", parents=[choice, effort], help="execute a notebook and render it (make)"
+    )
+    notebook.add_argument("item", help="for example dream/table1")
+    notebook.add_argument("--reports", default="reports", help="where rendered notebooks go")
+    notebook.add_argument(
+        "-p", dest="extra", action="append", default=[], metavar="NAME=VALUE", help="any other parameter"
+    )
+
+    index = commands.add_parser("index", help="rewrite reports/index.html")
+    index.add_argument("--reports", default="reports")
+
+    commands.add_parser("list", help="items, methods, data sets and profiles")
+    return top
+
+
+def _studies(args: argparse.Namespace) -> list[Any]:
+    from .plans import PLANS
+    from .store import Store
+    from .studies import study
+
+    plugins.load(names_of(args.plugins))
+    store = Store(args.results)
+    items = [name for name, plan in PLANS.items() if plan.methods] if args.item == "all" else [args.item]
+    return [
+        study(
+            item,
+            profile=args.profile,
+            datasets=names_of(args.datasets),
+            ipcs=numbers_of(args.ipc),
+            methods=names_of(args.methods),
+            seeds=args.seeds,
+            store=store,
+        )
+        for item in items
+    ]
+
+
+def _run(args: argparse.Namespace) -> int:
+    from ..compute import backend
+    from .forecast import BUDGET
+    from .profiles import profiles
+    from .run import expected_seconds, run_cells
+
+    begun = time.monotonic()
+    seconds = None if args.seconds is None else duration(args.seconds)
+    studies = _studies(args)
+    # By name, not by key: a method under a second name is the same computation, but a row and a record of its own.
+    # Those whose set is wanted too come last, since the last of a name is the one that stays.
+    listed = sorted((cell for entry in studies for cell in entry.cells), key=lambda cell: cell.with_set)
+    cells = list({cell.name: cell for cell in listed}.values())
+    store = studies[0].store
+    if not cells:
+        print(f"{args.item} has no cells; its notebook measures what it shows: {studies[0].command()}")
+        return 0
+    left = expected_seconds(cells, store)
+    missing = sum(not store.finished(cell) for cell in cells)
+    about = "" if not left else f", about {span(left)} of computing"
+    print(f"{args.item}, profile {args.profile}: {len(cells)} cells, {missing} to compute{about}", flush=True)
+    # Before the first work on a GPU, which the forecast is.
+    backend.deterministic(args.deterministic)
+    if not (args.quiet or args.no_forecast or args.workers == -1):
+        _forecast(args, cells, store, BUDGET if seconds is None else min(BUDGET, seconds / 20))
+    if seconds:  # what we have done so far is part of the time given
+        seconds = max(seconds - (time.monotonic() - begun), 0.001)
+    summary = run_cells(
+        cells,
+        store,
+        threads=profiles[args.profile].threads,
+        workers=args.workers,
+        device=args.device,
+        seconds=seconds,
+        progress=not args.quiet,
+        plugin_files=names_of(args.plugins),
+        data_root=args.data,
+        memory_gb=args.memory_gb,
+        deterministic=args.deterministic,
+    )
+    print(
+        f"computed {summary.computed}, found {summary.found}, still missing {summary.missing}, "
+        f"failed {len(summary.failed)}"
+    )
+    for name, error in summary.failed.items():
+        print(f"failed: {name}\n  {error}", file=sys.stderr)
+    if summary.missing and args.workers != -1:
+        print("run the same command again to go on")
+    return 1 if summary.failed else 0
+
+
+def _forecast(args: argparse.Namespace, cells: list[Any], store: Any, budget: float) -> None:
+    """Say how long what no record speaks for will take: "DREAM, cifar10, IPC 10, paper: about 14 min a cell"."""
+    from ..compute import backend
+    from .forecast import forecasts
+    from .profiles import profiles
+
+    backend.tune_allocator()
+    made = forecasts(
+        cells,
+        store,
+        device=backend.resolve_device(args.device),
+        threads=profiles[args.profile].threads,
+        data_root=args.data,
+        seconds=budget,
+    )
+    for found, count in made:
+        cell = found.cell
+        many = f", {count} cells" if count > 1 else ""
+        print(
+            f"  {cell.label}, {cell.dataset}, IPC {cell.ipc}, {cell.profile}: about {span(found.seconds)} on this "
+            f"device ({span(found.distill)} to distil, {span(found.evaluate)} to evaluate){many}",
+            flush=True,
+        )
+
+
+def _status(args: argparse.Namespace) -> int:
+    from .run import expected_seconds
+
+    for entry in _studies(args):
+        store = entry.store
+        missing = entry.missing()
+        failed = {cell.name: why for cell in missing if (why := store.failure(cell)) is not None}
+        begun = []
+        for cell in missing:
+            for one, phase in (*((one, "distill") for one in cell.sets), (cell, "evaluate")):
+                found = store.read_checkpoint(one, phase)
+                if found is not None:
+                    name = one.set_name if phase == "distill" else one.name
+                    begun.append(f"{name}: {phase} at step {found[1]['step']} of {found[1]['steps']}")
+        left = expected_seconds(entry.cells, store)
+        wanted = "unknown until a first cell is finished" if left is None else span(left)
+        print(
+            f"{entry.item}, profile {entry.profile}: {len(entry.cells) - len(missing)} of {len(entry.cells)} cells "
+            f"done, {len(missing) - len(failed)} missing, {len(failed)} failed; computing time left: {wanted}"
+        )
+        for line in sorted(set(begun)):
+            print(f"  begun   {line}")
+        for name, why in failed.items():
+            print(f"  failed  {name}\n          {why}")
+        if missing:
+            print(f"  fill it with: {entry.command()}")
+    return 0
+
+
+def _show(args: argparse.Namespace) -> int:
+    import statistics
+
+    from ..data.splits import alike
+    from .report.words import network
+
+    for entry in _studies(args):
+        about = "last-epoch top-1 accuracy, mean ± standard deviation (networks)"
+        print(f"{entry.item}, profile {entry.profile}: {about}")
+        grouped: dict[tuple[str, str, int, int, str], list[float]] = {}
+        for record in entry.records():
+            judge = network(record["evaluation"]["network"])
+            at = (alike(record["dataset"]), record["label"], record["ipc"], record["iteration"], judge)
+            grouped.setdefault(at, []).extend(record["accuracies"])
+        judges = {judge for *_, judge in grouped}
+        wide = max((len(label) for _, label, *_ in grouped), default=0)
+        if not entry.cells:
+            print(f"  it has no cells; its notebook measures what it shows: {entry.command()}")
+        for (dataset, label, ipc, step, judge), values in grouped.items():
+            spread = statistics.stdev(values) if len(values) > 1 else float("nan")
+            mean = statistics.mean(values)
+            row = f"{dataset:14} IPC {ipc:<3} {label:{wide}} step {step:<6}"
+            under = f"  {judge}" if len(judges) > 1 else ""
+            print(f"  {row} {mean:5.1f} ± {spread:.1f}  ({len(values)}){under}")
+        if entry.missing():
+            print(f"  {len(entry.missing())} cells missing; fill them with: {entry.command()}")
+        folder = entry.store.root / entry.profile / "sets"
+        if folder.is_dir():
+            print(f"  distilled sets: {folder}")
+    return 0
+
+
+def _export(args: argparse.Namespace) -> int:
+    from ..distillation.sets import export, load_set
+    from .cells import make_cell
+    from .store import Store
+
+    plugins.load(names_of(args.plugins))
+    path = Path(args.set)
+    if not args.set:
+        rows, datasets, ipcs = names_of(args.methods), names_of(args.datasets), numbers_of(args.ipc)
+        for flag, count in (("--methods", len(rows)), ("--datasets", len(datasets)), ("--ipc", len(ipcs))):
+            if count != 1:
+                raise BadValue(
+                    f"{flag} names {count} values; expected exactly one to export",
+                    "dreamlib export --methods dm --datasets digits --ipc 10 --to set.safetensors",
+                )
+        cell = make_cell(args.profile, rows[0], datasets[0], ipcs[0], args.seed)
+        path = Store(args.results).set_path(cell)
+        distilled = _drawn(path, ipcs[0], args.seed) if cell.recipe.generation else load_set(path)
+    else:
+        expected = args.datasets or ""
+        try:
+            distilled = load_set(path, expected)
+        except StoreError as error:
+            drawn = numbers_of(args.ipc)
+            if "holds a generator" in error.message and len(drawn) != 1:
+                raise StoreError(error.message, "--ipc 10, the images of each class to draw") from error
+            if len(drawn) != 1:
+                raise
+            distilled = _drawn(path, drawn[0], args.seed, expected)
+    written = export(distilled, args.to, args.format)
+    print(f"{len(distilled.labels)} images of {len(distilled.classes)} classes -> {written}")
+    if args.format != "safetensors" and distilled.clipped:
+        share = f"{distilled.clipped:.1%} of the pixels lay outside [0, 1] and were clamped"
+        print(f"note: {share}; safetensors keeps them")
+    return 0
+
+
+def _drawn(path: Path, per_class: int, seed: int, dataset: str = "") -> Any:
+    """Images drawn once from the generator in a file."""
+    from ..distillation.sets import load_generator
+
+    return load_generator(path, dataset).draw(per_class, seed=seed)
+
+
+def _notebook(args: argparse.Namespace) -> int:
+    from .report import html
+    from .report.notebook import run_notebook
+    from .report.reported import project_root
+    from .studies import study
+
+    paper, _, name = args.item.partition("/")
+    # Checked here, before a kernel is started, and by the very code that will read them.
+    plugins.load(names_of(args.plugins))
+    chosen = study(
+        args.item,
+        profile=args.profile,
+        datasets=names_of(args.datasets),
+        ipcs=numbers_of(args.ipc),
+        methods=names_of(args.methods),
+        seeds=args.seeds,
+        store=args.results,
+    )
+    root = project_root()
+    reports = Path(args.reports)
+    parameters: dict[str, Any] = {"profile": args.profile, "seeds": args.seeds, "workers": args.workers}
+    parameters |= {"datasets": args.datasets, "ipcs": args.ipc, "methods": args.methods}
+    parameters |= {"device": args.device, "plugins": args.plugins}
+    parameters |= {"results": _inside(Path(args.results), root) if args.results else ""}
+    parameters |= {"data": args.data or "", "reports": _inside(reports, root)}
+    for pair in args.extra:
+        key, separator, value = pair.partition("=")
+        if not separator:
+            raise BadValue(f"parameter {pair!r}; expected NAME=VALUE", "-p seeds=3")
+        try:
+            parameters[key] = json.loads(value)
+        except ValueError:
+            parameters[key] = value
+    if chosen.missing() and args.workers != -1:
+        # The notebook would compute its cells by itself; computed here, their progress can be seen and interrupted.
+        print(
+            f"{args.item}, profile {args.profile}: computing {len(chosen.missing())} of {len(chosen.cells)} cells"
+        )
+        chosen.run(
+            workers=args.workers,
+            device=args.device,
+            plugin_files=names_of(args.plugins),
+            data_root=args.data,
+        )
+    output = reports / args.profile / paper / f"{name}.ipynb"
+    run_notebook(root / "notebooks" / paper / f"{name}.py", output, parameters)
+    page = html.render(output)
+    index = html.index(reports, notebooks=root / "notebooks", command=MAKE)
+    print(f"\n{args.item} is done:\n  page      {page}\n  notebook  {output}\n  all pages {index}")
+    for file in sorted(output.parent.glob(f"{name}.*")):
+        if file.suffix in (".csv", ".md", ".tex"):
+            print(f"  table     {file}")
+    return 0
+
+
+def _inside(path: Path, root: Path) -> str:
+    """``path`` relative to the project where it lies inside: a page names no folder of the machine that made it."""
+    absolute = path.resolve()
+    return absolute.relative_to(root).as_posix() if absolute.is_relative_to(root) else str(absolute)
+
+
+def _index(args: argparse.Namespace) -> int:
+    from .report import html
+    from .report.reported import project_root
+
+    print(html.index(Path(args.reports), notebooks=project_root() / "notebooks", command=MAKE))
+    return 0
+
+
+def _list(args: argparse.Namespace) -> int:
+    from ..data import names
+    from ..recipes import methods
+    from .profiles import profiles
+    from .studies import items
+
+    print("items")
+    for item, title in items().items():
+        print(f"  {item:24} {title}")
+    print("methods")
+    for name, method in methods.items():
+        print(f"  {name:24} {method.label}")
+    print("data sets\n  " + ", ".join(names()) + ", parquet:PATH, folder:PATH")
+    print("  and parts of them: NAME@holdout, NAME@5steps-order0-step1, NAME@5steps-order0-upto1")
+    print("profiles")
+    for name, profile in profiles.items():
+        print(f"  {name:24} {profile.summary}")
+    return 0
+
+
+COMMANDS = {
+    "run": _run,
+    "status": _status,
+    "show": _show,
+    "export": _export,
+    "notebook": _notebook,
+    "index": _index,
+    "list": _list,
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Entry point; returns the exit status: 0 done, 1 a cell failed, 2 bad input, 130 interrupted."""
+    args = parser().parse_args(arguments)
+    try:
+        with Interrupts().listening():
+            status = COMMANDS[args.command](args)
+            sys.stdout.flush()
+            return status
+    except BrokenPipeError:  # "dreamlib list | head": nobody reads on, at the exit either
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return 1
+    except DreamlibError as error:
+        print(f"dreamlib: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("\ninterrupted; what is finished is kept, run the same command again to go on", file=sys.stderr)
+        return 130

@@ -1,0 +1,77 @@
+"""What a plan is: which cells stand behind a table or a figure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from ..cells import Cell, make_cell
+from ..profiles import profiles
+
+Cells = Callable[[str, str, str, int, int], Sequence[Cell]]
+
+
+def final(profile: str, method: str, dataset: str, ipc: int, seed: int) -> list[Cell]:
+    """The set at its end, judged by its method's own protocol."""
+    return [make_cell(profile, method, dataset, ipc, seed)]
+
+
+def course(profile: str, method: str, dataset: str, ipc: int, seed: int) -> list[Cell]:
+    """The set along the way, from its start to its end."""
+    steps = make_cell(profile, method, dataset, ipc, seed).recipe.kept
+    return [make_cell(profile, method, dataset, ipc, seed, step=step) for step in steps]
+
+
+def variant(cell: Cell, name: str, label: str) -> Cell:
+    """A cell as a row of its own: its method's name and label say what the item has changed in it."""
+    return replace(cell, method=f"{cell.method}+{name}", label=f"{cell.label}, {label}", base=cell.method)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The cells of one item.
+
+    Attributes
+    ----------
+    item, title : str
+        ``"dream/table1"`` and what it shows.
+    methods : tuple of str
+        In the order of the rows.
+    cells : callable
+        ``cells(profile, method, dataset, ipc, seed)`` gives the cells of one place of the table: :func:`final`,
+        :func:`course`, or a function of the item's own.
+    sets : bool
+        The images themselves are shown, so a record without its set is not enough.
+    ipcs : tuple of int, or dict of profile to tuple of int
+        Budgets of the item; empty, or a profile that is not there, takes the profile's.
+    datasets : tuple of str, or dict of profile to tuple of str
+        Data sets of the item, most valuable first, where the profile has them; empty, or a profile that is not there,
+        takes the profile's.
+    seeds : int, or dict of profile to int
+        Synthetic sets per cell; 0, or a profile that is not there, takes the profile's.
+    """
+
+    item: str
+    title: str
+    methods: tuple[str, ...]
+    cells: Cells = final
+    sets: bool = False
+    ipcs: tuple[int, ...] | Mapping[str, tuple[int, ...]] = ()
+    datasets: tuple[str, ...] | Mapping[str, tuple[str, ...]] = ()
+    seeds: int | Mapping[str, int] = 0
+
+    def seeds_of(self, profile: str) -> int:
+        """Synthetic sets per cell under a profile."""
+        own = self.seeds if isinstance(self.seeds, int) else self.seeds.get(profile, 0)
+        return own or profiles[profile].seeds
+
+    def ipcs_of(self, profile: str) -> tuple[int, ...]:
+        """Budgets under a profile."""
+        own = self.ipcs if isinstance(self.ipcs, tuple) else self.ipcs.get(profile, ())
+        return own or profiles[profile].ipcs
+
+    def datasets_of(self, profile: str) -> tuple[str, ...]:
+        """Data sets under a profile."""
+        offered = profiles[profile].datasets
+        own = self.datasets if isinstance(self.datasets, tuple) else self.datasets.get(profile, ())
+        return tuple(name for name in own if name in offered) or offered

@@ -1,0 +1,468 @@
+"""Variants of a method, each judged by several networks, beside the paper's numbers: the table of an ablation.
+
+A record stands in the row of its ``method`` (a variant has a name of its own) and in the column of the network that
+judged it (``evaluation.network.name``), below its data set and budget. Where a profile does not measure the place that
+the paper reports, the reported numbers stand in columns of their own, so that a reader compares pattern with pattern
+and never a number with another data set's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import pandas as pd
+
+from ...core.errors import BadValue
+from .reported import Reported, find
+from .reported import rows as numbers_of
+from .tables import (
+    AccuracyTable,
+    Budgets,
+    Cell,
+    Column,
+    Record,
+    Row,
+    Wording,
+    budgets,
+    make_cell,
+    of_one_profile,
+)
+from .verdicts import Evidence, Verdict, all_of, conjunction, frame_line
+from .words import MEASURED, MISSING, NOT_HERE, NOTHING, data_set, network, points
+
+AVERAGE = "Avg."
+CHANGES = (
+    "dataset",
+    "ipc",
+    "network",
+    "row",
+    "base",
+    "difference",
+    "low",
+    "high",
+    "n",
+    "verdict",
+    "needed",
+    "reported",
+    "reported_at",
+)
+EPOCHS = 200  # of a generator, in DiM's paper
+
+
+@dataclass(frozen=True)
+class Judge:
+    """A network of judgement: a column.
+
+    Attributes
+    ----------
+    name : str
+        What records call it, whatever its depth, width and norm: ``"convnet"``, ``"resnet10"``.
+    label : str
+        What the table calls it.
+    reported_as : str
+        What the reported numbers call it.
+    """
+
+    name: str
+    label: str
+    reported_as: str
+
+
+JUDGES = {
+    judge.label: judge
+    for judge in (
+        Judge("convnet", "C-3", "convnet3"),
+        *(Judge(f"resnet{depth}", f"R-{depth}", f"resnet{depth}") for depth in (10, 18, 34, 50)),
+        Judge("densenet121", "D-121", "densenet121"),
+    )
+}
+MEAN = Judge("", AVERAGE, "average")
+Place = tuple[str, int]
+
+
+@dataclass(frozen=True)
+class AblationTable(AccuracyTable):
+    """An accuracy table whose columns are networks of judgement. Made by :func:`ablation_table`.
+
+    Attributes
+    ----------
+    columns : tuple of (str, str)
+        Data set and budget in words, and the label of a network or of their average.
+    places : dict
+        Data set and budget behind the first half of a column.
+    judges : tuple of Judge
+        The networks, without their average.
+    """
+
+    places: Mapping[str, Place] = field(default_factory=dict)
+    judges: tuple[Judge, ...] = ()
+
+    @property
+    def made_of(self) -> frozenset[Column]:
+        """The averages."""
+        return frozenset(column for column in self.columns if column[1] == AVERAGE)
+
+    def _line(self, index: int, column: Column) -> dict[str, object]:
+        measured, reported = self.change(index, column)
+        line = super()._line(index, column)
+        place = {name: line.pop(name) for name in ("method", "label", "group", "dataset", "ipc")}
+        return {**place, "network": column[1], **line, "change": measured, "reported_change": reported}
+
+    def changes(self, base: str = "", *, network: str = "") -> pd.DataFrame:
+        """How far every row is above a base row under each network, with its 95 % interval over generators.
+
+        Parameters
+        ----------
+        base : str
+            Label of the row to compare with; empty takes the table's base row.
+        network : str
+            Only this network, or ``"Avg."``; empty takes all networks without their average.
+
+        Returns
+        -------
+        DataFrame
+            One line per row and measured column: `dataset`, `ipc`, `network`, `row`, `base`, `difference`, `low` and
+            `high` (points; NaN where there is none), `n` (generators that both have), `verdict`, `needed`, and
+            `reported`, the paper's own difference, with its place in `reported_at`; NaN where there is none.
+
+        Raises
+        ------
+        BadValue
+            There is no row with this label, or none is named and the table has no base row.
+        """
+        lower = self._base(base)
+        lines = []
+        for column in self._own(network):
+            for index, row in enumerate(self.rows):
+                if index == lower or row.method is None:
+                    continue
+                found, cell = self.compare(index, lower, column), self.cells[index, column]
+                line = {"dataset": cell.dataset, "ipc": cell.ipc, "network": column[1], "row": row.label}
+                line["base"] = self.rows[lower].label
+                printed, at = self._printed(index, lower, column)
+                lines.append(line | frame_line(found) | {"reported": printed, "reported_at": at})
+        frame = pd.DataFrame(lines, columns=list(CHANGES))
+        return frame.astype({"needed": "Int64", "reported": float, "n": int})
+
+    def _base(self, label: str) -> int:
+        lower = self.index(label) if label else self.base
+        if lower is None:
+            raise BadValue("no base row; expected the label of one", f'changes("{self.rows[0].label}")')
+        return lower
+
+    def claimed(self, index: int, base: int, column: Column) -> tuple[float | None, str]:
+        """The paper's own difference between two rows under a network, and where it is printed if not here."""
+        printed, at = self._printed(index, base, column)
+        return printed, "" if at in ("", column[0]) else f"on {at}"
+
+    def _printed(self, index: int, lower: int, column: Column) -> tuple[float | None, str]:
+        """The paper's own difference between two rows, and where it prints it.
+
+        That of the same place, else the one of the same budget, else the only one.
+        """
+        found = {
+            span: ours.value - theirs.value
+            for span in self.places
+            if (ours := self.cells[index, (span, column[1])].number)
+            and (theirs := self.cells[lower, (span, column[1])].number)
+        }
+        ipc = self.places[column[0]][1]
+        for near in ({column[0]}, {span for span in found if self.places[span][1] == ipc}, set(found)):
+            if len(known := near & found.keys()) == 1:
+                span = known.pop()
+                return found[span], span
+        return None, ""
+
+    def place(self, column: Column) -> str:
+        """A column in words."""
+        return f"{column[0]}, {column[1]}"
+
+    def above(self, label: str, base: str = "", *, network: str = "") -> tuple[Verdict, str]:
+        """Whether a row is above another under every network (or one), and the evidence, column by column."""
+        return all_of(self.evidence(label, base, network=network))
+
+    def evidence(self, label: str, base: str = "", *, network: str = "") -> dict[str, Evidence]:
+        """A row against another one, by the words of a column; columns where one of the two is missing are left out."""
+        mine, lower = self.index(label), self._base(base)
+        found = {self.place(column): self.compare(mine, lower, column) for column in self._own(network)}
+        return {place: one for place, one in found.items() if one.difference is not None}
+
+    def best_is(self, label: str, *, network: str = "") -> tuple[Verdict, str]:
+        """Whether a row is the best under every network (or one), and its nearest rival in each column.
+
+        True when it is decided above every other row in every column, False when it is decided below one in any.
+        """
+        own = set(self._own(network))
+        found = {column: others for column, others in self.rivals(label).items() if others and column in own}
+        if not found:
+            return None, "not measured here"
+        holds = conjunction(one for others in found.values() for one in others.values())
+        return holds, "the nearest other row: " + self.nearest(found)
+
+    def _own(self, network: str = "") -> list[Column]:
+        """The columns this profile measures: those of one network, or all without averages."""
+        return [
+            column
+            for column in self.columns
+            if (column[1] == network if network else column not in self.made_of)
+            and any(
+                self.cells[index, column].status in (MEASURED, MISSING) for index in range(len(self.rows))
+            )
+        ]
+
+    def curves(self, values: Sequence[float] | None = None) -> dict[str, pd.DataFrame]:
+        """What :func:`dreamlib.companion.report.figures.varied` draws: a frame for every data set and budget.
+
+        Parameters
+        ----------
+        values : sequence of float, optional
+            The setting of every row; without it rows stand side by side.
+
+        Returns
+        -------
+        dict of str to DataFrame
+            `line` (the network), `x`, `tick` (the row), `mean`, `std`, `n` and `reported`, without averages.
+        """
+        if values is not None and len(values) != len(self.rows):
+            raise BadValue(f"{len(values)} values for {len(self.rows)} rows", "one for each")
+        frames: dict[str, list[dict[str, object]]] = {}
+        for column in self.columns:
+            for index, row in enumerate(self.rows):
+                cell = self.cells[index, column]
+                if column not in self.made_of:
+                    frames.setdefault(column[0], []).append(
+                        {
+                            "line": column[1],
+                            "x": float(index if values is None else values[index]),
+                            "tick": row.label,
+                            "mean": float("nan") if cell.mean is None else cell.mean,
+                            "std": float("nan") if cell.std is None else cell.std,
+                            "n": cell.n,
+                            "reported": float("nan") if cell.number is None else cell.number.value,
+                        }
+                    )
+        return {name: pd.DataFrame(lines) for name, lines in frames.items()}
+
+
+def ablation_table(
+    records: Sequence[Record],
+    rows: Sequence[Row],
+    judges: Sequence[Judge],
+    datasets: Sequence[str],
+    ipcs: Budgets,
+    reported: pd.DataFrame,
+    *,
+    paper: str = "dim",
+    item: str,
+    base: str = "",
+    average: bool = False,
+    command: str = "",
+    caption: str = "",
+) -> AblationTable:
+    """Put variants of a method, judged by several networks, beside the paper's numbers.
+
+    Parameters
+    ----------
+    records : sequence of dict
+        Of one profile; those of other methods or networks are left out.
+    rows : sequence of Row
+        From top to bottom; a row's ``method`` is that of its records. One without a method is shown with the paper's
+        number only.
+    judges : sequence of Judge
+        From left to right.
+    datasets, ipcs
+        As in :func:`dreamlib.companion.report.tables.accuracy_table`.
+    reported : DataFrame
+        From :func:`dreamlib.companion.report.reported.load_reported`.
+    paper, item : str
+        Whose numbers to show.
+    base : str
+        Label of the row that the others are compared with, in a line of its own; empty for none.
+    average : bool
+        Add the average over the judges: network i of each makes the i-th average, so that its standard deviation is
+        that of averaging one network of each kind.
+    command, caption : str
+        As in :func:`dreamlib.companion.report.tables.accuracy_table`.
+
+    Raises
+    ------
+    BadValue
+        Records of several profiles; two records for one row, column and seed; no row with the label ``base``; an
+        average over judges with different numbers of networks.
+    """
+    finished, profile = of_one_profile(records)
+    numbers = [one for one in numbers_of(reported) if (one.paper, one.item) == (paper, item)]
+    own = [(dataset, ipc) for dataset in datasets for ipc in budgets(ipcs, dataset)]
+    names = {row.reported_as for row in rows} - {None}
+    printed = dict.fromkeys(
+        (one.dataset, one.ipc)
+        for one in numbers
+        if one.method in names and one.ipc is not None and one.metric == "top1_percent"
+    )
+    others = sorted(place for place in printed if place not in own)
+    methods = {row.method for row in rows}
+    stored = sorted(
+        {str(r["label"]) for r in finished if r["method"] in methods and r.get("budget") != "inpc"}
+    )
+    if stored:
+        raise BadValue(
+            f"{', '.join(stored)}: stored images in a table of images drawn anew (INPC)",
+            "accuracy_table shows both",
+        )
+    found: dict[tuple[str, str, str, int], list[Record]] = {}
+    for record in finished:
+        by = str(record["evaluation"]["network"]["name"])
+        place = (str(record["method"]), by, str(record["dataset"]), int(record["ipc"] or 0))
+        found.setdefault(place, []).append(record)
+
+    def number(row: Row, judge: Judge, dataset: str, ipc: int) -> Reported | None:
+        if row.reported_as is None:
+            return None
+        return find(numbers, paper, item, dataset, ipc, row.reported_as, network=judge.reported_as)
+
+    cells: dict[tuple[int, Column], Cell] = {}
+    places: dict[str, Place] = {}
+    for dataset, ipc in (*own, *others):
+        span = f"{data_set(dataset)}, INPC {ipc}"
+        places[span] = (dataset, ipc)
+        for index, row in enumerate(rows):
+            mine = []
+            for judge in judges:
+                told = number(row, judge, dataset, ipc)
+                if (dataset, ipc) not in own:
+                    cell = Cell(row, dataset, ipc, NOT_HERE, number=told)
+                else:
+                    here = found.get((row.method or "", judge.name, dataset, ipc), [])
+                    cell = make_cell(row, dataset, ipc, here, told)
+                cells[index, (span, judge.label)] = cell
+                mine.append(cell)
+            if average:
+                cells[index, (span, AVERAGE)] = _average(mine, number(row, MEAN, dataset, ipc))
+    heads = [judge.label for judge in judges] + [AVERAGE] * average
+    table = AblationTable(
+        rows=tuple(rows),
+        columns=tuple((span, head) for span in places for head in heads),
+        cells=cells,
+        paper=paper,
+        item=item,
+        profile=profile,
+        command=command,
+        caption=caption,
+        wording=Wording(
+            by="network of judgement, trained on INPC images per class that the generator draws anew for every epoch",
+            head="network",
+            made="generator",
+            budget="inpc",
+            absent="the paper does not use this data set here",
+        ),
+        remarks=(
+            *_scale(finished),
+            *_networks(finished, judges),
+            *([f"{AVERAGE}: of one network of each kind."] * average),
+        ),
+        places=places,
+        judges=tuple(judges),
+    )
+    return replace(table, base=table.index(base)) if base else table
+
+
+def variants(methods: Mapping[str, str], published: Sequence[str], reported_as: str) -> list[Row]:
+    """Rows for all that the paper tries; what this profile leaves out is shown with the paper's number only.
+
+    Parameters
+    ----------
+    methods : dict of str to str
+        Name of a row to the method of its records.
+    published : sequence of str
+        The names of all rows, from top to bottom.
+    reported_as : str
+        What the reported numbers call a row, with ``{}`` for its name.
+    """
+    return [
+        Row(methods[name], name, reported_as.format(name))
+        if name in methods
+        else Row(None, name, reported_as.format(name), absent=NOT_HERE)
+        for name in published
+    ]
+
+
+def told(changes: pd.DataFrame) -> pd.DataFrame:
+    """What :meth:`AblationTable.changes` gives, for people: a difference with its interval in one column."""
+    measured, printed = [], []
+    for line in changes.to_dict("records"):
+        known = line["verdict"] != "missing"
+        words = [points(line[name]) for name in ("difference", "low", "high")]
+        measured.append(
+            MISSING if not known else words[0] + (f" [{words[1]}, {words[2]}]" if line["n"] > 1 else "")
+        )
+        at = f" ({line['reported_at']})" if line["reported_at"] else ""
+        printed.append(points(line["reported"]) + at)
+    return pd.DataFrame(
+        {
+            "dataset": changes.dataset,
+            "INPC": changes.ipc,
+            "network": changes.network,
+            "row": changes.row,
+            "base": changes.base,
+            "difference (points)": measured,
+            "generators": changes.n,
+            "verdict": changes.verdict,
+            "reported": printed,
+            "generators for that": [
+                NOTHING if pd.isna(many) or verdict == "missing" else f"{many:,}"
+                for many, verdict in zip(changes.needed, changes.verdict, strict=True)
+            ],
+        }
+    )
+
+
+def _average(cells: Sequence[Cell], number: Reported | None) -> Cell:
+    first = cells[0]
+    if any(cell.status != MEASURED for cell in cells):
+        status = next(cell.status for cell in cells if cell.status != MEASURED)
+        return Cell(first.row, first.dataset, first.ipc, status, number=number)
+    sizes = {tuple((seed, len(values)) for seed, values in sorted(cell.by_seed.items())) for cell in cells}
+    if len(sizes) > 1:
+        raise BadValue(
+            f"{first.row.label}: an average over judges with different seeds or numbers of networks",
+            "fill what is missing first",
+        )
+    by_seed = {
+        seed: tuple(float(np.mean(one)) for one in zip(*(cell.by_seed[seed] for cell in cells), strict=True))
+        for seed in first.by_seed
+    }
+    return Cell(
+        first.row,
+        first.dataset,
+        first.ipc,
+        MEASURED,
+        accuracies=tuple(value for values in by_seed.values() for value in values),
+        sets=first.sets,
+        number=number,
+        by_seed=by_seed,
+    )
+
+
+def _scale(records: Sequence[Record]) -> list[str]:
+    """How long the generators were trained."""
+    lengths = {int(record["iterations"]) for record in records if record["recipe"].get("generation")}
+    if not lengths:
+        return []
+    told = " or ".join(map(str, sorted(lengths)))
+    return [f"The paper's {EPOCHS} epochs of a generator are {told} here."] if lengths != {EPOCHS} else []
+
+
+def _networks(records: Sequence[Record], judges: Sequence[Judge]) -> list[str]:
+    """What stands behind the columns' names under this profile, in one sentence."""
+    told = []
+    for judge in judges:
+        kinds = [record["evaluation"]["network"] for record in records]
+        words = {
+            network(kind) + (f", width {kind['width']} (published: 128)" if kind["width"] != 128 else "")
+            for kind in kinds
+            if kind["name"] == judge.name
+        }
+        told += [f"{judge.label} is {' or '.join(sorted(words))}"] if words else []
+    return ["; ".join(told) + "."] if told else []

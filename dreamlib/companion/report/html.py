@@ -1,0 +1,556 @@
+"""Notebooks as single offline pages, and the index that lists them. No script; formulas as MathML."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import html
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import latex2mathml.converter
+import nbformat
+import pandas as pd
+from markupsafe import Markup
+from nbconvert.filters import Highlight2HTML, ansi2html
+from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
+
+from ...core.atomic import write_text
+from ...core.errors import BadValue, DataError
+from .layouts import profile_words, templates
+from .reported import PAPERS, where
+from .words import MISSING, duration
+
+TAGGED = {"injected-parameters": "Parameters of this run", "parameters": "Parameters and their defaults"}
+TITLE = re.compile(r"^#[ \t]+(.+?)[ \t]*#*$", re.MULTILINE)
+KINDS = ("html", "ipynb", "csv", "md", "tex")
+FIRST_TO_SHOW = (
+    "text/html",
+    "image/svg+xml",
+    "image/png",
+    "image/jpeg",
+    "text/markdown",
+    "text/latex",
+    "text/plain",
+)
+
+
+# --------------------------------------------------------------------------------------------------- one page
+
+
+@dataclass(frozen=True)
+class About:
+    """What is known of a rendered notebook without reading its prose.
+
+    Attributes
+    ----------
+    title, claim : str
+        The first heading, and the first paragraph below it, as the notebook's own Markdown.
+    profile, paper, item : str
+        From its place ``reports/<profile>/<paper>/<item>.ipynb``.
+    when : str
+        End of the run, ``"2026-03-01 14:05 UTC"``, or "" if it was never run.
+    took : str
+        Duration of the run.
+    failed : bool
+        Whether a cell failed.
+    parameters : dict
+        All parameters in effect, injected ones included.
+    """
+
+    title: str
+    claim: str
+    profile: str
+    paper: str
+    item: str
+    when: str
+    took: str
+    failed: bool
+    parameters: Mapping[str, Any]
+
+
+def render(notebook_path: str | Path) -> Path:
+    """Write the page of an executed notebook beside it.
+
+    Code is folded away, tables scroll sideways, images and styles are inside the file, and TeX in Markdown
+    cells (``$..$``, ``$$..$$``) becomes MathML.
+
+    Parameters
+    ----------
+    notebook_path : str or Path
+        An ``.ipynb``.
+
+    Returns
+    -------
+    Path
+        The ``.html`` of the same name.
+
+    Raises
+    ------
+    DataError
+        The file is missing or no notebook.
+    BadValue
+        The page would load something from the network or carry a script.
+    StoreError
+        The folder cannot be written.
+    """
+    path = Path(notebook_path)
+    notebook = _load(path)
+    about = describe(path, notebook)
+    renderer = PageRenderer(path.parent)
+    for cell in notebook.cells:  # the header of the page shows the title
+        if cell.cell_type == "markdown" and TITLE.search(cell.source):
+            cell.source = TITLE.sub("", cell.source, count=1)
+            break
+    cells = [_view(cell, renderer) for cell in notebook.cells]
+    page = (
+        templates()
+        .get_template("page.html.j2")
+        .render(
+            about=about,
+            title=Markup(strip_outer(renderer.markdown(about.title))),
+            plain_title=plain(about.title),
+            source_name=f"{where(about.paper, about.item)}" if about.paper in PAPERS else about.item,
+            profile_words=profile_words(about.profile),
+            cells=[cell for cell in cells if cell],
+            headings=renderer.headings,
+            notebook_name=path.name,
+            fingerprint=fingerprint(path),
+            siblings=[kind for kind in ("csv", "md", "tex") if path.with_suffix(f".{kind}").exists()],
+            up="../../index.html",
+        )
+    )
+    assert_offline(page)
+    return write_text(path.with_suffix(".html"), page)
+
+
+def fingerprint(notebook: Path) -> str:
+    """What ties a page to the notebook it shows; file times say nothing after a clone."""
+    return hashlib.sha256(notebook.read_bytes()).hexdigest()[:16]
+
+
+def _shows(page: Path, notebook: Path) -> bool:
+    """Whether a page was made from the notebook as it is now."""
+    return f'<meta name="notebook" content="{fingerprint(notebook)}">' in page.read_text(encoding="utf-8")
+
+
+def _load(path: Path) -> nbformat.NotebookNode:
+    try:
+        return nbformat.read(path, as_version=4)
+    except OSError as error:
+        raise DataError(f"no notebook {path}", f"ls {path.parent}") from error
+    except (ValueError, nbformat.ValidationError, AttributeError) as error:
+        raise DataError(f"{path} is not a notebook: {error}", "run it again") from error
+
+
+def describe(path: Path, notebook: nbformat.NotebookNode | None = None) -> About:
+    """Title, claim, profile and state of an executed notebook."""
+    notebook = _load(path) if notebook is None else notebook
+    prose = "\n\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
+    heading = TITLE.search(prose)
+    title = heading.group(1) if heading else path.stem
+    rest = prose[heading.end() :] if heading else prose
+    blocks = [block.strip() for block in re.split(r"\n\s*\n", rest) if block.strip()]
+    claim = next((block for block in blocks if not block.startswith("#")), "")
+    claim = " ".join(line.lstrip("> ").strip() for line in claim.splitlines())
+    claim = re.sub(r"^\*\*[^*]+[.:]\*\*\s*", "", claim)  # a label such as "**The claim.**"
+    run = notebook.metadata.get("papermill", {})
+    folders = path.resolve().parts
+    return About(
+        title=title,
+        claim=claim,
+        profile=folders[-3],
+        paper=folders[-2],
+        item=path.stem,
+        when=_moment(run.get("end_time")),
+        took=duration(float(run["duration"])) if run.get("duration") else "",
+        failed=bool(run.get("exception")),
+        parameters=dict(run.get("default_parameters", {})) | dict(run.get("parameters", {})),
+    )
+
+
+def _moment(text: str | None) -> str:
+    if not text:
+        return ""
+    return datetime.fromisoformat(text).astimezone(UTC).strftime("%Y-%m-%d %H:%M UTC")
+
+
+class PageRenderer(IPythonRenderer):
+    """Markdown to HTML: formulas as MathML, local images inside the file, headings that can be linked to.
+
+    Parameters
+    ----------
+    folder : Path
+        Where relative image paths start.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(escape=False, embed_images=True, exclude_anchor_links=True, path=str(folder))
+        self.headings: list[tuple[int, str, str]] = []
+
+    def markdown(self, source: str) -> str:
+        """HTML of a Markdown text."""
+        return MarkdownWithMath(renderer=self).render(source)
+
+    def heading(self, text: str, level: int, **attrs: Any) -> str:
+        """A heading with an id made of its words; the same words twice get a number."""
+        base = re.sub(r"[^\w]+", "-", plain_html_text(text).lower()).strip("-") or "section"
+        taken = {name for _, name, _ in self.headings}
+        name = next(one for one in (base, *(f"{base}-{k}" for k in range(2, 1000))) if one not in taken)
+        self.headings.append((level, name, text))
+        return f'<h{level} id="{html.escape(name)}">{text}</h{level}>\n'
+
+    def inline_math(self, body: str) -> str:
+        """``$..$``"""
+        return mathml(body, display=False)
+
+    def block_math(self, body: str) -> str:
+        """``$$..$$``"""
+        return f'<div class="math">{mathml(body, display=True)}</div>\n'
+
+    def latex_environment(self, name: str, body: str) -> str:
+        """``\\begin{align}..\\end{align}`` outside dollars."""
+        return self.block_math(f"\\begin{{{name}}}{body}\\end{{{name}}}")
+
+    def block_mermaidjs(self, code: str) -> str:
+        """Diagrams would need a script, so they stay text."""
+        return f"<pre><code>{html.escape(code)}</code></pre>\n"
+
+
+def mathml(source: str, *, display: bool) -> str:
+    """TeX as MathML, with the TeX itself as its accessible name.
+
+    Raises
+    ------
+    BadValue
+        TeX that cannot be understood.
+    """
+    written = re.sub(r"\\(?:nonumber|notag)\b|\\(?:label|tag)\{[^}]*\}", "", source.strip())
+    written = re.sub(r"\\arg(?![a-zA-Z])", r"\\operatorname{arg}", written)
+    try:
+        body = latex2mathml.converter.convert(written, display="block" if display else "inline")
+    except Exception as error:  # the converter raises many types, none of which says which formula it was
+        raise BadValue(
+            f"cannot turn the TeX {source!r} into MathML: {error!r}", "simplify the formula"
+        ) from error
+    if unread := re.search(r">\s*(\\[a-zA-Z]+)", body):
+        raise BadValue(f"unknown command {unread.group(1)} in the TeX {source!r}", "use \\operatorname{...}")
+    body = re.sub(r"&(?!#?\w+;)", "&amp;", body)
+    alternative = html.escape(" ".join(source.split()), quote=True)
+    return body.replace("<math ", f'<math aria-label="{alternative}" ', 1)
+
+
+def plain_html_text(fragment: str) -> str:
+    """The text of an HTML fragment, with the TeX name in place of a formula."""
+    named = re.sub(r'<math[^>]*aria-label="([^"]*)".*?</math>', r"\1", fragment, flags=re.DOTALL)
+    return html.unescape(re.sub(r"<[^>]+>", "", named)).strip()
+
+
+def plain(markdown: str) -> str:
+    """A line of Markdown without its marks, for the title bar."""
+    return re.sub(r"[*_`$]|\\(?=[a-zA-Z])", "", re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", markdown))
+
+
+def strip_outer(fragment: str) -> str:
+    """Without the paragraph that Markdown puts around a single line."""
+    match = re.fullmatch(r"\s*<p>(.*)</p>\s*", fragment, re.DOTALL)
+    return match.group(1) if match and "<p>" not in match.group(1) else fragment
+
+
+def _view(cell: nbformat.NotebookNode, renderer: PageRenderer) -> dict[str, Any] | None:
+    """What the template needs of a cell; None for a cell with nothing to show."""
+    if not cell.source.strip():
+        return None
+    if cell.cell_type == "markdown":
+        renderer.attachments = cell.get("attachments", {})
+        return {"kind": "prose", "body": Markup(renderer.markdown(cell.source))}
+    if cell.cell_type != "code":
+        return None
+    tags = cell.metadata.get("tags", [])
+    if "papermill-error-cell-tag" in tags:
+        return None
+    highlight = Highlight2HTML(pygments_lexer="python")
+    return {
+        "kind": "code",
+        "summary": next((word for tag, word in TAGGED.items() if tag in tags), _summary(cell.source)),
+        "open": "injected-parameters" in tags,
+        "number": cell.execution_count,
+        "source": Markup(highlight(cell.source.strip("\n"))),
+        "outputs": [Markup(text) for text in (_output(output, renderer) for output in cell.outputs) if text],
+        "hidden": "hide-input" in tags or "remove-input" in tags,
+    }
+
+
+def _summary(source: str) -> str:
+    """The comment a cell starts with says what it does; without one it is just code."""
+    first = source.strip().partition("\n")[0]
+    return first.lstrip("#% ").rstrip(":. ") if first.startswith("#") else "Code"
+
+
+def _output(output: nbformat.NotebookNode, renderer: PageRenderer) -> str:
+    """HTML of one output, the richest form it has that needs no script."""
+    if output.output_type == "stream":
+        kind = "stream error" if output.name == "stderr" else "stream"
+        return f'<pre class="{kind}">{ansi2html(output.text.rstrip())}</pre>'
+    if output.output_type == "error":
+        trace = "\n".join(output.traceback) or f"{output.ename}: {output.evalue}"
+        return f'<pre class="failure">{ansi2html(trace)}</pre>'
+    data = output.data
+    kind = next((one for one in FIRST_TO_SHOW if one in data), "")
+    if kind == "text/html":
+        return f'<div class="rich">{data[kind]}</div>'
+    if kind.startswith("image/"):
+        return _image(kind, data[kind], output.metadata)
+    if kind == "text/markdown":
+        return f'<div class="rich">{renderer.markdown(data[kind])}</div>'
+    if kind == "text/latex":
+        return f'<div class="rich">{renderer.markdown(data[kind])}</div>'
+    return f'<pre class="result">{html.escape(data[kind])}</pre>' if kind else ""
+
+
+def _image(kind: str, content: str, metadata: Mapping[str, Any]) -> str:
+    """An image inside the page. SVG too becomes an <img>: inlined, two figures would share their ids."""
+    if kind == "image/svg+xml":
+        content = base64.b64encode(content.encode()).decode("ascii")
+    sizes = metadata.get(kind, {})
+    size = "".join(f' {side}="{int(sizes[side])}"' for side in ("width", "height") if side in sizes)
+    alternative = html.escape(str(metadata.get("alt", "Figure; what it shows is told in the text around it")))
+    source = f"data:{kind};base64,{''.join(content.split())}"
+    return f'<figure><img alt="{alternative}"{size} src="{source}"></figure>'
+
+
+# ---------------------------------------------------------------------------------------------------- offline
+
+_LOADS = {
+    "src",
+    "poster",
+    "data",
+    "background",
+    "action",
+    "formaction",
+    "xlink:href",
+    "href",
+    "ping",
+}
+_NEVER = {"script", "iframe", "object", "embed", "base", "frame", "applet", "portal"}
+_REMOTE = re.compile(r"^\s*(?:[a-z][a-z0-9+.-]*:)?//|^\s*(?:https?|ftp|javascript|file):", re.IGNORECASE)
+_CSS = re.compile(r"@import|url\(\s*['\"]?\s*(?:[a-z][a-z0-9+.-]*:)?//", re.IGNORECASE)
+
+
+class _Offline(HTMLParser):
+    """Collects everything a browser would load or run."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[str] = []
+        self._in_style = False
+
+    def handle_starttag(self, tag: str, attrs: Sequence[tuple[str, str | None]]) -> None:
+        self._in_style = tag == "style"
+        if tag in _NEVER:
+            self.found.append(f"<{tag}>")
+        for name, value in attrs:
+            text = value or ""
+            if name.startswith("on"):
+                self.found.append(f"<{tag} {name}=...>")
+            if name in _LOADS and _REMOTE.match(text) and not (tag == "a" and not _script_link(text)):
+                self.found.append(f"<{tag} {name}={text[:80]!r}>")
+            if name == "srcset" and any(_REMOTE.match(one) for one in text.split(",")):
+                self.found.append(f"<{tag} srcset={text[:80]!r}>")
+            if name == "style" and _CSS.search(text):
+                self.found.append(f"<{tag} style={text[:80]!r}>")
+            if tag == "link" and name == "href" and not text.startswith("data:"):
+                self.found.append(f"<link href={text[:80]!r}>")
+            if tag == "meta" and name == "http-equiv" and text.lower() == "refresh":
+                self.found.append("<meta http-equiv=refresh>")
+
+    def handle_endtag(self, tag: str) -> None:
+        self._in_style = False
+
+    def handle_data(self, data: str) -> None:
+        if self._in_style and (found := _CSS.search(data)):
+            self.found.append(f"style sheet: {data[found.start() : found.start() + 80]!r}")
+
+
+def _script_link(text: str) -> bool:
+    return text.strip().lower().startswith("javascript:")
+
+
+def assert_offline(page: str) -> None:
+    """Refuse a page that needs anything but itself.
+
+    Ordinary ``<a>`` links may lead anywhere; scripts, event handlers, frames, remote images, style sheets and
+    fonts may not be there.
+
+    Raises
+    ------
+    BadValue
+        Names what would be loaded or run.
+    """
+    parser = _Offline()
+    parser.feed(page)
+    parser.close()
+    if parser.found:
+        listed = "; ".join(dict.fromkeys(parser.found))
+        raise BadValue(
+            f"the page is not offline: {listed}", "put images and styles into the notebook, and no script"
+        )
+
+
+# -------------------------------------------------------------------------------------------------------
+# index
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One line of the index: a notebook in one profile, rendered or not.
+
+    Attributes
+    ----------
+    paper, item, name, short : str
+        ``"dream"``, ``"table1"``, ``"DREAM Table 1"``, ``"Table 1"``.
+    about : About or None
+        None: not run yet.
+    status : str
+        ``"rendered"``, ``"3 cells missing"``, ``"failed"``, ``"not executed"`` (a notebook without a run), ``"stale
+        page"``, ``"no page"`` or ``"not run"``.
+    links : tuple of (str, str)
+        File kind and relative link.
+    command : str
+        What makes or mends it; "" when there is nothing to do.
+    """
+
+    paper: str
+    item: str
+    name: str
+    short: str
+    about: About | None
+    title: str
+    claim: str
+    status: str
+    links: tuple[tuple[str, str], ...]
+    command: str
+
+
+def index(
+    reports_root: str | Path,
+    *,
+    notebooks: str | Path | None = None,
+    command: str = "python -m dreamlib notebook {paper}/{item} --profile {profile}",
+    profiles: Sequence[str] = ("quick", "cpu", "paper"),
+) -> Path:
+    """Write ``reports/index.html``: every notebook by profile and paper, run or not.
+
+    Parameters
+    ----------
+    reports_root : str or Path
+        Holds ``<profile>/<paper>/<item>.ipynb`` and what belongs to it.
+    notebooks : str or Path, optional
+        Holds ``<paper>/<item>.py``; by default ``notebooks`` beside `reports_root`. What is there and was not
+        run is listed with the command that runs it.
+    command : str
+        That command, with ``{profile}``, ``{paper}``, ``{item}`` and ``{target}``, the name of make's target.
+    profiles : sequence of str
+        Always shown, in this order; others that have reports follow.
+
+    Returns
+    -------
+    Path
+        The index.
+
+    Raises
+    ------
+    StoreError
+        The folder cannot be written.
+    """
+    root = Path(reports_root)
+    sources = Path(notebooks) if notebooks is not None else root.parent / "notebooks"
+    known = {(file.parent.name, file.stem) for file in sources.glob("*/*.py")}
+    made = {
+        (file.parts[-3], file.parts[-2], file.stem.removesuffix(".failed"))
+        for file in root.glob("*/*/*.ipynb")
+    }
+    shown = [*profiles, *sorted({profile for profile, _, _ in made} - set(profiles))]
+    renderer = PageRenderer(root)
+    sections = []
+    for profile in shown:
+        names = known | {(paper, item) for one, paper, item in made if one == profile}
+        entries = [
+            _entry(root, profile, *name, command, renderer) for name in sorted(names, key=_reading_order)
+        ]
+        there = [entry for entry in entries if entry.about is not None]
+        papers = {entry.paper: [one for one in there if one.paper == entry.paper] for entry in there}
+        todo = [entry for entry in entries if entry.about is None]
+        sections.append((profile, profile_words(profile), papers, todo))
+    page = templates().get_template("index.html.j2").render(sections=sections, papers=PAPERS)
+    assert_offline(page)
+    return write_text(root / "index.html", page)
+
+
+def _entry(root: Path, profile: str, paper: str, item: str, command: str, renderer: PageRenderer) -> Entry:
+    stem = root / profile / paper / item
+    notebook, page = stem.with_name(f"{item}.ipynb"), stem.with_name(f"{item}.html")
+    failed = stem.with_name(f"{item}.failed.ipynb")
+    files = [(kind, stem.with_name(f"{item}.{kind}")) for kind in KINDS]
+    files.append(("failed run", failed))
+    links = tuple((kind, file.relative_to(root).as_posix()) for kind, file in files if file.exists())
+    about = describe(notebook) if notebook.exists() else None
+    if failed.exists() or (about is not None and about.failed):
+        status = "failed"
+    elif about is None:
+        status = "not run"
+    elif not about.when:
+        status = "not executed"
+    elif not page.exists():
+        status = "no page"
+    elif not _shows(page, notebook):
+        status = "stale page"
+    else:
+        missing = _missing(stem.with_name(f"{item}.csv"))
+        status = f"{missing} cell{'s' * (missing != 1)} missing" if missing else "rendered"
+    return Entry(
+        paper=paper,
+        item=item,
+        name=where(paper, item),
+        short=where("", item).strip(),
+        about=about,
+        title=Markup(strip_outer(renderer.markdown(about.title))) if about else "",
+        claim=Markup(strip_outer(renderer.markdown(first_sentence(about.claim)))) if about else "",
+        status=status,
+        links=links,
+        command=""
+        if status == "rendered"
+        else command.format(
+            profile=profile, paper=paper, item=item, target=item if paper == "dream" else f"{paper}-{item}"
+        ),
+    )
+
+
+def _missing(table: Path) -> int:
+    """Cells of an accuracy table's CSV that could be measured and were not; 0 for any other file."""
+    if not table.exists() or not table.read_text(encoding="utf-8").strip():
+        return 0
+    frame = pd.read_csv(table)
+    return int((frame["status"] == MISSING).sum()) if "status" in frame else 0
+
+
+def first_sentence(text: str) -> str:
+    """Up to the first full stop that ends a sentence, outside formulas."""
+    match = re.match(r"(?:\$[^$]*\$|[^$])*?[.!?](?=\s+[A-Z*_(]|\s*$)", text)
+    return match.group(0) if match else text
+
+
+def _reading_order(name: tuple[str, str]) -> tuple[int, list[tuple[int, str]]]:
+    """Papers as in the project's name, then tables and figures by number: table2 before table10."""
+    paper, item = name
+    order = list(PAPERS)
+    pieces = re.findall(r"\d+|\D+", item)
+    return (
+        order.index(paper) if paper in order else len(order),
+        [(int(piece), "") if piece.isdigit() else (0, piece) for piece in pieces],
+    )

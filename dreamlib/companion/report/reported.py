@@ -1,0 +1,191 @@
+"""The papers' own numbers: one line per number, with paper, table or figure, data set, budget and network."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import pandas as pd
+
+from ...core.errors import DataError
+
+COLUMNS = ("paper", "item", "dataset", "budget", "ipc", "method", "network", "metric", "value", "std", "note")
+TEXTS = tuple(name for name in COLUMNS if name not in ("ipc", "value", "std"))
+PAPERS = {"dream": "DREAM", "dm": "DM", "dim": "DiM"}
+
+
+@dataclass(frozen=True)
+class Reported:
+    """One number as a paper prints it.
+
+    Attributes
+    ----------
+    paper, item : str
+        Where it stands: ``"dream"``, ``"table1"``.
+    dataset : str
+        Our name of the data set, or ``""`` where the number belongs to none.
+    budget : str
+        ``"ipc"`` stored images per class, ``"inpc"`` images a generator draws per class, ``"inpc*"`` images
+        per class of an epoch, as many as are decoded from so many stored ones (DiM Table 3), ``"whole"`` the whole
+        training set, ``""`` none.
+    ipc : int or None
+        Images per class; None where there is no single number.
+    method, network : str
+        Names as the paper prints them; network ``"convnet3"`` unless the paper says otherwise.
+    metric : str
+        ``"top1_percent"`` in [0, 100], or the quantity's own name with its unit.
+    value : float
+        The number.
+    std : float or None
+        Its standard deviation, where the paper gives one.
+    note : str
+        What the paper adds, e.g. another network than the rest of the table.
+    """
+
+    paper: str
+    item: str
+    dataset: str
+    budget: str
+    ipc: int | None
+    method: str
+    network: str
+    metric: str
+    value: float
+    std: float | None
+    note: str
+
+
+def project_root() -> Path:
+    """The folder that holds notebooks/ and reports/.
+
+    ``DREAMLIB_ROOT`` wins; otherwise the nearest folder from the working directory upwards whose
+    pyproject.toml is ours.
+
+    Raises
+    ------
+    DataError
+        ``DREAMLIB_ROOT`` is no folder, or no pyproject.toml of dreamlib lies above the working directory.
+    """
+    chosen = os.environ.get("DREAMLIB_ROOT")
+    if chosen:
+        root = Path(chosen).expanduser().resolve()
+        if not root.is_dir():
+            raise DataError(
+                f"DREAMLIB_ROOT={chosen!r} is not a folder", "unset DREAMLIB_ROOT, or mend its path"
+            )
+        return root
+    here = Path.cwd()
+    for folder in (here, *here.parents):
+        file = folder / "pyproject.toml"
+        if file.is_file() and "dreamlib" in file.read_text(encoding="utf-8"):
+            return folder
+    raise DataError(
+        f"no dreamlib project at or above {here}",
+        "cd into the repository, or set DREAMLIB_ROOT=/path/to/the/repository",
+    )
+
+
+def load_reported(path: str | Path | None = None) -> pd.DataFrame:
+    """All reported numbers, one row each, with the columns of :class:`Reported`.
+
+    `ipc` is a nullable integer, `value` and `std` are floats (NaN for "not given"), the rest are strings
+    (``""`` for "not given").
+
+    Parameters
+    ----------
+    path : str or Path, optional
+        The CSV file; by default ``reports/reported/reported.csv`` of the project.
+
+    Raises
+    ------
+    DataError
+        The file is missing, has other columns, or holds a value that is not a number.
+    """
+    file = Path(path) if path is not None else project_root() / "reports" / "reported" / "reported.csv"
+    try:
+        stamp = file.stat()
+    except OSError as error:
+        raise DataError(
+            f"no reported numbers at {file}", "git checkout reports/reported/reported.csv"
+        ) from error
+    return _read(file, stamp.st_mtime_ns, stamp.st_size).copy()
+
+
+@lru_cache(maxsize=4)
+def _read(file: Path, changed: int, size: int) -> pd.DataFrame:
+    """Parse the file once per content; `changed` and `size` only serve to notice a new one."""
+    frame = pd.read_csv(file, dtype=str, keep_default_na=False, encoding="utf-8")
+    if tuple(frame.columns) != COLUMNS:
+        raise DataError(f"{file} has columns {list(frame.columns)}; expected {list(COLUMNS)}")
+    try:
+        frame["value"] = pd.to_numeric(frame["value"])
+        frame["std"] = pd.to_numeric(frame["std"].mask(frame["std"] == ""))
+    except ValueError as error:
+        raise DataError(f"{file}: a value or std is not a number ({error})") from error
+    # One figure spans "1 to 10" images per class: such a range is no budget to look up, so it stays in the
+    # note.
+    number = pd.to_numeric(frame["ipc"], errors="coerce")
+    spans = number.isna() & (frame["ipc"] != "")
+    frame.loc[spans, "note"] = (frame["note"] + " images per class " + frame["ipc"]).str.strip()[spans]
+    frame["ipc"] = number.astype("Int64")
+    return frame
+
+
+def rows(frame: pd.DataFrame) -> list[Reported]:
+    """The rows of :func:`load_reported` as :class:`Reported` values."""
+    return [
+        Reported(
+            **{name: str(line[name]) for name in TEXTS},
+            ipc=None if pd.isna(line["ipc"]) else int(line["ipc"]),
+            value=float(line["value"]),
+            std=None if pd.isna(line["std"]) else float(line["std"]),
+        )
+        for line in frame.to_dict("records")
+    ]
+
+
+def find(
+    numbers: Iterable[Reported],
+    paper: str,
+    item: str,
+    dataset: str,
+    ipc: int,
+    method: str,
+    *,
+    network: str = "convnet3",
+    metric: str = "top1_percent",
+) -> Reported | None:
+    """The one number a paper's item gives for a cell, or None.
+
+    A number for the whole training set has no images per class, and so answers for every `ipc`. Where an item
+    gives the same cell under several budgets, stored images (``"ipc"``) win.
+    """
+    place = (paper, item, dataset, method, network, metric)
+    found = [
+        row
+        for row in numbers
+        if (row.paper, row.item, row.dataset, row.method, row.network, row.metric) == place
+        and (row.ipc == ipc or row.budget == "whole")
+    ]
+    order = {"ipc": 0, "inpc": 1, "inpc*": 2}
+    return min(found, key=lambda row: order.get(row.budget, len(order)), default=None)
+
+
+def reported(paper: str, item: str, dataset: str, ipc: int, method: str) -> float | None:
+    """The value of :func:`find` in the project's own file: ConvNet-3 top-1 accuracy in percent, or None."""
+    row = find(rows(load_reported()), paper, item, dataset, ipc, method)
+    return None if row is None else row.value
+
+
+def where(paper: str, item: str) -> str:
+    """How a caption names an item: ``where("dream", "table1")`` is ``"DREAM Table 1"``."""
+    words = {"table": "Table", "figure": "Figure", "fig": "Figure", "section": "Section", "readme": "README"}
+    name = item
+    for key, word in words.items():
+        if item.startswith(key):
+            name = f"{word} {item[len(key) :].replace('_', ' ').strip()}"
+            break
+    return f"{PAPERS.get(paper, paper)} {name}".strip()

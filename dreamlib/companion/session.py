@@ -1,0 +1,562 @@
+"""What a notebook holds: one study under its parameters, run, and the ways to show it."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, cast
+
+import pandas as pd
+import torch
+from IPython.display import HTML, Markdown, display
+from matplotlib.pyplot import close
+
+from ..compute import backend
+from ..containers import Container, GenerativeContainer, drawing
+from ..core import plugins
+from ..core.atomic import write_text
+from ..core.files import below
+from ..core.streams import Streams
+from ..data import ClassData, Dataset, load, statistics
+from ..distillation.sets import DistilledSet, load_set
+from ..recipes import methods as all_methods
+from .cells import Cell, first_stage, make_cell
+from .profiles import profiles
+from .report import ablation, expected, figures, style, tables, verdicts, words
+from .report.reported import load_reported, project_root
+from .studies import Study, study
+
+Claim = tuple[str, bool | None, str]
+
+
+class Session:
+    """The parameters of a notebook, checked, and the study they choose.
+
+    Every notebook has the same parameters, so that one command line fits all. Lists are comma-separated text (that is
+    what papermill and make can pass); an empty one takes the choice of the item and the profile.
+
+    Parameters
+    ----------
+    item : str
+        ``"dream/table1"`` ...
+    profile : str
+        ``quick``, ``cpu`` or ``paper``.
+    datasets, ipcs, methods : str
+        Comma-separated.
+    seeds : int
+        Synthetic sets per cell; 0 takes the profile's.
+    workers : int
+        Processes; 0 is automatic.
+    device : str
+        ``auto``, ``cpu``, ``cuda`` ...
+    results, data, reports : str
+        Folders; empty takes the default.
+    plugins : str
+        Python files with your own parts.
+    """
+
+    def __init__(
+        self,
+        item: str,
+        *,
+        profile: str = "quick",
+        datasets: str = "",
+        ipcs: str = "",
+        methods: str = "",
+        seeds: int = 0,
+        workers: int = 0,
+        device: str = "auto",
+        results: str = "",
+        data: str = "",
+        plugins: str = "",
+        reports: str = "reports",
+    ) -> None:
+        from .cli import names_of, numbers_of
+
+        self.plugin_files = names_of(plugins)
+        _load_plugins(self.plugin_files)
+        root = project_root()
+        self.study: Study = study(
+            item,
+            profile=profile,
+            datasets=names_of(datasets),
+            ipcs=numbers_of(ipcs),
+            methods=names_of(methods),
+            seeds=seeds,
+            store=str(root / (results or os.environ.get("DREAMLIB_RESULTS") or "reports/results")),
+        )
+        self.profile = profiles[profile]
+        # Jupyter starts a kernel in the notebook's folder; all paths are the project's.
+        self.data_root = str(root / (data or os.environ.get("DREAMLIB_DATA") or "data"))
+        self.workers, self.device = workers, device
+        # The notebook's own measurements run in this process: as many threads as a worker has, so the same numbers.
+        torch.set_num_threads(self.profile.threads)
+        paper, _, self.name = item.partition("/")
+        self.folder = root / reports / profile / paper
+        self.reported = load_reported()
+        style.use()
+
+    def run(self) -> None:
+        """Compute what is missing and say what was done; a failed cell is shown and the page still made."""
+        summary = self.study.run(
+            workers=self.workers,
+            device=self.device,
+            plugin_files=self.plugin_files,
+            data_root=self.data_root,
+            progress=False,
+        )
+        for name, error in summary.failed.items():
+            warnings.warn(f"{name} failed: {error}", stacklevel=2)
+        done = len(self.study.cells) - len(self.study.missing())
+        self.say(f"{done} of {len(self.study.cells)} cells are measured.")
+
+    def say(self, text: str) -> None:
+        """Show Markdown; a sentence with "nan" or "-0.0" in it is an error."""
+        display(Markdown(words.sound(text)))
+
+    def about(self) -> None:
+        """Which profile this page shows, in words."""
+        budget, made = ("INPC", "generator") if self._drawn else ("IPC", "synthetic set")
+        self.say(
+            f"**Profile `{self.profile.name}`**: {self.profile.summary}. "
+            f"Data sets {', '.join(self.study.datasets)}; {budget} {', '.join(map(str, self.study.ipcs))}; "
+            f"{self.study.seeds} {made}(s) per cell. All accuracies are last-epoch top-1 on the whole test set; "
+            "the test set is read once per network, after training."
+        )
+
+    def show(self, frame: pd.DataFrame, digits: int = 2) -> None:
+        """Show a table in the look of the page, from inside a loop."""
+        display(tables.styled(frame, decimals=digits))
+
+    def verdict(
+        self,
+        claims: Sequence[Claim],
+        also: Sequence[Claim] = (),
+        *,
+        heading: str = "The paper's claim",
+        made: str = "",
+    ) -> None:
+        """What holds here and what does not: a table of (claim, whether it holds, the evidence), and the one rule.
+
+        Parameters
+        ----------
+        claims : sequence of (str, bool or None, str)
+            What the paper claims, and nothing else.
+        also : sequence of (str, bool or None, str)
+            What the paper does not claim: a table of its own, decided by the same rule.
+        heading : str
+            Above the claims, where they are not a paper's.
+        made : str
+            What an independent set is called; empty is "generator" where all are, else "set".
+
+        Raises
+        ------
+        BadValue
+            A sentence says "nan", "inf", "-0.0" or "0.0 times".
+        """
+        made = made or ("generator" if self._drawn else "set")
+        display(Markdown(f"*{verdicts.rule(made)}*"))
+        for head, rows in ((heading, claims), ("Also seen here (no claim of the paper)", also)):
+            if rows:
+                display(HTML(self._claims(head, rows)))
+
+    def _claims(self, heading: str, claims: Sequence[Claim]) -> str:
+        word = {True: "holds", False: "does not hold", None: "not decided here"}
+        rows = "".join(
+            f"<tr><td>{words.sound(claim)}</td><td><b>{word[holds]}</b></td><td>{words.sound(evidence)}</td></tr>"
+            for claim, holds, evidence in claims
+        )
+        return (
+            f'<table class="verdict"><thead><tr><th>{heading}</th><th>Profile {self.profile.name}</th>'
+            f"<th>Evidence</th></tr></thead><tbody>{rows}</tbody></table>"
+        )
+
+    @property
+    def _drawn(self) -> bool:
+        """Whether every cell of the study is judged by images that a generator draws."""
+        return bool(self.study.cells) and all(cell.budget == "inpc" for cell in self.study.cells)
+
+    # Measured
+
+    @property
+    def records(self) -> list[dict[str, Any]]:
+        """The records of the study that are there."""
+        return self.study.records()
+
+    def row(self, method: str, group: str = "") -> tables.Row:
+        """The table row of a method."""
+        entry = all_methods[method]
+        own = "variants" if entry.base else "other methods"
+        if entry.recipe.generation:
+            own = "generators"
+        elif not entry.recipe.iterations:
+            own = "coresets"
+        return tables.Row(method, entry.label, entry.reported_as or None, group or own)
+
+    def accuracy_table(self, rows: Sequence[tables.Row], *, beyond: bool = False) -> tables.AccuracyTable:
+        """Measured beside reported for the study's data sets and budgets.
+
+        ``beyond`` shows the other columns of DREAM's Table 1 too, as not in this profile.
+        """
+        return tables.accuracy_table(
+            self.records,
+            rows,
+            self.study.datasets,
+            self.study.ipcs,
+            self.reported,
+            command=self.study.command(),
+            beyond=beyond,
+        )
+
+    def ablation_table(
+        self,
+        rows: Sequence[tables.Row],
+        judges: Sequence[str] = ("C-3", "R-10", "R-18"),
+        *,
+        base: str = "",
+        average: bool = False,
+    ) -> ablation.AblationTable:
+        """Variants judged by several networks, beside the numbers of the study's own item."""
+        paper, _, name = self.study.item.partition("/")
+        return ablation.ablation_table(
+            self.records,
+            rows,
+            [ablation.JUDGES[judge] for judge in judges],
+            self.study.datasets,
+            self.study.ipcs,
+            self.reported,
+            paper=paper,
+            item=name.replace("figure", "fig"),
+            base=base,
+            average=average,
+            command=self.study.command(),
+        )
+
+    def settings(self) -> Any:
+        """What must stand beside the numbers: protocol, epochs, normalisation, seeds, device, seconds, memory."""
+        return tables.settings(self.records)
+
+    def pairs(self, claimed: Mapping[tuple[str, str, int], float] | None = None) -> pd.DataFrame:
+        """Difference of every method to its base by data set and IPC, as :func:`.tables.paired_difference` makes it.
+
+        ``claimed`` holds the paper's own difference by method, data set and IPC.
+        """
+        frames = [
+            tables.paired_difference(
+                self.records,
+                name,
+                base,
+                self.study.datasets,
+                self.study.ipcs,
+                {(data, ipc): gap for (method, data, ipc), gap in (claimed or {}).items() if method == name},
+            )
+            for name in self.study.methods
+            if (base := all_methods[name].base) in self.study.methods
+        ]
+        return (
+            pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=list(tables.DIFFERENCE))
+        )
+
+    def compare(
+        self,
+        method: str,
+        base: str,
+        dataset: str,
+        ipc: int,
+        claimed: float | None = None,
+        *,
+        source: str = "",
+    ) -> verdicts.Evidence:
+        """Whether a method is better than another at one place, decided over the study's sets."""
+        made = "generator" if self._drawn else "set"
+        return tables.comparison(self.records, method, base, dataset, ipc, claimed, source=source, made=made)
+
+    def over_sets(
+        self,
+        measure: Callable[..., float | None],
+        *about: Any,
+        made: str = "set",
+        claimed: float | None = None,
+    ) -> verdicts.Evidence:
+        """Decide a number that is measured on every set of a study, such as a property of its images.
+
+        ``measure(*about, seed)`` gives the number of one set, or None where that set is not here.
+        """
+        found = [measure(*about, seed) for seed in range(self.study.seeds)]
+        return verdicts.decide((value for value in found if value is not None), claimed, made=made)
+
+    def place(self, dataset: str, ipc: int) -> str:
+        """A data set and a budget in words: "CIFAR-10, IPC 10"."""
+        return f"{words.data_set(dataset)}, {'INPC' if self._drawn else 'IPC'} {ipc}"
+
+    def curves(self) -> pd.DataFrame:
+        """Accuracy by matching step: one line per method, data set, IPC and step, pooled over sets and networks."""
+        places: dict[tuple[str, int], list[dict[str, Any]]] = {}
+        for record in self.records:
+            places.setdefault((record["dataset"], record["ipc"]), []).append(record)
+        frames = [
+            figures.curve_frame(found).assign(dataset=dataset, ipc=ipc)
+            for (dataset, ipc), found in places.items()
+        ]
+        return (
+            pd.concat(frames, ignore_index=True)
+            if frames
+            else figures.curve_frame([]).assign(dataset="", ipc=0)
+        )
+
+    def reported_number(
+        self, item: str, dataset: str, method: str, metric: str, *, paper: str = "dream", network: str = ""
+    ) -> float | None:
+        """A number of a paper that is no accuracy, or None; ``network`` where an item prints it for several."""
+        frame = self.reported
+        found = frame[
+            (frame.paper == paper)
+            & (frame.item == item)
+            & (frame.dataset == dataset)
+            & (frame.method == method)
+            & (frame.metric == metric)
+            & ((frame.network == network) | (not network))
+        ]
+        return None if found.empty else float(found.value.iloc[0])
+
+    def reported_fraction(self, method: str, dataset: str) -> float | None:
+        """The fraction of the iterations that the paper's Figure 1 names for a method, or None."""
+        panel = {"dc+dream": ("fig1a", "DC+DREAM"), "dsa+dream": ("fig1b", "DSA+DREAM")}
+        item, name = panel.get(method, ("fig1c", "IDC-DM+DREAM"))
+        return self.reported_number(item, dataset, name, "fraction_of_iterations_to_match_original")
+
+    def check_complete(self, failures: int = 0) -> str:
+        """Fail when a cell is missing or an accuracy leaves its range: what can be checked without numbers."""
+        missing = self.study.missing()
+        if len(missing) > failures and self.workers != -1:  # nothing was to be computed
+            raise AssertionError(f"{len(missing)} cells are missing; fill them with: {self.study.command()}")
+        records = self.records
+        for record in records:
+            if not all(0 <= accuracy <= 100 for accuracy in record["accuracies"]):
+                raise AssertionError(f"{record['method']}: {record['accuracies']} are no percentages")
+        return f"{len(records)} of {len(self.study.cells)} cells measured"
+
+    def check(
+        self,
+        means: Mapping[str, tuple[float, float]] | None = None,
+        others: Mapping[str, tuple[float | None, float, float]] | None = None,
+        *,
+        reported: Sequence[str] = (),
+        failures: int = 0,
+    ) -> str:
+        """What a notebook's last cell prints, and nbval compares: numbers of ``quick``, in bands around expectations.
+
+        Under another profile, or with other parameters than a notebook's own, nothing is expected: the text says so.
+
+        Parameters
+        ----------
+        means : dict of str to (float, float)
+            Expected mean accuracy in percent, and how far it may be missed, by name; see :func:`.expected.names`.
+        others : dict of str to (float or None, float, float)
+            Any other number: measured (None where it is not), expected, and how far they may lie apart.
+        reported : sequence of str
+            Items whose reported numbers the page stands on: ``"dream/table1"``, as in ``reported.csv``.
+        failures : int
+            Cells that may fail for a reason of their own, such as a network of a search that learns nothing.
+
+        Raises
+        ------
+        AssertionError
+            A cell is missing, or an accuracy is no percentage.
+        UnknownName, BadValue
+            An expectation names no number, or several.
+        """
+        lines = [self.check_complete(failures)] if self.study.cells else []
+        partial = self.workers == -1 and bool(self.study.missing())  # what is not there has no mean
+        if self._as_committed and not partial:
+            found = expected.means(self.records, means or {})
+            lines += [expected.within(name, found[name], *about) for name, about in (means or {}).items()]
+            lines += [expected.within(name, *about) for name, about in (others or {}).items()]
+        else:
+            lines.append("expectations are of profile quick with its own parameters: nothing to compare here")
+        lines += [expected.reported_line(self.reported, item) for item in reported]
+        return "\n".join(lines) or "nothing is expected here"
+
+    @property
+    def _as_committed(self) -> bool:
+        """Whether the study is the one that a notebook runs without any parameter."""
+        own = study(self.study.item, store=self.study.store)
+        return self.study == own and not self.plugin_files
+
+    # Shown and kept
+
+    def save(self, table: tables.AccuracyTable) -> None:
+        """Keep a table as CSV, Markdown and LaTeX beside the page."""
+        table.save(self.folder, self.name)
+
+    def save_frame(self, frame: pd.DataFrame, digits: int) -> Any:
+        """Keep any other table likewise, and show it with ``digits`` decimals; what is not there is a dash."""
+        shown = frame.map(lambda value: _word(value, digits))
+        write_text(self.folder / f"{self.name}.csv", tables.csv(frame))
+        write_text(self.folder / f"{self.name}.tex", shown.to_latex(index=False, escape=True))
+        lines = [list(shown.columns), ["---"] * shown.shape[1], *shown.to_numpy().tolist()]
+        text = "".join(
+            "| " + " | ".join(str(word).replace("|", "\\|") for word in line) + " |\n" for line in lines
+        )
+        write_text(self.folder / f"{self.name}.md", text)
+        return tables.styled(frame, decimals=digits)
+
+    def save_figure(self, figure: Any, name: str, *, kinds: Sequence[str] = ("png", "svg")) -> None:
+        """Keep a figure as PNG and SVG under ``figures/``, and show it."""
+        stem = f"{self.name}-{name}".replace(":", "_").replace("/", "_")
+        figures.save(figure, self.folder / "figures", stem, kinds)
+        display(figure)
+        close(figure)
+
+    # Data and sets
+
+    def dataset(self, name: str) -> Dataset:
+        """The data set ``name``, from the session's data folder."""
+        return load(name, self.data_root)
+
+    @property
+    def torch_device(self) -> torch.device:
+        """Where the notebook's own measurements run."""
+        return backend.resolve_device(self.device)
+
+    def stream(self, purpose: str) -> torch.Generator:
+        """A seeded random stream for the notebook's own draws, the same in every run."""
+        return Streams(0, self.torch_device)[purpose]
+
+    def classes(self, name: str, per_class: int | None = None) -> ClassData:
+        """Its training images by class."""
+        return ClassData(self.dataset(name), self.torch_device, per_class=per_class)
+
+    def distilled(self, method: str, dataset: str, ipc: int, seed: int = 0) -> DistilledSet | None:
+        """The distilled set of a cell, or None when its file is not there."""
+        return self.set_of(self.cell(method, dataset, ipc, seed))
+
+    def set_of(self, cell: Cell) -> DistilledSet | None:
+        """The distilled set of any cell of the study, or None when its file is not there."""
+        path = self.study.store.set_path(cell)
+        return load_set(path) if path.is_file() else None
+
+    def course(self, cell: Cell) -> dict[int, torch.Tensor]:
+        """A set along its distillation: normalised training images (C, M, c, h, w) by matching step.
+
+        On the session's device. Empty when the states along the way are not here: they are not part of a repository.
+        """
+        found = self.study.store.read_course(cell) or {}
+        container = cast(Container, cell.recipe.container)
+        images = {step: container.decode(stored) for step, stored in found.items()}
+        if container.space == "unit":
+            own, constants = self.dataset(cell.dataset).normalisation, cell.recipe.constants
+            normalisation = statistics(constants) if constants else own
+            images = {step: normalisation.apply(value) for step, value in images.items()}
+        return {step: images[step].to(self.torch_device) for step in sorted(images)}
+
+    def generated(self, cell: Cell, per_class: int = 10) -> dict[int, torch.Tensor]:
+        """Images of a generator along its training: unit images (C, per_class, c, h, w) on the CPU, by epoch.
+
+        All are drawn from the same noise, so the images at one place can be followed from epoch to epoch, and from one
+        generator to another of the same noise. A generator that goes on from another one shows that one's states
+        before its own. Empty when the states along the way are not here: they are not part of a repository.
+        """
+        dataset = self.dataset(cell.dataset)
+        labels = (
+            torch.arange(dataset.num_classes, device=self.torch_device).unsqueeze(1).expand(-1, per_class)
+        )
+        container, first = cast(GenerativeContainer, cell.recipe.container), first_stage(cell)
+        states = dict(self.study.store.read_course(cell) or {})
+        if first is not None:
+            before = self.study.store.read_course(first) or {}
+            states |= {epoch: state for epoch, state in before.items() if epoch < first.step}
+        found = {}
+        for epoch in sorted(states):
+            kept = below(states[epoch], "generator.")
+            shape, classes, used = dataset.shape, dataset.num_classes, dataset.normalisation
+            draws = drawing(container, kept, shape, classes, used, self.torch_device)
+            found[epoch] = draws.unit(labels, Streams(0, self.torch_device)["preview"]).cpu()
+        return found
+
+    def images_along(
+        self, published: Sequence[int], here: Callable[[Cell, int], int], per_class: int = 10
+    ) -> None:
+        """A figure for every data set: images of the study's generators at epochs of a paper, a row for each class.
+
+        Parameters
+        ----------
+        published : sequence of int
+            Epochs as the paper counts them.
+        here : callable
+            ``here(cell, epoch)``: which epoch of the cell's own training stands for one of the paper's.
+        per_class : int
+            Images of each class.
+        """
+        for name in self.study.datasets:
+            shown: dict[str, Any] = {}
+            for method in self.study.methods:
+                cell, label = self.cell(method, name, self.study.ipcs[0]), self.label(method)
+                found = self.generated(cell, per_class)
+                if not found:
+                    self.say(
+                        f"*{label} on {words.data_set(name)}: the states along the way are not here. "
+                        f"`{self.study.command()} RESULTS=another-folder` trains again and keeps them.*"
+                    )
+                for epoch in published:
+                    own = here(cell, epoch)
+                    if own in found:
+                        part = found[own][:10]
+                        title = f"{label}, epoch {epoch}" + (f" ({own} here)" if own != epoch else "")
+                        shown[title] = pixels(part.flatten(0, 1)).reshape(
+                            len(part), per_class, *part.shape[3:], part.shape[2]
+                        )
+            if shown:
+                figure = figures.image_panels(
+                    shown,
+                    row_labels=self.dataset(name).classes[:10],
+                    across=len(published),
+                    title=f"{words.data_set(name)}, profile {self.profile.name}",
+                )
+                self.save_figure(figure, name, kinds=("png",))
+
+    def curves_along(self, frame: pd.DataFrame, networks: Mapping[str, str]) -> None:
+        """Accuracy by epoch of training, a figure for every data set and network of judgement.
+
+        Parameters
+        ----------
+        frame : DataFrame
+            As :func:`~dreamlib.companion.report.architectures.along` makes it.
+        networks : dict of str to str
+            What the item calls a network; others keep their names.
+        """
+        if self.study.missing():
+            self.say(f"*What is missing is filled by `{self.study.command()}`.*")
+        for (name, network), part in frame.groupby(["dataset", "network"], sort=False):
+            judge = networks.get(str(network), str(network))
+            about = words.data_set(str(name)), judge, f"INPC {part.ipc.iloc[0]}"
+            axes, _ = figures.accuracy_curves(
+                part.rename(columns={"step": "iteration"}),
+                title=", ".join((*about, f"profile {self.profile.name}")),
+                xlabel="epochs of training",
+            )
+            self.save_figure(axes.figure, f"{name}-{network}")
+
+    def cell(self, method: str, dataset: str, ipc: int, seed: int = 0) -> Cell:
+        """The final cell of a method under the session's profile."""
+        return make_cell(self.profile.name, method, dataset, ipc, seed)
+
+    def label(self, method: str) -> str:
+        """A method's name for people."""
+        return all_methods[method].label
+
+
+def _load_plugins(files: Sequence[str]) -> None:
+    plugins.load(files)
+
+
+def pixels(images: torch.Tensor) -> Any:
+    """(..., c, h, w) tensors as (..., h, w, c) numpy arrays, for drawing."""
+    return images.detach().cpu().movedim(-3, -1).numpy()
+
+
+def _word(value: object, digits: int) -> str:
+    if value is None or value is pd.NA or isinstance(value, float):
+        return words.number(value, digits)
+    return str(value)

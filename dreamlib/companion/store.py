@@ -1,0 +1,276 @@
+"""The results folder: records, synthetic sets, checkpoints, locks."""
+
+from __future__ import annotations
+
+import glob
+import itertools
+import os
+import tempfile
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+from torch import Tensor
+
+from ..core.atomic import cannot_write, write_atomically
+from ..core.errors import Damaged, StoreError
+from ..core.files import COURSE, read_json, read_tensors, write_json, write_tensors
+from .cells import Cell
+
+SCHEMA = 1
+
+
+class Store:
+    """What has been computed, under one folder.
+
+    ::
+
+        <root>/<profile>/<cell name>.json            one record per cell
+        <root>/<profile>/sets/<set name>.safetensors  the synthetic set, and its course in <...>.course.safetensors
+        <root>/<profile>/unfinished/<key>.*           locks, checkpoints and failures of what is not finished
+
+    Every file is written atomically and carries a checksum. A damaged or foreign file is passed over with a warning,
+    never read as a result and never deleted. Who holds the lock of its cell, to compute it again, sets it aside
+    (renames it); reading alone changes nothing. A file that cannot be opened is not damaged: that is an error.
+
+    Parameters
+    ----------
+    root : path
+        Default: the environment variable ``DREAMLIB_RESULTS``, else ``reports/results``.
+    """
+
+    def __init__(self, root: str | Path | None = None) -> None:
+        self.root = Path(root or os.environ.get("DREAMLIB_RESULTS") or "reports/results")
+        self._held: set[str] = set()  # keys of the locks that this store holds
+
+    def check_writable(self) -> None:
+        """Raise :class:`StoreError` now rather than after an hour of computing."""
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=self.root) as probe:
+                probe.write(b"?")
+        except OSError as error:
+            raise cannot_write(self.root, error) from error
+
+    # Records
+
+    def record_path(self, cell: Cell) -> Path:
+        """Where the record of a cell is, or will be."""
+        return self.root / cell.profile / f"{cell.name}.json"
+
+    def record(self, cell: Cell) -> dict[str, Any] | None:
+        """The record of a cell, or None when it is not there (or is damaged).
+
+        Raises
+        ------
+        StoreError
+            If it is there and cannot be opened.
+        """
+        path = self.record_path(cell)
+        try:
+            record = read_json(path)
+            if record.get("schema") != SCHEMA or record.get("key") != cell.key:
+                raise Damaged(f"{path} is the record of another cell or schema", "")
+            accuracies = record["accuracies"]
+            if len(accuracies) != cell.evaluation.networks or not all(0 <= a <= 100 for a in accuracies):
+                raise Damaged(f"{path} does not hold {cell.evaluation.networks} accuracies", "")
+        except FileNotFoundError:
+            return None
+        except (Damaged, KeyError, TypeError) as error:
+            self._pass_over(cell, path, error)
+            return None
+        return record
+
+    def finished(self, cell: Cell) -> bool:
+        """Whether nothing is left to do for a cell."""
+        if self.record(cell) is None:
+            return False
+        return not cell.with_set or all(self.set_path(one).is_file() for one in cell.sets)
+
+    def write_record(self, cell: Cell, result: dict[str, Any]) -> None:
+        """Write the record of a finished cell; its failures are forgotten."""
+        write_json(self.record_path(cell), {"schema": SCHEMA, "key": cell.key, **cell.describe(), **result})
+        self._drop_failure(cell, "distill")
+        self._drop_failure(cell, "evaluate")
+
+    # Synthetic sets
+
+    def set_path(self, cell: Cell) -> Path:
+        """Where the synthetic set of a cell is, or will be."""
+        return self.root / cell.profile / "sets" / f"{cell.set_name}.safetensors"
+
+    def course_path(self, cell: Cell) -> Path:
+        """Where the set's states along the way are, or will be."""
+        return self.set_path(cell).with_suffix(COURSE)
+
+    def read_set(self, cell: Cell) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
+        """The finished synthetic set of a cell and its metadata, or None."""
+        return self._read(cell, self.set_path(cell), cell.set_key)
+
+    def read_course(self, cell: Cell) -> dict[int, dict[str, Tensor]] | None:
+        """The set at each of its snapshots, by ascending matching step; None when the course was not kept."""
+        found = self._read(cell, self.course_path(cell), cell.set_key)
+        if found is None:
+            return None
+        course: dict[int, dict[str, Tensor]] = {}
+        for name, value in found[0].items():
+            step, _, tensor = name.partition(".")
+            course.setdefault(int(step), {})[tensor] = value
+        # A safetensors file gives its tensors in any order.
+        return dict(sorted(course.items()))
+
+    def write_set(
+        self,
+        cell: Cell,
+        tensors: dict[str, Tensor],
+        course: dict[int, dict[str, Tensor]],
+        metadata: dict[str, Any],
+    ) -> None:
+        """Write a finished set and its course (step -> tensors)."""
+        metadata = {"key": cell.set_key, **metadata}
+        flat = {f"{step}.{name}": value for step, at in course.items() for name, value in at.items()}
+        # The course first, so that a finished set always has it.
+        write_tensors(self.course_path(cell), flat, metadata)
+        write_tensors(self.set_path(cell), tensors, metadata)
+        self._drop_failure(cell, "distill")
+
+    # Unfinished work
+
+    def _work(self, cell: Cell) -> Path:
+        return self.root / cell.profile / "unfinished"
+
+    def checkpoint_path(self, cell: Cell, phase: str) -> Path:
+        """The checkpoint of a phase: ``"distill"``, one for all cells of a set, or ``"evaluate"``."""
+        return self._work(cell) / f"{_key(cell, phase)[:24]}.{phase}.safetensors"
+
+    def read_checkpoint(self, cell: Cell, phase: str) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
+        """The state and metadata of an unfinished phase, or None."""
+        return self._read(cell, self.checkpoint_path(cell, phase), _key(cell, phase))
+
+    def write_checkpoint(
+        self, cell: Cell, phase: str, state: dict[str, Tensor], metadata: dict[str, Any]
+    ) -> None:
+        """Keep the state of an unfinished phase."""
+        write_tensors(self.checkpoint_path(cell, phase), state, {"key": _key(cell, phase), **metadata})
+
+    def preview_path(self, cell: Cell) -> Path:
+        """Where one looks at what an unfinished generator draws: a PNG, a row for each class."""
+        return self._work(cell) / f"{cell.set_name}.png"
+
+    def write_preview(self, cell: Cell, images: Tensor) -> None:
+        """Draw unit images (C, n, c, h, w) of an unfinished generator."""
+        from torchvision.utils import save_image
+
+        rows, flat = images.shape[1], images.flatten(0, 1).cpu()
+        write_atomically(
+            self.preview_path(cell), lambda path: save_image(flat, path, nrow=rows, format="png")
+        )
+
+    def drop_checkpoint(self, cell: Cell, phase: str) -> None:
+        """Remove the checkpoint of a phase that is finished."""
+        for path in (
+            self.checkpoint_path(cell, phase),
+            *((self.preview_path(cell),) if phase == "distill" else ()),
+        ):
+            with suppress(OSError):
+                path.unlink()
+
+    def _failure_path(self, cell: Cell, phase: str) -> Path:
+        return self._work(cell) / f"{_key(cell, phase)[:24]}.failed.json"
+
+    def write_failure(self, cell: Cell, phase: str, error: str, run_id: str) -> None:
+        """Note why a phase failed, and in which run; a set that failed stands for all its cells."""
+        note = {"key": _key(cell, phase), "error": error, "run": run_id, **cell.describe()}
+        write_json(self._failure_path(cell, phase), note)
+
+    def failure(self, cell: Cell, run_id: str | None = None) -> str | None:
+        """Why the last try at a cell or a set of it failed, or None; with ``run_id``, only what failed in that run."""
+        for one, phase in (*((one, "distill") for one in cell.sets), (cell, "evaluate")):
+            with suppress(Damaged, FileNotFoundError):  # one that is damaged is overwritten by the next
+                note = read_json(self._failure_path(one, phase))
+                if run_id in (None, note.get("run")):
+                    return str(note.get("error"))
+        return None
+
+    def _drop_failure(self, cell: Cell, phase: str) -> None:
+        with suppress(OSError):
+            self._failure_path(cell, phase).unlink()
+
+    @contextmanager
+    def lock(self, cell: Cell) -> Iterator[bool]:
+        """Hold a cell and its synthetic set for oneself; yields False at once when another process has it.
+
+        The operating system drops the lock of a process that dies, however it dies. What such a process was writing
+        is removed then: nobody else writes these files.
+        """
+        path = self._work(cell) / f"{cell.lock_key[:24]}.lock"
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            lock = FileLock(path)
+            lock.acquire(timeout=0)
+        except Timeout:
+            yield False
+            return
+        except OSError as error:
+            hint = "--results DIR on a disk that supports locks"
+            raise StoreError(f"cannot lock {path}: {error}", hint) from error
+        try:
+            self._held.add(cell.lock_key)
+            self._sweep(cell)
+            yield True
+        finally:
+            self._held.discard(cell.lock_key)
+            lock.release()
+
+    def _sweep(self, cell: Cell) -> None:
+        for target in (
+            self.record_path(cell),
+            self.set_path(cell),
+            self.course_path(cell),
+            self.preview_path(cell),
+            self.checkpoint_path(cell, "distill"),
+            self.checkpoint_path(cell, "evaluate"),
+        ):
+            for leftover in target.parent.glob(f".{glob.escape(target.name)}.*.tmp"):
+                with suppress(OSError):
+                    leftover.unlink()
+
+    # Damage
+
+    def _read(self, cell: Cell, path: Path, key: str) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
+        try:
+            tensors, metadata = read_tensors(path)
+            if metadata.get("key") != key:
+                raise Damaged(f"{path} belongs to another cell", "")
+        except FileNotFoundError:
+            return None
+        except Damaged as error:
+            self._pass_over(cell, path, error)
+            return None
+        return tensors, metadata
+
+    def _pass_over(self, cell: Cell, path: Path, error: Exception) -> None:
+        """Warn of a damaged file, and set it aside if this store holds the lock of its cell."""
+        if cell.lock_key in self._held:
+            self._set_aside(path, error)
+        else:
+            warnings.warn(f"passed over {path}, which a run would compute again: {error}", stacklevel=4)
+
+    def _set_aside(self, path: Path, error: Exception) -> None:
+        names = (path.with_name(f"{path.name}{number or ''}.damaged") for number in itertools.count())
+        aside = next(name for name in names if not name.exists())
+        try:
+            os.replace(path, aside)
+        except FileNotFoundError:
+            return  # another process was faster: it has set it aside, or finished and removed it
+        except OSError as refused:
+            warnings.warn(f"passed over {path}, it cannot be set aside ({refused}): {error}", stacklevel=5)
+            return
+        warnings.warn(f"set aside {path} as {aside.name}: {error}", stacklevel=5)
+
+
+def _key(cell: Cell, phase: str) -> str:
+    return cell.set_key if phase == "distill" else cell.key

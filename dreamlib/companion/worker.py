@@ -1,0 +1,584 @@
+"""A worker: computes cells one after the other, saves as it goes, and stops where everything is whole."""
+
+from __future__ import annotations
+
+import math
+import os
+import time
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import cache, partial
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any, Protocol, TypeVar, cast
+
+import torch
+from torch import Tensor
+
+from ..compute import backend
+from ..compute.engine import Engine
+from ..containers import Container, Drawing, GenerativeContainer, drawing
+from ..core.errors import BadValue, DataError, Diverged, DreamlibError, OutOfMemory, StoreError
+from ..core.files import below, digest, tensors_digest
+from ..data import ClassData, Dataset, derive, load, statistics
+from ..data.splits import parse
+from ..distillation.evaluate import EvaluationRun
+from ..distillation.generate import GeneratorTraining
+from ..distillation.loop import Distillation
+from .cells import Cell, first_stage
+from .interrupts import Interrupts
+from .store import Store
+
+POLL_SECONDS = 0.5
+DERIVED_KEPT = 12  # both kinds of data set of every step of a five-step stream
+
+
+class OutOfTime(Exception):
+    """The time given is over; everything is saved."""
+
+
+class HeldElsewhere(Exception):
+    """A set that a cell needs is being distilled by another process."""
+
+
+class Task(Protocol):
+    """Work that advances by small steps and can be saved between any two of them."""
+
+    @property
+    def step(self) -> int: ...
+    @property
+    def steps(self) -> int: ...
+    @property
+    def done(self) -> bool: ...
+    def advance(self) -> object: ...
+    def state(self) -> dict[str, Tensor]: ...
+    def restore(self, state: dict[str, Tensor]) -> None: ...
+
+
+class Making(Task, Protocol):
+    """A task that makes a synthetic set, or a generator."""
+
+    snapshots: dict[int, dict[str, Tensor]]
+    losses: list[tuple[int, float]]
+
+    @property
+    def seconds(self) -> dict[str, float]: ...
+    @property
+    def stored(self) -> Mapping[str, Tensor]: ...
+    @property
+    def notes(self) -> dict[str, Any]: ...
+
+
+T = TypeVar("T", bound=Task)
+
+
+@dataclass
+class Clock:
+    """How much time is left, with room for the next step and for saving.
+
+    Attributes
+    ----------
+    seconds : float, optional
+        Time given; None is all the time in the world.
+    reserve : float
+        Twice a long step: the longest so far, slowly forgotten.
+    worked : bool
+        Whether a step has been made. The first one always is, so that slices however short get there in the end.
+    """
+
+    seconds: float | None = None
+    started: float = field(default_factory=time.monotonic)
+    reserve: float = 0.0
+    worked: bool = False
+
+    def tick(self, seconds: float) -> None:
+        """A step took so long."""
+        self.worked = True
+        self.reserve = max(2 * seconds, 0.9 * self.reserve)
+
+    def remaining(self) -> float | None:
+        """Seconds left; None without a limit."""
+        return None if self.seconds is None else self.seconds - (time.monotonic() - self.started)
+
+    def expired(self) -> bool:
+        """Whether another step might not fit."""
+        left = self.remaining()
+        return left is not None and left < self.reserve
+
+    def over(self) -> bool:
+        """Whether to stop now."""
+        return self.worked and self.expired()
+
+
+def checkpoint_seconds() -> float:
+    """Seconds between two checkpoints: the environment variable DREAMLIB_CHECKPOINT_SECONDS, else 20."""
+    text = os.environ.get("DREAMLIB_CHECKPOINT_SECONDS") or "20"
+    with suppress(ValueError):
+        if (seconds := float(text)) >= 0 and math.isfinite(seconds):
+            return seconds
+    raise BadValue(
+        f"DREAMLIB_CHECKPOINT_SECONDS is {text!r}; expected a number of seconds",
+        "DREAMLIB_CHECKPOINT_SECONDS=20",
+    )
+
+
+class Worker:
+    """Computes cells one after the other, in this process.
+
+    Parameters
+    ----------
+    store : Store
+        Where results are and go.
+    device : torch.device
+        Where to compute.
+    clock : Clock
+        When to stop.
+    interrupts : Interrupts
+        Who may ask to stop earlier.
+    run_id : str
+        What this run is called in its failure notes: no worker of a run tries again what another one failed at.
+    say : callable
+        ``say(text, step, steps, loss)`` is told about progress.
+    data_root : str, optional
+        Data folder; see :func:`dreamlib.data.load`.
+    memory_gb : float, optional
+        See :class:`~dreamlib.distillation.loop.Distillation`.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        device: torch.device,
+        clock: Clock,
+        interrupts: Interrupts,
+        run_id: str,
+        say: Callable[[str, int, int, float | None], None] = lambda *_: None,
+        data_root: str | None = None,
+        memory_gb: float | None = None,
+    ) -> None:
+        self.memory_gb = memory_gb
+        self.store, self.device, self.clock, self.interrupts = store, device, clock, interrupts
+        self.run_id, self.say, self.data_root = run_id, say, data_root
+        self.checkpoint_seconds = checkpoint_seconds()
+        self._datasets: dict[str, Dataset | DataError] = {}
+        self._derived: dict[str, Dataset] = {}
+        self._classes: dict[tuple[str, int | None], ClassData] = {}
+
+    def dataset(self, name: str) -> Dataset:
+        """A data set, read once; one that cannot be read is not tried (or downloaded) again for every cell.
+
+        Those derived from it are copies of its images, and there can be hundreds: only the last ones are kept.
+        """
+        parent, split = parse(name)
+        if split is not None:
+            whole = self.dataset(parent)
+            kept = self._derived.pop(name, None)
+            self._derived[name] = derive(whole, name) if kept is None else kept  # the latest one last
+            while len(self._derived) > DERIVED_KEPT:
+                oldest = next(iter(self._derived))
+                del self._derived[oldest]
+                self._classes = {key: kept for key, kept in self._classes.items() if key[0] != oldest}
+            return self._derived[name]
+        if name not in self._datasets:
+            try:
+                self._datasets[name] = load(name, self.data_root)
+            except DataError as error:
+                self._datasets[name] = error
+        found = self._datasets[name]
+        if isinstance(found, DataError):
+            raise found
+        return found
+
+    def classes(self, name: str, per_class: int | None) -> ClassData:
+        """Training images by class, on the device."""
+        if (name, per_class) not in self._classes:
+            self._classes[name, per_class] = ClassData(self.dataset(name), self.device, per_class=per_class)
+        return self._classes[name, per_class]
+
+    def run(self, cells: Sequence[Cell], on_done: Callable[[Cell, str | None], None]) -> None:
+        """Compute every cell that is not there; those that another process holds come again later.
+
+        Parameters
+        ----------
+        cells : sequence of Cell
+            In the order of their value.
+        on_done : callable
+            ``on_done(cell, error)``, error None for a cell that now has its record.
+
+        Raises
+        ------
+        OutOfTime, KeyboardInterrupt
+            After everything has been saved.
+        StoreError
+            When nothing can be written.
+        """
+        waiting = [cell for cell in cells if not self.store.finished(cell)]
+        while waiting:
+            held = []
+            for cell in waiting:
+                if self.clock.over():
+                    raise OutOfTime
+                with self.store.lock(cell) as mine:
+                    if not mine:
+                        held.append(cell)
+                        continue
+                    try:
+                        error = self._attempt(cell)
+                    except HeldElsewhere:
+                        held.append(cell)
+                        continue
+                on_done(cell, error)
+            waiting = held
+            if waiting:
+                if self.clock.expired():
+                    raise OutOfTime
+                time.sleep(POLL_SECONDS)
+
+    def _attempt(self, cell: Cell) -> str | None:
+        """Compute a cell whose lock is held, unless another process has done so before we got the lock.
+
+        An error of its own is noted and returned, so that the other cells still get their turn.
+        """
+        if self.store.finished(cell):
+            return None
+        if (known := self.store.failure(cell, self.run_id)) is not None:
+            return known
+        at, phase = cell, "distill"
+        try:
+            for one in (cell, *cell.parts):
+                self.dataset(one.dataset)  # a download can be broken off at any moment, a step cannot
+            with self.interrupts.deferred():
+                backend.forget_peak(self.device)
+                sets = []
+                for at in cell.sets:
+                    sets.append(self._distilled(at, locked=at is cell))
+                if self.store.record(cell) is not None:
+                    return None  # only the set was not there
+                at, phase = cell, "evaluate"
+                run = self._evaluated(cell, [stored for stored, _ in sets])
+                self._record(cell, run, [about for _, about in sets])
+        except StoreError:
+            raise  # a folder that cannot be written will not take the next cell either
+        except DreamlibError as error:
+            return self._failed(at, phase, error)
+        except torch.OutOfMemoryError:  # before the first step: of images, weights, a forecast's leavings
+            message = f"{self.device} has too little memory to begin with {phase} of {at.name}"
+            return self._failed(
+                at, phase, OutOfMemory(message, "--device cpu, or a GPU that nobody else uses")
+            )
+        return None
+
+    def _failed(self, cell: Cell, phase: str, error: DreamlibError) -> str:
+        self.store.write_failure(cell, phase, str(error), self.run_id)
+        return str(error)
+
+    def _record(self, cell: Cell, run: EvaluationRun, abouts: Sequence[dict[str, Any]]) -> None:
+        dataset = self.dataset(cell.dataset)
+        about = _together(abouts)
+        also = cell.evaluation.also_on
+        self.store.write_record(
+            cell,
+            {
+                "accuracies": run.accuracies,
+                **({"accuracies_on": {also: run.also_accuracies}} if also else {}),
+                "formats": {
+                    "distill": about.get("formats", "not recorded"),
+                    "evaluate": self._formats(cell.evaluation.mode),
+                },
+                "curve": about["curve"],
+                "seconds": {**about["seconds"], "evaluate": run.seconds},
+                "resumed": about["resumed"],
+                "peak_memory_bytes": max(about["peak_memory_bytes"], backend.peak_memory(self.device)),
+                "device": backend.describe(self.device),
+                "versions": versions(),
+                "revision": revision(),
+                "created": datetime.now(UTC).isoformat(timespec="seconds"),
+                "normalisation": about["normalisation"],
+                "data_fingerprint": dataset.fingerprint,
+                "images_stored": about["images_stored"],
+                "images_decoded": run.training.size,
+                "steps_trained": run.training.steps,
+                "bytes_stored": about["bytes_stored"],
+                "test_images": len(dataset.test_labels),
+                "set_sha256": about["set_sha256"],
+                **({"classes": list(dataset.classes)} if cell.parts else {}),
+                **({"notes": about["notes"]} if about.get("notes") else {}),
+            },
+        )
+        self.store.drop_checkpoint(cell, "evaluate")
+        for one in cell.sets:
+            self.store.drop_checkpoint(one, "distill")
+
+    def _distilled(self, cell: Cell, *, locked: bool) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """The synthetic set after ``cell.step`` steps, from the store or distilled now.
+
+        A set that is part of a union has a lock of its own, which is held while it is made; another union may need it
+        too, in another process. The whole training set is empty here: nothing of it is stored.
+        """
+        if cell.recipe.whole:
+            return {}, self._about_whole(cell)
+        found = self.store.read_set(cell)
+        if found is None and not locked:
+            with self.store.lock(cell) as mine:
+                if not mine:
+                    raise HeldElsewhere
+                return self._distilled(cell, locked=True)
+        if found is None:
+            found = self._distil(cell)
+        elif found[1]["data_fingerprint"] != self.dataset(cell.dataset).fingerprint:
+            raise DataError(
+                f"{self.store.set_path(cell)} was distilled from other data than {cell.dataset!r} is now",
+                "use another --results folder for other data",
+            )
+        tensors, about = found
+        if cell.step != cell.recipe.steps:
+            tensors, about = self._on_the_way(cell, about)
+            if cell.recipe.generation:  # without what is trained beside it
+                tensors = below(tensors, "generator.")
+        return {name: value.to(self.device) for name, value in tensors.items()}, about
+
+    def _on_the_way(self, cell: Cell, about: dict[str, Any]) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """The state of a finished set after ``cell.step`` steps; distilled again where its course was not kept."""
+        course = self.store.read_course(cell)
+        if course is None or cell.step not in course:
+            _, about = self._distil(cell)
+            course = self.store.read_course(cell) or {}
+        return course[cell.step], about
+
+    def _maker(self, cell: Cell) -> tuple[Callable[[], Making], dict[str, float]]:
+        """How the making of a cell's set starts, and the seconds of what has to be there before."""
+        data = self.classes(cell.dataset, cell.recipe.per_class)
+        if not cell.recipe.generation:
+            return partial(Distillation, data, cell.recipe, cell.ipc, cell.seed, self.memory_gb), {}
+        first = first_stage(cell)
+        if first is None:
+            return partial(GeneratorTraining, data, cell.recipe, cell.seed), {}
+        with self.store.lock(first) as mine:
+            if not mine:
+                raise HeldElsewhere
+            state, about = self._begun(first)
+        before = {"first stage": about["seconds"]["distill"] * first.step / first.recipe.steps}
+        return partial(GeneratorTraining, data, cell.recipe, cell.seed, state), before
+
+    def _begun(self, first: Cell) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """A first stage and what is trained beside it; where it has failed in this run, it is not tried again."""
+        if (known := self.store.failure(first, self.run_id)) is not None:
+            raise DreamlibError(known)
+        try:
+            _, about = self._distilled(first, locked=True)
+            return self._on_the_way(first, about)
+        except StoreError:
+            raise
+        except DreamlibError as error:
+            self.store.write_failure(first, "distill", str(error), self.run_id)
+            raise
+
+    def _distil(self, cell: Cell) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        dataset = self.dataset(cell.dataset)
+        start, before = self._maker(cell)
+        run, resumed = self._drive(cell, start, "distill", {"data": dataset.fingerprint})
+        stored = {name: value.cpu() for name, value in run.stored.items()}
+        about = {
+            **cell.describe(),
+            "container": cell.describe()["recipe"]["container"],
+            "classes": list(dataset.classes),
+            "shape": list(dataset.shape),
+            "normalisation": _normalisation(_normalised(dataset, cell)),
+            "data_fingerprint": dataset.fingerprint,
+            "formats": self._formats(cell.recipe.mode),
+            "curve": {"step": [step for step, _ in run.losses], "loss": [loss for _, loss in run.losses]},
+            "seconds": {**before, **run.seconds, "distill": sum((*before.values(), *run.seconds.values()))},
+            "resumed": resumed,
+            "peak_memory_bytes": backend.peak_memory(self.device),
+            "images_stored": 0
+            if cell.recipe.generation
+            else sum(len(v.flatten(0, 1)) for v in stored.values()),
+            "bytes_stored": sum(v.numel() * v.element_size() for v in stored.values()),
+            "set_sha256": tensors_digest(stored),
+            **({"notes": run.notes} if run.notes else {}),
+        }
+        self.store.write_set(cell, stored, run.snapshots, about)
+        self.store.drop_checkpoint(cell, "distill")
+        return stored, about
+
+    def _formats(self, mode: str) -> str:
+        """Number formats of a mode on this machine, in words: they decide bits, and differ between machines."""
+        return Engine(mode, self.device).formats.words
+
+    def _about_whole(self, cell: Cell) -> dict[str, Any]:
+        """What a record says of the whole training set in place of a synthetic one."""
+        dataset, data = self.dataset(cell.dataset), self.classes(cell.dataset, cell.recipe.per_class)
+        return {
+            "formats": self._formats("plain"),
+            "curve": {"step": [], "loss": []},
+            "seconds": {"distill": 0.0},
+            "resumed": False,
+            "peak_memory_bytes": backend.peak_memory(self.device),
+            "normalisation": _normalisation(dataset),
+            "data_fingerprint": dataset.fingerprint,
+            "images_stored": data.total,
+            "bytes_stored": data.total * math.prod(data.shape),
+            "set_sha256": dataset.fingerprint,
+        }
+
+    def _evaluated(self, cell: Cell, sets: Sequence[dict[str, Tensor]]) -> EvaluationRun:
+        dataset = self.dataset(cell.dataset)
+        images: Tensor | ClassData | Drawing
+        if cell.recipe.whole:
+            images, origin = self.classes(cell.dataset, cell.recipe.per_class), dataset.fingerprint
+        elif cell.recipe.generation:
+            images, origin = self._drawing(cell, sets[0]), _digest_of([tensors_digest(sets[0])])
+        else:
+            images = torch.cat(
+                [self._images(one, stored) for one, stored in zip(cell.sets, sets, strict=True)]
+            )
+            origin = _digest_of(list(map(tensors_digest, sets)))
+        also = self.dataset(cell.evaluation.also_on) if cell.evaluation.also_on else None
+        start = partial(EvaluationRun, images, _normalised(dataset, cell), cell.evaluation, also)
+        run, _ = self._drive(cell, start, "evaluate", {"set": origin})
+        return run
+
+    def _drawing(self, cell: Cell, stored: dict[str, Tensor]) -> Drawing:
+        """What draws images from a generator."""
+        dataset = _normalised(self.dataset(cell.dataset), cell)
+        container = cast(GenerativeContainer, cell.recipe.container)
+        about = dataset.shape, dataset.num_classes, dataset.normalisation
+        return drawing(container, stored, *about, self.device, fast=cell.evaluation.mode == "fast")
+
+    def _images(self, cell: Cell, stored: dict[str, Tensor]) -> Tensor:
+        """The decoded images of a set, normalised as networks see them."""
+        with torch.no_grad():
+            images = cast(Container, cell.recipe.container).decode(stored)
+        if cell.recipe.container.space == "unit":
+            # Not clamped: images are judged as the last step left them (IDC, released code).
+            images = _normalised(self.dataset(cell.dataset), cell).normalisation.apply(images)
+        return images
+
+    def _drive(
+        self, cell: Cell, start: Callable[[], T], phase: str, origin: dict[str, Any]
+    ) -> tuple[T, bool]:
+        """Take a task to its end, with checkpoints; also returns whether it went on from an earlier one."""
+        origin = {**origin, "device": self.device.type}  # random streams do not carry over to another kind
+        run, resumed = self._resumed(cell, start, phase, origin)
+        saved = time.monotonic()
+        try:
+            while not run.done:
+                # Here, between two steps, everything is whole, so that what is saved is what an undisturbed run has.
+                if self.interrupts.asked or self.clock.over():
+                    self._save(cell, run, phase, origin)
+                    self.interrupts.check()
+                    raise OutOfTime
+                begun = time.monotonic()
+                run.advance()
+                now = time.monotonic()
+                self.clock.tick(now - begun)
+                losses = getattr(run, "losses", None)
+                self.say(f"{cell.short_name} {phase}", run.step, run.steps, losses[-1][1] if losses else None)
+                if now - saved > self.checkpoint_seconds and not run.done:
+                    self._save(cell, run, phase, origin)
+                    saved = time.monotonic()
+        except Diverged as error:
+            path = self.store.checkpoint_path(cell, phase)
+            kept = f"; its last good state is kept in {path}" if path.exists() else ""
+            raise Diverged(f"{error.message}{kept}", error.hint) from error
+        except torch.OutOfMemoryError as error:
+            raise OutOfMemory(
+                f"{self.device} ran out of memory in {phase} of {cell.name}",
+                "--device cpu, or fewer evaluation networks",
+            ) from error
+        return run, resumed
+
+    def _resumed(
+        self, cell: Cell, start: Callable[[], T], phase: str, origin: dict[str, Any]
+    ) -> tuple[T, bool]:
+        """The task as its checkpoint left it, or from the start where there is none that fits."""
+        run, found = start(), self.store.read_checkpoint(cell, phase)
+        if found is None:
+            return run, False
+        state, about = found
+        try:
+            if about["origin"] != origin:
+                raise ValueError("it was made from other data, or on another kind of device")
+            run.restore(state)
+            if run.state().keys() != state.keys():
+                raise ValueError("it has other contents, of another version of this code")
+        except torch.OutOfMemoryError:  # a RuntimeError, and no fault of the checkpoint
+            raise
+        except (KeyError, ValueError, RuntimeError) as error:  # the last: other shapes
+            why = f"its checkpoint does not fit: {error}"
+            warnings.warn(f"{phase} of {cell.name} starts over, {why}", stacklevel=2)
+            return start(), False
+        return run, True
+
+    def _save(self, cell: Cell, run: Task, phase: str, origin: dict[str, Any]) -> None:
+        metadata = {"origin": origin, "step": run.step, "steps": run.steps}
+        self.store.write_checkpoint(cell, phase, run.state(), metadata)
+        if isinstance(run, GeneratorTraining):
+            self.store.write_preview(cell, run.preview())
+
+
+def _together(abouts: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """What is known of several sets, as of one: sums of what adds up. Of a single set, what is known of it."""
+    if len(abouts) == 1:
+        return abouts[0]
+    first = abouts[0]
+    return {
+        "formats": ", ".join(dict.fromkeys(about.get("formats", "not recorded") for about in abouts)),
+        "curve": {"step": [], "loss": []},  # every set has its own, in its file
+        "seconds": {phase: sum(about["seconds"][phase] for about in abouts) for phase in first["seconds"]},
+        "resumed": any(about["resumed"] for about in abouts),
+        "peak_memory_bytes": max(about["peak_memory_bytes"] for about in abouts),
+        "normalisation": first["normalisation"],
+        "images_stored": sum(about["images_stored"] for about in abouts),
+        "bytes_stored": sum(about["bytes_stored"] for about in abouts),
+        "set_sha256": _digest_of([about["set_sha256"] for about in abouts]),
+    }
+
+
+def _digest_of(digests: Sequence[str]) -> str:
+    """One checksum of several; of one, that one."""
+    return digests[0] if len(digests) == 1 else digest(list(digests))
+
+
+def _normalised(dataset: Dataset, cell: Cell) -> Dataset:
+    """The data set with the constants that a cell's recipe normalises it with."""
+    constants = cell.recipe.constants
+    return dataset.normalised_as(statistics(constants)) if constants else dataset
+
+
+def _normalisation(dataset: Dataset) -> dict[str, Any]:
+    used = dataset.normalisation
+    return {"name": used.name, "mean": list(used.mean), "std": list(used.std)}
+
+
+def versions() -> dict[str, str]:
+    """Versions that decide numbers."""
+    import platform
+
+    own = "0"
+    with suppress(PackageNotFoundError):
+        own = version("dreamlib")
+    return {"python": platform.python_version(), "torch": torch.__version__, "dreamlib": own}
+
+
+@cache
+def revision() -> str:
+    """Git commit of this code, with "+" when the working tree differs; empty when git does not know the file."""
+    import subprocess
+
+    here = Path(__file__).resolve()
+    with suppress(OSError, subprocess.SubprocessError):
+
+        def git(*words: str) -> str:
+            return subprocess.run(
+                ["git", *words], cwd=here.parent, capture_output=True, text=True, check=True, timeout=10
+            ).stdout.strip()
+
+        # Installed into a virtual environment inside somebody's own repository, the code is not that repository's.
+        git("ls-files", "--error-unmatch", here.name)
+        changed = git("status", "--porcelain", "--", str(here.parent.parent))
+        return git("rev-parse", "--short=12", "HEAD") + ("+" if changed else "")
+    return ""

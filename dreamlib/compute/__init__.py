@@ -1,0 +1,1 @@
+"""How heavy functions run: devices, compiled code, number formats, memory."""

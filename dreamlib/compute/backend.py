@@ -1,0 +1,181 @@
+"""Where the work runs: default device, threads, and an allocator that keeps its memory."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import platform
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ..core.errors import BadValue
+
+# glibc's mallopt parameters (malloc.h). By default glibc maps every large block anew and gives it back to the
+# system after use, so each activation tensor costs page faults: about half of a training step on the CPU.
+_M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4
+
+
+def tune_allocator() -> bool:
+    """Make glibc keep large blocks instead of returning them after each use.
+
+    Returns
+    -------
+    bool
+        True where it took effect (Linux with glibc), False elsewhere. Changes speed, never a result.
+    """
+    if not sys.platform.startswith("linux") or platform.libc_ver()[0] != "glibc":
+        return False
+    libc = ctypes.CDLL(None)
+    return bool(libc.mallopt(_M_MMAP_MAX, 0) and libc.mallopt(_M_TRIM_THRESHOLD, 2**31 - 1))
+
+
+def deterministic(wanted: bool) -> None:
+    """Let PyTorch use only operations that give the same bits every time; on a GPU some of them are slower.
+
+    Call it before the first work on a GPU: its matrix library reads its setting once. On a CPU it changes nothing.
+    """
+    if wanted:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+        torch.backends.cudnn.benchmark = False
+    torch.use_deterministic_algorithms(wanted)
+
+
+def resolve_device(name: str = "auto") -> torch.device:
+    """The one place where a device is chosen.
+
+    Once a GPU is, this process multiplies float32 numbers as they are: PyTorch lets convolutions round them to ten bits
+    (TF32). :mod:`dreamlib.compute.engine` allows that to what runs in fast mode, and to nothing else.
+
+    Parameters
+    ----------
+    name : str
+        ``"auto"`` takes CUDA when there is one, else the CPU; otherwise anything :class:`torch.device` takes.
+
+    Raises
+    ------
+    BadValue
+        If the device does not exist on this machine.
+    """
+    available = "cuda" if torch.cuda.is_available() else "cpu"
+    device = torch.device(available) if name == "auto" else _usable(name)
+    if device.type == "cuda":
+        torch.backends.cudnn.allow_tf32 = False
+        torch.set_float32_matmul_precision("highest")
+    return device
+
+
+def _usable(name: str) -> torch.device:
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:  # by the build of PyTorch, one of these
+        first = str(error).splitlines()[0]
+        raise BadValue(
+            f"device {name!r} cannot be used: {first}", "--device cpu, or --device auto"
+        ) from error
+    return device
+
+
+def describe(device: torch.device) -> str:
+    """Name of the hardware, for a result record."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    if sys.platform.startswith("linux"):
+        with Path("/proc/cpuinfo").open(encoding="utf-8") as lines:
+            for line in lines:
+                if line.startswith("model name"):
+                    return f"{line.split(':', 1)[1].strip()}, {torch.get_num_threads()} thread(s)"
+    return f"{platform.processor() or platform.machine()}, {torch.get_num_threads()} thread(s)"
+
+
+def forget_peak(device: torch.device) -> None:
+    """Let :func:`peak_memory` of a CUDA device begin anew; a process cannot forget its own."""
+    if device.type == "cuda":
+        torch.cuda.empty_cache()  # what earlier work has left is no part of the next one's
+        torch.cuda.reset_peak_memory_stats(device)
+
+
+def clock(device: torch.device) -> float:
+    """Seconds of a clock that has waited for what the device was given to do."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    elif device.type == "mps":
+        torch.mps.synchronize()
+    return time.perf_counter()
+
+
+class Stopwatch:
+    """Seconds spent by phase, of a device that is kept busy.
+
+    A CUDA device gets marks into its queue, which are read later: waiting for it at the end of every phase would leave
+    it without work in between. Other devices are waited for.
+
+    Parameters
+    ----------
+    device : torch.device
+        Whose time it is.
+    *phases : str
+        What is timed.
+    """
+
+    def __init__(self, device: torch.device, *phases: str) -> None:
+        self.device = device
+        self._seconds = dict.fromkeys(phases, 0.0)
+        self._marks: list[tuple[str, Any, Any]] = []  # phase, and CUDA events at its beginning and end
+
+    @contextmanager
+    def phase(self, name: str) -> Iterator[None]:
+        """Time what is done inside as ``name``."""
+        start = self._now()
+        yield
+        if self.device.type == "cuda":
+            self._marks.append((name, start, self._now()))
+            self._read()
+        else:
+            self._seconds[name] += self._now() - start
+
+    @property
+    def seconds(self) -> dict[str, float]:
+        """Seconds by phase; waits for the device."""
+        if self._marks:
+            self._marks[-1][2].synchronize()
+            self._read()
+        return dict(self._seconds)
+
+    def restore(self, seconds: Mapping[str, float]) -> None:
+        """Go on from what :attr:`seconds` was."""
+        self._seconds, self._marks = dict(seconds), []
+
+    def _now(self) -> Any:
+        if self.device.type != "cuda":
+            return clock(self.device)
+        mark = torch.cuda.Event(enable_timing=True)
+        mark.record(torch.cuda.current_stream(self.device))
+        return mark
+
+    def _read(self) -> None:
+        """Add up the phases that the device has come past."""
+        while self._marks and self._marks[0][2].query():
+            name, start, end = self._marks.pop(0)
+            self._seconds[name] += start.elapsed_time(end) / 1000
+
+
+def peak_memory(device: torch.device) -> int:
+    """Peak memory in bytes: what PyTorch held of a CUDA device, what the process held (resident set) on the CPU.
+
+    On CUDA that is what was set aside, the memory of CUDA graphs included, which a replay uses without asking for it.
+    """
+    if device.type == "cuda":
+        return int(torch.cuda.max_memory_reserved(device))
+    if sys.platform == "win32":
+        return 0  # the standard library has no portable reading there; 0 is shown as "not measured"
+    import resource
+
+    usage = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return int(usage if sys.platform == "darwin" else usage * 1024)

@@ -1,0 +1,483 @@
+"""How the heavy functions run: as they are, or traced once, compiled, and in a shorter number format.
+
+What is computed is said elsewhere, in pure functions of tensors (``distill.py``, ``training.py``). An engine only
+decides how they run, and everything around them is the same in every mode.
+"""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.fx import GraphModule
+from torch.fx.experimental.proxy_tensor import make_fx
+from torch.utils import _pytree as pytree
+
+from ..core.errors import unknown
+from . import rough
+from .formats import FLOAT32, Formats, cache_folder, formats_of
+from .replay import Replay, side_by_side
+
+# plain: eager float32, one operation after the other; the numbers every other mode is measured against.
+# compiled: the same float32 operations, fused by TorchInductor. Sums are ordered differently, so the last bits differ.
+# fast: compiled, and convolutions in bfloat16 where the machine has it (``formats.py``). Weights, images, losses
+# and updates stay float32, and a GPU may round the factors of what is left in float32 to ten bits (TF32), which the
+# other two modes forbid. On a CPU that can multiply bytes, feature matching rounds its maps to those: it compares
+# nothing but means over images.
+MODES = ("plain", "compiled", "fast")
+
+# The last-level cache of a common CPU. It decides the order of sums, and which maps share a range of bytes, so it is
+# not asked of the machine.
+CACHE_BYTES = 2**25
+
+TRACED_GROUPS = 10  # classes in one trace
+
+# Of TorchInductor, by kind of device. On a CPU it would first try out, in every process, whether the compiler knows
+# each instruction set of the processor: ten times as long as all the rest where code was compiled before. A compiler
+# that does not know one fails, and then nothing is compiled. A GPU computes faster than it remembers: what can be
+# worked out anew from a few tensors is not written down and read again, which by default it is from five tensors on.
+# That halves the bytes of a gradient, as counted in the code that comes out; a CPU gets slower.
+_OPTIONS: dict[str, dict[str, Any]] = {
+    "cpu": {"cpp.vec_isa_ok": True},
+    "cuda": {
+        "realize_reads_threshold": 16,
+        "realize_acc_reads_threshold": 16,
+        "realize_opcount_threshold": 200,
+    },
+}
+
+BRANCHES = 5  # calls that a graph runs side by side; each takes memory of its own
+
+# Compiled functions of this process, and what has been recorded of them on a GPU. The cells of a study share them: what
+# a function closes over is in its key.
+_COMPILED: dict[Hashable, _Compiled] = {}
+_RECORDED: dict[Hashable, _Recorded] = {}
+_told: set[str] = set()
+
+
+class Engine:
+    """Runs pure functions of tensors in one of :data:`MODES`.
+
+    Parameters
+    ----------
+    mode : str
+        One of :data:`MODES`.
+    device : torch.device
+        Where the tensors are.
+    eager : bool
+        Do not compile, in any mode: for work that gains nothing by it.
+    formats : Formats, optional
+        What fast mode rounds to; by default what pays on the device (:func:`~dreamlib.compute.formats.formats_of`).
+
+    Raises
+    ------
+    UnknownName
+        For another mode.
+    """
+
+    def __init__(
+        self, mode: str, device: torch.device | str, eager: bool = False, formats: Formats | None = None
+    ) -> None:
+        if mode not in MODES:
+            raise unknown("mode", mode, MODES)
+        self.mode, self.device, self.eager = mode, torch.device(device), eager or mode == "plain"
+        self.formats = FLOAT32
+        if mode == "fast":
+            self.formats = formats_of(self.device) if formats is None else formats
+
+    @property
+    def plain(self) -> bool:
+        """Whether functions run as they are, in float32."""
+        return self.mode == "plain"
+
+    @property
+    def records(self) -> bool:
+        """Whether a compiled function is recorded, and launched as one.
+
+        Then it pays to hand over whole steps, augmentation included: outside, every operation is a launch of its own.
+        What is recorded has to do the same whatever was drawn.
+        """
+        return self.device.type == "cuda" and not self.eager
+
+    def for_network(self, network: nn.Module) -> Engine:
+        """This engine, or a plain one for a network that keeps running statistics while it is matched."""
+        return self if next(network.buffers(), None) is None else Engine("plain", self.device)
+
+    def groups(self, count: int, size: int) -> int:
+        """How many of ``count`` groups (classes) go through a network together.
+
+        A GPU takes all. A CPU is two to three times faster while what one operation leaves for the next stays in its
+        cache, so it takes as many as fit there, at least one. A trace grows with every class whose gradient it takes,
+        so a compiled step has at most :data:`TRACED_GROUPS`; all steps of one size share one compiled version.
+
+        Parameters
+        ----------
+        count : int
+            Groups in all.
+        size : int
+            Bytes of the largest map of one group in float32.
+        """
+        most = count if self.device.type != "cpu" else max(1, CACHE_BYTES // size)
+        if not self.plain:
+            most = min(most, TRACED_GROUPS)
+        return max(part for part in range(1, min(most, count) + 1) if count % part == 0)
+
+    def stacks(self, count: int, size: int) -> bool:
+        """Whether ``count`` networks learn as one stack, where ``size`` is as for :meth:`groups`, of one network.
+
+        Not where they are compiled: the graph of one network serves all, and compiling several as one takes that many
+        times as long. Otherwise a GPU stacks all; a CPU does while the stack stays in its cache.
+        """
+        return self.plain and (count == 1 or self.device.type != "cpu" or count * size <= CACHE_BYTES)
+
+    def lower(self, value: Any) -> Any:
+        """Floating-point tensors in a (nested) container, in the number format of the mode's convolutions."""
+        short = self.formats.dtype
+        if short == torch.float32:
+            return value
+        return pytree.tree_map_only(Tensor, lambda t: t.to(short) if t.is_floating_point() else t, value)
+
+    def shorten(self, called: Callable[..., Any]) -> Callable[..., Any]:
+        """A network whose convolutions and matrix products are in the number format of the mode; it gives float32.
+
+        For networks whose norms and sums want float32, as those that play against each other do; :meth:`lower` takes
+        everything down.
+        """
+        dtype = self.formats.dtype
+        if dtype == torch.float32:
+            return called
+
+        def short(*inputs: Tensor) -> Any:
+            with torch.autocast(self.device.type, dtype):
+                out = called(*inputs)
+            return pytree.tree_map_only(Tensor, Tensor.float, out)
+
+        return short
+
+    def run(
+        self, key: Hashable, function: Callable[..., Any], *arguments: Any, averages: bool = False
+    ) -> Any:
+        """``function(*arguments)``, compiled unless the engine is eager.
+
+        Parameters
+        ----------
+        key : hashable
+            Everything that ``function`` closes over. Functions with equal keys and arguments of equal shapes share one
+            compiled version.
+        function : callable
+            Pure: what it returns, (nested) lists, tuples and dicts of tensors, depends on its arguments and on what
+            ``key`` names; it changes neither. It may differentiate inside, to any order: the trace is of what its
+            derivatives compute.
+        *arguments
+            (Nested) lists, tuples and dicts of tensors.
+        averages : bool
+            What is asked for are means over images: fast mode may then round more on the way
+                (:mod:`dreamlib.compute.rough`).
+
+        Notes
+        -----
+        ``torch.compile`` alone cannot differentiate a gradient, which matching the gradient of synthetic images needs.
+        Tracing first, by ``make_fx``, leaves a list of plain tensor operations without any derivative to take.
+        """
+        with _factors(self.mode == "fast", self.device):
+            if self.eager:
+                return function(*arguments)
+            flat, form = pytree.tree_flatten(arguments)
+            rounded = averages and self.formats.bytes
+            which = self._which(key, form, flat, rounded)
+            with torch.no_grad():
+                if not self.records:
+                    return self._compiled(which, function, flat, form, rounded)(flat)
+                if which not in _RECORDED:
+                    compiled = self._compiled(which, function, flat, form, rounded)
+                    _RECORDED[which] = _Recorded(compiled, compiled.function, flat, self.device)
+                return _RECORDED[which](flat)
+
+    def each(self, key: Hashable, function: Callable[..., Any], stacked: Any, *shared: Any) -> Any:
+        """``function(one, *shared)`` for every ``one`` of ``stacked``, and what that gives stacked as well.
+
+        Compiled once for all. Where it is recorded, so are all calls together, :data:`BRANCHES` side by side: networks
+        of this size leave most of a GPU idle when they learn one after the other. On a full device they do so.
+
+        Parameters
+        ----------
+        key, function, shared
+            As for :meth:`run`.
+        stacked
+            (Nested) lists, tuples and dicts of tensors with as many rows as there are calls.
+        """
+        rows, form = pytree.tree_flatten(stacked)
+
+        def row(k: int) -> Any:
+            return pytree.tree_unflatten([value[k] for value in rows], form)
+
+        count = len(rows[0])
+        if not self.records:
+            found = [self.run(key, function, row(k), *shared) for k in range(count)]
+            return pytree.tree_map(lambda *values: torch.stack(values), *found)
+        flat = [*rows, *pytree.tree_leaves(shared)]
+        which = self._which(("each", len(rows), key), form, flat, False)
+        with _factors(self.mode == "fast", self.device), torch.no_grad():
+            if which not in _RECORDED:
+                one, whole = pytree.tree_flatten((row(0), *shared))
+                single = self._which(key, whole, one, False)
+                compiled = self._compiled(single, function, one, whole, False)
+
+                def together(at_once: int, *tensors: Tensor) -> list[Tensor]:
+                    of_each, of_all = tensors[: len(rows)], tensors[len(rows) :]
+                    calls = [
+                        partial(compiled.function, *[value[k] for value in of_each], *of_all)
+                        for k in range(count)
+                    ]
+                    found = side_by_side(calls, at_once)
+                    return [torch.stack(values) for values in zip(*found, strict=True)]
+
+                try:
+                    ready = _Recorded(compiled, partial(together, BRANCHES), flat, self.device)
+                except torch.OutOfMemoryError:
+                    torch.cuda.empty_cache()
+                    ready = _Recorded(compiled, partial(together, 1), flat, self.device)
+                _RECORDED[which] = ready
+            return _RECORDED[which](flat)
+
+    def _which(self, key: Hashable, form: pytree.TreeSpec, flat: Sequence[Tensor], rounded: bool) -> Hashable:
+        shapes, repeatable = tuple(map(_shape, flat)), torch.are_deterministic_algorithms_enabled()
+        machine = str(self.device), torch.get_num_threads(), repeatable
+        return self.mode, self.formats, machine, rounded, key, str(form), shapes
+
+    def _compiled(
+        self,
+        which: Hashable,
+        function: Callable[..., Any],
+        flat: list[Tensor],
+        form: pytree.TreeSpec,
+        rounded: bool,
+    ) -> _Compiled:
+        if which not in _COMPILED:
+            _COMPILED[which] = _Compiled(function, flat, form, self.device, rounded)
+        return _COMPILED[which]
+
+
+@contextmanager
+def _factors(rounded: bool, device: torch.device) -> Iterator[None]:
+    """Whether a GPU may round the factors of float32 products to TF32. PyTorch lets convolutions do so by default."""
+    if device.type != "cuda":
+        yield
+        return
+    before = torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
+    try:
+        torch.set_float32_matmul_precision("high" if rounded else "highest")
+        torch.backends.cudnn.allow_tf32 = rounded
+        yield
+    finally:
+        torch.set_float32_matmul_precision(before[0])
+        torch.backends.cudnn.allow_tf32 = before[1]
+
+
+class _Compiled:
+    """One traced and compiled function, for arguments of one shape.
+
+    ``function`` takes the tensors of the arguments and returns those of the result; it is ``done`` where a compiler has
+    made it, and the original elsewhere.
+    """
+
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        flat: list[Tensor],
+        form: pytree.TreeSpec,
+        device: torch.device,
+        rounded: bool,
+    ) -> None:
+        self.outputs: pytree.TreeSpec | None = None
+
+        def flattened(*tensors: Tensor) -> list[Tensor]:
+            out, self.outputs = pytree.tree_flatten(function(*pytree.tree_unflatten(list(tensors), form)))
+            return out
+
+        self.function: Callable[..., Sequence[Tensor]] = flattened
+        self.done = False
+        # Compiled code is kept between processes, where a cleaned temporary folder does not lose it.
+        os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(cache_folder()))
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # the compiler's own, about its own insides
+                table = _ROUGHER if rounded else _FASTER
+                trace = make_fx(flattened, table, tracing_mode="fake", _allow_non_fake_inputs=True)
+                traced = trace(*flat)
+                # Not public, and not asked of those who do not compile.
+                from torch._functorch.compile_utils import fx_graph_cse
+
+                # Derivatives ask for the same maps over and over; the compiler would work them out as often.
+                traced = GraphModule(traced, fx_graph_cse(traced.graph))
+                compiled = torch.compile(traced, dynamic=False, options=_OPTIONS.get(device.type))
+                compiled(*flat)
+            self.function, self.done = compiled, True
+        except torch.OutOfMemoryError:
+            raise
+        except Exception as error:
+            # Whatever stops a compiler (there is none, a full disk), the work can go on.
+            _tell_once(error, "uncompiled")
+
+    def __call__(self, flat: list[Tensor]) -> Any:
+        return self.rebuild(self.function(*flat))
+
+    def rebuild(self, flat: Sequence[Tensor]) -> Any:
+        assert self.outputs is not None
+        return pytree.tree_unflatten(list(flat), self.outputs)
+
+
+class _Recorded:
+    """Calls of a compiled function as one CUDA graph, or as they are where they cannot be recorded."""
+
+    def __init__(
+        self,
+        compiled: _Compiled,
+        calls: Callable[..., Sequence[Tensor]],
+        arguments: list[Tensor],
+        device: torch.device,
+    ) -> None:
+        self.compiled, self.calls = compiled, calls
+        if not compiled.done:
+            return
+        try:
+            self.calls = Replay(calls, arguments, device)
+        except torch.OutOfMemoryError:
+            raise
+        except Exception as error:
+            _tell_once(error, "without a CUDA graph")
+
+    def __call__(self, flat: list[Tensor]) -> Any:
+        return self.compiled.rebuild(self.calls(*flat))
+
+
+# Operations that are traced as others, which compile to faster code.
+
+
+def _channels_last(images: Tensor) -> Tensor:
+    return images.contiguous(memory_format=torch.channels_last)
+
+
+def _is_channels_last(images: Tensor) -> bool:
+    return images.is_contiguous(memory_format=torch.channels_last)
+
+
+# Convolutions are fastest on images whose channels lie side by side, and TorchInductor gives their results that form.
+# The trace has to ask for it from end to end, derivatives included: where one tensor between two convolutions has
+# another form, every number of it is looked up by itself.
+
+
+def _convolution(x: Tensor, weight: Tensor, *rest: Any) -> Tensor:
+    if x.ndim != 4 or _is_channels_last(x):
+        return NotImplemented
+    return torch.ops.aten.convolution.default(_channels_last(x), weight, *rest)
+
+
+def _convolution_backward(gradient: Tensor, x: Tensor, weight: Tensor, *rest: Any) -> tuple[Tensor, ...]:
+    if x.ndim != 4 or (_is_channels_last(x) and _is_channels_last(gradient)):
+        return NotImplemented
+    found: tuple[Tensor, ...] = torch.ops.aten.convolution_backward.default(
+        _channels_last(gradient), _channels_last(x), weight, *rest
+    )
+    return found
+
+
+# Cut before they are brought into that form, maps would be worked out anew for every piece.
+
+
+def _split(x: Tensor, size: int, dim: int = 0) -> Any:
+    if x.ndim != 4 or dim != 0 or _is_channels_last(x):
+        return NotImplemented
+    return torch.ops.aten.split.Tensor(_channels_last(x), size, dim)
+
+
+# Average pooling as a mean over an axis of its own: TorchInductor turns that, and above all its derivative, into
+# straight loops, where its own version looks up the window of every pixel (a third of a gradient's time on a CPU).
+
+
+def _avg_pool2d(
+    x: Tensor,
+    kernel_size: list[int],
+    stride: list[int] | None = None,
+    padding: list[int] | int = 0,
+    ceil_mode: bool = False,
+    count_include_pad: bool = True,
+    divisor_override: int | None = None,
+) -> Tensor:
+    window = _tiling(x.shape, kernel_size, stride, padding, divisor_override)
+    if window is None:
+        return NotImplemented
+    (h, w), (height, width) = window, x.shape[-2:]
+    return x.view(*x.shape[:-2], height // h, h, width // w, w).mean((-3, -1))
+
+
+def _avg_pool2d_backward(
+    gradient: Tensor,
+    x: Tensor,
+    kernel_size: list[int],
+    stride: list[int] | None,
+    padding: list[int] | int,
+    ceil_mode: bool,
+    count_include_pad: bool,
+    divisor_override: int | None,
+) -> Tensor:
+    window = _tiling(x.shape, kernel_size, stride, padding, divisor_override)
+    if window is None:
+        return NotImplemented
+    (h, w), (height, width) = window, x.shape[-2:]
+    each = (gradient / (h * w)).movedim(-3, -1)[..., :, None, :, None, :]
+    wide = each.expand(*x.shape[:-3], height // h, h, width // w, w, x.shape[-3])
+    return wide.reshape(*x.shape[:-3], height, width, x.shape[-3]).movedim(-1, -3)
+
+
+def _tiling(
+    shape: torch.Size,
+    kernel_size: list[int],
+    stride: list[int] | None,
+    padding: list[int] | int,
+    divisor_override: int | None,
+) -> tuple[int, int] | None:
+    """The (height, width) of the windows, if they are tiles that cover the image; None otherwise."""
+    h, w = kernel_size[0], kernel_size[-1]
+    moves = [h, w] if not stride else [stride[0], stride[-1]]
+    pads = [padding] if isinstance(padding, int) else list(padding)
+    fits = moves == [h, w] and not any(pads) and divisor_override is None
+    return (h, w) if fits and shape[-2] % h == 0 and shape[-1] % w == 0 else None
+
+
+_FASTER: dict[Any, Any] = {
+    torch.ops.aten.convolution.default: _convolution,
+    torch.ops.aten.convolution_backward.default: _convolution_backward,
+    torch.ops.aten.split.Tensor: _split,
+    torch.ops.aten.avg_pool2d.default: _avg_pool2d,
+    torch.ops.aten.avg_pool2d_backward.default: _avg_pool2d_backward,
+}
+
+
+def _rough_convolution(x: Tensor, weight: Tensor, *rest: Any) -> Tensor:
+    out = rough.convolution(x, weight, *rest)
+    return _convolution(x, weight, *rest) if out is NotImplemented else out
+
+
+# For means over images.
+_ROUGHER = _FASTER | {
+    torch.ops.aten.convolution.default: _rough_convolution,
+    torch.ops.aten.native_group_norm.default: rough.group_norm,
+}
+
+
+def _tell_once(error: Exception, how: str) -> None:
+    text = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    if text not in _told:
+        _told.add(text)
+        warnings.warn(f"running {how}, which is slower: {text[:200]}", stacklevel=2)
+
+
+def _shape(tensor: Tensor) -> Hashable:
+    return tuple(tensor.shape), tensor.dtype

@@ -1,0 +1,273 @@
+"""Evaluation: train networks from scratch on a synthetic set (or the real one), test each once, at the end."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from ..compute.backend import Stopwatch
+from ..compute.engine import Engine
+from ..core.errors import BadValue
+from ..core.files import below
+from ..core.streams import Streams
+from ..data import ClassData, Dataset
+from ..networks import NetworkSpec
+from ..networks.training import SGD, Fetch, Stack, Training
+
+
+@dataclass(frozen=True)
+class Generated:
+    """How many images a generator gives, where one is judged in the place of stored images.
+
+    Attributes
+    ----------
+    per_class : int
+        INPC: images of each class in an epoch (DiM, section 1).
+    fresh : bool
+        New ones in every epoch, which is what a generator is for. False: drawn once, and then used like stored ones.
+    whole_batches : bool
+        Fill the last batch of an epoch with further images, and add another batch where none was left to fill (DiM,
+        released code: C * INPC // batch + 1 batches).
+    """
+
+    per_class: int = 10
+    fresh: bool = True
+    whole_batches: bool = False
+
+    def size(self, classes: int, batch: int) -> int:
+        """Images of an epoch."""
+        images = classes * self.per_class
+        return (images // batch + 1) * batch if self.whole_batches else images
+
+    def check(self) -> None:
+        """Raise :class:`BadValue` for fewer than one image per class."""
+        if self.per_class < 1:
+            raise BadValue(
+                f"INPC is {self.per_class}; expected at least 1 image per class and epoch", "IPC=1,10"
+            )
+
+
+class Drawing(Protocol):
+    """What images are drawn from: a generator that remembers a data set."""
+
+    @property
+    def device(self) -> torch.device: ...
+
+    def draw(self, labels: Tensor, stream: torch.Generator) -> Tensor:
+        """Normalised images (..., c, h, w) of ``labels`` (...), from the next numbers of ``stream``."""
+        ...
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """How a synthetic set is judged.
+
+    Attributes
+    ----------
+    protocol : str
+        Name of the protocol the numbers come from ("dc", "dsa", "idc").
+    training : SGD
+        How the networks are trained on the synthetic set.
+    network : NetworkSpec
+        Their architecture.
+    networks : int
+        How many are trained, each from its own initial weights, with its own order and augmentation.
+    mode : str
+        How they run: ``"plain"``, ``"compiled"`` or ``"fast"``; see :mod:`dreamlib.compute.engine`.
+    also_on : str
+        A data set whose test images are read too, once and at the end, such as ``"cifar10"`` when the set at hand is
+        ``"cifar10@holdout"`` and its own test images are for validation. Empty: none.
+    stop_ipc : int
+        Stop as early as a training of the same epochs and batch on a set of so many images per class would; the
+        learning rate goes through its whole schedule in these steps. 0: train all epochs.
+    steps : int
+        Train for so many steps whatever the number of images, so that budgets are compared at equal training; the
+        learning rate goes through its whole schedule in them. 0: train all epochs.
+    panel : int
+        Seed of the judging networks: of their weights, their orders, augmentations and drawn images. All sets that are
+        compared are judged by one panel, so that differences can be taken network by network.
+    generated : Generated, optional
+        How many images are drawn, where a generator is judged; None: the images are given.
+    """
+
+    protocol: str = "dsa"
+    training: SGD = field(default_factory=SGD)
+    network: NetworkSpec = field(default_factory=NetworkSpec)
+    networks: int = 5
+    mode: str = "plain"
+    also_on: str = ""
+    stop_ipc: int = 0
+    steps: int = 0
+    panel: int = 0
+    generated: Generated | None = None
+
+    def stop(self, classes: int) -> int | None:
+        """Steps after which to stop, for so many classes; None for all epochs."""
+        if self.steps:
+            return self.steps
+        if not self.stop_ipc:
+            return None
+        return self.training.passes * -(-classes * self.stop_ipc // self.training.batch)
+
+
+class EvaluationRun:
+    """Trains all networks of an evaluation together; last-epoch top-1 on the whole test set is the result.
+
+    The test images are read once, after the last step: no choice made here can depend on them.
+
+    Parameters
+    ----------
+    images : Tensor, ClassData or Drawing
+        (C, M, c, h, w) decoded synthetic images, normalised; or the real ones, to train on those; or what draws images,
+        as many as ``evaluation.generated`` says.
+    dataset : Dataset
+        Gives the test set and its normalisation.
+    evaluation : Evaluation
+        The protocol.
+    also : Dataset, optional
+        ``evaluation.also_on``.
+
+    Attributes
+    ----------
+    accuracies, also_accuracies : list of float
+        Percent, one per network, on the test images of ``dataset`` and of ``also``; empty before the end.
+    """
+
+    def __init__(
+        self,
+        images: Tensor | ClassData | Drawing,
+        dataset: Dataset,
+        evaluation: Evaluation,
+        also: Dataset | None = None,
+    ) -> None:
+        if evaluation.steps and evaluation.stop_ipc:
+            raise BadValue(
+                f"evaluation for {evaluation.steps} steps and for those of {evaluation.stop_ipc} images per class; "
+                "expected one of the two",
+                "stop_ipc=0",
+            )
+        if evaluation.networks < 1 or evaluation.training.epochs < 1:
+            raise BadValue(
+                f"evaluation with {evaluation.networks} networks and {evaluation.training.epochs} epochs; "
+                "expected at least one of each",
+                "",
+            )
+        if evaluation.also_on != ("" if also is None else also.name):
+            given = "none" if also is None else f"{also.name!r}"
+            raise BadValue(f"evaluation also tests on {evaluation.also_on!r}, and was given {given}", "")
+        self.device, self.dataset, self.also, self.evaluation = images.device, dataset, also, evaluation
+        self.streams = Streams(evaluation.panel, self.device)
+        self._at, size = self._source(images)
+        generator = self.streams["evaluation"]
+        stack = Stack(evaluation.network, dataset.shape, dataset.num_classes, evaluation.networks, generator)
+        self.engine = Engine(evaluation.mode, self.device)
+        self.training = Training(
+            stack,
+            self._fetch,
+            size,
+            evaluation.training,
+            generator,
+            engine=self.engine,
+            steps=evaluation.stop(dataset.num_classes),
+        )
+        self.accuracies: list[float] = []
+        self.also_accuracies: list[float] = []
+        self.stopwatch = Stopwatch(self.device, "evaluate")
+
+    def _source(self, images: Tensor | ClassData | Drawing) -> tuple[Fetch, int]:
+        """How to fetch training images and their labels, and how many make an epoch."""
+        how, classes = self.evaluation.generated, self.dataset.num_classes
+        if isinstance(images, ClassData):
+            return images.at, images.total
+        if isinstance(images, Tensor):
+            return _in_memory(images)
+        if how is None:
+            raise BadValue(
+                "a generator is to be judged, and the evaluation does not say by how many images", ""
+            )
+        how.check()
+        if not how.fresh:
+            labels = torch.arange(classes, device=self.device).unsqueeze(1).expand(-1, how.per_class)
+            return _in_memory(images.draw(labels, self.streams["noise"]))
+
+        def fetch(index: Tensor) -> tuple[Tensor, Tensor]:
+            labels = index % classes
+            return images.draw(labels, self.streams["noise"]), labels
+
+        return fetch, how.size(classes, self.evaluation.training.batch)
+
+    def _fetch(self, index: Tensor) -> tuple[Tensor, Tensor]:
+        return self._at(index)
+
+    @property
+    def steps(self) -> int:
+        return self.training.steps + 1
+
+    @property
+    def step(self) -> int:
+        return self.training.step + bool(self.accuracies)
+
+    @property
+    def done(self) -> bool:
+        return bool(self.accuracies)
+
+    @property
+    def seconds(self) -> float:
+        """Spent on training and testing."""
+        return self.stopwatch.seconds["evaluate"]
+
+    def advance(self) -> None:
+        """One training step of all networks, or, after the last one, the test."""
+        with self.stopwatch.phase("evaluate"):
+            if not self.training.done:
+                self.training.advance()
+            else:
+                self.training.check()
+                if self.also is not None:
+                    self.also_accuracies = self._tested(self.also)
+                self.accuracies = self._tested(self.dataset)
+
+    def _tested(self, on: Dataset) -> list[float]:
+        test, labels = on.test_images, on.test_labels.to(self.device)
+        normalisation = self.dataset.normalisation  # that of the images the networks were trained on
+
+        def images(part: slice) -> Tensor:
+            return normalisation.apply(test[part].to(self.device).float() / 255)
+
+        return self.training.stack.accuracy(images, labels, engine=self.engine)
+
+    def state(self) -> dict[str, Tensor]:
+        """Everything needed to go on bit for bit."""
+        out = {f"stream.{name}": value for name, value in self.streams.state().items()}
+        out |= {f"training.{name}": value for name, value in self.training.state().items()}
+        return out | {"seconds": torch.tensor(self.seconds, dtype=torch.float64)}
+
+    def restore(self, state: dict[str, Tensor]) -> None:
+        """Go on from what :meth:`state` returned, in a fresh object made with the same arguments."""
+        self.streams.restore(below(state, "stream."))
+        self.training.generator = self.streams["evaluation"]
+        self.training.restore(below(state, "training."))
+        self.stopwatch.restore({"evaluate": float(state["seconds"])})
+
+
+def _in_memory(images: Tensor) -> tuple[Fetch, int]:
+    """How to fetch images (C, M, c, h, w) and their labels, and how many there are."""
+    classes, each = images.shape[:2]
+    flat = images.detach().flatten(0, 1)
+    labels = torch.arange(classes, device=images.device).repeat_interleave(each)
+
+    def fetch(index: Tensor) -> tuple[Tensor, Tensor]:
+        return flat[index], labels[index]
+
+    return fetch, len(labels)
+
+
+def evaluate(images: Tensor | ClassData | Drawing, dataset: Dataset, evaluation: Evaluation) -> list[float]:
+    """Accuracies in percent, one per network, in one call; see :class:`EvaluationRun`."""
+    run = EvaluationRun(images, dataset, evaluation)
+    while not run.done:
+        run.advance()
+    return run.accuracies

@@ -1,0 +1,1 @@
+"""Teachers: under which weights images are matched."""

@@ -1,0 +1,313 @@
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import nbformat
+import pytest
+
+from dreamlib.companion.report.html import assert_offline, describe, first_sentence, index, mathml, render
+from dreamlib.core.errors import BadValue, DataError, StoreError
+
+PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+PROSE = r"""# DREAM, Table 1: *accuracy* & more of $\lambda$
+
+**The claim.** Representative images are better than random ones. They are also fewer.
+
+Inline $\mathcal{S}^* = \arg\min_x |x| < 1$, and in code `$HOME` stays. [A link](https://example.org/paper).
+
+$$\sum_{i=1}^{N} \frac{1}{N} x_i \tag{1}$$
+
+```python
+price = "$5 and $6"
+```
+
+## Tafel für Ärzte
+## Second
+## Second
+## Fourth
+"""
+
+
+def notebook(
+    prose: str = PROSE, outputs: list[Any] | None = None, failed: bool = False
+) -> nbformat.NotebookNode:
+    v4 = nbformat.v4
+    cells = [
+        v4.new_markdown_cell(prose),
+        v4.new_code_cell('profile: str = "quick"', metadata={"tags": ["parameters"]}),
+        v4.new_code_cell('# Parameters\nprofile = "cpu"', metadata={"tags": ["injected-parameters"]}),
+        v4.new_code_cell("# Load <the> records:\nprint(1 < 2)", outputs=outputs or []),
+    ]
+    run = {
+        "end_time": "2026-03-01T14:05:00.5+00:00",
+        "duration": 75.2,
+        "exception": failed or None,
+        "parameters": {"profile": "cpu"},
+    }
+    return v4.new_notebook(cells=cells, metadata={"papermill": run})
+
+
+def write(path: Path, content: nbformat.NotebookNode) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    nbformat.write(content, path)
+    return path
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    return tmp_path / "reports" / "quick" / "dream" / "table1.ipynb"
+
+
+def test_render(place: Path) -> None:
+    v4 = nbformat.v4
+    outputs = [
+        v4.new_output("stream", name="stdout", text="\x1b[31mred\x1b[0m <tag>\n"),
+        v4.new_output(
+            "execute_result", {"text/plain": "plain", "text/html": "<table><tr><td>rich</td></tr></table>"}
+        ),
+        v4.new_output(
+            "display_data",
+            {"image/png": PIXEL, "text/plain": "<Figure>"},
+            metadata={"image/png": {"width": 7}},
+        ),
+        v4.new_output("display_data", {"image/svg+xml": '<?xml version="1.0"?><svg id="a"></svg>'}),
+        v4.new_output("display_data", {"text/latex": r"$\alpha$"}),
+        v4.new_output("display_data", {"text/markdown": "**bold**"}),
+        v4.new_output(
+            "error", ename="ValueError", evalue="bad", traceback=["\x1b[0;31mValueError\x1b[0m: bad <x>"]
+        ),
+    ]
+    place.parent.mkdir(parents=True)
+    (place.parent / "table1.csv").write_text("")
+    page = render(write(place, notebook(outputs=outputs)))
+    assert page == place.with_suffix(".html")
+    text = page.read_text(encoding="utf-8")
+    assert_offline(text)
+    for there in (
+        "<title>DREAM, Table 1: accuracy &amp; more of lambda · quick</title>",
+        "<em>accuracy</em> &amp; more of <math",
+        "2026-03-01 14:05 UTC",
+        "1 min 15 s",
+        '<a href="table1.ipynb">notebook</a>',
+        '<a href="table1.csv">csv</a>',
+        "Parameters and their defaults",
+        "Parameters of this run",
+        "<summary>Load &lt;the&gt; records</summary>",
+        '<span class="ansi-red-fg">red</span> &lt;tag&gt;',
+        "<td>rich</td>",
+        'width="7" src="data:image/png;base64,',
+        'src="data:image/svg+xml;base64,',
+        "<strong>bold</strong>",
+        "bad &lt;x&gt;",
+        '<h2 id="tafel-für-ärzte">',
+        '<h2 id="second-2">',
+        '<a href="#second-2">',
+        '<a href="https://example.org/paper">',
+        "<code>$HOME</code>",
+        "DREAM Table 1",
+        "Profile quick: a scaled-down protocol",
+    ):
+        assert there in text, there
+    assert text.count("<h1>") == 1
+    assert "$5 and $6" in re.sub(r"<[^>]+>", "", text)
+    assert "table1.md" not in text
+    assert text.count("<math ") >= 4
+    assert len(re.findall(r"<details", text)) == len(re.findall(r"</details>", text)) == 3
+
+
+def test_math_is_well_formed_mathml(place: Path) -> None:
+    text = render(write(place, notebook())).read_text(encoding="utf-8")
+    formulas = re.findall(r"<math.*?</math>", text, re.DOTALL)
+    assert len(formulas) >= 3
+    for formula in formulas:
+        assert ElementTree.fromstring(formula).tag == "{http://www.w3.org/1998/Math/MathML}math"
+    assert 'display="block"' in text
+    assert "$$" not in text
+    assert "\\mathcal" not in re.sub(r'aria-label="[^"]*"', "", text)
+
+
+def test_mathml() -> None:
+    assert "<mi>x</mi>" in mathml("x", display=False)
+    assert 'aria-label="a &lt; b"' in mathml("a < b", display=False)
+    assert "<mo>arg</mo>" in mathml(r"\arg\min_x", display=True)
+    ElementTree.fromstring(mathml("a & b < c", display=False))
+    ElementTree.fromstring(
+        mathml(r"\begin{align} a &= b \\ c &= d \label{x} \nonumber \end{align}", display=True)
+    )
+    with pytest.raises(BadValue, match=r"unknown command \\softmax"):
+        mathml(r"\softmax(x)", display=False)
+    with pytest.raises(BadValue, match="cannot turn the TeX"):
+        mathml(r"\left( x", display=False)
+
+
+def test_local_images_come_along(place: Path) -> None:
+    write(place, notebook("# T\n\n![what it shows](figures/a.svg)\n"))
+    (place.parent / "figures").mkdir()
+    (place.parent / "figures" / "a.svg").write_text("<svg/>")
+    assert 'src="data:image/svg+xml;base64,PHN2Zy8+" alt="what it shows"' in render(place).read_text()
+
+
+def test_a_failed_run_says_so(place: Path) -> None:
+    text = render(write(place, notebook(failed=True))).read_text()
+    assert "This run failed." in text
+    assert describe(place).failed
+
+
+def test_pages_that_need_the_network_are_refused(place: Path) -> None:
+    write(place, notebook("# T\n\n![remote](https://example.org/a.png)\n"))
+    with pytest.raises(BadValue, match="not offline"):
+        render(place)
+    assert not place.with_suffix(".html").exists()
+    script = nbformat.v4.new_output("display_data", {"text/html": "<script>1</script>"})
+    write(place, notebook(outputs=[script]))
+    with pytest.raises(BadValue, match="<script>"):
+        render(place)
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        '<script src="a.js"></script>',
+        "<SCRIPT>1</SCRIPT>",
+        '<img src="http://a.b/c.png">',
+        '<img src="//a.b/c.png">',
+        '<img srcset="a.png 1x, https://a.b/c.png 2x">',
+        '<link rel="stylesheet" href="style.css">',
+        '<style>@import "a.css";</style>',
+        "<style>p { background: url(https://a.b/c.png) }</style>",
+        '<p style="background: url(//a.b/c.png)">',
+        '<iframe src="a.html"></iframe>',
+        "<object data='a.svg'></object>",
+        '<a href="javascript:alert(1)">',
+        '<p onclick="x()">',
+        '<meta http-equiv="refresh" content="0; url=https://a.b">',
+        '<base href="https://a.b">',
+        '<svg><image href="https://a.b/c.png"/></svg>',
+        '<svg><use xlink:href="https://a.b/c.svg#d"/></svg>',
+        '<form action="https://a.b"></form>',
+        '<video poster="https://a.b/c.png"></video>',
+    ],
+)
+def test_offline_refuses(page: str) -> None:
+    with pytest.raises(BadValue, match="not offline"):
+        assert_offline(f"<!DOCTYPE html><html><body>{page}</body></html>")
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        '<a href="https://example.org">x</a>',
+        '<a href="../../index.html#quick">x</a>',
+        '<img src="data:image/png;base64,AAAA">',
+        '<link rel="icon" href="data:,">',
+        '<svg xmlns="http://www.w3.org/2000/svg"><use href="#a"/></svg>',
+        "<code>&lt;script src=&quot;https://a.b&quot;&gt;</code>",
+        "<p>@import url(https://a.b)</p>",
+    ],
+)
+def test_offline_allows(page: str) -> None:
+    assert_offline(page)
+
+
+def test_describe(place: Path) -> None:
+    about = describe(write(place, notebook()))
+    assert (about.profile, about.paper, about.item) == ("quick", "dream", "table1")
+    assert about.claim == "Representative images are better than random ones. They are also fewer."
+    assert about.parameters == {"profile": "cpu"}
+    bare = describe(write(place, nbformat.v4.new_notebook()))
+    assert (bare.title, bare.claim, bare.when, bare.took) == ("table1", "", "", "")
+
+
+@pytest.mark.parametrize(
+    ("text", "first"),
+    [
+        ("One. Two.", "One."),
+        ("With 2.5 points. Then", "With 2.5 points."),
+        ("Where $a. B$ holds. Then", "Where $a. B$ holds."),
+        ("No stop", "No stop"),
+        ("e.g. this is fine. Next", "e.g. this is fine."),
+        ("", ""),
+    ],
+)
+def test_first_sentence(text: str, first: str) -> None:
+    assert first_sentence(text) == first
+
+
+def test_bad_notebooks(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="no notebook"):
+        render(tmp_path / "none.ipynb")
+    (tmp_path / "broken.ipynb").write_text("{")
+    with pytest.raises(DataError, match="not a notebook"):
+        render(tmp_path / "broken.ipynb")
+
+
+def test_index(tmp_path: Path) -> None:
+    reports, sources = tmp_path / "reports", tmp_path / "notebooks"
+    for name in (
+        "dream/table1",
+        "dream/table2",
+        "dream/figure1",
+        "dm/table10",
+        "dm/table2",
+        "dim/table4",
+        "dream/new",
+    ):
+        (sources / name).parent.mkdir(parents=True, exist_ok=True)
+        (sources / f"{name}.py").write_text("")
+    done = write(reports / "quick" / "dream" / "table1.ipynb", notebook())
+    render(done)
+    for kind in ("csv", "tex"):
+        done.with_suffix(f".{kind}").write_text("")
+    write(reports / "quick" / "dream" / "table2.ipynb", notebook())
+    write(reports / "quick" / "dm" / "table2.failed.ipynb", notebook(failed=True))
+    render(write(reports / "quick" / "dream" / "figure1.ipynb", notebook()))
+    (reports / "quick" / "dream" / "figure1.csv").write_text(
+        "method,status\na,missing\nb,missing\nc,measured\n"
+    )
+    render(write(reports / "quick" / "dim" / "table4.ipynb", nbformat.v4.new_notebook()))
+    stale = write(reports / "mine <x>" / "dim" / "table4.ipynb", notebook())
+    render(stale)
+    write(stale, notebook(prose="# Run again"))
+
+    text = index(reports).read_text(encoding="utf-8")
+    assert_offline(text)
+    for there in (
+        '<a href="quick/dream/table1.html">DREAM, Table 1: <em>accuracy</em> &amp; more of <math',
+        '<a href="quick/dream/table1.ipynb">ipynb</a>',
+        '<a href="quick/dream/table1.csv">csv</a>',
+        '<a href="quick/dream/table1.tex">tex</a>',
+        "<p>Representative images are better than random ones.</p>",
+        '<span class="status rendered">rendered</span>',
+        '<span class="status 2 cells missing">2 cells missing</span>',
+        '<span class="status not executed">not executed</span>',
+        '<span class="status no page">no page</span>',
+        '<span class="status stale page">stale page</span>',
+        "2026-03-01 14:05 UTC, 1 min 15 s",
+        "python -m dreamlib notebook dm/table10 --profile cpu",
+        '<a href="quick/dm/table2.failed.ipynb">failed run</a>',
+        "Profile mine &lt;x&gt;",
+        "How to read a report",
+    ):
+        assert there in text, there
+    assert "table1.md" not in text
+    assert text.index(">DM Table 2<") < text.index(">DM Table 10<")
+    assert (
+        text.index('id="quick"')
+        < text.index('id="cpu"')
+        < text.index('id="paper"')
+        < text.index("mine &lt;x&gt;")
+    )
+
+
+def test_index_of_nothing(tmp_path: Path) -> None:
+    text = index(
+        tmp_path / "reports", profiles=["quick"], command="make {item} PROFILE={profile}"
+    ).read_text()
+    assert_offline(text)
+    assert "Profile quick" in text
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StoreError, match="file"):
+        index(tmp_path / "file")

@@ -1,0 +1,54 @@
+"""The time left is arithmetic on what was measured."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from tinyruns import cell
+
+from dreamlib.companion.cells import Cell
+from dreamlib.companion.run import expected_seconds
+from dreamlib.companion.store import Store
+
+pytestmark = pytest.mark.usefixtures("tiny")
+
+
+def measured(store: Store, one: Cell, distill: float, evaluate: float) -> None:
+    seconds = {"distill": distill, "evaluate": evaluate}
+    store.write_record(one, {"accuracies": [1.0, 2.0], "seconds": seconds})
+
+
+def test_nothing_missing_takes_no_time(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    assert expected_seconds([], store) == 0.0
+    measured(store, cell(), 5, 7)
+    assert expected_seconds([cell()], store) == 0.0
+
+
+def test_nothing_measured_says_nothing(tmp_path: Path) -> None:
+    assert expected_seconds([cell()], Store(tmp_path)) is None
+
+
+def test_another_seed_counts_as_it_is(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    measured(store, cell("dm"), 5, 7)
+    measured(store, cell("dc"), 100, 10)
+    assert expected_seconds([cell("dm"), cell("dm", 1), cell("dm", 2), cell("dc")], store) == 2 * (5 + 7)
+
+
+def test_another_method_counts_as_the_median(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    for method, distill, evaluate in (("dm", 1, 20), ("dc", 3, 40), ("herding", 100, 30)):
+        measured(store, cell(method), distill, evaluate)
+    cells = [cell(method) for method in ("dm", "dc", "herding", "dream")]
+    assert expected_seconds(cells, store) == 3 + 30
+
+
+def test_a_set_is_distilled_once_and_not_at_all_when_it_is_there(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    measured(store, cell("dc"), 50, 2)
+    course = [cell("dc", 1, step=step) for step in (0, 1, 2, 12)]
+    assert expected_seconds([cell("dc"), *course], store) == 50 + 4 * 2
+    store.write_set(course[0], {}, {}, {})
+    assert expected_seconds([cell("dc"), *course], store) == 4 * 2

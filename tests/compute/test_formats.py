@@ -1,0 +1,83 @@
+"""Which number formats pay: asked of the machine, measured once, and never bfloat16 where it is emulated."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from dreamlib.compute import formats
+from dreamlib.compute.engine import Engine
+from dreamlib.compute.formats import FLOAT32, Formats, formats_of
+from dreamlib.samplers import kmeans
+
+CPU = torch.device("cpu")
+ASK = "import torch; from dreamlib.compute.formats import formats_of; print(formats_of(torch.device('cpu')))"
+
+
+def asked(cache: Path, **environment: str) -> str:
+    """What another process of this machine decides."""
+    env = {**os.environ, "DREAMLIB_CACHE": str(cache), **environment}
+    done = subprocess.run([sys.executable, "-c", ASK], env=env, capture_output=True, text=True, check=True)
+    return done.stdout.strip()
+
+
+def test_a_library_without_bfloat16_gets_float32(tmp_path: Path) -> None:
+    """What a processor with AVX2 alone gets: oneDNN says what it has, whatever the processor could do."""
+    assert asked(tmp_path, ONEDNN_MAX_CPU_ISA="AVX2") == "Formats(short='float32', bytes=False)"
+    assert not list(tmp_path.iterdir()), "nothing had to be measured"
+
+
+@pytest.mark.skipif(formats_of(CPU) == FLOAT32, reason="this processor has no bfloat16 to measure")
+def test_the_ratio_is_measured_once_and_decides(tmp_path: Path) -> None:
+    first = asked(tmp_path)
+    (kept,) = tmp_path.glob("formats-*.json")
+    ratio = json.loads(kept.read_text())["bfloat16"]
+    assert ("bfloat16" in first) == (ratio >= formats.PAYS)
+    kept.write_text('{"bfloat16": 0.3}')  # as on a machine that emulates it
+    assert asked(tmp_path) == "Formats(short='float32', bytes=False)"
+    kept.write_text("no JSON")
+    assert asked(tmp_path) == first
+
+
+def test_a_cache_that_cannot_be_written_is_no_error(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    assert asked(tmp_path / "file").startswith("Formats(")
+
+
+@pytest.mark.parametrize("mode", ["plain", "compiled"])
+def test_other_modes_never_round(mode: str) -> None:
+    engine = Engine(mode, CPU)
+    assert engine.formats == FLOAT32
+    assert engine.lower({"x": torch.ones(2)})["x"].dtype == torch.float32
+
+
+def test_fast_mode_in_float32_rounds_nothing_and_in_bfloat16_does() -> None:
+    long, short = (Engine("fast", CPU, formats=Formats(name)) for name in ("float32", "bfloat16"))
+    x = torch.tensor([1 + 2**-12])
+    assert long.lower(x).equal(x)
+    assert short.lower(x).dtype == torch.bfloat16
+    products = [engine.shorten(lambda a: a @ a)(torch.full((4, 4), 1 + 2**-12)) for engine in (long, short)]
+    assert not products[0].equal(products[1])
+    assert all(product.dtype == torch.float32 for product in products)
+
+
+def test_fast_clustering_compares_in_the_format_it_is_given() -> None:
+    points = torch.randn(2, 200, 16, generator=torch.Generator().manual_seed(0))
+    found = {
+        dtype: kmeans(points, 8, torch.Generator().manual_seed(1), fast=True, short=dtype)
+        for dtype in (torch.float32, torch.bfloat16)
+    }
+    plain = kmeans(points, 8, torch.Generator().manual_seed(1))
+    for clusters in found.values():
+        torch.testing.assert_close(clusters.inertia, plain.inertia, rtol=0.02, atol=0)
+
+
+def test_formats_are_said_in_words() -> None:
+    assert FLOAT32.words == "float32"
+    assert Formats("bfloat16", bytes=True).words == "bfloat16, bytes where means are compared"

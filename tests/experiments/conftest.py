@@ -1,3 +1,0 @@
-"""The tiny study, in this process."""
-
-from tinyruns import tiny as tiny

@@ -1,0 +1,131 @@
+"""Who may import whom, read from the sources."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2] / "dreamlib"
+MODULES = sorted(ROOT.rglob("*.py"))
+
+# The storeys of the house, from the ground up. A room knows those below it; of its neighbours it knows only whom the
+# second table names.
+STOREYS: list[set[str]] = [
+    {"core"},
+    {"compute", "data", "augment", "networks"},
+    {"samplers", "matchers", "containers", "coresets", "teachers"},
+    {"criteria"},
+    {"distillation"},
+    {"recipes"},
+    {"companion"},
+]
+NEIGHBOURS = {
+    "compute": {"data"},  # where caches lie
+    "networks": {"compute", "augment"},  # how networks learn
+    "coresets": {"samplers"},  # both look at the same view of the real images
+}
+STOREY = {room: number for number, rooms in enumerate(STOREYS) for room in rooms}
+
+
+def imports(file: Path) -> Iterator[str]:
+    """Absolute dotted names of everything a file imports, inside functions too; packages with their members."""
+    package = ["dreamlib", *file.relative_to(ROOT).parent.parts]
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = package[: len(package) - node.level + 1] if node.level else []
+            stem = ".".join([*base, *([node.module] if node.module else [])])
+            yield from (f"{stem}.{alias.name}" for alias in node.names)
+
+
+def rooms(file: Path) -> set[str]:
+    """First words below ``dreamlib`` of what a file imports from it."""
+    return {name.split(".")[1] for name in imports(file) if name.split(".")[0] == "dreamlib"}
+
+
+def others(file: Path) -> set[str]:
+    """Top names of third-party packages a file imports."""
+    return {name.split(".")[0] for name in imports(file)} - {"dreamlib"} - set(sys.stdlib_module_names)
+
+
+def files(room: str) -> list[Path]:
+    """The files of a room, or of one inside it."""
+    found = [f for f in MODULES if f.is_relative_to(ROOT / room)]
+    assert found, room
+    return found
+
+
+def test_the_reader_of_imports_sees_them() -> None:
+    assert {"samplers", "matchers", "augment"} <= rooms(ROOT / "distillation" / "recipe.py")
+    assert "dreamlib.data.ClassData" in set(imports(ROOT / "distillation" / "loop.py"))
+    assert "sklearn" in others(ROOT / "data" / "digits.py")  # imported inside a function
+
+
+def test_every_file_lies_in_a_room() -> None:
+    assert {f.relative_to(ROOT).parts[0] for f in MODULES} == {*STOREY, "__init__.py", "__main__.py"}
+
+
+@pytest.mark.parametrize("room", STOREY)
+def test_no_import_runs_up(room: str) -> None:
+    below = {other for other in STOREY if STOREY[other] < STOREY[room]}
+    for file in files(room):
+        assert rooms(file) <= {room, *below, *NEIGHBOURS.get(room, ())}, file
+
+
+@pytest.mark.parametrize("room", STOREYS[1])
+def test_the_ground_floor_stands_on_few_packages(room: str) -> None:
+    allowed = (
+        {"torch"}
+        if room != "data"
+        else {"torch", "numpy", "torchvision", "sklearn", "pyarrow", "PIL", "scipy"}
+    )
+    for file in files(room):
+        assert others(file) <= allowed, file
+
+
+def test_a_loop_knows_parts_by_their_protocols_and_not_by_name() -> None:
+    named = {
+        "Random",
+        "Representative",
+        "GradientNormBand",
+        "Gradient",
+        "Feature",
+        "Pixels",
+        "MultiFormation",
+    }
+    named |= {"Noise", "RealImages", "RepresentativeImages", "Herding", "KCenter", "Forgetting"}
+    named |= {"Generator", "Adversarial", "Logits"}
+    for name in ("loop", "generate", "evaluate"):
+        file = ROOT / "distillation" / f"{name}.py"
+        assert not {name.split(".")[-1] for name in imports(file)} & named, file
+
+
+def test_a_report_knows_records_and_no_torch() -> None:
+    for file in files("companion/report"):
+        own = {name for name in imports(file) if name.startswith("dreamlib.")}
+        known = ("dreamlib.companion.report", "dreamlib.core.atomic", "dreamlib.core.errors")
+        assert all(name.startswith(known) for name in own), file
+        assert not others(file) & {"torch", "torchvision", "safetensors"}, file
+
+
+@pytest.mark.parametrize("words", ["companion.report.tables", "companion.report.html", "companion.cli"])
+def test_what_needs_no_torch_does_not_load_it(words: str) -> None:
+    ask = f"import sys, dreamlib.{words}; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", ask], check=False).returncode == 0
+
+
+def test_nobody_calls_cuda_or_a_global_seed() -> None:
+    for file in MODULES:
+        calls = {
+            node.func.attr
+            for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)
+        }
+        assert not calls & {"cuda", "seed", "set_default_device", "set_rng_state"}, file
+        assert not any(name.startswith("numpy.random") or name == "random" for name in imports(file)), file
