@@ -59,10 +59,11 @@ def main(words: list[str]) -> int:
     warnings.filterwarnings("error", "running (uncompiled|without)")
     rate = rates(device)
     machine, formats = this_machine(device), formats_of(device)
-    in_bytes = f"{rate['uint8'] / 1e9:.0f} in bytes, " if "uint8" in rate else ""
+    words = {"float32": "in float32", "bfloat16": "in bfloat16", "uint8": "in bytes"}
+    speeds = ", ".join(f"{rate[name] / 1e9:.0f} {said}" for name, said in words.items() if name in rate)
     print(
-        f"{machine.words}\n{rate['float32'] / 1e9:.0f} GFLOP/s in float32, {rate['bfloat16'] / 1e9:.0f} in bfloat16, "
-        f"{in_bytes}{rate['bytes'] / 1e9:.0f} GB/s copied; fast mode computes in {formats.words}",
+        f"{machine.words}\n{speeds} (GFLOP/s); {rate['bytes'] / 1e9:.0f} GB/s copied; "
+        f"fast mode computes in {formats.words}",
         flush=True,
     )
     out = Path(args.out or f"reports/results/bench/{machine.kind}.json")

@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 
-from dreamlib.compute import backend, rough
+from dreamlib.compute import backend
 from dreamlib.compute.formats import Formats, formats_of
 
 from .works import Call, Work
@@ -123,12 +123,13 @@ def floor(work: Work, rates: dict[str, float], formats: Formats) -> dict[str, fl
 def rates(device: torch.device) -> dict[str, float]:
     """What the unit does at best: operations a second by number format, and bytes a second of a copy.
 
-    The better of a large matrix product and a large convolution counts.
+    The better of a large matrix product and a large convolution counts. A format that is worked out in another one, as
+    bfloat16 where the processor lacks it, is left out: one such product can take a minute.
     """
-    out = {}
+    out, formats = {}, formats_of(device)
     side = 2048 if device.type == "cpu" else 8192
     convolved = 2 * 64 * 16 * 16 * 128 * 128 * 3 * 3
-    for name, dtype in (("float32", torch.float32), ("bfloat16", torch.bfloat16)):
+    for name, dtype in {"float32": torch.float32, formats.short: formats.dtype}.items():
         a = torch.randn(side, side, device=device).to(dtype)
         x = (
             torch.randn(64, 128, 16, 16, device=device)
@@ -139,7 +140,7 @@ def rates(device: torch.device) -> dict[str, float]:
         product = 2 * side**3 / _best(lambda a=a: a @ a, device)
         convolution = convolved / _best(lambda x=x, w=w: torch.nn.functional.conv2d(x, w, padding=1), device)
         out[name] = max(product, convolution)
-    if rough.available(device):
+    if formats.bytes:
         # Four times the images, because this operation also packs its weights.
         maps = torch.randint(256, (256, *x.shape[1:]), dtype=torch.uint8)
         maps = maps.contiguous(memory_format=torch.channels_last)

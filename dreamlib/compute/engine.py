@@ -20,8 +20,8 @@ from torch.fx.experimental.proxy_tensor import make_fx
 from torch.utils import _pytree as pytree
 
 from ..core.errors import unknown
-from . import rough
 from .formats import FLOAT32, Formats, cache_folder, formats_of
+from .operations import FASTER, ROUGHER
 from .replay import Replay, side_by_side
 
 # plain: eager float32, one operation after the other; the numbers every other mode is measured against.
@@ -308,7 +308,7 @@ class _Compiled:
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # the compiler's own, about its own insides
-                table = _ROUGHER if rounded else _FASTER
+                table = ROUGHER if rounded else FASTER
                 trace = make_fx(flattened, table, tracing_mode="fake", _allow_non_fake_inputs=True)
                 traced = trace(*flat)
                 # Not public, and not asked of those who do not compile.
@@ -355,121 +355,6 @@ class _Recorded:
 
     def __call__(self, flat: list[Tensor]) -> Any:
         return self.compiled.rebuild(self.calls(*flat))
-
-
-# Operations that are traced as others, which compile to faster code.
-
-
-def _channels_last(images: Tensor) -> Tensor:
-    return images.contiguous(memory_format=torch.channels_last)
-
-
-def _is_channels_last(images: Tensor) -> bool:
-    return images.is_contiguous(memory_format=torch.channels_last)
-
-
-# Convolutions are fastest on images whose channels lie side by side, and TorchInductor gives their results that form.
-# The trace has to ask for it from end to end, derivatives included: where one tensor between two convolutions has
-# another form, every number of it is looked up by itself.
-
-
-def _convolution(x: Tensor, weight: Tensor, *rest: Any) -> Tensor:
-    if x.ndim != 4 or _is_channels_last(x):
-        return NotImplemented
-    return torch.ops.aten.convolution.default(_channels_last(x), weight, *rest)
-
-
-def _convolution_backward(gradient: Tensor, x: Tensor, weight: Tensor, *rest: Any) -> tuple[Tensor, ...]:
-    if x.ndim != 4 or (_is_channels_last(x) and _is_channels_last(gradient)):
-        return NotImplemented
-    found: tuple[Tensor, ...] = torch.ops.aten.convolution_backward.default(
-        _channels_last(gradient), _channels_last(x), weight, *rest
-    )
-    return found
-
-
-# Cut before they are brought into that form, maps would be worked out anew for every piece.
-
-
-def _split(x: Tensor, size: int, dim: int = 0) -> Any:
-    if x.ndim != 4 or dim != 0 or _is_channels_last(x):
-        return NotImplemented
-    return torch.ops.aten.split.Tensor(_channels_last(x), size, dim)
-
-
-# Average pooling as a mean over an axis of its own: TorchInductor turns that, and above all its derivative, into
-# straight loops, where its own version looks up the window of every pixel (a third of a gradient's time on a CPU).
-
-
-def _avg_pool2d(
-    x: Tensor,
-    kernel_size: list[int],
-    stride: list[int] | None = None,
-    padding: list[int] | int = 0,
-    ceil_mode: bool = False,
-    count_include_pad: bool = True,
-    divisor_override: int | None = None,
-) -> Tensor:
-    window = _tiling(x.shape, kernel_size, stride, padding, divisor_override)
-    if window is None:
-        return NotImplemented
-    (h, w), (height, width) = window, x.shape[-2:]
-    return x.view(*x.shape[:-2], height // h, h, width // w, w).mean((-3, -1))
-
-
-def _avg_pool2d_backward(
-    gradient: Tensor,
-    x: Tensor,
-    kernel_size: list[int],
-    stride: list[int] | None,
-    padding: list[int] | int,
-    ceil_mode: bool,
-    count_include_pad: bool,
-    divisor_override: int | None,
-) -> Tensor:
-    window = _tiling(x.shape, kernel_size, stride, padding, divisor_override)
-    if window is None:
-        return NotImplemented
-    (h, w), (height, width) = window, x.shape[-2:]
-    each = (gradient / (h * w)).movedim(-3, -1)[..., :, None, :, None, :]
-    wide = each.expand(*x.shape[:-3], height // h, h, width // w, w, x.shape[-3])
-    return wide.reshape(*x.shape[:-3], height, width, x.shape[-3]).movedim(-1, -3)
-
-
-def _tiling(
-    shape: torch.Size,
-    kernel_size: list[int],
-    stride: list[int] | None,
-    padding: list[int] | int,
-    divisor_override: int | None,
-) -> tuple[int, int] | None:
-    """The (height, width) of the windows, if they are tiles that cover the image; None otherwise."""
-    h, w = kernel_size[0], kernel_size[-1]
-    moves = [h, w] if not stride else [stride[0], stride[-1]]
-    pads = [padding] if isinstance(padding, int) else list(padding)
-    fits = moves == [h, w] and not any(pads) and divisor_override is None
-    return (h, w) if fits and shape[-2] % h == 0 and shape[-1] % w == 0 else None
-
-
-_FASTER: dict[Any, Any] = {
-    torch.ops.aten.convolution.default: _convolution,
-    torch.ops.aten.convolution_backward.default: _convolution_backward,
-    torch.ops.aten.split.Tensor: _split,
-    torch.ops.aten.avg_pool2d.default: _avg_pool2d,
-    torch.ops.aten.avg_pool2d_backward.default: _avg_pool2d_backward,
-}
-
-
-def _rough_convolution(x: Tensor, weight: Tensor, *rest: Any) -> Tensor:
-    out = rough.convolution(x, weight, *rest)
-    return _convolution(x, weight, *rest) if out is NotImplemented else out
-
-
-# For means over images.
-_ROUGHER = _FASTER | {
-    torch.ops.aten.convolution.default: _rough_convolution,
-    torch.ops.aten.native_group_norm.default: rough.group_norm,
-}
 
 
 def _tell_once(error: Exception, how: str) -> None:

@@ -124,30 +124,3 @@ def _maps(maps: Tensor, levels: Tensor, stride: list[int], padding: list[int], d
     sizes = [(size + 2 * pad - apart * (side - 1) - 1) // move + 1 for size, side, move, pad, apart in sides]
     shape = maps.shape[0], levels.shape[0], *sizes
     return torch.empty(shape, dtype=torch.bfloat16, device=maps.device, memory_format=torch.channels_last)
-
-
-def group_norm(
-    x: Tensor,
-    weight: Tensor | None,
-    bias: Tensor | None,
-    images: int,
-    channels: int,
-    size: int,
-    groups: int,
-    eps: float,
-) -> tuple[Tensor, Tensor, Tensor]:
-    """``aten.native_group_norm`` that reads maps (N, c, h, w) once for mean and variance, not twice.
-
-    The variance is the mean square less the squared mean, in float32. Returns ``NotImplemented`` unless every channel
-    is a group (instance norm), and where it may be differentiated: the usual one keeps less for its derivative.
-    """
-    if x.ndim != 4 or groups != channels or torch.is_grad_enabled():
-        return NotImplemented
-    values = x.float()
-    mean = values.mean((2, 3))
-    variance = (values * values).mean((2, 3)) - mean * mean
-    inverse = (variance.clamp(min=0) + eps).rsqrt()
-    factor = inverse if weight is None else inverse * weight.float()
-    shift = -mean * factor if bias is None else bias.float() - mean * factor
-    out = values * factor[:, :, None, None] + shift[:, :, None, None]
-    return out.to(x.dtype), mean.to(x.dtype), inverse.to(x.dtype)

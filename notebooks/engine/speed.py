@@ -89,12 +89,12 @@ session.run()
 benchmarks = load_benchmarks(project_root() / "reports" / "results" / "bench")
 for record in benchmarks:
     rate = record["rates"]
-    in_bytes = f"{rate['uint8'] / 1e9:.0f} in bytes, " if "uint8" in rate else ""
+    named = {"float32": "in float32", "bfloat16": "in bfloat16", "uint8": "in bytes"}
+    speed = ", ".join(f"{rate[name] / 1e9:.0f} {said}" for name, said in named.items() if name in rate)
     session.say(
-        f"**{record['kind']}**: {record['words']}; {rate['float32'] / 1e9:.0f} GFLOP/s in float32, "
-        f"{rate['bfloat16'] / 1e9:.0f} in bfloat16, {in_bytes}{rate['bytes'] / 1e9:.0f} GB/s copied; "
-        f"fast mode computes in {record['formats']}; torch {record['versions']['torch']}; "
-        f"allocator tuned for all: {record['allocator_tuned']}."
+        f"**{record['kind']}**: {record['words']}; {speed} (GFLOP/s); {rate['bytes'] / 1e9:.0f} GB/s copied; fast mode "
+        f"computes in {record['formats']}; torch {record['versions']['torch']}; allocator tuned for all: "
+        f"{record['allocator_tuned']}."
     )
 if not any(record["machine"]["device"] == "cuda" for record in benchmarks):
     session.say("**Never run on a GPU.** To measure on one: `make bench DEVICE=cuda`.")

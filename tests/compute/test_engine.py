@@ -19,6 +19,7 @@ from torch.fx.experimental.proxy_tensor import make_fx
 
 from dreamlib.companion.cells import make_cell
 from dreamlib.compute import engine as engines
+from dreamlib.compute import operations
 from dreamlib.compute.engine import MODES, Engine
 from dreamlib.core.errors import UnknownName
 from dreamlib.data import ClassData, load
@@ -93,7 +94,7 @@ def test_channels_lie_side_by_side_in_every_convolution_of_a_trace(matcher: Feat
             found = measure_under(weights, matcher, network, images, labels, True)
             return torch.autograd.grad(matcher.distance(target, found), images)[0]
 
-    traced = make_fx(pull, engines._FASTER, tracing_mode="fake", _allow_non_fake_inputs=True)(images)
+    traced = make_fx(pull, operations.FASTER, tracing_mode="fake", _allow_non_fake_inputs=True)(images)
     convolutions = [node for node in traced.graph.nodes if "convolution" in str(node.target)]
     assert len(convolutions) >= 4
     for node in convolutions:
@@ -113,7 +114,9 @@ def test_maps_are_put_into_form_once_for_all_classes() -> None:
         def measured(images: Tensor) -> list[Tensor]:
             return measure_under(weights, Gradient(), network, images, labels, False)
 
-        traced = make_fx(measured, engines._FASTER, tracing_mode="fake", _allow_non_fake_inputs=True)(images)
+        traced = make_fx(measured, operations.FASTER, tracing_mode="fake", _allow_non_fake_inputs=True)(
+            images
+        )
         return len([n for n in fx_graph_cse(traced.graph).nodes if n.target is torch.ops.aten.clone.default])
 
     assert forms(2) == forms(4)
