@@ -90,7 +90,7 @@ def published(method: str, ipc: int) -> Recipe:
     """The published recipe on CIFAR-10, matching images drawn at random (clustering is a work of its own)."""
     recipe, _ = methods[method].resolve("cifar10", ipc)
     schedule = replace(recipe.schedule, steps=max(recipe.schedule.steps, 1))
-    return replace(recipe, sampler=Random(), initial=RealImages(), iterations=100, schedule=schedule)
+    return replace(recipe, sampler=Random(), initial=RealImages(), iterations=10**6, schedule=schedule)
 
 
 def step(

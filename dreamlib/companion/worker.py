@@ -63,6 +63,7 @@ class Making(Task, Protocol):
 
     snapshots: dict[int, dict[str, Tensor]]
     losses: list[tuple[int, float]]
+    engine: Engine
 
     @property
     def seconds(self) -> dict[str, float]: ...
@@ -286,7 +287,7 @@ class Worker:
                 **({"accuracies_on": {also: run.also_accuracies}} if also else {}),
                 "formats": {
                     "distill": about.get("formats", "not recorded"),
-                    "evaluate": self._formats(cell.evaluation.mode),
+                    "evaluate": run.engine.words,
                 },
                 "curve": about["curve"],
                 "seconds": {**about["seconds"], "evaluate": run.seconds},
@@ -388,7 +389,7 @@ class Worker:
             "shape": list(dataset.shape),
             "normalisation": _normalisation(_normalised(dataset, cell)),
             "data_fingerprint": dataset.fingerprint,
-            "formats": self._formats(cell.recipe.mode),
+            "formats": run.engine.words,
             "curve": {"step": [step for step, _ in run.losses], "loss": [loss for _, loss in run.losses]},
             "seconds": {**before, **run.seconds, "distill": sum((*before.values(), *run.seconds.values()))},
             "resumed": resumed,
@@ -404,15 +405,11 @@ class Worker:
         self.store.drop_checkpoint(cell, "distill")
         return stored, about
 
-    def _formats(self, mode: str) -> str:
-        """Number formats of a mode on this machine, in words: they decide bits, and differ between machines."""
-        return Engine(mode, self.device).formats.words
-
     def _about_whole(self, cell: Cell) -> dict[str, Any]:
         """What a record says of the whole training set in place of a synthetic one."""
         dataset, data = self.dataset(cell.dataset), self.classes(cell.dataset, cell.recipe.per_class)
         return {
-            "formats": self._formats("plain"),
+            "formats": Engine("plain", self.device).words,
             "curve": {"step": [], "loss": []},
             "seconds": {"distill": 0.0},
             "resumed": False,

@@ -6,6 +6,7 @@ decides how they run, and everything around them is the same in every mode.
 
 from __future__ import annotations
 
+import math
 import os
 import warnings
 from collections.abc import Callable, Hashable, Iterator, Sequence
@@ -52,6 +53,10 @@ _OPTIONS: dict[str, dict[str, Any]] = {
     },
 }
 
+# Floating-point operations below which fast mode does not compile: half a minute to a minute of compiling would cost
+# more than it saves. By counting, not by timing: a cell computes alike whenever and wherever it is begun.
+WORTH_COMPILING = {"cpu": 1e13, "cuda": 5e14}
+
 BRANCHES = 5  # calls that a graph runs side by side; each takes memory of its own
 
 # Compiled functions of this process, and what has been recorded of them on a GPU. The cells of a study share them: what
@@ -74,6 +79,9 @@ class Engine:
         Do not compile, in any mode: for work that gains nothing by it.
     formats : Formats, optional
         What fast mode rounds to; by default what pays on the device (:func:`~dreamlib.compute.formats.formats_of`).
+    operations : float
+        About how many floating-point operations there are to do in all. Fast mode does not compile for fewer than
+        :data:`WORTH_COMPILING`; by default there are many.
 
     Raises
     ------
@@ -82,11 +90,18 @@ class Engine:
     """
 
     def __init__(
-        self, mode: str, device: torch.device | str, eager: bool = False, formats: Formats | None = None
+        self,
+        mode: str,
+        device: torch.device | str,
+        eager: bool = False,
+        formats: Formats | None = None,
+        operations: float = math.inf,
     ) -> None:
         if mode not in MODES:
             raise unknown("mode", mode, MODES)
-        self.mode, self.device, self.eager = mode, torch.device(device), eager or mode == "plain"
+        self.mode, self.device = mode, torch.device(device)
+        short = mode == "fast" and operations < WORTH_COMPILING.get(self.device.type, 0)
+        self.eager = eager or short or mode == "plain"
         self.formats = FLOAT32
         if mode == "fast":
             self.formats = formats_of(self.device) if formats is None else formats
@@ -95,6 +110,11 @@ class Engine:
     def plain(self) -> bool:
         """Whether functions run as they are, in float32."""
         return self.mode == "plain"
+
+    @property
+    def words(self) -> str:
+        """How functions run, for a record: the number formats, and whether they are compiled."""
+        return self.formats.words + (", not compiled" if self.eager and not self.plain else "")
 
     @property
     def records(self) -> bool:

@@ -14,7 +14,7 @@ from ..core.errors import BadValue
 from ..core.files import below
 from ..core.streams import Streams
 from ..data import ClassData, Dataset
-from ..networks import NetworkSpec
+from ..networks import NetworkSpec, forward_operations
 from ..networks.training import SGD, Fetch, Stack, Training
 
 
@@ -163,15 +163,12 @@ class EvaluationRun:
         self._at, size = self._source(images)
         generator = self.streams["evaluation"]
         stack = Stack(evaluation.network, dataset.shape, dataset.num_classes, evaluation.networks, generator)
-        self.engine = Engine(evaluation.mode, self.device)
+        settings, stop = evaluation.training, evaluation.stop(dataset.num_classes)
+        seen = settings.passes * size if stop is None else stop * min(settings.batch, size)
+        one = forward_operations(evaluation.network, dataset.shape, dataset.num_classes)
+        self.engine = Engine(evaluation.mode, self.device, operations=3 * one * seen * evaluation.networks)
         self.training = Training(
-            stack,
-            self._fetch,
-            size,
-            evaluation.training,
-            generator,
-            engine=self.engine,
-            steps=evaluation.stop(dataset.num_classes),
+            stack, self._fetch, size, settings, generator, engine=self.engine, steps=stop
         )
         self.accuracies: list[float] = []
         self.also_accuracies: list[float] = []

@@ -27,7 +27,7 @@ from ..core.streams import Streams
 from ..coresets import History
 from ..data import ClassData, statistics
 from ..matchers import measure_under
-from ..networks import batch_norms, build, initialise, largest_map
+from ..networks import batch_norms, build, forward_operations, initialise, largest_map
 from ..networks.training import Stack, Training, class_by_class, learn_batch, module_from, together
 from ..samplers import View
 from ..teachers.pool import PoolTraining
@@ -109,7 +109,8 @@ class Distillation:
         self.matched = 0
         self.classes_at_once = 1 if recipe.statistics == "per class" else data.num_classes
         self.memory_gb = memory_gb
-        self.engine = Engine(recipe.mode, self.device).for_network(self.network)
+        work = 3 * forward_operations(recipe.network, data.shape, data.num_classes) * self._images
+        self.engine = Engine(recipe.mode, self.device, operations=work).for_network(self.network)
         # Fewer classes at once would be other statistics, and another result.
         self._inseparable = recipe.statistics == "joint" and bool(batch_norms(self.network))
         self._embedding = self._embedding_training() if recipe.initial.epochs else None
@@ -131,6 +132,15 @@ class Distillation:
         if not self.stored:
             return self._embedding.step if self._embedding else 0
         return self._embedding_steps + 1 + (self._pool.step if self._pool else 0) + self.matched
+
+    @property
+    def _images(self) -> int:
+        """How many images go through matching networks in all: real ones, and at least those that are stored."""
+        recipe, schedule = self.recipe, self.recipe.schedule
+        matched = self.data.num_classes * (recipe.real_batch + self.ipc)
+        learned = {"nothing": 0, "real": schedule.batch * schedule.real_batches}
+        taught = learned.get(schedule.trained_on, self.data.num_classes * self.ipc * schedule.epochs)
+        return recipe.steps * (matched + taught)
 
     @property
     def seconds(self) -> dict[str, float]:

@@ -8,7 +8,7 @@ weights anew. Every network has ``forward(x) -> logits``, ``features(x)``, ``fea
 from .biggan import BigGANDiscriminator, BigGANGenerator
 from .generative import DiscriminatorNetwork, EncoderNetwork, GeneratorNetwork
 from .network import Network, batch_norms, build, embed, largest_map, misfit, parameter_count
-from .outline import Layer, blocks, layers
+from .outline import Layer, blocks, forward_operations, layers
 from .spec import NetworkSpec, names
 from .weights import initialise
 
@@ -25,6 +25,7 @@ __all__ = [
     "blocks",
     "build",
     "embed",
+    "forward_operations",
     "initialise",
     "largest_map",
     "layers",

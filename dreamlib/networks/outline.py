@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cache
 
 import torch
 from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
 
-from .network import parameter_count
+from .network import build, parameter_count
+from .spec import NetworkSpec
 
 CONVOLUTIONS = (nn.Conv2d, nn.ConvTranspose2d)
 
@@ -73,6 +76,15 @@ def layers(module: nn.Module, *inputs: Tensor) -> list[Layer]:
         for layer in training:
             layer.training = True
     return found
+
+
+@cache
+def forward_operations(spec: NetworkSpec, shape: tuple[int, int, int], num_classes: int) -> int:
+    """Floating-point operations of a network for one image: two for each product of its convolutions and layers."""
+    network = build(spec, shape, num_classes, device="meta").eval()
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        network(torch.empty(1, *shape, device="meta"))
+    return int(counter.get_total_flops())
 
 
 def blocks(found: list[Layer]) -> list[Layer]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import subprocess
 import sys
 from dataclasses import replace
@@ -21,6 +22,7 @@ from dreamlib.companion.cells import make_cell
 from dreamlib.compute import engine as engines
 from dreamlib.compute import operations
 from dreamlib.compute.engine import MODES, Engine
+from dreamlib.compute.formats import Formats
 from dreamlib.core.errors import UnknownName
 from dreamlib.data import ClassData, load
 from dreamlib.distillation.evaluate import EvaluationRun
@@ -122,13 +124,51 @@ def test_maps_are_put_into_form_once_for_all_classes() -> None:
     assert forms(2) == forms(4)
 
 
-def test_fast_is_near_and_repeats_itself_to_the_bit(digits: ClassData) -> None:
+@pytest.mark.parametrize("compiles", [True, False])
+def test_fast_is_near_and_repeats_itself_to_the_bit(digits: ClassData, compiles: bool) -> None:
     plain = distill(digits, recipe(Feature(), "plain"), 2)
-    fast, again = (distill(digits, recipe(Feature(), "fast"), 2) for _ in range(2))
+
+    def quickly() -> Distillation:
+        run = Distillation(digits, recipe(Feature(), "fast"), 2, 0)
+        assert run.engine.eager  # so little work is not worth compiling
+        if compiles:
+            run.engine = Engine("fast", CPU)
+        while not run.done:
+            run.advance()
+        return run
+
+    fast, again = quickly(), quickly()
     moved = plain.stored["images"] - plain.snapshots[0]["images"]
     close(fast.stored["images"] - fast.snapshots[0]["images"], moved, 0.1)
     assert not torch.equal(fast.stored["images"], plain.stored["images"])
     assert torch.equal(fast.stored["images"], again.stored["images"])
+
+
+@pytest.mark.parametrize(("device", "enough"), [("cpu", 1e13), ("cuda", 5e14)])
+def test_fast_compiles_what_is_long_enough_to_gain_by_it(device: str, enough: float) -> None:
+    assert Engine("fast", device, formats=Formats(), operations=0.9 * enough).eager
+    assert not Engine("fast", device, formats=Formats(), operations=1.1 * enough).eager
+    assert not Engine("fast", device, formats=Formats()).eager  # nobody said how much there is to do
+    assert not Engine("compiled", device, operations=1).eager  # it was asked for
+    assert Engine("plain", device, operations=math.inf).eager
+    assert Engine("fast", device, formats=Formats(), operations=1).words == "bfloat16, not compiled"
+    assert Engine("fast", device, formats=Formats()).words == "bfloat16"
+    assert Engine("plain", device).words == "float32"
+
+
+def test_whether_a_run_compiles_follows_from_its_recipe_and_not_from_what_is_left(digits: ClassData) -> None:
+    long = replace(recipe(Feature(), "fast"), iterations=10**9)
+    run = Distillation(digits, long, 2, 0)
+    assert not run.engine.eager
+    run.advance()
+    state, again = run.state(), Distillation(digits, long, 2, 0)
+    again.restore(state)
+    assert not again.engine.eager
+    how = replace(make_cell("quick", "dm", "digits", 10, 0).evaluation, mode="fast")
+    images = torch.zeros(10, 10, 1, 8, 8)
+    assert EvaluationRun(images, load("digits"), how).engine.eager
+    longer = replace(how, training=replace(how.training, epochs=10**9))
+    assert not EvaluationRun(images, load("digits"), longer).engine.eager
 
 
 def test_a_gpu_rounds_no_factors_of_float32_unless_it_is_to_be_fast() -> None:
@@ -326,7 +366,8 @@ def test_compiled_embeddings_and_clusters_are_those_of_plain_code(digits: ClassD
     assert mask.shape == index.shape
 
 
-def test_an_evaluation_in_fast_mode_ends_where_the_plain_one_does() -> None:
+@pytest.mark.parametrize("compiles", [True, False])
+def test_an_evaluation_in_fast_mode_ends_where_the_plain_one_does(compiles: bool) -> None:
     cell = make_cell("quick", "dm", "digits", 10, 0)
     few = replace(cell.evaluation, networks=2, training=replace(cell.evaluation.training, epochs=30))
     data = load("digits")
@@ -334,6 +375,7 @@ def test_an_evaluation_in_fast_mode_ends_where_the_plain_one_does() -> None:
 
     def judged(mode: str) -> list[float]:
         run = EvaluationRun(images, data, replace(few, mode=mode))
+        run.training.engine = Engine(mode, CPU, eager=not compiles)
         while not run.done:
             run.advance()
         return run.accuracies

@@ -9,6 +9,7 @@ from dreamlib.networks import (
     NetworkSpec,
     blocks,
     build,
+    forward_operations,
     layers,
     misfit,
     parameter_count,
@@ -71,3 +72,9 @@ def test_misfit_says_why_a_network_is_too_deep(name: str, side: int, why: str) -
     said = misfit(NetworkSpec(name, width=8), (1, side, side), 10)
     assert why in said
     assert bool(said) == bool(why)
+
+
+def test_the_operations_of_the_published_convnet_are_those_of_its_three_convolutions_and_its_layer() -> None:
+    """Two for each product: 32 x 32 pixels of 3 x 9 x 128, 16 x 16 and 8 x 8 of 128 x 9 x 128, and 2048 x 10."""
+    products = 32 * 32 * 27 * 128 + (16 * 16 + 8 * 8) * 128 * 9 * 128 + 2048 * 10
+    assert forward_operations(NetworkSpec(), (3, 32, 32), 10) == 2 * products
