@@ -45,7 +45,7 @@ def main(words: list[str]) -> int:
     torch.set_num_threads(args.threads or len(os.sched_getaffinity(0)))
     device = backend.resolve_device(args.device)
     if args.sizes:
-        return _sizes(device, args.out)
+        return _sizes(device, args.out, [name for name in args.works.split(",") if name])
     offered = works(device)
     chosen = [name for name in args.works.split(",") if name] or list(offered)
     for name in chosen:
@@ -95,13 +95,18 @@ def main(words: list[str]) -> int:
     return 0
 
 
-def _sizes(device: torch.device, to: str) -> int:
-    """Time every point of every axis; what is measured is kept after each."""
+def _sizes(device: torch.device, to: str, chosen: list[str]) -> int:
+    """Time every point of every axis of the chosen works, or of all; what is measured is kept after each."""
+    for name in chosen:
+        if name not in sizes.WORKS:
+            raise unknown("work", name, sizes.WORKS)
     machine = this_machine(device)
     out = Path(to or f"reports/results/bench/sizes/{machine.kind}.json")
-    found: list[dict[str, Any]] = []
+    works = chosen or list(sizes.WORKS)
+    known: list[dict[str, Any]] = json.loads(out.read_text())["points"] if out.is_file() else []
+    found = [point for point in known if point["work"] not in works]
     done: dict[tuple[str, sizes.Size], dict[str, Any]] = {}
-    for work in sizes.WORKS:
+    for work in works:
         for axis, value, size in sizes.points(work, torch.get_num_threads()):
             # All threads by name or by number is the same problem.
             same = work, replace(size, threads=size.threads or torch.get_num_threads())

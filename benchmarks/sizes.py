@@ -37,8 +37,8 @@ AXES: dict[str, tuple[str, tuple[int, ...]]] = {
     "threads": ("threads", (1, 2)),
 }
 
-# By what is compared: the method whose published step is timed, and the images per class that stay.
-WORKS = {"features (DM)": ("dm", 10), "gradients (DSA)": ("dsa", 1)}
+# By what is compared: the method whose published step is timed (DM, DSA), and the images per class that stay.
+WORKS = {"features": ("dm", 10), "gradients": ("dsa", 1)}
 
 
 def points(work: str, threads: int) -> Iterator[tuple[str, int, Size]]:

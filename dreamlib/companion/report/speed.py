@@ -91,7 +91,8 @@ def side_by_side(speeds: pd.DataFrame, version: str) -> pd.DataFrame:
 def load_costs(folder: str | Path) -> pd.DataFrame:
     """What one step costs by size, from ``python -m benchmarks --sizes``: one line per machine, work, axis and value.
 
-    Columns: machine, work, axis (what grows), value, seconds (median), MiB (peak of one step).
+    Columns: machine, work, axis (what grows), value, seconds (median), MiB (peak of one step). An axis with a single
+    point, whose measurement was cut short, is left out.
 
     Raises
     ------
@@ -118,7 +119,9 @@ def load_costs(folder: str | Path) -> pd.DataFrame:
             raise DataError(
                 f"{path} is no record of costs by size: {error!r}", "python -m benchmarks --sizes"
             ) from error
-    return pd.DataFrame(lines, columns=["machine", "work", "axis", "value", "seconds", "MiB"])
+    found = pd.DataFrame(lines, columns=["machine", "work", "axis", "value", "seconds", "MiB"])
+    counts = found.groupby(["machine", "work", "axis"])["value"].transform("size")
+    return found[counts > 1].reset_index(drop=True)
 
 
 def growth(costs: pd.DataFrame) -> pd.DataFrame:
@@ -144,7 +147,7 @@ def growth(costs: pd.DataFrame) -> pd.DataFrame:
 
 def _slope(x: pd.Series[float], y: pd.Series[float]) -> float:
     across, up = np.log(x.astype(float)), np.log(y.astype(float).clip(lower=1e-9))
-    return float(np.polyfit(across, up, 1)[0]) if len(x) > 1 else float("nan")
+    return float(np.polyfit(across, up, 1)[0])
 
 
 def by_mode(records: Sequence[dict[str, Any]]) -> pd.DataFrame:
