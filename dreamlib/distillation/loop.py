@@ -135,12 +135,12 @@ class Distillation:
 
     @property
     def _images(self) -> int:
-        """How many images go through matching networks in all: real ones, and at least those that are stored."""
+        """How many images go through networks in all: real ones, and at least those that are stored."""
         recipe, schedule = self.recipe, self.recipe.schedule
         matched = self.data.num_classes * (recipe.real_batch + self.ipc)
         learned = {"nothing": 0, "real": schedule.batch * schedule.real_batches}
         taught = learned.get(schedule.trained_on, self.data.num_classes * self.ipc * schedule.epochs)
-        return recipe.steps * (matched + taught)
+        return recipe.steps * (matched + taught) + recipe.initial.epochs * self.data.total
 
     @property
     def seconds(self) -> dict[str, float]:
@@ -194,7 +194,7 @@ class Distillation:
 
         settings = replace(self.recipe.embedding, epochs=self.recipe.initial.epochs)
         stack = Stack(self.recipe.network, data.shape, data.num_classes, 1, generator)
-        return Training(stack, fetch, len(flat_label), settings, generator, watch)
+        return Training(stack, fetch, len(flat_label), settings, generator, watch, engine=self.engine)
 
     def _history(self) -> History:
         position, _ = self.data.padded_index()
