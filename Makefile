@@ -21,11 +21,6 @@ ENGINE := engine-speed
 
 python := $(VENV)/bin/python
 stamp  := $(VENV)/.installed
-# An empty value is left out, so that the profile's own choice holds.
-study  = --profile "$(PROFILE)" --seeds "$(SEEDS)" \
-         $(if $(DATASETS),--datasets "$(DATASETS)") $(if $(IPC),--ipc "$(IPC)") $(if $(METHODS),--methods "$(METHODS)") \
-         $(if $(PLUGINS),--plugins "$(PLUGINS)") $(if $(RESULTS),--results "$(RESULTS)")
-choice = $(study) --workers "$(WORKERS)" --device "$(DEVICE)"
 
 # make takes any NAME=value in silence; a misspelt one would run the wrong study.
 KNOWN := PROFILE DATASETS IPC METHODS SEEDS WORKERS DEVICE PLUGINS RESULTS PYTHON VENV
@@ -34,6 +29,15 @@ wrong := $(filter-out $(KNOWN),$(given))
 ifneq ($(wrong),)
   $(error unknown parameter $(wrong); valid: $(KNOWN))
 endif
+
+# What is typed goes to the shell as the value of a variable, so that neither make nor the shell reads commands in it.
+$(foreach name,$(KNOWN),$(eval export GIVEN_$(name) := $$(value $(name))))
+
+# An empty value is left out, so that the profile's own choice holds.
+optional = $(if $(value $(1)),--$(2) "$$GIVEN_$(1)")
+study  = --profile "$$GIVEN_PROFILE" --seeds "$$GIVEN_SEEDS" $(call optional,DATASETS,datasets) $(call optional,IPC,ipc) \
+         $(call optional,METHODS,methods) $(call optional,PLUGINS,plugins) $(call optional,RESULTS,results)
+choice = $(study) --workers "$$GIVEN_WORKERS" --device "$$GIVEN_DEVICE"
 
 .DEFAULT_GOAL := help
 .PHONY: help all dream dm dim engine $(DREAM) $(DM) $(DIM) $(ENGINE) bench status index install test nightly lint sync lock clean
@@ -52,31 +56,31 @@ all: dream dm dim engine ## every notebook of every paper
 dream: $(DREAM) ## every item of the DREAM supplement and README
 
 $(DREAM): $(stamp)
-	@$(python) -m dreamlib notebook dream/$@ $(choice)
+	@exec $(python) -m dreamlib notebook dream/$@ $(choice)
 
 dm: $(DM) ## every item of the DM supplement
 
 $(DM): $(stamp)
-	@$(python) -m dreamlib notebook dm/$(@:dm-%=%) $(choice)
+	@exec $(python) -m dreamlib notebook dm/$(@:dm-%=%) $(choice)
 
 dim: $(DIM) ## every item of the DiM paper
 
 $(DIM): $(stamp)
-	@$(python) -m dreamlib notebook dim/$(@:dim-%=%) $(choice)
+	@exec $(python) -m dreamlib notebook dim/$(@:dim-%=%) $(choice)
 
 engine: $(ENGINE) ## how fast the engine is, and at what price in accuracy
 
 $(ENGINE): $(stamp)
-	@$(python) -m dreamlib notebook engine/$(@:engine-%=%) $(choice)
+	@exec $(python) -m dreamlib notebook engine/$(@:engine-%=%) $(choice)
 
 bench: $(stamp) ## speed, memory and the floor of the engine beside plain loops (DEVICE=cpu|cuda)
-	$(python) -m benchmarks --device "$(DEVICE)"
+	exec $(python) -m benchmarks --device "$$GIVEN_DEVICE"
 
 status: $(stamp) ## what is done, missing and failed under PROFILE
-	@$(python) -m dreamlib status $(study)
+	@exec $(python) -m dreamlib status $(study)
 
 index: $(stamp) ## rewrite reports/index.html
-	@$(python) -m dreamlib index
+	@exec $(python) -m dreamlib index
 
 install: $(stamp) ## create .venv from requirements.lock
 

@@ -1,7 +1,12 @@
 """The Makefile names every item, and passes on what it is given."""
 
+import os
+import signal
 import subprocess
+import time
 from pathlib import Path
+
+import pytest
 
 from dreamlib.companion.plans import PLANS
 
@@ -22,12 +27,70 @@ def test_help_lists_every_target_and_item() -> None:
         assert f"\n{item.removeprefix('dream/').replace('/', '-')} " in text, item
 
 
-def test_a_target_runs_its_notebook_with_the_choices() -> None:
-    plan = make("-n", "-o", ".venv/.installed", "table1", "PROFILE=cpu", "DATASETS=mnist,fashionmnist", "IPC=1,10",
-                "METHODS=dm,dream", "SEEDS=5").stdout  # fmt: skip
-    for words in ("notebook dream/table1", '--profile "cpu"', '--datasets "mnist,fashionmnist"', '--ipc "1,10"',
-                  '--methods "dm,dream"', '--seeds "5"'):  # fmt: skip
-        assert words in plan, words
+def stand_in(folder: Path, script: str) -> None:
+    """An environment whose Python is a shell script."""
+    (folder / "bin").mkdir()
+    python = folder / "bin" / "python"
+    python.write_text(f"#!/bin/sh\n{script}\n")
+    python.chmod(0o755)
+    (folder / ".installed").touch()
+
+
+def given(folder: Path, *words: str) -> list[str]:
+    """What Python is given by ``make table1`` with these words."""
+    stand_in(folder, f"printf '%s\\0' \"$@\" > {folder}/told")
+    done = make("table1", f"VENV={folder}", *words)
+    assert done.returncode == 0, done.stderr
+    return (folder / "told").read_text().split("\0")[:-1]
+
+
+def test_a_target_runs_its_notebook_with_the_choices(tmp_path: Path) -> None:
+    told = given(
+        tmp_path, "PROFILE=cpu", "DATASETS=mnist,fashionmnist", "IPC=1,10", "METHODS=dm,dream", "SEEDS=5"
+    )
+    assert told[:3] == ["-m", "dreamlib", "notebook"]
+    assert told[3] == "dream/table1"
+    expected = {
+        "profile": "cpu",
+        "datasets": "mnist,fashionmnist",
+        "ipc": "1,10",
+        "methods": "dm,dream",
+        "seeds": "5",
+    }
+    for flag, value in (expected | {"workers": "0", "device": "auto"}).items():
+        assert told[told.index(f"--{flag}") + 1] == value
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["$(touch broken)", "`touch broken`", "50$ imgs", "a b", '";touch broken;"', "$$HOME", "#x", "'", "\\"],
+)
+def test_what_is_typed_is_passed_on_and_never_run(tmp_path: Path, text: str) -> None:
+    told = given(tmp_path, f"METHODS={text}", f"RESULTS={text}")
+    assert told[told.index("--methods") + 1] == text
+    assert told[told.index("--results") + 1] == text
+    assert not (ROOT / "broken").exists()
+
+
+def test_a_signal_to_make_reaches_the_work(tmp_path: Path) -> None:
+    """A shell between the two would die of it, and leave the work to go on without anybody."""
+    stand_in(tmp_path, f"echo $$ > {tmp_path}/pid; exec sleep 60")
+    words = ["make", "--no-print-directory", "table1", f"VENV={tmp_path}"]
+    with subprocess.Popen(words, cwd=ROOT, stderr=subprocess.DEVNULL) as running:
+        end = time.monotonic() + 30
+        while not (tmp_path / "pid").exists() or not (tmp_path / "pid").read_text().strip():
+            assert time.monotonic() < end
+            time.sleep(0.01)
+        work = int((tmp_path / "pid").read_text())
+        running.send_signal(signal.SIGTERM)
+        assert running.wait(30) != 0
+    while time.monotonic() < end:
+        try:
+            os.kill(work, 0)
+        except ProcessLookupError:
+            return
+        time.sleep(0.01)
+    raise AssertionError("the work goes on")
 
 
 def test_empty_choices_are_left_to_the_profile() -> None:
