@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import graphlib
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -76,6 +77,23 @@ def test_no_import_runs_up(room: str) -> None:
     below = {other for other in STOREY if STOREY[other] < STOREY[room]}
     for file in files(room):
         assert rooms(file) <= {room, *below, *NEIGHBOURS.get(room, ())}, file
+
+
+def test_no_files_import_each_other_in_a_circle() -> None:
+    def place(name: str) -> Path | None:
+        """The file that defines a dotted name: a module, or the one that a member is taken from."""
+        parts = name.split(".")[1:]
+        for length in (len(parts), len(parts) - 1):
+            path = ROOT.joinpath(*parts[:length])
+            for file in (path.with_suffix(".py"), path / "__init__.py"):
+                if file.is_file():
+                    return file
+        return None
+
+    own = {file: {name for name in imports(file) if name.split(".")[0] == "dreamlib"} for file in MODULES}
+    graph = {file: {place(name) for name in names} - {file, None} for file, names in own.items()}
+    del graph[ROOT / "__init__.py"]  # what it names is imported when it is asked for
+    list(graphlib.TopologicalSorter(graph).static_order())  # raises for a circle
 
 
 @pytest.mark.parametrize("room", sorted(STOREYS[1]))

@@ -4,6 +4,8 @@
 reported      the papers' own numbers, one line per number
 words         names, percentages, differences and durations as sentences say them
 verdicts      the one rule by which every claim is decided
+accuracies    what an accuracy table holds
+layouts       how it looks in Markdown, LaTeX and HTML
 tables        measured beside reported: accuracy, settings, paired differences
 ablation      variants of a method, each judged by several networks
 architectures accuracies by the network that judges

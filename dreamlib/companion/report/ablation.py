@@ -15,20 +15,10 @@ import numpy as np
 import pandas as pd
 
 from ...core.errors import BadValue
+from .accuracies import Budgets, Cell, Column, Record, Wording
 from .reported import Reported, find
 from .reported import rows as numbers_of
-from .tables import (
-    AccuracyTable,
-    Budgets,
-    Cell,
-    Column,
-    Record,
-    Row,
-    Wording,
-    budgets,
-    make_cell,
-    of_one_profile,
-)
+from .tables import AccuracyTable, Row, budgets, make_cell, of_one_profile
 from .verdicts import Evidence, Verdict, all_of, conjunction, frame_line
 from .words import MEASURED, MISSING, NOT_HERE, NOTHING, data_set, network, points
 

@@ -1,4 +1,4 @@
-"""How an accuracy table looks in Markdown, LaTeX and HTML. The numbers come from :mod:`.tables`.
+"""How an accuracy table looks in Markdown, LaTeX and HTML. The numbers come from :mod:`.accuracies`.
 
 All three follow one plan. A method takes two lines, so that like stands under like: what was measured here, and
 below it what the paper reports, with the difference in brackets (in LaTeX, where pages are narrow, on a third line).
@@ -14,11 +14,11 @@ import string
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING
 
 import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from .accuracies import Accuracies, Cell, Column
 from .reported import where
 from .words import (
     MEASURED,
@@ -33,9 +33,6 @@ from .words import (
     points,
     size,
 )
-
-if TYPE_CHECKING:
-    from .tables import AccuracyTable, Cell, Column
 
 BUDGETS = {
     "inpc": "images per class that a generator draws anew (INPC), not stored images",
@@ -81,7 +78,7 @@ def mark(position: int) -> str:
     return letters[position] if position < 26 else letters[position // 26 - 1] + letters[position % 26]
 
 
-def notes(table: AccuracyTable) -> Notes:
+def notes(table: Accuracies) -> Notes:
     """Collect what has to be said of single numbers: other sources, other budgets, the papers' remarks."""
     texts: list[str] = []
 
@@ -117,13 +114,13 @@ def notes(table: AccuracyTable) -> Notes:
     return Notes(tuple(texts), of_cell, of_dataset, of_column)
 
 
-def not_here(table: AccuracyTable, column: Column) -> bool:
+def not_here(table: Accuracies, column: Column) -> bool:
     """Whether a column shows what the paper prints and this profile does not measure."""
     statuses = {table.cells[index, column].status for index in range(len(table.rows))}
     return NOT_HERE in statuses and not statuses & {MEASURED, MISSING}
 
 
-def legend(table: AccuracyTable) -> list[str]:
+def legend(table: Accuracies) -> list[str]:
     """The sentences every rendering carries."""
     cells = [cell for cell in table.cells.values() if cell.status == MEASURED]
     sentences = [table.caption] if table.caption else []
@@ -148,18 +145,18 @@ def legend(table: AccuracyTable) -> list[str]:
     return [*sentences, *table.remarks, profile_words(table.profile)]
 
 
-def _against(table: AccuracyTable) -> str:
+def _against(table: Accuracies) -> str:
     """What the line of differences to the base row is called."""
     return "" if table.base is None else f"to {table.rows[table.base].label}"
 
 
-def change_words(table: AccuracyTable, index: int, column: Column) -> tuple[str, str]:
+def change_words(table: Accuracies, index: int, column: Column) -> tuple[str, str]:
     """``("+1.3", "+3.9")``: how far a row is above the base row, as measured and as reported; "" where not known."""
     measured, reported = table.change(index, column)
     return "" if measured is None else points(measured), "" if reported is None else points(reported)
 
 
-def changes(table: AccuracyTable, index: int) -> bool:
+def changes(table: Accuracies, index: int) -> bool:
     """Whether a row has a line of differences to the base row."""
     return any(any(change_words(table, index, column)) for column in table.columns)
 
@@ -176,13 +173,13 @@ def profile_words(profile: str) -> str:
     )
 
 
-def missing_words(table: AccuracyTable) -> str:
+def missing_words(table: Accuracies) -> str:
     """How many cells are missing, or "" if none is."""
     count = table.missing
     return f"{count} cell{'s are' if count != 1 else ' is'} missing." if count else ""
 
 
-def varies(table: AccuracyTable) -> bool:
+def varies(table: Accuracies) -> bool:
     """Whether cells differ in how many networks or sets they stand on, so that each must say."""
     return len({(cell.n, cell.sets) for cell in table.cells.values() if cell.status == MEASURED}) > 1
 
@@ -198,8 +195,8 @@ def measured_words(cell: Cell, with_n: bool) -> str:
 # Markdown
 
 
-def markdown(table: AccuracyTable) -> str:
-    """The table as GitHub Markdown; see :meth:`AccuracyTable.markdown`."""
+def markdown(table: Accuracies) -> str:
+    """The table as GitHub Markdown; see :meth:`Accuracies.markdown`."""
     said, with_n = notes(table), varies(table)
     heads = [
         f"{_md(data_set(column[0]))}{_sup(said.of_dataset[column[0]])} · {column[1]}"
@@ -309,8 +306,8 @@ def tex(text: str) -> str:
     return "".join(_LATEX.get(sign) or (f"$\\{_GREEK[sign]}$" if sign in _GREEK else sign) for sign in text)
 
 
-def latex(table: AccuracyTable) -> str:
-    """The table as one LaTeX float per page-wide piece; see :meth:`AccuracyTable.latex`."""
+def latex(table: Accuracies) -> str:
+    """The table as one LaTeX float per page-wide piece; see :meth:`Accuracies.latex`."""
     said, with_n = notes(table), varies(table)
     under = ["\\textbf{Bold}: best measured of its column."]
     under += [f"\\textsuperscript{{{letter}}}~{tex(text)}." for letter, text in said.marked()]
@@ -333,7 +330,7 @@ def latex(table: AccuracyTable) -> str:
     return "\n".join([*lines, ""])
 
 
-def _panels(table: AccuracyTable) -> list[list[Column]]:
+def _panels(table: Accuracies) -> list[list[Column]]:
     """Columns in pieces that fit on a page, never parting the columns of one data set."""
     panels: list[list[Column]] = [[]]
     for dataset in dict.fromkeys(dataset for dataset, _ in table.columns):
@@ -344,7 +341,7 @@ def _panels(table: AccuracyTable) -> list[list[Column]]:
     return panels
 
 
-def _latex_panel(table: AccuracyTable, columns: list[Column], said: Notes, with_n: bool) -> list[str]:
+def _latex_panel(table: Accuracies, columns: list[Column], said: Notes, with_n: bool) -> list[str]:
     heads, rules, left = [], [], 3
     for dataset in dict.fromkeys(dataset for dataset, _ in columns):
         width = sum(one == dataset for one, _ in columns)
@@ -415,8 +412,8 @@ def _tex_reported(cell: Cell, letters: str) -> str:
 # HTML
 
 
-def html(table: AccuracyTable) -> str:
-    """The table as an HTML fragment; see :meth:`AccuracyTable.html`."""
+def html(table: Accuracies) -> str:
+    """The table as an HTML fragment; see :meth:`Accuracies.html`."""
     datasets = list(dict.fromkeys(dataset for dataset, _ in table.columns))
     elsewhere = {column for column in table.columns if not_here(table, column)}
     return (
