@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError
-from safetensors.torch import load, save_file
+from safetensors.torch import load, save
 from torch import Tensor
 
 from .atomic import write_atomically
@@ -32,11 +32,11 @@ def write_json(path: Path, data: dict[str, Any]) -> None:
     """Write ``data`` with a checksum of itself."""
     sealed = {**data, "sha256": digest(data)}
     text = json.dumps(sealed, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
-    write_atomically(path, lambda temporary: _put(temporary, text))
+    write_atomically(path, lambda temporary: _put(temporary, text.encode("utf-8")))
 
 
-def _put(path: Path, text: str) -> None:
-    path.write_text(text, encoding="utf-8")
+def _put(path: Path, content: bytes) -> None:
+    path.write_bytes(content)
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -100,13 +100,8 @@ def write_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, An
         "sha256_of_metadata": digest(metadata),
     }
 
-    def write(temporary: Path) -> None:
-        try:
-            save_file(plain, temporary, metadata=header)
-        except SafetensorError as error:  # that is how it reports what the system refused
-            raise OSError(str(error)) from error
-
-    write_atomically(path, write)
+    # Not by the library's own writer: that makes a file of a name of its own first, which a kill would leave behind.
+    write_atomically(path, lambda temporary: _put(temporary, save(plain, header)))
 
 
 def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:

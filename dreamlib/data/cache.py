@@ -11,9 +11,11 @@ import hashlib
 import json
 import logging
 import os
+import time
 import uuid
 import zlib
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +24,7 @@ from .arrays import Arrays
 
 FORMAT = "dreamlib-arrays-1"
 ALIGN = 64
+ABANDONED = 3600.0  # seconds after which nobody goes on with a draft: writing one takes a few
 log = logging.getLogger(__name__)
 
 
@@ -98,6 +101,7 @@ def _save(path: Path, arrays: Arrays) -> None:
     text = json.dumps({"classes": arrays.classes, "arrays": entries}).encode()
     text += b" " * _gap(len(text) + 10) + b"\n"  # 8 digits of checksum, a space, and the line's end
     path.parent.mkdir(parents=True, exist_ok=True)
+    _sweep(path.parent)
     draft = path.with_name(f"{path.name}.{uuid.uuid4().hex}.draft")
     try:
         with draft.open("xb") as file:
@@ -108,6 +112,14 @@ def _save(path: Path, arrays: Arrays) -> None:
         os.replace(draft, path)
     finally:
         draft.unlink(missing_ok=True)
+
+
+def _sweep(folder: Path) -> None:
+    """Remove drafts that nobody writes any more: a process was killed at it."""
+    for draft in folder.glob("*.draft"):
+        with suppress(OSError):
+            if time.time() - draft.stat().st_mtime > ABANDONED:
+                draft.unlink()
 
 
 def _gap(size: int) -> int:

@@ -149,15 +149,19 @@ def refuse(code: int) -> Callable[..., Any]:
     return call
 
 
-PLACES = ((tempfile, "mkstemp"), (os, "fsync"), (os, "replace"), (files, "save_file"), (files, "_put"))
+PLACES = ((tempfile, "mkstemp"), (os, "fsync"), (os, "replace"), (files, "_put"))
 
 
 @pytest.mark.parametrize("code", [errno.EACCES, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EIO])
 @pytest.mark.parametrize("place", PLACES, ids=[name for _, name in PLACES])
+@pytest.mark.parametrize("write", [_json, _tensors])
 def test_a_refused_write_leaves_the_old_file_and_nothing_else(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: tuple[Any, str], code: int
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    write: Callable[[Path], None],
+    place: tuple[Any, str],
+    code: int,
 ) -> None:
-    write = _tensors if place[1] == "save_file" else _json
     path = tmp_path / "file"
     write(path)
     before = path.read_bytes()

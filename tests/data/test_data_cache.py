@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import torch
 from data_files import noise
 
 from dreamlib.data import cache, decoding, load
+from dreamlib.data.arrays import Arrays
 
 Write = Callable[..., Path]
 
@@ -131,3 +133,15 @@ def test_where_the_cache_is(monkeypatch: pytest.MonkeyPatch) -> None:
     assert cache.folder() == Path("/caches/dreamlib")
     monkeypatch.delenv("XDG_CACHE_HOME")
     assert cache.folder() == Path.home() / ".cache" / "dreamlib"
+
+
+def test_a_draft_that_nobody_writes_any_more_is_removed_by_the_next(tmp_path: Path) -> None:
+    old, young = tmp_path / "a.1.draft", tmp_path / "a.2.draft"
+    for draft in (old, young):
+        draft.write_bytes(b"half")
+    long_ago = time.time() - 2 * cache.ABANDONED
+    os.utime(old, (long_ago, long_ago))
+    images, labels = np.zeros((2, 3, 3, 1), np.uint8), np.zeros(2, np.int64)
+    cache._save(tmp_path / "b", Arrays(images, labels, images, labels, ("a",)))
+    assert not old.exists()
+    assert young.exists()

@@ -26,6 +26,7 @@ from ...core.atomic import cannot_write, write_atomically
 from ...core.errors import DataError, DreamlibError, unknown
 from .reported import project_root
 
+SOCKETS = "dreamlib-run"  # where a kernel is talked to: folders of this name and a process number
 KERNEL = {"name": "python3", "display_name": "Python 3", "language": "python"}
 STARTS = 3  # attempts at starting a kernel before giving up
 
@@ -52,7 +53,10 @@ class ThisInterpreter(AsyncKernelManager):
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self._folder = tempfile.mkdtemp(prefix="dreamlib-")
+        for old in Path(tempfile.gettempdir()).glob(f"{SOCKETS}*"):
+            if not _alive(old):  # left by a run that was killed
+                shutil.rmtree(old, ignore_errors=True)
+        self._folder = tempfile.mkdtemp(prefix=f"{SOCKETS}{os.getpid()}-")
         self.connection_file = str(Path(self._folder, "kernel.json"))
         if platform.system() != "Windows":
             self.transport = "ipc"

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
@@ -12,7 +13,7 @@ import nbformat
 import papermill
 import pytest
 
-from dreamlib.companion.report.notebook import run_notebook, tidy
+from dreamlib.companion.report.notebook import ThisInterpreter, run_notebook, tidy
 from dreamlib.core.errors import DataError, DreamlibError, StoreError, UnknownName
 
 SOURCE = """# ---
@@ -33,6 +34,7 @@ profile: str = "quick"
 # %%
 import os
 import sys
+import tempfile
 print(sys.executable)
 print(os.getcwd())
 
@@ -231,3 +233,19 @@ def test_tidy() -> None:
     assert list(outputs[2].data) == ["text/plain"]
     assert "papermill" not in notebook.cells[0].metadata
     assert "widgets" not in notebook.metadata
+
+
+def test_the_folder_of_a_kernel_whose_run_was_killed_is_removed_by_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    names = f"run{ended.pid}-x", f"run{os.getpid()}-x", "mine"
+    dead, living, other = (tmp_path / f"dreamlib-{name}" for name in names)
+    for folder in (dead, living, other):
+        folder.mkdir()
+    ThisInterpreter().cleanup_connection_file()
+    assert not dead.exists()
+    assert living.exists()
+    assert other.exists()
