@@ -163,7 +163,8 @@ if not grown.empty:
             panels[1][column].set_xlabel(name)
         panels[0][0].set_ylabel("seconds a step")
         panels[1][0].set_ylabel("MiB at the peak")
-        panels[0][-1].legend(loc="upper left", bbox_to_anchor=(1.01, 1))
+        named = panels[0][0].get_legend_handles_labels()
+        panels[0][-1].legend(*named, loc="upper left", bbox_to_anchor=(1.01, 1))
         session.save_figure(figure, f"cost-{kind}")
 
 # %% [markdown]
