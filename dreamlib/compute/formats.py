@@ -24,7 +24,7 @@ from ..core.errors import StoreError
 from ..data.cache import folder
 from . import rough
 
-# A format that the processor says it has is used where it makes a convolution so many times as fast as float32, or more.
+# A format that the processor says it has is used where it makes a convolution so many times as fast as float32.
 # One that is made by the processor makes it twice as fast, and one that is worked out in another a fifth: between the
 # two lies room for what else the machine does while it is measured.
 PAYS = 0.7
