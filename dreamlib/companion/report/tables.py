@@ -21,6 +21,7 @@ from ...core.errors import BadValue
 from . import layouts
 from .accuracies import Accuracies, Budgets, Cell, Column, Record
 from .accuracies import Row as Row
+from .accuracies import Wording as Wording
 from .reported import Reported, find
 from .reported import rows as numbers_of
 from .verdicts import Evidence, compare, frame_line
