@@ -1,6 +1,6 @@
 """Operations that are traced as others, which compile to faster code.
 
-:data:`FASTER` changes nothing but the order of sums; :data:`ROUGHER` is for means over images (:mod:`.rough`).
+:data:`FASTER` changes nothing but rounding; :data:`ROUGHER` is for means over images (:mod:`.rough`).
 """
 
 from __future__ import annotations

@@ -20,6 +20,7 @@
 #   that compares in bfloat16 and stops when a round gains nothing. On a CPU that multiplies bytes (VNNI), DM's
 #   convolutions take bytes, since it compares nothing but means over images; derivatives stay in bfloat16. The steps
 #   of a generator are compiled on a GPU only: on a CPU that costs more than it saves, so *compiled* is *plain* there.
+#   Nor does fast compile what is too short to gain by it, as the cells of `quick` are: their records say so.
 #
 # **Where this was measured.** On the kinds of machine that the first table has a column for, and nowhere else: without
 # a column that starts with *cuda*, nothing of it has ever run on a GPU. Which number formats *fast* uses is asked of
