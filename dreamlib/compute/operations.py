@@ -178,7 +178,7 @@ def _scale_of_norm(
     count: int,
     eps: float,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """What a normalisation multiplies by and adds, and the mean and inverse deviation behind them, (N, C) float32 each.
+    """What a norm multiplies ``x - mean`` by and adds, and the mean and inverse deviation, (N, C) float32 each.
 
     ``total`` and ``square`` are the sums of ``x - centre`` and of its square over the ``count`` pixels of a channel.
     """
@@ -186,7 +186,7 @@ def _scale_of_norm(
     inverse = (square / count - away * away).clamp(min=0).add(eps).rsqrt()
     mean = away + centre
     factor = inverse.clone() if weight is None else inverse * weight.float()
-    shift = -mean * factor if bias is None else bias.float() - mean * factor
+    shift = torch.zeros_like(mean) if bias is None else torch.zeros_like(mean) + bias.float()
     return _in_order(factor, shift, mean, inverse)
 
 
@@ -251,7 +251,8 @@ def _group_norm(
     if x.ndim != 4 or groups != channels:
         return NotImplemented
     factor, shift, mean, inverse = _scale(x, weight, bias, eps)
-    out = x.float() * factor[:, :, None, None] + shift[:, :, None, None]
+    # Less the mean first: a large one times the factor would leave no digits for the rest.
+    out = (x.float() - mean[:, :, None, None]) * factor[:, :, None, None] + shift[:, :, None, None]
     # The derivative gets the moments unrounded.
     return out.to(x.dtype), mean, inverse
 
