@@ -58,12 +58,12 @@ def measure(work: str, size: Size, device: torch.device) -> dict[str, Any]:
         recipe,
         mode="fast",
         network=replace(recipe.network, width=size.width),
-        schedule=replace(recipe.schedule, steps=10**6 if recipe.schedule.trained_on != "nothing" else 1),
+        schedule=replace(recipe.teacher, steps=10**6 if recipe.teacher.trained_on != "nothing" else 1),
     )
     before = torch.get_num_threads()
     torch.set_num_threads(size.threads or before)
     try:
-        dataset = images_of(max(300, recipe.real_batch), classes=size.classes, side=size.pixels)
+        dataset = images_of(max(300, recipe.matching.real_batch), classes=size.classes, side=size.pixels)
         run = Distillation(ClassData(dataset, device), recipe, size.images, 0)
         for _ in range(3):  # the choice of the first images, a first step that compiles, and one that is warm
             run.advance()

@@ -89,7 +89,7 @@ def images_of(per_class: int, seed: int = 0, classes: int = CLASSES, side: int =
 def published(method: str, ipc: int) -> Recipe:
     """The published recipe on CIFAR-10, matching images drawn at random (clustering is a work of its own)."""
     recipe, _ = methods[method].resolve("cifar10", ipc)
-    schedule = replace(recipe.schedule, steps=max(recipe.schedule.steps, 1))
+    schedule = replace(recipe.teacher, steps=max(recipe.teacher.steps, 1))
     return replace(recipe, sampler=Random(), initial=RealImages(), iterations=10**6, schedule=schedule)
 
 
@@ -98,15 +98,15 @@ def step(
 ) -> Work:
     """One matching step, the training of the matching network after it included."""
     recipe = published(method, ipc)
-    if recipe.schedule.trained_on != "nothing":
+    if recipe.teacher.trained_on != "nothing":
         recipe = replace(
-            recipe, schedule=replace(recipe.schedule, steps=10**6)
+            recipe, schedule=replace(recipe.teacher, steps=10**6)
         )  # never at the end of a network
-    data = ClassData(images_of(max(300, recipe.real_batch)), device)
+    data = ClassData(images_of(max(300, recipe.matching.real_batch)), device)
     start = Distillation(data, replace(recipe, iterations=0), ipc, 0)
     start.advance()
     images = start.stored["images"]
-    choice = data.draw(recipe.real_batch, torch.Generator(device).manual_seed(0))
+    choice = data.draw(recipe.matching.real_batch, torch.Generator(device).manual_seed(0))
 
     def plainly() -> object:
         return reference.distil(data, recipe, 0, images, [choice])
@@ -123,7 +123,7 @@ def step(
 
         return once
 
-    averages = getattr(recipe.matcher, "averages", False)
+    averages = getattr(recipe.matching.matcher, "averages", False)
     return Work(name, title, plainly, {mode: run(mode) for mode in MODES}, targets, plainly, averages)
 
 
@@ -222,9 +222,9 @@ def evaluation(name: str, each: int, targets: dict[str, float], device: torch.de
 def generator_step(name: str, title: str, method: str, device: torch.device) -> Work:
     """One step of a GAN or of DiM (under ConvNet-3), the training of the network that is matched under included."""
     recipe, _ = methods[method].resolve("cifar10", 10)
-    assert recipe.generation is not None
+    assert recipe.criterion is not None
     # Timed from the very start, where Adam has nothing to carry on with.
-    how = replace(recipe.generation, models=(NetworkSpec(),), carries_adam=False)
+    how = replace(recipe.criterion, models=(NetworkSpec(),), carries_adam=False)
     recipe = replace(recipe, generation=how)
     data = ClassData(images_of(GENERATED_FROM), device)
     start = GeneratorTraining(data, recipe.first or recipe, 0).snapshots[0]

@@ -99,7 +99,7 @@ def distance(metric: str, real: Sequence[Tensor], synthetic: Sequence[Tensor]) -
 
 def matching_loss(recipe: Recipe, network: Network, real: Tensor, synthetic: Tensor, label: int) -> Tensor:
     """The loss of one class: DC Eq. 9 for gradient matching, one summand of DM Eq. 5 for feature matching."""
-    matcher = recipe.matcher
+    matcher = recipe.matching.matcher
     if isinstance(matcher, Gradient):
         target = class_gradient(network, real, label, matcher.layers)
         measured = class_gradient(network, synthetic, label, matcher.layers, create_graph=True)
@@ -249,7 +249,7 @@ def distil(data: ClassData, recipe: Recipe, seed: int, start: Tensor, choices: S
     Tensor
         The stored images after the last step.
     """
-    streams, schedule = Streams(seed, data.device), recipe.schedule
+    streams, schedule = Streams(seed, data.device), recipe.teacher
     unit = recipe.container.space == "unit"
     factor = getattr(recipe.container, "factor", 1)
     ipc, classes = start.shape[1], data.num_classes
@@ -265,24 +265,24 @@ def distil(data: ClassData, recipe: Recipe, seed: int, start: Tensor, choices: S
 
     network = build(recipe.network, data.shape, classes, data.device)
     for step, choice in enumerate(choices):
-        if step % schedule.steps == 0:
+        if step % teacher.steps == 0:
             if unit:
                 images.data.clamp_(0, 1)
             initialise(network, streams["network"])
             optimiser = torch.optim.SGD(
                 network.parameters(),
-                lr=schedule.lr,
-                momentum=schedule.momentum,
-                weight_decay=schedule.weight_decay,
+                lr=teacher.lr,
+                momentum=teacher.momentum,
+                weight_decay=teacher.weight_decay,
             )
-        if recipe.statistics == "frozen":
+        if recipe.matching.statistics == "frozen":
             freeze(network.train(), data, streams["statistics"])
-        transform = recipe.augment.draw(classes, streams["augment"])
+        transform = recipe.matching.augment.draw(classes, streams["augment"])
         count = ipc * factor**2
         subset = None
-        if recipe.synthetic_batch is not None and count > recipe.synthetic_batch:
+        if recipe.matching.synthetic_batch is not None and count > recipe.matching.synthetic_batch:
             keys = torch.rand(classes, count, generator=streams["subset"], device=data.device)
-            subset = keys.topk(recipe.synthetic_batch, dim=1).indices
+            subset = keys.topk(recipe.matching.synthetic_batch, dim=1).indices
         image_optimiser.zero_grad()
         for label in range(classes):
             one = torch.tensor([label], device=data.device)
@@ -301,10 +301,10 @@ def distil(data: ClassData, recipe: Recipe, seed: int, start: Tensor, choices: S
                 images.grad = _add(images.grad, torch.autograd.grad(loss, images)[0])
         if recipe.image_steps == "together":
             image_optimiser.step()
-        if step % schedule.steps == schedule.steps - 1:
+        if step % teacher.steps == teacher.steps - 1:
             continue
         network.train()
-        done = step - step // schedule.steps  # how often networks have learned before
+        done = step - step // teacher.steps  # how often networks have learned before
         for batch, labels in _network_batches(data, recipe, streams, decoded, done):
             _learn(network, optimiser, batch, labels, schedule, streams["training"])
     return images.detach()
@@ -319,8 +319,8 @@ def _learn(
     generator: torch.Generator,
 ) -> None:
     """What one batch of real or synthetic images teaches the matching network."""
-    augment = schedule.augment.draw(1, generator, per_image=len(batch))
-    mixed, first, second, share = cutmix(augment(batch[None]), labels[None], generator, schedule.cutmix)
+    augment = teacher.augment.draw(1, generator, per_image=len(batch))
+    mixed, first, second, share = cutmix(augment(batch[None]), labels[None], generator, teacher.cutmix)
     logits = network(mixed[0])
     loss = share * F.cross_entropy(logits, first[0]) + (1 - share) * F.cross_entropy(logits, second[0])
     optimiser.zero_grad()
@@ -351,26 +351,26 @@ def _network_batches(
 ) -> Iterable[tuple[Tensor, Tensor]]:
     """What the matching network is trained on after a step: passes over the synthetic set, or real images.
 
-    Real batches are whole, and as many as hold ``schedule.images``; they run through a permutation of all images, and
+    Real batches are whole, and as many as hold ``teacher.images``; they run through a permutation of all images, and
     then through the next one. ``done`` counts the times that networks have learned before.
     """
-    schedule, generator = recipe.schedule, streams["training"]
-    if schedule.trained_on == "synthetic":
+    schedule, generator = recipe.teacher, streams["training"]
+    if teacher.trained_on == "synthetic":
         with torch.no_grad():
             parts = [decoded(label) for label in range(data.num_classes)]
         images = torch.cat(parts)
         labels = torch.tensor([label for label, part in enumerate(parts) for _ in part], device=data.device)
-        for _ in range(schedule.epochs):
+        for _ in range(teacher.epochs):
             order = torch.rand(len(labels), generator=generator, device=data.device).argsort()
-            for start in range(0, len(order), schedule.batch):
-                part = order[start : start + schedule.batch]
+            for start in range(0, len(order), teacher.batch):
+                part = order[start : start + teacher.batch]
                 yield images[part], labels[part]
-    elif schedule.trained_on == "real":
-        count = math.ceil(schedule.images / schedule.batch)
+    elif teacher.trained_on == "real":
+        count = math.ceil(teacher.images / teacher.batch)
         for number in range(done * count, (done + 1) * count):
-            which, at = divmod(number, data.total // schedule.batch)
+            which, at = divmod(number, data.total // teacher.batch)
             order = torch.randperm(data.total, generator=streams.once(f"training, pass {which}"))
-            yield data.at(order[at * schedule.batch : (at + 1) * schedule.batch])
+            yield data.at(order[at * teacher.batch : (at + 1) * teacher.batch])
 
 
 def class_batches(sizes: Sequence[int], batch: int, streams: Streams, count: int) -> list[list[list[int]]]:
@@ -461,9 +461,9 @@ def generate(
         What was matched under.
     """
     how, container, schedule, streams = (
-        recipe.generation,
+        recipe.criterion,
         recipe.container,
-        recipe.schedule,
+        recipe.teacher,
         Streams(seed, data.device),
     )
     generator = container.module(data.shape, data.num_classes).to(data.device)
@@ -488,9 +488,9 @@ def generate(
         initialise(network, streams["network"])
         optimiser = torch.optim.SGD(
             network.parameters(),
-            lr=schedule.lr,
-            momentum=schedule.momentum,
-            weight_decay=schedule.weight_decay,
+            lr=teacher.lr,
+            momentum=teacher.momentum,
+            weight_decay=teacher.weight_decay,
         )
     losses = []
     for step in range(steps):
@@ -511,14 +511,14 @@ def generate(
         if network is not None:
             network.train()
             shuffled = torch.randperm(data.total, generator=streams["training"], device=data.device)
-            for part in shuffled.split(schedule.batch)[: math.ceil(schedule.images / schedule.batch)]:
-                if len(part) == schedule.batch:
+            for part in shuffled.split(teacher.batch)[: math.ceil(teacher.images / teacher.batch)]:
+                if len(part) == teacher.batch:
                     seen, classes = data.at(part)
                     seen = ((2 * data.normalisation.undo(seen) - 1) - mean) / std
                     _learn(network, optimiser, seen, classes, schedule, streams["training"])
-            augment = recipe.augment.draw(1, streams["augment"])
+            augment = recipe.matching.augment.draw(1, streams["augment"])
             real, fake = (augment(((part - mean) / std)[None])[0] for part in (images, generated))
-            loss = loss + how.weight * mismatch(recipe.matcher, network, real, fake, labels)
+            loss = loss + how.weight * mismatch(recipe.matching.matcher, network, real, fake, labels)
         moves[0].zero_grad()
         loss.backward()
         moves[0].step()

@@ -24,7 +24,7 @@ def recipe(method: str, **changes: Any) -> Recipe:
     out = replace(
         out, network=NETWORK, iterations=min(out.iterations, 4), real_batch=4, image_lr=0.1, base_side=8
     )
-    if out.schedule.trained_on != "nothing":
+    if out.teacher.trained_on != "nothing":
         out = replace(
             out, iterations=2, schedule=replace(out.schedule, steps=3, epochs=2, images=20, batch=8)
         )
@@ -40,20 +40,20 @@ def generative(method: str, **changes: Any) -> Recipe:
     small: dict[str, Any] = {
         "container.width": 4,
         "container.noise": 16,
-        "generation.epochs": 3,
-        "generation.kept": (1, 2),
-        "generation.batch": 40,
-        "generation.lr": 1e-3,
+        "criterion.epochs": 3,
+        "criterion.also_kept": (1, 2),
+        "criterion.batch": 40,
+        "container.lr": 1e-3,
     }
     if method.startswith("dim"):
         small |= {
-            "generation.matched_from": 2,
-            "generation.matched_epochs": 2,
-            "generation.matched_batch": 30,
-            "generation.matched_rate": 1.0,
-            "generation.models": (replace(NETWORK, width=4), replace(NETWORK, width=4, depth=1)),
-            "schedule.images": 20,
-            "schedule.batch": 8,
+            "criterion.matched_from": 2,
+            "criterion.matched_epochs": 2,
+            "criterion.matched_batch": 30,
+            "criterion.matched_rate": 1.0,
+            "teacher.models": (replace(NETWORK, width=4), replace(NETWORK, width=4, depth=1)),
+            "teacher.images": 20,
+            "teacher.batch": 8,
         }
     return _changed(out, small | {path.replace("__", "."): value for path, value in changes.items()})
 

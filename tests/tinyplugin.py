@@ -35,13 +35,13 @@ profiles.register(
             rule("tiny", {"initial.epochs": 2, "embedding.batch": 64}, method="herding"),
             rule(
                 "tiny",
-                {"iterations": 3, "schedule.steps": 4, "schedule.epochs": 2},
+                {"iterations": 3, "teacher.steps": 4, "teacher.epochs": 2},
                 method=("dc", "dc+dream"),
             ),
             rule("tiny", {"iterations": 30}, method=("dm", "dm+dream", "explodes", "twin", "mine")),
             rule(
                 "tiny",
-                {"iterations": 2, "schedule.steps": 6, "schedule.images": 32, "container.factor": 1},
+                {"iterations": 2, "teacher.steps": 6, "teacher.images": 32, "container.factor": 1},
                 method=("idc", "dream"),
             ),
             rule(
@@ -49,20 +49,20 @@ profiles.register(
                 {
                     "container.width": 4,
                     "container.noise": 16,
-                    "generation.epochs": 4,
-                    "generation.kept": (1, 2, 3),
-                    "generation.lr": 1e-3,
+                    "criterion.epochs": 4,
+                    "criterion.also_kept": (1, 2, 3),
+                    "container.lr": 1e-3,
                 },
                 method="gan",
             ),
             rule(
                 "tiny",
                 {
-                    "generation.matched_from": 2,
-                    "generation.matched_epochs": 2,
-                    "generation.models": (NetworkSpec(width=4, depth=1, norm="batch"),),
-                    "schedule.images": 16,
-                    "schedule.batch": 8,
+                    "criterion.matched_from": 2,
+                    "criterion.matched_epochs": 2,
+                    "teacher.models": (NetworkSpec(width=4, depth=1, norm="batch"),),
+                    "teacher.images": 16,
+                    "teacher.batch": 8,
                 },
                 method="dim",
             ),
@@ -84,9 +84,9 @@ profiles.register(
 )
 methods.register(methods["dm"].using(image_lr=1e38, name="explodes", label="Explodes"))
 generate.COLLAPSED = 0.0  # in the dozen steps of a tiny generator nothing has come of its noise yet
-methods.register(methods["gan"].using(generation__lr=1e30, name="gan-explodes", label="A GAN that explodes"))
+methods.register(methods["gan"].using(container__lr=1e30, name="gan-explodes", label="A GAN that explodes"))
 methods.register(
-    methods["dim"].using(generation__lr=1e30, name="dim-explodes", label="DiM that goes on from it")
+    methods["dim"].using(container__lr=1e30, name="dim-explodes", label="DiM that goes on from it")
 )
 methods.register(methods["dm"].using(image_lr=1.0, name="twin", label="DM by another name"))
 methods.register(methods["dm"].using(image_lr=0.5, name="endless", label="Endless"))

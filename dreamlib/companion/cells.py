@@ -6,12 +6,12 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, cast
 
 from ..core.errors import BadValue
 from ..core.files import digest
 from ..core.registry import plain
-from ..criteria import OBJECTIVES
+from ..criteria import OBJECTIVES, Generative
 from ..data import check_name
 from ..data.splits import parse
 from ..distillation.evaluate import Evaluation, Generated
@@ -75,10 +75,8 @@ class Cell:
         if self.parts:
             parts = [[part.set_key, part.step] for part in self.parts]
             return digest([NUMERICS, parts, self.dataset, self.seed])
-        stored = (
-            0 if self.recipe.generation else self.ipc
-        )  # a generator is the same for every number of images
-        what = [NUMERICS, plain(self.recipe.canonical), self.dataset, stored, self.seed]
+        stored = 0 if self.recipe.drawn else self.ipc  # a generator is the same for every number of images
+        what = [NUMERICS, plain(self.recipe), self.dataset, stored, self.seed]
         return digest(what)
 
     @cached_property
@@ -100,7 +98,7 @@ class Cell:
     @property
     def set_name(self) -> str:
         """Readable and unique: the stem of the synthetic set's files."""
-        if self.recipe.generation and not self.parts:
+        if self.recipe.drawn and not self.parts:
             return f"{_word(self.dataset)}-{_word(self.method)}-s{self.seed}-{self.set_key[:10]}"
         return f"{self.short_name}-{self.set_key[:10]}"
 
@@ -190,7 +188,7 @@ def make_cell(
     judging = (*scale.evaluation_rules, *evaluation_rules)
     evaluation, judged = protocol(judged_as or row.protocol, row.facts(dataset, ipc), judging)
     drawn = None  # stored images are what they are, also where they are judged as a generator is
-    if recipe.generation is not None:
+    if recipe.drawn:
         drawn = replace(evaluation.generated or Generated(), per_class=ipc)
     evaluation = replace(evaluation, generated=drawn)
     kept = recipe.kept
@@ -219,9 +217,7 @@ def _differs(
     published, _ = row.resolve(dataset, ipc)
     judged, _ = protocol(protocol_name, row.facts(dataset, ipc))
     judged = replace(judged, generated=evaluation.generated)
-    found = changes(plain(published.canonical), plain(recipe.canonical)) + changes(
-        plain(judged), plain(evaluation), "evaluation"
-    )
+    found = changes(plain(published), plain(recipe)) + changes(plain(judged), plain(evaluation), "evaluation")
     own = getattr(evaluation.training.augment, "differs", "")
     return (*row.differs, *([own] if own else []), *found)
 
@@ -231,13 +227,12 @@ def first_stage(cell: Cell) -> Cell | None:
 
     It bears the name of its objective, as the method does that consists of it alone, and so is the same set.
     """
-    recipe, how = cell.recipe.first, cell.recipe.generation
-    if recipe is None or how is None:
+    recipe = cell.recipe.first
+    if recipe is None:
         return None
-    name = OBJECTIVES.name_of(how.objective)
-    return replace(
-        cell, method=name, label=name, base="", recipe=recipe, step=how.matched_from, with_set=False
-    )
+    name = OBJECTIVES.name_of(cast(Generative, recipe.criterion).objective)
+    step = cell.recipe.criterion.first
+    return replace(cell, method=name, label=name, base="", recipe=recipe, step=step, with_set=False)
 
 
 def union(whole: Cell, parts: Sequence[Cell]) -> Cell:
@@ -253,6 +248,6 @@ def union(whole: Cell, parts: Sequence[Cell]) -> Cell:
     """
     if not parts or any(part.parts for part in parts):
         raise BadValue(f"{whole.dataset}: a union of {len(parts)} sets; expected one or more plain cells", "")
-    if any(part.recipe.generation for part in parts):
+    if any(part.recipe.drawn for part in parts):
         raise BadValue(f"{whole.dataset}: a union of generators; expected sets of images", "another method")
     return replace(whole, parts=tuple(parts))

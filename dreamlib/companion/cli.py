@@ -309,7 +309,7 @@ def _export(args: argparse.Namespace) -> int:
                 )
         cell = make_cell(args.profile, rows[0], datasets[0], ipcs[0], args.seed)
         path = Store(args.results).set_path(cell)
-        distilled = _drawn(path, ipcs[0], args.seed) if cell.recipe.generation else load_set(path)
+        distilled = _drawn(path, ipcs[0], args.seed) if cell.recipe.drawn else load_set(path)
     else:
         expected = args.datasets or ""
         try:

@@ -7,18 +7,16 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import cast
 
 import torch
 from torch import Tensor
 
-from ..containers import Drawing, GenerativeContainer
 from ..core.errors import DreamlibError
 from ..coresets import RealImages
+from ..criteria import Generative, Matching
 from ..data import ClassData, Dataset, load
 from ..data.splits import alike
-from ..distillation.evaluate import EvaluationRun
-from ..distillation.generate import GeneratorTraining
+from ..distillation.evaluate import EvaluationRun, Trained
 from ..distillation.loop import Distillation
 from ..samplers import Random, View
 from .cells import Cell
@@ -76,52 +74,54 @@ def forecast(cell: Cell, dataset: Dataset, data: ClassData) -> Forecast:
 
 
 def _distilling(cell: Cell, data: ClassData) -> float:
-    recipe = cell.recipe
+    recipe, how = cell.recipe, cell.recipe.criterion
     seconds = 0.0
-    if recipe.generation is not None:
-        start: dict[str, Tensor] | None = None
-        # From the very start, where Adam has nothing to carry on with; a step takes as long.
-        begun = replace(recipe, generation=replace(recipe.generation, carries_adam=False))
-        for stage in (one for one in (begun.first, begun) if one is not None):
-            training = GeneratorTraining(data, stage, cell.seed, start)
-            start = next(iter(training.snapshots.values()))
-            seconds += _each(training.advance, data.device) * training.steps
-        return seconds
     if recipe.initial.epochs:
         run = Distillation(data, recipe, cell.ipc, cell.seed)
         seconds += _each(run.advance, data.device) * run.steps
-    if recipe.iterations:
-        plain = replace(recipe, initial=RealImages(), sampler=Random())
-        run = Distillation(data, plain, cell.ipc, cell.seed)
-        run.advance()
-        seconds += _each(run.advance, data.device) * recipe.steps
-        if not isinstance(recipe.sampler, Random):
-            seconds += _embedding(run) * -(-recipe.steps // recipe.sampler.every)
+    # The rest without what comes rarely: clustering, which is timed by itself, and a pool of networks.
+    plain = replace(recipe, initial=RealImages())
+    if isinstance(how, Matching):
+        plain = replace(plain, criterion=replace(how, sampler=Random()))
+    elif isinstance(how, Generative):  # from the very start, where Adam has nothing to carry on with
+        plain = replace(plain, criterion=replace(how, carries_adam=False))
+    start: dict[str, Tensor] | None = None
+    for stage in (one for one in (plain.first, plain) if one is not None):
+        run = Distillation(data, stage, cell.ipc, cell.seed, start=start)
+        while not run.stored:
+            run.advance()
+        start = next(iter(run.snapshots.values()))
+        if run.loops:
+            seconds += _each(run.advance, data.device) * run.loops
+    if isinstance(how, Matching) and recipe.steps:
+        if not isinstance(how.sampler, Random):
+            seconds += _embedding(run, how) * -(-recipe.steps // how.sampler.every)
         if not isinstance(recipe.initial, RealImages):
-            seconds += _embedding(run)
+            seconds += _embedding(run, how)
     return seconds
 
 
-def _embedding(run: Distillation) -> float:
+def _embedding(run: Distillation, how: Matching) -> float:
     """Seconds for embedding all images that a sampler looks at; choosing among them is a small part of it."""
-    data = run.data
-    pool = getattr(run.recipe.sampler, "pool", None) or data.largest
-    view = View(data, run.network, run.recipe.real_batch, torch.Generator(data.device), run.engine)
+    data, network = run.data, run.network
+    assert network is not None
+    pool = getattr(how.sampler, "pool", None) or data.largest
+    view = View(data, network, how.real_batch, torch.Generator(data.device), run.engine)
     index, _ = data.padded_index()
     few = index[:, :EMBEDDED].contiguous()
     return _each(lambda: view.embed(few), data.device) * pool / few.shape[1]
 
 
 def _evaluating(cell: Cell, dataset: Dataset, data: ClassData) -> float:
-    device = data.device
-    count = sum(factor**2 for factor in getattr(cell.recipe.container, "factors", (1,)))  # images from one
-    images: Tensor | ClassData | Drawing = data
-    if cell.recipe.generation:
-        container = cast(GenerativeContainer, cell.recipe.container)
-        module = container.module(dataset.shape, dataset.num_classes).to(device)
-        images = Drawing(module, container.noise, dataset.normalisation)
-    elif not cell.recipe.whole:
-        images = torch.zeros(dataset.num_classes, cell.ipc * count, *dataset.shape, device=device)
+    device, container = data.device, cell.recipe.container
+    images: Trained = data
+    if not cell.recipe.whole:
+        slots, classes = container.slots(cell.ipc), dataset.num_classes
+        begun = torch.zeros(classes, slots, *dataset.shape, device=device) if slots else None
+        stream = torch.Generator(device)
+        stored = container.start(begun, cell.ipc, dataset.shape, classes, stream)
+        about = dataset.shape, classes, dataset.normalisation
+        images = container.training_set(stored, *about, device, fast=cell.evaluation.mode == "fast")
     run = EvaluationRun(images, dataset, replace(cell.evaluation, also_on=""))
     seconds = _each(run.advance, device) * run.training.steps
     test = torch.zeros(TESTED, *dataset.shape, device=device)

@@ -366,7 +366,7 @@ def agreement(
     if not steps or min(steps) < 0:
         raise BadValue(f"steps {tuple(steps)}; expected training steps of 0 or more", "steps=(0, 10)")
     streams = Streams(seed, data.device)
-    real = data.take(data.draw(min(recipe.real_batch, data.smallest), streams["real"]))
+    real = data.take(data.draw(min(recipe.matching.real_batch, data.smallest), streams["real"]))
     stack = Stack(recipe.network, data.shape, data.num_classes, networks, streams["network"])
 
     def fetch(index: Tensor) -> tuple[Tensor, Tensor]:

@@ -53,7 +53,7 @@ PIXEL_MMD = ("mmd", "mmd-polynomial", "mmd-rbf", "mmd-laplacian")
 
 
 # DiM's released code by a tenth: matching after all of the GAN's training.
-CODE_IN_SHORT = {"generation.epochs": 15, "generation.matched_from": 15, "generation.matched_epochs": 10}
+CODE_IN_SHORT = {"criterion.epochs": 15, "criterion.matched_from": 15, "criterion.matched_epochs": 10}
 
 
 _quick = Profile(
@@ -67,9 +67,13 @@ _quick = Profile(
     ipcs=(1, 10),
     seeds=2,
     recipe_rules=(
-        rule("profile quick", {"network.depth": 2, "network.width": 32, "real_batch": 64}),
+        rule(
+            "profile quick",
+            {"network.depth": 2, "network.width": 32, "real_batch": 64},
+            criterion="Matching",
+        ),
         rule("profile quick", {"initial.epochs": 10, "embedding.batch": 64}, method=TRAINED_CORESETS),
-        rule("profile quick", {"iterations": 20, "schedule.epochs": 5}, method=GRADIENT_PIXELS),
+        rule("profile quick", {"iterations": 20, "teacher.epochs": 5}, method=GRADIENT_PIXELS),
         rule("profile quick", {"iterations": 200}, method=GRADIENT_PIXELS, ipc=1),
         rule("profile quick", {"iterations": 300, "image_lr": 1.0}, method="dm"),
         rule(
@@ -87,8 +91,8 @@ _quick = Profile(
             "profile quick; factor 1 since a 4x4 tile of an 8x8 digit carries too little",
             {
                 "iterations": 10,
-                "schedule.steps": 20,
-                "schedule.images": 128,
+                "teacher.steps": 20,
+                "teacher.images": 128,
                 "container.factor": 1,
                 "image_lr": 0.01,
             },
@@ -98,29 +102,29 @@ _quick = Profile(
             "profile quick",
             {
                 "container.width": 16,
-                "generation.epochs": 20,
-                "generation.lr": 1e-3,
-                "generation.kept": (2, 5, 8, 10, 12, 13, 15, 17, 19),
+                "criterion.epochs": 20,
+                "container.lr": 1e-3,
+                "criterion.also_kept": (2, 5, 8, 10, 12, 13, 15, 17, 19),
             },
             method="gan",
         ),
         rule(
             "profile quick",
             {
-                "generation.matched_from": 12,
-                "generation.matched_epochs": 8,
-                "generation.models": models("quick"),
-                "schedule.images": 128,
+                "criterion.matched_from": 12,
+                "criterion.matched_epochs": 8,
+                "teacher.models": models("quick"),
+                "teacher.images": 128,
             },
             method="dim",
         ),
         rule("profile quick", CODE_IN_SHORT, method="dim-code"),
         rule(
             "profile quick",
-            {"container.width": 16, "generation.epochs": 20, "generation.lr": 2e-3},
+            {"container.width": 16, "criterion.epochs": 20, "container.lr": 2e-3},
             method="generative",
         ),
-        rule("profile quick", {"generation.batch": 200, "generation.epochs": 60}, method="gmmn"),
+        rule("profile quick", {"criterion.batch": 200, "criterion.epochs": 60}, method="gmmn"),
     ),
     evaluation_rules=(
         rule(
@@ -156,13 +160,12 @@ _cpu = Profile(
     ipcs=(1, 10),
     seeds=1,
     recipe_rules=(
-        rule("profile cpu", {"network.width": 16, "real_batch": 32, "per_class": 1000}),
+        rule("profile cpu", {"per_class": 1000}),
+        rule("profile cpu", {"network.width": 16, "real_batch": 32}, criterion="Matching"),
         rule("profile cpu", {"synthetic_batch": 16}, method=IDC_FAMILY),
         rule("profile cpu", {"sampler.pool": 256}, optional=True),
         rule("profile cpu", {"initial.epochs": 3}, method=TRAINED_CORESETS),
-        rule(
-            "profile cpu", {"iterations": 15, "schedule.epochs": 3, "image_lr": 0.5}, method=GRADIENT_PIXELS
-        ),
+        rule("profile cpu", {"iterations": 15, "teacher.epochs": 3, "image_lr": 0.5}, method=GRADIENT_PIXELS),
         rule("profile cpu", {"iterations": 100}, method=GRADIENT_PIXELS, ipc=1),
         rule("profile cpu", {"iterations": 300, "image_lr": 5.0}, method="dm"),
         rule(
@@ -176,9 +179,7 @@ _cpu = Profile(
             method=PIXEL_MMD,
             ipc=1,
         ),
-        rule(
-            "profile cpu", {"iterations": 5, "schedule.steps": 20, "schedule.images": 256}, method=IDC_FAMILY
-        ),
+        rule("profile cpu", {"iterations": 5, "teacher.steps": 20, "teacher.images": 256}, method=IDC_FAMILY),
         rule("profile cpu", {"image_lr": 0.5}, method="idc"),
         rule("profile cpu", {"image_lr": 0.01}, method="idc", dataset=GREY_SETS),
         rule("profile cpu", {"image_lr": 0.05}, method="idc-dm"),
@@ -186,30 +187,30 @@ _cpu = Profile(
             "profile cpu",
             {
                 "container.width": 24,
-                "generation.epochs": 20,
-                "generation.lr": 1e-3,
-                "generation.kept": (2, 5, 8, 10, 12, 13, 15, 17, 19),
+                "criterion.epochs": 20,
+                "container.lr": 1e-3,
+                "criterion.also_kept": (2, 5, 8, 10, 12, 13, 15, 17, 19),
             },
             method="gan",
         ),
         rule(
             "profile cpu",
             {
-                "generation.matched_from": 12,
-                "generation.matched_epochs": 8,
-                "generation.models": models("cpu"),
-                "schedule.images": 128,
+                "criterion.matched_from": 12,
+                "criterion.matched_epochs": 8,
+                "teacher.models": models("cpu"),
+                "teacher.images": 128,
             },
             method="dim",
         ),
         rule("profile cpu", CODE_IN_SHORT, method="dim-code"),
         rule(
             "profile cpu",
-            {"container.width": 16, "generation.epochs": 20, "generation.lr": 1e-3},
+            {"container.width": 16, "criterion.epochs": 20, "container.lr": 1e-3},
             method="generative",
         ),
-        rule("profile cpu", {"generation.batch": 500, "generation.epochs": 30}, method="gmmn"),
-        rule("profile cpu", {"generation.epochs": 10}, method="biggan"),
+        rule("profile cpu", {"criterion.batch": 500, "criterion.epochs": 30}, method="gmmn"),
+        rule("profile cpu", {"criterion.epochs": 10}, method="biggan"),
     ),
     evaluation_rules=(
         rule("profile cpu", {"networks": 3, "network.width": 16}),
@@ -229,7 +230,7 @@ _cpu = Profile(
         whole_epochs=5,
         batch=100,
         recipe_rules=(
-            rule("profile cpu; outer loops as at 10 images per class", {"schedule.steps": 10}, method="dsa"),
+            rule("profile cpu; outer loops as at 10 images per class", {"teacher.steps": 10}, method="dsa"),
         ),
     ),
 )

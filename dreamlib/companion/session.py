@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, cast
+from typing import Any
 
 import pandas as pd
 import torch
@@ -13,12 +13,12 @@ from IPython.display import HTML, Markdown, display
 from matplotlib.pyplot import close
 
 from ..compute import backend
-from ..containers import Container, GenerativeContainer, drawing
+from ..containers import Drawing, Images
 from ..core import plugins
 from ..core.atomic import write_text
-from ..core.files import below
 from ..core.streams import Streams
 from ..data import ClassData, Dataset, load, statistics
+from ..distillation.loop import BESIDE
 from ..distillation.sets import DistilledSet, load_set
 from ..recipes import methods as all_methods
 from .cells import Cell, first_stage, make_cell
@@ -188,7 +188,7 @@ class Session:
         """The table row of a method."""
         entry = all_methods[method]
         own = "variants" if entry.base else "other methods"
-        if entry.recipe.generation:
+        if entry.recipe.drawn:
             own = "generators"
         elif not entry.recipe.iterations:
             own = "coresets"
@@ -443,13 +443,15 @@ class Session:
         On the session's device. Empty when the states along the way are not here: they are not part of a repository.
         """
         found = self.study.store.read_course(cell) or {}
-        container = cast(Container, cell.recipe.container)
-        images = {step: container.decode(stored) for step, stored in found.items()}
-        if container.space == "unit":
-            own, constants = self.dataset(cell.dataset).normalisation, cell.recipe.constants
-            normalisation = statistics(constants) if constants else own
-            images = {step: normalisation.apply(value) for step, value in images.items()}
-        return {step: images[step].to(self.torch_device) for step in sorted(images)}
+        dataset, constants = self.dataset(cell.dataset), cell.recipe.constants
+        normalisation = statistics(constants) if constants else dataset.normalisation
+        about = dataset.shape, dataset.num_classes, normalisation, self.torch_device
+        images = {}
+        for step, stored in sorted(found.items()):
+            made = cell.recipe.container.training_set(stored, *about)
+            assert isinstance(made, Images)
+            images[step] = made.images.unflatten(0, (dataset.num_classes, -1))
+        return images
 
     def generated(self, cell: Cell, per_class: int = 10) -> dict[int, torch.Tensor]:
         """Images of a generator along its training: unit images (C, per_class, c, h, w) on the CPU, by epoch.
@@ -462,16 +464,17 @@ class Session:
         labels = (
             torch.arange(dataset.num_classes, device=self.torch_device).unsqueeze(1).expand(-1, per_class)
         )
-        container, first = cast(GenerativeContainer, cell.recipe.container), first_stage(cell)
+        first = first_stage(cell)
         states = dict(self.study.store.read_course(cell) or {})
         if first is not None:
             before = self.study.store.read_course(first) or {}
             states |= {epoch: state for epoch, state in before.items() if epoch < first.step}
         found = {}
         for epoch in sorted(states):
-            kept = below(states[epoch], "generator.")
-            shape, classes, used = dataset.shape, dataset.num_classes, dataset.normalisation
-            draws = drawing(container, kept, shape, classes, used, self.torch_device)
+            kept = {name: value for name, value in states[epoch].items() if not name.startswith(BESIDE)}
+            about = dataset.shape, dataset.num_classes, dataset.normalisation, self.torch_device
+            draws = cell.recipe.container.training_set(kept, *about)
+            assert isinstance(draws, Drawing)
             found[epoch] = draws.unit(labels, Streams(0, self.torch_device)["preview"]).cpu()
         return found
 

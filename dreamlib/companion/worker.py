@@ -6,28 +6,27 @@ import math
 import os
 import time
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cache, partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any, Protocol, TypeVar, cast
+from typing import Any, Protocol, TypeVar
 
 import torch
 from torch import Tensor
 
 from ..compute import backend
 from ..compute.engine import Engine
-from ..containers import Container, Drawing, GenerativeContainer, drawing
+from ..containers import Images
 from ..core.errors import BadValue, DataError, Diverged, DreamlibError, OutOfMemory, StoreError
-from ..core.files import below, digest, tensors_digest
+from ..core.files import digest, tensors_digest
 from ..data import ClassData, Dataset, derive, load, statistics
 from ..data.splits import parse
-from ..distillation.evaluate import EvaluationRun
-from ..distillation.generate import GeneratorTraining
-from ..distillation.loop import Distillation
+from ..distillation.evaluate import EvaluationRun, Trained
+from ..distillation.loop import BESIDE, Distillation
 from .cells import Cell, first_stage
 from .interrupts import Interrupts
 from .store import Store
@@ -56,21 +55,6 @@ class Task(Protocol):
     def advance(self) -> object: ...
     def state(self) -> dict[str, Tensor]: ...
     def restore(self, state: dict[str, Tensor]) -> None: ...
-
-
-class Making(Task, Protocol):
-    """A task that makes a synthetic set, or a generator."""
-
-    snapshots: dict[int, dict[str, Tensor]]
-    losses: list[tuple[int, float]]
-    engine: Engine
-
-    @property
-    def seconds(self) -> dict[str, float]: ...
-    @property
-    def stored(self) -> Mapping[str, Tensor]: ...
-    @property
-    def notes(self) -> dict[str, Any]: ...
 
 
 T = TypeVar("T", bound=Task)
@@ -337,8 +321,7 @@ class Worker:
         tensors, about = found
         if cell.step != cell.recipe.steps:
             tensors, about = self._on_the_way(cell, about)
-            if cell.recipe.generation:  # without what is trained beside it
-                tensors = below(tensors, "generator.")
+            tensors = {name: value for name, value in tensors.items() if not name.startswith(BESIDE)}
         return {name: value.to(self.device) for name, value in tensors.items()}, about
 
     def _on_the_way(self, cell: Cell, about: dict[str, Any]) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -349,20 +332,19 @@ class Worker:
             course = self.store.read_course(cell) or {}
         return course[cell.step], about
 
-    def _maker(self, cell: Cell) -> tuple[Callable[[], Making], dict[str, float]]:
+    def _maker(self, cell: Cell) -> tuple[Callable[[], Distillation], dict[str, float]]:
         """How the making of a cell's set starts, and the seconds of what has to be there before."""
         data = self.classes(cell.dataset, cell.recipe.per_class)
-        if not cell.recipe.generation:
-            return partial(Distillation, data, cell.recipe, cell.ipc, cell.seed, self.memory_gb), {}
+        start = partial(Distillation, data, cell.recipe, cell.ipc, cell.seed, self.memory_gb)
         first = first_stage(cell)
         if first is None:
-            return partial(GeneratorTraining, data, cell.recipe, cell.seed), {}
+            return start, {}
         with self.store.lock(first) as mine:
             if not mine:
                 raise HeldElsewhere
             state, about = self._begun(first)
         before = {"first stage": about["seconds"]["distill"] * first.step / first.recipe.steps}
-        return partial(GeneratorTraining, data, cell.recipe, cell.seed, state), before
+        return partial(start, state), before
 
     def _begun(self, first: Cell) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """A first stage and what is trained beside it; where it has failed in this run, it is not tried again."""
@@ -394,9 +376,7 @@ class Worker:
             "seconds": {**before, **run.seconds, "distill": sum((*before.values(), *run.seconds.values()))},
             "resumed": resumed,
             "peak_memory_bytes": backend.peak_memory(self.device),
-            "images_stored": 0
-            if cell.recipe.generation
-            else sum(len(v.flatten(0, 1)) for v in stored.values()),
+            "images_stored": 0 if cell.recipe.drawn else len(stored["images"].flatten(0, 1)),
             "bytes_stored": sum(v.numel() * v.element_size() for v in stored.values()),
             "set_sha256": tensors_digest(stored),
             **({"notes": run.notes} if run.notes else {}),
@@ -423,36 +403,25 @@ class Worker:
 
     def _evaluated(self, cell: Cell, sets: Sequence[dict[str, Tensor]]) -> EvaluationRun:
         dataset = self.dataset(cell.dataset)
-        images: Tensor | ClassData | Drawing
+        images: Trained
         if cell.recipe.whole:
             images, origin = self.classes(cell.dataset, cell.recipe.per_class), dataset.fingerprint
-        elif cell.recipe.generation:
-            images, origin = self._drawing(cell, sets[0]), _digest_of([tensors_digest(sets[0])])
         else:
-            images = torch.cat(
-                [self._images(one, stored) for one, stored in zip(cell.sets, sets, strict=True)]
-            )
+            made = [self._training_set(one, stored) for one, stored in zip(cell.sets, sets, strict=True)]
+            images = made[0] if len(made) == 1 else _united(made)
             origin = _digest_of(list(map(tensors_digest, sets)))
         also = self.dataset(cell.evaluation.also_on) if cell.evaluation.also_on else None
         start = partial(EvaluationRun, images, _normalised(dataset, cell), cell.evaluation, also)
         run, _ = self._drive(cell, start, "evaluate", {"set": origin})
         return run
 
-    def _drawing(self, cell: Cell, stored: dict[str, Tensor]) -> Drawing:
-        """What draws images from a generator."""
+    def _training_set(self, cell: Cell, stored: dict[str, Tensor]) -> Trained:
+        """What networks are trained on, normalised as they see it."""
         dataset = _normalised(self.dataset(cell.dataset), cell)
-        container = cast(GenerativeContainer, cell.recipe.container)
         about = dataset.shape, dataset.num_classes, dataset.normalisation
-        return drawing(container, stored, *about, self.device, fast=cell.evaluation.mode == "fast")
-
-    def _images(self, cell: Cell, stored: dict[str, Tensor]) -> Tensor:
-        """The decoded images of a set, normalised as networks see them."""
-        with torch.no_grad():
-            images = cast(Container, cell.recipe.container).decode(stored)
-        if cell.recipe.container.space == "unit":
-            # Not clamped: images are judged as the last step left them (IDC, released code).
-            images = _normalised(self.dataset(cell.dataset), cell).normalisation.apply(images)
-        return images
+        return cell.recipe.container.training_set(
+            stored, *about, self.device, fast=cell.evaluation.mode == "fast"
+        )
 
     def _drive(
         self, cell: Cell, start: Callable[[], T], phase: str, origin: dict[str, Any]
@@ -513,8 +482,8 @@ class Worker:
     def _save(self, cell: Cell, run: Task, phase: str, origin: dict[str, Any]) -> None:
         metadata = {"origin": origin, "step": run.step, "steps": run.steps}
         self.store.write_checkpoint(cell, phase, run.state(), metadata)
-        if isinstance(run, GeneratorTraining):
-            self.store.write_preview(cell, run.preview())
+        if isinstance(run, Distillation) and (seen := run.preview()) is not None:
+            self.store.write_preview(cell, seen)
 
 
 def _together(abouts: Sequence[dict[str, Any]]) -> dict[str, Any]:
@@ -533,6 +502,17 @@ def _together(abouts: Sequence[dict[str, Any]]) -> dict[str, Any]:
         "bytes_stored": sum(about["bytes_stored"] for about in abouts),
         "set_sha256": _digest_of([about["set_sha256"] for about in abouts]),
     }
+
+
+def _united(made: Sequence[Trained]) -> Images:
+    """Sets of images as one, the classes of one behind those of the other."""
+    images, targets, classes = [], [], 0
+    for one in made:
+        assert isinstance(one, Images)
+        images.append(one.images)
+        targets.append(one.targets + classes)
+        classes += int(one.targets.max()) + 1
+    return Images(torch.cat(images), torch.cat(targets))
 
 
 def _digest_of(digests: Sequence[str]) -> str:

@@ -1,18 +1,27 @@
 """Containers: where the distilled information lives."""
 
-from .base import CONTAINERS, Container, GenerativeContainer, register
+from .base import CONTAINERS, Container, ImageContainer, Images, OfImages, Source, register
 from .formation import MultiFormation
 from .generator import Drawing, Generator, drawing
 from .pixels import Pixels
+from .updates import SGD, Adam, ClassByClass, Moves, Update
 
 __all__ = [
     "CONTAINERS",
+    "SGD",
+    "Adam",
+    "ClassByClass",
     "Container",
     "Drawing",
-    "GenerativeContainer",
     "Generator",
+    "ImageContainer",
+    "Images",
+    "Moves",
     "MultiFormation",
+    "OfImages",
     "Pixels",
+    "Source",
+    "Update",
     "drawing",
     "register",
 ]

@@ -1,77 +1,156 @@
-"""What a container is: where the distilled information lives, and how it becomes images."""
+"""What a container is: where the distilled information lives, how it becomes images, and how it moves."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Protocol
 
-from torch import Tensor, nn
+import torch
+from torch import Tensor
 
-from ..core.errors import BadValue
+from ..core.errors import BadValue, unknown
 from ..core.registry import Registry
+from ..data import SPACES, Normalisation
+from .updates import Update
 
-SPACES = ("normalised", "unit")
+Tensors = dict[str, Tensor]
+Shape = tuple[int, int, int]
+
+
+@dataclass(frozen=True)
+class Images:
+    """A set of images to train on.
+
+    Attributes
+    ----------
+    images : Tensor
+        (N, c, h, w), normalised as networks see them; class after class where nothing else is said.
+    targets : Tensor
+        (N,) int64 classes, or (N, C) floats: what a network is to answer to each image.
+    """
+
+    images: Tensor
+    targets: Tensor
+
+
+class Source(Protocol):
+    """What draws images when they are wanted: a generator that remembers a data set."""
+
+    @property
+    def device(self) -> torch.device: ...
+
+    def draw(self, labels: Tensor, stream: torch.Generator) -> Tensor:
+        """Normalised images (..., c, h, w) of ``labels`` (...), from the next numbers of ``stream``."""
+        ...
 
 
 class Container(Protocol):
-    """Holds a synthetic set as named tensors and decodes it. Implementations are frozen dataclasses.
+    """Holds a synthetic set as named tensors. Implementations are frozen dataclasses.
 
-    ``space`` is the space of the stored images: ``"normalised"`` (DC, DSA, DM: normalised pixels, never clamped) or
-    ``"unit"`` (IDC, DREAM: [0, 1], clamped at the start of each outer iteration).
+    ``space`` is the space of the stored images, one of :data:`~dreamlib.data.SPACES`: ``"normalised"`` (DC, DSA, DM:
+    normalised pixels, never clamped) or ``"unit"`` (IDC, DREAM: [0, 1]).
     """
 
     @property
     def space(self) -> str: ...
 
+    def check(self, shape: Shape, num_classes: int, ipc: int) -> None:
+        """Raise :class:`BadValue` when ``ipc`` images (c, h, w) of each of so many classes cannot be held."""
+        ...
+
     def slots(self, ipc: int) -> int:
-        """Real images of each class that :meth:`pack` takes to start from, for ``ipc`` stored images."""
+        """Images of each class that :meth:`start` takes to begin with; 0 for none."""
         ...
 
-    def check(self, shape: tuple[int, int, int]) -> None:
-        """Raise :class:`BadValue` when images of ``shape`` (c, h, w) cannot be held."""
+    def start(
+        self, images: Tensor | None, ipc: int, shape: Shape, num_classes: int, stream: torch.Generator
+    ) -> Tensors:
+        """What is stored at first, from images (C, slots, c, h, w) in ``space``, if any, and random numbers."""
         ...
 
-    def pack(self, images: Tensor, ipc: int) -> dict[str, Tensor]:
-        """Start values from images (C, slots, c, h, w) in ``space``: tensors of shape (C, ipc, ...)."""
+    def updates(self, images: Update) -> Mapping[str, Update]:
+        """How stored tensors move, by the beginning of their names; ``images`` is how the recipe moves images."""
         ...
 
-    def decode(self, stored: dict[str, Tensor]) -> Tensor:
+    def shared(self, name: str) -> bool:
+        """Whether a stored tensor has no class axis in front. Its gradient is then summed over classes."""
+        ...
+
+    def project(self, stored: Tensors) -> None:
+        """Bring what is stored back to where it has to be, in place, whenever the teacher's weights are new."""
+        ...
+
+    def training_set(
+        self,
+        stored: Mapping[str, Tensor],
+        shape: Shape,
+        num_classes: int,
+        normalisation: Normalisation,
+        device: torch.device | str = "cpu",
+        fast: bool = False,
+    ) -> Images | Source:
+        """What networks are trained on when the set is used. ``fast`` may round where images are drawn."""
+        ...
+
+
+class ImageContainer(Container, Protocol):
+    """A container whose tensors hold images, class by class, each with the label of its class."""
+
+    def decode(self, stored: Mapping[str, Tensor]) -> Tensor:
         """Images (C, M, c, h, w) in ``space``, differentiable; M >= ipc is what one training epoch sees of a class."""
         ...
 
 
-class GenerativeContainer(Protocol):
-    """Holds a whole data set as the weights of a network that draws images. Implementations are frozen dataclasses.
+class OfImages:
+    """What containers of images have in common. A frozen dataclass of one has a ``space`` and a ``decode``."""
 
-    ``space`` is ``"unit"``: networks of it give images in [-1, 1], which stand for [0, 1].
-    """
+    space: str
 
-    @property
-    def space(self) -> str: ...
+    def slots(self, ipc: int) -> int:
+        return ipc
 
-    @property
-    def noise(self) -> int:
-        """K, standard normal numbers an image is drawn from."""
-        ...
+    def check(self, shape: Shape, num_classes: int, ipc: int) -> None:
+        if self.space not in SPACES:
+            raise unknown("space of a container", self.space, SPACES)
+        if ipc < 1:
+            raise BadValue(f"IPC is {ipc}; expected at least 1 image per class", "--ipc 1")
 
-    @property
-    def width(self) -> int:
-        """Channels of the network, and of what is trained beside it."""
-        ...
+    def start(
+        self, images: Tensor | None, ipc: int, shape: Shape, num_classes: int, stream: torch.Generator
+    ) -> Tensors:
+        assert images is not None
+        return {"images": images.clone()}
 
-    def check(self, shape: tuple[int, int, int], num_classes: int) -> None:
-        """Raise :class:`BadValue` when images of ``shape`` (c, h, w) of so many classes cannot be drawn."""
-        ...
+    def decode(self, stored: Mapping[str, Tensor]) -> Tensor:
+        return stored["images"]
 
-    def module(self, shape: tuple[int, int, int], num_classes: int) -> nn.Module:
-        """The network, untrained: (noise (N, K), labels (N,)) to images (N, c, h, w) in [-1, 1]."""
-        ...
+    def updates(self, images: Update) -> Mapping[str, Update]:
+        return {"": images}
+
+    def shared(self, name: str) -> bool:
+        return False
+
+    def project(self, stored: Tensors) -> None:
+        if self.space == "unit":  # IDC and DREAM, released code
+            for value in stored.values():
+                value.clamp_(0, 1)
+
+    def training_set(
+        self,
+        stored: Mapping[str, Tensor],
+        shape: Shape,
+        num_classes: int,
+        normalisation: Normalisation,
+        device: torch.device | str = "cpu",
+        fast: bool = False,
+    ) -> Images:
+        with torch.no_grad():
+            # Not clamped: images are judged as the last step left them (IDC, released code).
+            images = normalisation.enter(self.decode(stored), self.space).to(device)
+        labels = torch.arange(len(images), device=images.device).repeat_interleave(images.shape[1])
+        return Images(images.flatten(0, 1), labels)
 
 
-CONTAINERS: Registry[Container | GenerativeContainer] = Registry("container")
+CONTAINERS: Registry[Container] = Registry("container")
 register = CONTAINERS.register
-
-
-def check_space(space: str) -> None:
-    """Raise :class:`BadValue` unless ``space`` is one of :data:`SPACES`."""
-    if space not in SPACES:
-        raise BadValue(f"container space {space!r}; expected one of {', '.join(SPACES)}", "")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
@@ -9,14 +10,14 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..core.errors import BadValue, unknown
-from .base import check_space, register
+from .base import OfImages, Shape, Tensors, register
 
 DECODINGS = ("uniform", "multi-scale")
 
 
 @register("multi-formation")
 @dataclass(frozen=True)
-class MultiFormation:
+class MultiFormation(OfImages):
     """A stored image is cut into factor x factor tiles; each, enlarged, is a training image (IDC, section 4).
 
     Parameters
@@ -42,8 +43,8 @@ class MultiFormation:
     def slots(self, ipc: int) -> int:
         return ipc * self.factor**2
 
-    def check(self, shape: tuple[int, int, int]) -> None:
-        check_space(self.space)
+    def check(self, shape: Shape, num_classes: int, ipc: int) -> None:
+        super().check(shape, num_classes, ipc)
         if self.decoding not in DECODINGS:
             raise unknown("decoding", self.decoding, DECODINGS)
         _, height, width = shape
@@ -56,11 +57,14 @@ class MultiFormation:
                     f"factor={max(f for f in fits if f <= 3)}",
                 )
 
-    def pack(self, images: Tensor, ipc: int) -> dict[str, Tensor]:
+    def start(
+        self, images: Tensor | None, ipc: int, shape: Shape, num_classes: int, stream: torch.Generator
+    ) -> Tensors:
         """A mosaic of shrunken images: tile k, counted row by row, takes images k * ipc to (k + 1) * ipc of a class.
 
         Shrinking takes the nearest pixel and averages nothing, as in the released code.
         """
+        assert images is not None
         classes, _, channels, height, width = images.shape
         f, h, w = self.factor, height // self.factor, width // self.factor
         small = F.interpolate(images.flatten(0, 1), size=(h, w), mode="nearest")
@@ -68,7 +72,7 @@ class MultiFormation:
         mosaic = tiles.permute(0, 3, 4, 1, 5, 2, 6).reshape(classes, ipc, channels, height, width)
         return {"images": mosaic.contiguous()}
 
-    def decode(self, stored: dict[str, Tensor]) -> Tensor:
+    def decode(self, stored: Mapping[str, Tensor]) -> Tensor:
         return torch.cat([self._tiles(stored["images"], factor) for factor in self.factors], dim=1)
 
     @staticmethod

@@ -9,12 +9,12 @@ import torch
 from torch import Tensor, nn
 
 from ..compute.formats import formats_of
-from ..core.errors import unknown
+from ..core.errors import BadValue, unknown
 from ..data import Normalisation
-from ..networks import BigGANGenerator, GeneratorNetwork
-from .base import GenerativeContainer, register
+from ..networks import BigGANGenerator, GeneratorNetwork, initialise
+from .base import Shape, Tensors, register
+from .updates import Adam, Update
 
-Shape = tuple[int, int, int]
 AT_ONCE = 512  # images that go through a generator together; of published size, each map of them is 0.4 GB
 
 
@@ -36,22 +36,65 @@ class Generator:
         ``"inside"`` the noise, in place of its first numbers (released code), or ``"beside"`` it (Eq. 4).
     architecture : str
         One of :data:`ARCHITECTURES`.
+    lr, betas
+        Adam's, for its weights and for those of a network that is trained beside it.
     """
 
     noise: int = 100
     width: int = 196
     label: str = "inside"
     architecture: str = "dim"
+    lr: float = 1e-4
+    betas: tuple[float, float] = (0.0, 0.9)
 
     @property
     def space(self) -> str:
         """``"unit"``: what is drawn lies in [0, 1] before it is normalised."""
         return "unit"
 
-    def check(self, shape: Shape, num_classes: int) -> None:
-        """Raise what :meth:`module` would, without making one."""
+    def check(self, shape: Shape, num_classes: int, ipc: int = 0) -> None:
+        """Raise what :meth:`module` would, without making one; for any ``ipc``: none of its images is stored."""
+        if not isinstance(self.lr, int | float) or not self.lr >= 0:
+            raise BadValue(f"generator: lr is {self.lr!r}; expected a number of at least 0", "lr=1e-4")
+        if len(self.betas) != 2 or not all(0 <= beta < 1 for beta in self.betas):
+            raise BadValue(
+                f"generator: betas are {self.betas}; expected two numbers in [0, 1)", "betas=(0.0, 0.9)"
+            )
         with torch.device("meta"):
             self.module(shape, num_classes)
+
+    def slots(self, ipc: int) -> int:
+        """None: it starts from random weights."""
+        return 0
+
+    def start(
+        self, images: Tensor | None, ipc: int, shape: Shape, num_classes: int, stream: torch.Generator
+    ) -> Tensors:
+        """New weights and running statistics."""
+        module = initialise(self.module(shape, num_classes).to(stream.device), stream)
+        return {name: value.detach() for name, value in module.state_dict().items()}
+
+    def updates(self, images: Update) -> Mapping[str, Update]:
+        return {"": Adam(self.lr, self.betas)}
+
+    def shared(self, name: str) -> bool:
+        """All of it is: one network draws every class."""
+        return True
+
+    def project(self, stored: Tensors) -> None:
+        """Weights may be anything."""
+
+    def training_set(
+        self,
+        stored: Mapping[str, Tensor],
+        shape: Shape,
+        num_classes: int,
+        normalisation: Normalisation,
+        device: torch.device | str = "cpu",
+        fast: bool = False,
+    ) -> Drawing:
+        """What draws images from it."""
+        return drawing(self, stored, shape, num_classes, normalisation, device, fast)
 
     def module(self, shape: Shape, num_classes: int) -> nn.Module:
         """The network, from (noise (N, K), labels int64 (N,)) to images (N, c, h, w) in [-1, 1]; its weights are new.
@@ -119,7 +162,7 @@ class Drawing:
 
 
 def drawing(
-    container: GenerativeContainer,
+    container: Generator,
     stored: Mapping[str, Tensor],
     shape: Shape,
     num_classes: int,

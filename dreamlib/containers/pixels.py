@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from torch import Tensor
-
-from .base import check_space, register
+from .base import OfImages, register
 
 
 @register("pixels")
 @dataclass(frozen=True)
-class Pixels:
+class Pixels(OfImages):
     """Images as they are (DC, DSA, DM and the coresets).
 
     Parameters
@@ -21,15 +19,3 @@ class Pixels:
     """
 
     space: str = "normalised"
-
-    def slots(self, ipc: int) -> int:
-        return ipc
-
-    def check(self, shape: tuple[int, int, int]) -> None:
-        check_space(self.space)
-
-    def pack(self, images: Tensor, ipc: int) -> dict[str, Tensor]:
-        return {"images": images.clone()}
-
-    def decode(self, stored: dict[str, Tensor]) -> Tensor:
-        return stored["images"]

@@ -1,18 +1,29 @@
-"""Objectives: what makes generated images resemble the data, by itself or beside a matcher."""
+"""Criteria: what is lowered, step by step. And objectives, which say how well a generator does."""
 
 from .adversarial import Adversarial
-from .base import OBJECTIVES, Batch, Objective, register
+from .base import CRITERIA, SNAPSHOTS, Criterion, Descent, Pull, register, snapshot_steps
 from .biggan import Hinge
+from .generative import Generative
+from .matching import Matching
 from .moments import MomentMatching
+from .objective import OBJECTIVES, Batch, Objective
 from .variational import Variational
 
 __all__ = [
+    "CRITERIA",
     "OBJECTIVES",
+    "SNAPSHOTS",
     "Adversarial",
     "Batch",
+    "Criterion",
+    "Descent",
+    "Generative",
     "Hinge",
+    "Matching",
     "MomentMatching",
     "Objective",
+    "Pull",
     "Variational",
     "register",
+    "snapshot_steps",
 ]

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..networks import DiscriminatorNetwork
-from .base import Batch, Called, register
+from .objective import Batch, Called, register
 
 
 @register("gan")

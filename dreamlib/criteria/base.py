@@ -1,83 +1,147 @@
-"""What an objective is: the losses of a generator, and of a network that is trained beside it.
-
-A generator trained by an objective alone is a generative model (a GAN, say); with a matcher added it is DiM.
-"""
+"""What a criterion is: what is lowered, step by step, and its gradient by everything that is stored."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from torch import Tensor, nn
+from torch import Tensor
 
+from ..containers import Container
 from ..core.registry import Registry
+from ..data import ClassData
+from ..teachers import Scene, Teaching
 
-Called = Callable[..., Any]  # a network under the weights of the moment
+Tensors = dict[str, Tensor]
+
+# Fractions of a distillation at which the synthetic set is kept, so that accuracy along the way (DREAM, Fig. 1) can be
+# evaluated afterwards without distilling again. Early on a set changes fast, hence the spacing.
+SNAPSHOTS = (0.0, 0.05, 0.1, 0.2, 0.4, 0.7, 1.0)
+
+
+def snapshot_steps(steps: int) -> tuple[int, ...]:
+    """The step counts at which snapshots are kept, from 0 to ``steps``."""
+    return tuple(sorted({round(fraction * steps) for fraction in SNAPSHOTS}))
 
 
 @dataclass(frozen=True)
-class Batch:
-    """What one step sees. N images; all random numbers are drawn beforehand, so that a loss is a pure function.
+class Pull:
+    """What a step found.
 
     Attributes
     ----------
-    real : Tensor
-        (N, c, h, w) real images in [-1, 1].
-    labels : Tensor
-        (N,) int64, their classes. The images that the generator is judged by have the same: a real image of its class
-        stands beside each of them.
-    noise : Tensor
-        (N, K) standard normal, what those images are generated from.
-    extra : Tensor
-        (N, K) standard normal, for an objective that needs more.
-    uniform : Tensor
-        (N,) in [0, 1), likewise.
-    other_noise, other_labels : Tensor
-        (N, K) and (N,): what the images are generated from that the partner learns to tell from real ones. Drawn
-        independently, or the same as ``noise`` and ``labels``; see ``Generation.independent_draws``.
+    loss : Tensor
+        Scalar.
+    gradients : dict of str to Tensor
+        The gradient of the loss by stored tensors, by name.
+    statistics : dict of str to Tensor
+        New values of stored tensors that no gradient moves: running statistics.
     """
 
-    real: Tensor
-    labels: Tensor
-    noise: Tensor
-    extra: Tensor
-    uniform: Tensor
-    other_noise: Tensor
-    other_labels: Tensor
+    loss: Tensor
+    gradients: Tensors
+    statistics: Tensors = field(default_factory=dict)
 
 
-class Objective(Protocol):
-    """Says how well a generator does. Implementations are frozen dataclasses.
+class Descent(Protocol):
+    """A criterion at work in one run. What it holds beside the stored tensors it hands to checkpoints."""
 
-    A step moves the partner (a discriminator, say) down ``partner_loss``, where there is one, and the generator down
-    ``generator_loss``, in the order that a recipe says (``Generation.generator_first``); with ``joint`` the partner (an
-    encoder, say) goes down the latter too.
-    Generators map (noise (N, K), labels (N,)) to images (N, c, h, w) in [-1, 1].
+    def gradients(self, step: int, stored: Tensors) -> Pull:
+        """The loss under the teacher's weights, and its gradients where ``stored`` stands."""
+        ...
+
+    def after(self, step: int, stored: Tensors) -> None:
+        """What follows once the stored tensors have moved: a partner's own step, a look at what has come out."""
+        ...
+
+    def beside(self) -> Tensors:
+        """What is trained beside the stored tensors, for a later stage that goes on with it; else nothing."""
+        ...
+
+    @property
+    def notes(self) -> dict[str, Any]:
+        """What a record should say of it."""
+        ...
+
+    def state(self) -> Tensors:
+        """Everything needed to go on, but for random streams."""
+        ...
+
+    def restore(self, state: Mapping[str, Tensor]) -> None:
+        """Go on from what :meth:`state` returned."""
+        ...
+
+
+class Criterion(Protocol):
+    """Says what is lowered. Implementations are frozen dataclasses; a run begins them.
+
+    A criterion counts in steps of its own, and so do snapshots and cells: matching steps, epochs of a generator. One of
+    them is :meth:`unit` steps of the loop.
     """
 
     @property
-    def joint(self) -> bool: ...
-
-    def partner(
-        self, shape: tuple[int, int, int], num_classes: int, noise: int, width: int
-    ) -> nn.Module | None:
-        """The network trained beside a generator of that noise and width; None where there is none."""
+    def taught(self) -> bool:
+        """Whether steps are taken under a teacher's weights."""
         ...
 
-    def partner_loss(self, generator: Called, partner: Called, batch: Batch) -> Tensor | None:
-        """Scalar to be lowered by the partner; None where it has none of its own.
-
-        Images are generated from ``batch.other_noise`` and ``batch.other_labels``.
-        """
+    @property
+    def phases(self) -> tuple[str, ...]:
+        """What of its work is timed."""
         ...
 
-    def generator_loss(
-        self, generator: Called, partner: Called | None, batch: Batch
-    ) -> tuple[Tensor, Tensor]:
-        """Scalar to be lowered by the generator, and the images (N, c, h, w) it generated from ``batch.noise``."""
+    @property
+    def pace(self) -> float:
+        """By what the container's learning rates are multiplied."""
+        ...
+
+    @property
+    def first(self) -> int:
+        """Steps that have been made by an earlier stage."""
+        ...
+
+    @property
+    def stage(self) -> Criterion | None:
+        """The criterion of that earlier stage, which a run goes on from; None: it starts from none."""
+        ...
+
+    @property
+    def carries(self) -> bool:
+        """Whether a later stage goes on with what the updates remember, and this one with that of an earlier stage."""
+        ...
+
+    def steps(self, iterations: int, rounds: int) -> int:
+        """Steps in all, for ``iterations`` networks of ``rounds`` steps each."""
+        ...
+
+    def kept(self, steps: int) -> tuple[int, ...]:
+        """Steps after which the stored tensors are kept, the first and the last of ``steps`` included."""
+        ...
+
+    def unit(self, data: ClassData) -> int:
+        """Steps of the loop that make one of its own."""
+        ...
+
+    def check(self) -> None:
+        """Raise :class:`~dreamlib.core.errors.BadValue` for numbers outside their range."""
+        ...
+
+    def suits(self, container: Container, teacher: object) -> None:
+        """Raise :class:`~dreamlib.core.errors.BadValue` for parts that it cannot work with."""
+        ...
+
+    def fits(self, data: ClassData) -> None:
+        """Raise :class:`~dreamlib.core.errors.BadValue` where it cannot work on this data."""
+        ...
+
+    def shown(self, classes: int, ipc: int) -> float:
+        """About how many images go through a network in each step."""
+        ...
+
+    def begin(self, scene: Scene, teaching: Teaching, start: Mapping[str, Tensor] | None) -> Descent:
+        """Begin a run; ``start`` holds what the earlier stage has left, its :meth:`Descent.beside` included."""
         ...
 
 
-OBJECTIVES: Registry[Objective] = Registry("objective")
-register = OBJECTIVES.register
+CRITERIA: Registry[Criterion] = Registry("criterion")
+register = CRITERIA.register

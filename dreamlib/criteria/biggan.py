@@ -12,7 +12,7 @@ from ..augment import Siamese, Transform
 from ..augment.siamese import NUMBERS
 from ..core.errors import BadValue
 from ..networks import BigGANDiscriminator
-from .base import Batch, Called, register
+from .objective import Batch, Called, register
 
 ALMOST_ONE = 1 - 2**-24  # the largest float32 below
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from ..core.errors import BadValue
-from .base import Batch, Called, register
+from .objective import Batch, Called, register
 
 
 @register("gmmn")

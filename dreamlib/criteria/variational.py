@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 
 from ..networks import EncoderNetwork
-from .base import Batch, Called, register
+from .objective import Batch, Called, register
 
 
 def divergence(mean: Tensor, log_variance: Tensor) -> Tensor:

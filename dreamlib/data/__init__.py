@@ -3,10 +3,11 @@
 from .classes import ClassData
 from .dataset import Dataset
 from .loading import check_name, class_count, load, names
-from .normalisation import Normalisation, statistics
+from .normalisation import SPACES, Normalisation, statistics
 from .splits import derive, origin
 
 __all__ = [
+    "SPACES",
     "ClassData",
     "Dataset",
     "Normalisation",

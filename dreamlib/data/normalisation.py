@@ -9,6 +9,9 @@ from torch import Tensor
 
 from ..core.errors import BadValue, unknown
 
+# Where pixels live: as networks see them, in [0, 1], or in [-1, 1] as generators give them.
+SPACES = ("normalised", "unit", "signed")
+
 
 @dataclass(frozen=True)
 class Normalisation:
@@ -51,6 +54,18 @@ class Normalisation:
         """Normalised images (..., c, h, w) back as unit images; nothing is clamped."""
         mean, std = self.columns(normalised)
         return normalised * std + mean
+
+    def enter(self, images: Tensor, space: str) -> Tensor:
+        """Images (..., c, h, w) in ``space``, one of :data:`SPACES`, as networks see them."""
+        if space == "signed":
+            return self.apply((images + 1) / 2)
+        return images if space == "normalised" else self.apply(images)
+
+    def leave(self, normalised: Tensor, space: str) -> Tensor:
+        """Normalised images brought to ``space``."""
+        if space == "signed":
+            return self.undo(normalised).mul_(2).sub_(1)
+        return normalised if space == "normalised" else self.undo(normalised)
 
     def columns(self, like: Tensor) -> tuple[Tensor, Tensor]:
         """``mean`` and ``std`` as (c, 1, 1) tensors with the dtype and on the device of the images ``like``.

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from ..compute.backend import Stopwatch
 from ..compute.engine import Engine
+from ..containers import Images, Source
 from ..core.errors import BadValue
 from ..core.files import below
 from ..core.streams import Streams
 from ..data import ClassData, Dataset
 from ..networks import NetworkSpec, forward_operations
 from ..networks.training import SGD, Fetch, Stack, Training
+
+Trained = Images | Tensor | ClassData | Source  # what networks are trained on
 
 
 @dataclass(frozen=True)
@@ -48,17 +50,6 @@ class Generated:
             raise BadValue(
                 f"INPC is {self.per_class}; expected at least 1 image per class and epoch", "IPC=1,10"
             )
-
-
-class Drawing(Protocol):
-    """What images are drawn from: a generator that remembers a data set."""
-
-    @property
-    def device(self) -> torch.device: ...
-
-    def draw(self, labels: Tensor, stream: torch.Generator) -> Tensor:
-        """Normalised images (..., c, h, w) of ``labels`` (...), from the next numbers of ``stream``."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -120,9 +111,9 @@ class EvaluationRun:
 
     Parameters
     ----------
-    images : Tensor, ClassData or Drawing
-        (C, M, c, h, w) decoded synthetic images, normalised; or the real ones, to train on those; or what draws images,
-        as many as ``evaluation.generated`` says.
+    images : Images, Tensor, ClassData or Source
+        Normalised synthetic images with what a network is to answer to each, or (C, M, c, h, w) by class; or the real
+        ones, to train on those; or what draws images, as many as ``evaluation.generated`` says.
     dataset : Dataset
         Gives the test set and its normalisation.
     evaluation : Evaluation
@@ -138,7 +129,7 @@ class EvaluationRun:
 
     def __init__(
         self,
-        images: Tensor | ClassData | Drawing,
+        images: Trained,
         dataset: Dataset,
         evaluation: Evaluation,
         also: Dataset | None = None,
@@ -158,7 +149,8 @@ class EvaluationRun:
         if evaluation.also_on != ("" if also is None else also.name):
             given = "none" if also is None else f"{also.name!r}"
             raise BadValue(f"evaluation also tests on {evaluation.also_on!r}, and was given {given}", "")
-        self.device, self.dataset, self.also, self.evaluation = images.device, dataset, also, evaluation
+        self.device = images.images.device if isinstance(images, Images) else images.device
+        self.dataset, self.also, self.evaluation = dataset, also, evaluation
         self.streams = Streams(evaluation.panel, self.device)
         self._at, size = self._source(images)
         generator = self.streams["evaluation"]
@@ -174,12 +166,14 @@ class EvaluationRun:
         self.also_accuracies: list[float] = []
         self.stopwatch = Stopwatch(self.device, "evaluate")
 
-    def _source(self, images: Tensor | ClassData | Drawing) -> tuple[Fetch, int]:
+    def _source(self, images: Trained) -> tuple[Fetch, int]:
         """How to fetch training images and their labels, and how many make an epoch."""
         how, classes = self.evaluation.generated, self.dataset.num_classes
         if isinstance(images, ClassData):
             return images.at, images.total
         if isinstance(images, Tensor):
+            images = _by_class(images)
+        if isinstance(images, Images):
             return _in_memory(images)
         if how is None:
             raise BadValue(
@@ -188,7 +182,7 @@ class EvaluationRun:
         how.check()
         if not how.fresh:
             labels = torch.arange(classes, device=self.device).unsqueeze(1).expand(-1, how.per_class)
-            return _in_memory(images.draw(labels, self.streams["noise"]))
+            return _in_memory(_by_class(images.draw(labels, self.streams["noise"])))
 
         def fetch(index: Tensor) -> tuple[Tensor, Tensor]:
             labels = index % classes
@@ -250,19 +244,23 @@ class EvaluationRun:
         self.stopwatch.restore({"evaluate": float(state["seconds"])})
 
 
-def _in_memory(images: Tensor) -> tuple[Fetch, int]:
-    """How to fetch images (C, M, c, h, w) and their labels, and how many there are."""
+def _by_class(images: Tensor) -> Images:
+    """Images (C, M, c, h, w) with the labels of their classes."""
     classes, each = images.shape[:2]
-    flat = images.detach().flatten(0, 1)
     labels = torch.arange(classes, device=images.device).repeat_interleave(each)
+    return Images(images.detach().flatten(0, 1), labels)
+
+
+def _in_memory(made: Images) -> tuple[Fetch, int]:
+    """How to fetch images and their targets, and how many there are."""
 
     def fetch(index: Tensor) -> tuple[Tensor, Tensor]:
-        return flat[index], labels[index]
+        return made.images[index], made.targets[index]
 
-    return fetch, len(labels)
+    return fetch, len(made.targets)
 
 
-def evaluate(images: Tensor | ClassData | Drawing, dataset: Dataset, evaluation: Evaluation) -> list[float]:
+def evaluate(images: Trained, dataset: Dataset, evaluation: Evaluation) -> list[float]:
     """Accuracies in percent, one per network, in one call; see :class:`EvaluationRun`."""
     run = EvaluationRun(images, dataset, evaluation)
     while not run.done:

@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset, TensorDataset, get_worker_info
 
 from ..augment import Augmentation, PerImage, Siamese, cutmix
-from ..containers import CONTAINERS, Drawing, drawing
+from ..containers import CONTAINERS, Drawing, Generator, OfImages, drawing
 from ..containers.generator import AT_ONCE
 from ..core.atomic import write_atomically
 from ..core.errors import BadValue, Damaged, StoreError, unknown
@@ -280,13 +280,13 @@ def load_set(path: str | Path, dataset: str = "") -> DistilledSet:
         raise StoreError(
             f"{path} is not a distilled set of this version: {error!r}", "distil it again"
         ) from error
-    if not hasattr(container, "decode"):
+    if not isinstance(container, OfImages):
         raise StoreError(
             f"{path} holds a generator, not a set of images", f"load_generator({str(path)!r}).draw(10)"
         )
 
     def unit(images: Tensor) -> Tensor:
-        return normalisation.undo(images) if container.space == "normalised" else images
+        return images if container.space == "unit" else normalisation.undo(images)
 
     decoded = unit(container.decode(stored))
     labels = torch.arange(len(decoded)).repeat_interleave(decoded.shape[1])
@@ -315,7 +315,7 @@ def load_generator(
     stored, about = _read(path)
     try:
         container = _container(about)
-        if not hasattr(container, "module") or "labels" in stored:  # the latter: exported, drawn once
+        if not isinstance(container, Generator) or "labels" in stored:  # the latter: exported, drawn once
             raise StoreError(f"{path} holds a set of images, not a generator", f"load_set({str(path)!r})")
         _expect(path, about, dataset)
         classes, shape = tuple(about["classes"]), tuple(about["shape"])

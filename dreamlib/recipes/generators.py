@@ -2,7 +2,7 @@
 
 A generative model alone is one recipe; with a matcher it is DiM::
 
-    methods["gan"].using(matcher=Logits(), generation__matched_epochs=80)
+    methods["gan"].using(matcher=Logits(), matched_epochs=80, teacher=ModelsPool())
 """
 
 from __future__ import annotations
@@ -13,10 +13,11 @@ from typing import cast
 from ..augment import Siamese
 from ..containers import Generator
 from ..core.errors import unknown
-from ..criteria import Adversarial, Hinge, MomentMatching, Objective, Variational
-from ..distillation.recipe import Generation, NetworkSchedule, Recipe
+from ..criteria import Adversarial, Generative, Hinge, MomentMatching, Objective, Variational
+from ..distillation.recipe import Recipe
 from ..matchers import Feature, Gradient, Logits, Matcher
 from ..networks import NetworkSpec
+from ..teachers import ModelsPool, Untaught
 from .method import Method
 from .published import methods
 
@@ -60,17 +61,17 @@ POOLS = ("C3", "R10", "R18", "C3+R10", "C3+R18", "R10+R18", "C3+R10+R18")  # of 
 _KEPT = (20, 50, 80, 100, 120, 130, 150, 170, 190)
 
 _gan = Recipe(
-    container=Generator(noise=100, width=196, label="inside"),
-    generation=Generation(
+    container=Generator(noise=100, width=196, label="inside", lr=1e-4, betas=(0.0, 0.9)),
+    criterion=Generative(
         objective=Adversarial(penalty=10.0, slope=0.01),
         epochs=200,
         batch=64,
-        lr=1e-4,
-        kept=_KEPT,
+        also_kept=_KEPT,
         independent_draws=True,
         generator_first=True,
         carries_adam=True,
     ),
+    teacher=Untaught(),
 )
 # Asked for by an honest test, and by the paper's words.
 _JUDGED = (
@@ -96,12 +97,12 @@ methods.register(
         sources=(
             ("all", "DiM section 4.1 and Figure 4: batch 64, Adam 1e-4"),
             ("container", "DiM released code"),
-            ("generation.objective", "DiM released code"),
-            ("generation.betas", "DiM released code; the paper names none"),
-            ("generation.independent_draws", "DiM released code"),
-            ("generation.generator_first", "DiM released code"),
-            ("generation.carries_adam", "DiM released code"),
-            ("generation.epochs", "as long as DiM in all (Figure 6 compares the two up to epoch 190)"),
+            ("criterion.objective", "DiM released code"),
+            ("container.betas", "DiM released code; the paper names none"),
+            ("criterion.independent_draws", "DiM released code"),
+            ("criterion.generator_first", "DiM released code"),
+            ("criterion.carries_adam", "DiM released code"),
+            ("criterion.epochs", "as long as DiM in all (Figure 6 compares the two up to epoch 190)"),
         ),
         differs=(
             *_JUDGED,
@@ -126,20 +127,20 @@ def _dim(
     differs: tuple[str, ...] = (),
 ) -> Method:
     """A method that goes on from the GAN with a matcher."""
-    how = replace(
-        cast(Generation, _gan.generation),
+    criterion = replace(
+        cast(Generative, _gan.criterion),
         matched_from=120,
         matched_epochs=80,
         matched_batch=64,
         matched_rate=1 / 20,
         weight=weight,
-        models=models("paper"),
-        pool_mode="train",
-        pool_space="signed",
+        matcher=matcher,
+        augment=Siamese("color_crop_cutout", family="idc"),
     )
-    schedule = NetworkSchedule(
-        steps=1,
-        trained_on="real",
+    teacher = ModelsPool(
+        models=models("paper"),
+        mode="train",
+        space="signed",
         images=16 * 64,
         batch=64,
         lr=0.01,
@@ -147,29 +148,28 @@ def _dim(
         weight_decay=5e-4,
         augment=Siamese("color_crop", family="idc"),
     )
-    augment = Siamese("color_crop_cutout", family="idc")
     return Method(
         name,
         label,
-        replace(_gan, matcher=matcher, schedule=schedule, augment=augment, generation=how),
+        replace(_gan, criterion=criterion, teacher=teacher),
         protocol="dim",
         family=(*family, "gan"),
         sources=(
             *_GAN_SOURCES,
-            ("generation.matched_from", "DiM section 4.1 and Table 5"),
-            ("generation.matched_epochs", "ours: to epoch 200; Figures 5 to 7 reach 190"),
+            ("criterion.matched_from", "DiM section 4.1 and Table 5"),
+            ("criterion.matched_epochs", "ours: to epoch 200; Figures 5 to 7 reach 190"),
             (
-                "generation.matched_rate",
+                "criterion.matched_rate",
                 "DiM released code: 5e-6 after 1e-4; the paper names 1e-4 for the GAN alone, and Algorithm 1 has one "
                 "letter for both stages",
             ),
-            ("generation.models", "DiM Table 6, and its released code for what the networks are"),
-            ("generation.pool_mode", "DiM released code"),
-            ("generation.pool_space", "DiM released code"),
-            ("schedule", "DiM released code: 16 batches of real images before every step, augmented"),
+            ("teacher.models", "DiM Table 6, and its released code for what the networks are"),
+            ("teacher.mode", "DiM released code"),
+            ("teacher.space", "DiM released code"),
+            ("teacher", "DiM released code: 16 batches of real images before every step, augmented"),
             ("augment", "DiM released code, as its README runs it"),
             ("matcher", source),
-            ("generation.weight", source),
+            ("criterion.weight", source),
         ),
         differs=(
             *_JUDGED,
@@ -221,8 +221,8 @@ methods.register(
 _code = _dim(
     "dim-code", "DiM, released code", Logits("log-softmax"), 0.01, "DiM released code", family=("dim",)
 )
-_code_how = replace(
-    cast(Generation, _code.recipe.generation),
+_code_criterion = replace(
+    cast(Generative, _code.recipe.criterion),
     epochs=150,
     batch=128,
     matched_from=150,
@@ -231,7 +231,7 @@ _code_how = replace(
 methods.register(
     replace(
         _code,
-        recipe=replace(_code.recipe, generation=_code_how),
+        recipe=replace(_code.recipe, criterion=_code_criterion),
         protocol="dim-code",
         sources=(("all", "DiM released code, as its README runs it"),),
         differs=(
@@ -252,7 +252,7 @@ _arms: dict[str, tuple[str, dict[str, float]]] = {
     "dim-fast-unmatched": ("DiM, weight 0, first stage's rate", {"weight": 0.0, "matched_rate": 1.0}),
 }
 for _name, (_label, _changes) in _arms.items():
-    _settings = {f"generation__{path}": value for path, value in _changes.items()}
+    _settings = {f"criterion__{path}": value for path, value in _changes.items()}
     methods.register(methods["dim"].using(name=_name, label=_label, **_settings))
 
 
@@ -266,17 +266,13 @@ def _generative(
     objective: Objective,
     epochs: int,
     batch: int,
-    lr: float,
-    betas: tuple[float, float],
     sources: dict[str, str],
     reported_as: str,
 ) -> Method:
-    how = Generation(
+    criterion = Generative(
         objective=objective,
         epochs=epochs,
         batch=batch,
-        lr=lr,
-        betas=betas,
         independent_draws=False,
         generator_first=False,
         carries_adam=False,
@@ -284,7 +280,7 @@ def _generative(
     return Method(
         name,
         label,
-        Recipe(container=container, generation=how),
+        Recipe(container=container, criterion=criterion, teacher=Untaught()),
         protocol="dim",
         family=("generative",),
         sources=(("all", "ours; DM supplement 2.1 names the model alone"), *sources.items()),
@@ -296,15 +292,13 @@ methods.register(
     _generative(
         "gmmn",
         "GMMN (conditional)",
-        Generator(noise=100, width=196, label="beside"),
+        Generator(noise=100, width=196, label="beside", lr=1e-3, betas=(0.9, 0.999)),
         MomentMatching(),
         epochs=1000,
         batch=1000,
-        lr=1e-3,
-        betas=(0.9, 0.999),
         sources={
-            "generation.objective": "Li, Swersky and Zemel 2015; within classes, and the widths: ours",
-            "generation.batch": "Li, Swersky and Zemel 2015: batches of 1,000",
+            "criterion.objective": "Li, Swersky and Zemel 2015; within classes, and the widths: ours",
+            "criterion.batch": "Li, Swersky and Zemel 2015: batches of 1,000",
             "container": "DiM Figure 4: the same generator as DiM's",
         },
         reported_as="GMMN",
@@ -314,14 +308,12 @@ methods.register(
     _generative(
         "vae",
         "VAE (plain, conditional)",
-        Generator(noise=100, width=196, label="beside"),
+        Generator(noise=100, width=196, label="beside", lr=1e-3, betas=(0.9, 0.999)),
         Variational(),
         epochs=200,
         batch=64,
-        lr=1e-3,
-        betas=(0.9, 0.999),
         sources={
-            "generation.objective": "Kingma and Welling 2014 in place of DC-VAE, which DM's table has",
+            "criterion.objective": "Kingma and Welling 2014 in place of DC-VAE, which DM's table has",
             "container": "DiM Figure 4: the same generator as DiM's",
         },
         reported_as="VAE",
@@ -332,18 +324,16 @@ methods.register(
     _generative(
         "biggan",
         "BigGAN (reduced)",
-        Generator(noise=128, width=256, label="beside", architecture="biggan"),
+        Generator(noise=128, width=256, label="beside", architecture="biggan", lr=2e-4, betas=(0.0, 0.999)),
         Hinge(),
         epochs=200,
         batch=50,
-        lr=2e-4,
-        betas=(0.0, 0.999),
         sources={
-            "generation.objective": f"{_BIGGAN}; one step of the discriminator in place of four",
-            "generation.batch": _BIGGAN,
-            "generation.lr": _BIGGAN,
-            "generation.betas": _BIGGAN,
-            "generation.epochs": "ours: 200,000 steps of the generator; the released code's 1,000 epochs are 250,000",
+            "criterion.objective": f"{_BIGGAN}; one step of the discriminator in place of four",
+            "criterion.batch": _BIGGAN,
+            "container.lr": _BIGGAN,
+            "container.betas": _BIGGAN,
+            "criterion.epochs": "ours: 200,000 steps of the generator; the released code's 1,000 epochs are 250,000",
             "container": f"{_BIGGAN}; without the running mean of its weights",
         },
         reported_as="BigGAN",

@@ -63,7 +63,7 @@ class Method:
             ``dc+dream``, any other part adds its class name and a plain value its field (``dc+image_lr=0.2``).
         **parts
             Fields of :class:`~dreamlib.distillation.recipe.Recipe`; a double underscore reaches inside
-            (``schedule__steps=20``).
+            (``teacher__steps=20``).
         """
         given = {path.replace("__", "."): value for path, value in parts.items()}
         recipe = self.recipe
@@ -99,6 +99,7 @@ class Method:
             "ipc": ipc,
             "method": (self.name, *self.family),
             "factor": factor,
+            "criterion": type(self.recipe.criterion).__name__,
         }
 
     def resolve(

@@ -7,6 +7,7 @@ one a recipe follows.
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import cast
 
 from ..augment import Siamese
 from ..containers import MultiFormation, Pixels
@@ -20,11 +21,13 @@ from ..coresets import (
     RepresentativeImages,
     Whole,
 )
-from ..distillation.recipe import NetworkSchedule, Recipe
+from ..criteria import Matching
+from ..distillation.recipe import Recipe, change
 from ..matchers import Feature, Gradient, Kernel
 from ..matchers.kernel import KERNELS
 from ..networks.training import SGD
 from ..samplers import Random, Representative
+from ..teachers import Networks
 from .method import DIGIT_SETS, Method, methods
 from .rules import Rule, rule
 
@@ -69,12 +72,12 @@ _LOOPS = {1: (1, 1), 10: (10, 50), 20: (20, 25), 30: (30, 20), 40: (40, 15), 50:
 _loops = tuple(
     rule(
         "DC, released code: outer and inner loops",
-        {"schedule.steps": outer, "schedule.epochs": inner},
+        {"teacher.steps": outer, "teacher.epochs": inner},
         ipc=ipc,
     )
     for ipc, (outer, inner) in _LOOPS.items()
 )
-_dc_schedule = NetworkSchedule(steps=10, trained_on="synthetic", epochs=50, batch=256, lr=0.01)
+_dc_networks = Networks(steps=10, trained_on="synthetic", epochs=50, batch=256, lr=0.01)
 
 methods.register(
     Method(
@@ -82,12 +85,10 @@ methods.register(
         "DC",
         Recipe(
             container=Pixels(),
-            sampler=Random(),
-            matcher=Gradient(metric="cosine", layers="weights"),
-            schedule=_dc_schedule,
+            criterion=Matching(Random(), Gradient(metric="cosine", layers="weights"), real_batch=256),
+            teacher=_dc_networks,
             initial=Noise(),
             iterations=1000,
-            real_batch=256,
             image_lr=0.1,
             image_momentum=0.5,
         ),
@@ -103,29 +104,26 @@ methods.register(
         "DSA",
         Recipe(
             container=Pixels(),
-            sampler=Random(),
-            matcher=Gradient(metric="cosine", layers="weights"),
-            schedule=NetworkSchedule(
-                steps=10, trained_on="synthetic", epochs=50, batch=256, lr=0.01, augment=Siamese(DSA_ALL)
+            criterion=Matching(
+                Random(), Gradient(metric="cosine", layers="weights"), Siamese(DSA_ALL), real_batch=256
             ),
+            teacher=replace(_dc_networks, augment=Siamese(DSA_ALL)),
             initial=RealImages(),
             iterations=1000,
-            real_batch=256,
             image_lr=0.1,
             image_momentum=0.5,
-            augment=Siamese(DSA_ALL),
         ),
         protocol="dsa",
         rules=(
             *_loops,
             rule(
                 "DM supplement 1.1: outer and inner loops of 10",
-                {"schedule.steps": 10, "schedule.epochs": 10},
+                {"teacher.steps": 10, "teacher.epochs": 10},
                 dataset="cifar100",
                 ipc=50,
             ),
             _no_flip("augment.strategy"),
-            _no_flip("schedule.augment.strategy"),
+            _no_flip("teacher.augment.strategy"),
         ),
         sources=(("all", "DSA section 4 and released code"), ("initial", "its README: real images")),
         reported_as="DSA",
@@ -137,15 +135,12 @@ methods.register(
         "DM",
         Recipe(
             container=Pixels(),
-            sampler=Random(),
-            matcher=Feature(metric="mse"),
-            schedule=NetworkSchedule(steps=1, trained_on="nothing"),
+            criterion=Matching(Random(), Feature(metric="mse"), Siamese(DSA_ALL), real_batch=256),
+            teacher=Networks(steps=1, trained_on="nothing"),
             initial=RealImages(),
             iterations=20000,
-            real_batch=256,
             image_lr=1.0,
             image_momentum=0.5,
-            augment=Siamese(DSA_ALL),
         ),
         protocol="dsa",
         rules=(
@@ -162,7 +157,7 @@ methods.register(
     )
 )
 
-_idc_schedule = NetworkSchedule(
+_idc_networks = Networks(
     steps=100,
     trained_on="real",
     images=2000,
@@ -175,30 +170,32 @@ _idc_schedule = NetworkSchedule(
 )
 _idc = Recipe(
     container=MultiFormation(factor=2, decoding="uniform"),
-    sampler=Random(order="permutation"),
-    matcher=Gradient(metric="mse", layers="convolutions"),
-    schedule=_idc_schedule,
+    criterion=Matching(
+        Random(order="permutation"),
+        Gradient(metric="mse", layers="convolutions"),
+        Siamese("color_crop_cutout", family="idc"),
+        real_batch=64,
+        synthetic_batch=128,
+    ),
+    teacher=_idc_networks,
     initial=FirstImages(),
     iterations=2000,
-    real_batch=64,
-    synthetic_batch=128,
     image_lr=5e-3,
     image_momentum=0.5,
     image_steps="class by class",
     lr_scaling="ipc and size",
-    augment=Siamese("color_crop_cutout", family="idc"),
 )
 # By data set: what holds of gradient and of feature matching, and what of gradient matching alone.
 _idc_common = (
     rule(
         "IDC, released code",
-        {"image_lr": 1e-4, "schedule.images": 500},
+        {"image_lr": 1e-4, "teacher.images": 500},
         dataset=("digits", "mnist", "fashionmnist"),
     ),
-    rule("IDC, released code", {"schedule.images": 500}, dataset="svhn"),
+    rule("IDC, released code", {"teacher.images": 500}, dataset="svhn"),
     rule(
         "IDC, released code: factor > 1 on MNIST",
-        {"augment.strategy": "color_crop", "schedule.cutmix": 0.0},
+        {"augment.strategy": "color_crop", "teacher.cutmix": 0.0},
         dataset=("digits", "mnist"),
         factor=range(2, 100),
     ),
@@ -240,7 +237,7 @@ methods.register(
         "IDC-DM",
         # Distribution matching in IDC's frame: mean features of the last block, squared error on every data set
         # (the released code sets the metric so, and nothing else); DREAM's Figure 1c starts from it.
-        replace(_idc, matcher=Feature(metric="mse")),
+        change(_idc, "matcher", Feature(metric="mse")),
         protocol="idc",
         rules=_idc_common,
         sources=(*_idc_sources, ("matcher", "IDC released code; DREAM supplement section 3")),
@@ -253,10 +250,11 @@ methods.register(
         "DREAM",
         replace(
             _idc,
-            sampler=Representative(every=10),
+            criterion=replace(
+                cast(Matching, _idc.criterion), sampler=Representative(every=10), real_batch=128
+            ),
             initial=RepresentativeImages(),
-            real_batch=128,
-            schedule=replace(_idc_schedule, batch=128),
+            teacher=replace(_idc_networks, batch=128),
         ),
         protocol="idc",
         rules=_idc_rules,
@@ -265,7 +263,7 @@ methods.register(
             *_idc_sources,
             ("sampler", "DREAM supplement section 6: clustering every 10 inner loops"),
             ("real_batch", "DREAM released code: 128 of a class"),
-            ("schedule.batch", "DREAM released code: one loader serves matching and learning, so 128"),
+            ("teacher.batch", "DREAM released code: one loader serves matching and learning, so 128"),
             ("initial", "DREAM released code: clusters of an untrained embedding, tiled"),
         ),
         differs=(*_idc_differs, _clustered),

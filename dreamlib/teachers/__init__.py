@@ -1,1 +1,19 @@
-"""Teachers: under which weights images are matched."""
+"""Teachers: under which weights a step is taken."""
+
+from .base import TEACHERS, Idle, Scene, Teacher, Teaching, Untaught, register
+from .models import ModelsPool
+from .networks import Networks
+from .pool import Pool
+
+__all__ = [
+    "TEACHERS",
+    "Idle",
+    "ModelsPool",
+    "Networks",
+    "Pool",
+    "Scene",
+    "Teacher",
+    "Teaching",
+    "Untaught",
+    "register",
+]

@@ -77,7 +77,7 @@ for name in session.study.datasets:
         )
         continue
     images[name] = found
-    first, classes = cell.recipe.generation.matched_from, session.dataset(name).classes[:10]
+    first, classes = cell.recipe.criterion.matched_from, session.dataset(name).classes[:10]
     panels = {
         f"epoch {epoch}, "
         + ("GAN alone" if epoch < first else "before matching" if epoch == first else "matching"): (
@@ -125,7 +125,7 @@ lines = []
 for name, found in images.items():
     real = session.classes(name)
     for epoch, part in found.items():
-        published = round(epoch * dim.EPOCHS / session.cell("dim", name, 10).recipe.generation.epochs)
+        published = round(epoch * dim.EPOCHS / session.cell("dim", name, 10).recipe.criterion.epochs)
         lines.append(
             {"data set": name, "epoch": epoch, "of the paper's": str(published), **looks_of(part, name)}
         )

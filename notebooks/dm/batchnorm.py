@@ -125,7 +125,7 @@ for cell in {cell.set_name: cell for cell in session.study.cells if cell.seed ==
         continue
     part = session.classes(cell.dataset)
     index = part.draw(min(50, part.smallest), session.stream("real images"))
-    apart = ", class by class" if cell.recipe.statistics == "per class" else ""
+    apart = ", class by class" if cell.recipe.matching.statistics == "per class" else ""
     spreads.append(
         {
             "data set": cell.dataset,
@@ -152,9 +152,9 @@ for name in session.study.datasets:
     part = session.classes(name, recipe.per_class)
     networks[name] = norm_networks(profile, recipe.network)
     for short, spec in networks[name].items():
-        signal = class_signal(spec, part, batch=recipe.real_batch)
+        signal = class_signal(spec, part, batch=recipe.matching.real_batch)
         smooth = np.array(
-            [found.checkerboard for found in gradient_texture(spec, part, batch=recipe.real_batch)]
+            [found.checkerboard for found in gradient_texture(spec, part, batch=recipe.matching.real_batch)]
         )
         rough[name, short] = smooth
         lines.append(

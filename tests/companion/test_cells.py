@@ -122,10 +122,10 @@ def without_effect(path: str, matched: bool) -> bool:
         *(("matcher.", "schedule.", "augment.") if matched else ()),
     )
     later = (
-        *(f"generation.matched_{name}" for name in ("from", "batch", "rate")),
-        "generation.weight",
-        "generation.models",
-        "generation.pool_",
+        *(f"criterion.matched_{name}" for name in ("from", "batch", "rate")),
+        "criterion.weight",
+        "teacher.models",
+        "criterion.pool_",
     )
     return not path.startswith(parts) or (not matched and path.startswith(later))
 
@@ -169,7 +169,7 @@ def test_ablations_of_the_matcher_share_one_first_stage_that_is_the_gan(profile:
     rows = [
         make_cell(profile, method, "digits", ipc, 0) for method in ("dim", "dim-gradient") for ipc in (1, 10)
     ]
-    for setting in ({"generation.weight": 1.0}, {"generation.matched_batch": 32}, {"schedule.lr": 0.1}):
+    for setting in ({"criterion.weight": 1.0}, {"criterion.matched_batch": 32}, {"teacher.lr": 0.1}):
         rows.append(make_cell(profile, "dim", "digits", 10, 0, recipe_rules=(rule("test", setting),)))
     assert len({row.set_key for row in rows}) == 5
     for row in rows:
@@ -192,8 +192,8 @@ def test_generators_make_no_union() -> None:
 
 
 def test_another_class_of_part_counts_even_with_the_same_fields() -> None:
-    assert methods["dm"].recipe.sampler.every == 1
-    plugged = replace(paper(), recipe=replace(paper().recipe, sampler=paper("dm+dream").recipe.sampler))
+    assert methods["dm"].recipe.matching.sampler.every == 1
+    plugged = replace(paper(), recipe=replace(paper().recipe, sampler=paper("dm+dream").recipe.matching.sampler))
     assert plugged.key == paper("dm+dream").key != paper().key
 
 

@@ -61,8 +61,8 @@ def test_clustering_counts_as_often_as_it_happens(each: list[str]) -> None:
     data = ClassData(digits)
     plain, plugged = (make_cell("quick", name, "digits", 10, 0) for name in ("dm", "dm+dream"))
     more = forecast(plugged, digits, data).distill - forecast(plain, digits, data).distill
-    embedded = (getattr(plugged.recipe.sampler, "pool", None) or data.largest) / forecasting.EMBEDDED
-    assert more == pytest.approx(embedded * -(-plugged.recipe.steps // plugged.recipe.sampler.every))
+    embedded = (getattr(plugged.recipe.matching.sampler, "pool", None) or data.largest) / forecasting.EMBEDDED
+    assert more == pytest.approx(embedded * -(-plugged.recipe.steps // plugged.recipe.matching.sampler.every))
 
 
 def test_what_a_record_speaks_for_is_not_timed(tmp_path: Path, each: list[str]) -> None:

@@ -221,7 +221,7 @@ def test_a_first_stage_that_another_process_trains_is_waited_for(
 
 def test_a_first_stage_that_fails_is_tried_once_and_stands_for_all(tmp_path: Path, steps: list[str]) -> None:
     explodes = cell("dim-explodes")
-    how = explodes.recipe.generation
+    how = explodes.recipe.criterion
     assert how is not None
     other = replace(
         cell("dim-explodes"),

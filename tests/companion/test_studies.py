@@ -164,7 +164,7 @@ def test_figure_f2_has_untrained_networks_every_band_and_all_mixed(
     profile: str, dataset: str, bands: int
 ) -> None:
     cells = study("dm/figureF2", profile=profile, datasets=(dataset,)).cells
-    pools = [cell.recipe.schedule.pool for cell in cells]
+    pools = [cell.recipe.teacher.pool for cell in cells]
     assert pools[0] is None
     assert (
         cells[0].key
@@ -187,7 +187,7 @@ def test_every_norm_is_learned_with_and_tested_with(profile: str, resnet: str) -
     cells = study("dm/batchnorm", profile=profile, datasets=(data,)).cells
     for method, usual in (("dm", "joint"), ("dsa", "frozen")):
         mine = [cell for cell in cells if cell.method.startswith(method)]
-        learned = [(c.recipe.network.name, c.recipe.network.norm, c.recipe.statistics) for c in mine]
+        learned = [(c.recipe.network.name, c.recipe.network.norm, c.recipe.matching.statistics) for c in mine]
         three = [("convnet", "batch", usual), (resnet, "batch", usual), (f"{resnet}ap", "batch", usual)]
         expected = [("convnet", "instance", "joint"), *three, ("convnet", "batch", "per class")]
         expected += [(f"{resnet}ap", "batch", "per class")] if method == "dm" else []

@@ -231,7 +231,7 @@ def test_plain_is_the_loop_over_classes_of_any_size(
     run._new_network()
     run.classes_at_once = at_once
     run.choice = data.draw(real, source)
-    transform = plan.augment.draw(len(sizes), source)
+    transform = plan.matching.augment.draw(len(sizes), source)
     loss, gradients = run._gradient(transform, None)
 
     images = run.stored["images"].clone().requires_grad_()
@@ -260,7 +260,7 @@ def free_gib(digits: ClassData, plan: Recipe, classes: int) -> float:
     """What so many classes at once need."""
     probe = Distillation(digits, plan, 2, 0)
     probe.advance()
-    return probe._peak(classes, 2, plan.real_batch) / 2**30
+    return probe._peak(classes, 2, plan.matching.real_batch) / 2**30
 
 
 def test_a_network_with_running_statistics_is_matched_plainly() -> None:

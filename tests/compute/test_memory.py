@@ -44,7 +44,7 @@ def test_cifar100_at_ipc_50_and_factor_2_fits_8_gigabytes() -> None:
     run = Distillation(
         ClassData(data, per_class=130), replace(recipe, container=replace(recipe.container, factor=1)), 50, 0
     )
-    one, two = (run._peak(n, recipe.synthetic_batch, recipe.real_batch) for n in (1, 2))
+    one, two = (run._peak(n, recipe.matching.synthetic_batch, recipe.matching.real_batch) for n in (1, 2))
     resident = 50_000 * 3072 + 2 * classes * 50 * 3072 * 4  # uint8 images, synthetic set and its momentum
     assert 4 * one + resident < 8 * GIB  # four classes together, and more
     assert two > 1.5 * one

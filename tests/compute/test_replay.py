@@ -313,8 +313,8 @@ def test_what_recipes_differ_in_is_recorded_apart(recording: list[Tape]) -> None
     plan = replace(PLANS["dream"], iterations=2)
     same_recorded(plan, uneven())
     same_recorded(replace(plan, augment=Siamese("flip_scale", "idc")), uneven())
-    same_recorded(replace(plan, schedule=replace(plan.schedule, cutmix=0.0)), uneven())
-    same_recorded(replace(plan, schedule=replace(plan.schedule, augment=Siamese("color"))), uneven())
+    same_recorded(replace(plan, schedule=replace(plan.teacher, cutmix=0.0)), uneven())
+    same_recorded(replace(plan, schedule=replace(plan.teacher, augment=Siamese("color"))), uneven())
     same_recorded(replace(plan, container=MultiFormation(2, space="normalised")), uneven())
     same_recorded(plan, uneven(Normalisation("other", (0.1, 0.2, 0.3), (0.5, 0.4, 0.6))))
 

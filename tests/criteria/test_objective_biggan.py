@@ -91,7 +91,7 @@ def test_what_does_not_fit_is_refused(act: Any, message: str) -> None:
 
 def test_methods_bear_the_names_of_their_objectives() -> None:
     for name in MODELS:
-        how = cast(Generation, methods[name].recipe.generation)
+        how = cast(Generation, methods[name].recipe.criterion)
         assert OBJECTIVES.name_of(how.objective) == name
         assert methods[name].family == ("generative",)
 
@@ -104,7 +104,7 @@ def data() -> ClassData:
 def small(name: str) -> Recipe:
     recipe = methods[name].recipe
     container = replace(cast(Generator, recipe.container), width=8, noise=24)
-    how = replace(cast(Generation, recipe.generation), epochs=4, batch=20, lr=1e-3)
+    how = replace(cast(Generation, recipe.criterion), epochs=4, batch=20, lr=1e-3)
     return replace(recipe, container=container, generation=how)
 
 

@@ -51,7 +51,7 @@ def same(one: dict[str, Tensor], other: dict[str, Tensor]) -> bool:
     [
         ("dm", {}),
         ("dc", {}),
-        ("dc", {"matcher__metric": "mse", "schedule__batch": 7}),
+        ("dc", {"matcher__metric": "mse", "teacher__batch": 7}),
         ("dsa", {}),
         ("idc", {}),
         ("idc", {"matcher__metric": "l1", "synthetic_batch": 3}),
@@ -117,7 +117,7 @@ def test_the_matching_network_is_the_streams(few: ClassData, method: str) -> Non
 def replace_view(run: Distillation, network: Network, source: torch.Generator) -> Any:
     from dreamlib.samplers import View
 
-    return View(run.data, network, run.recipe.real_batch, source, space=run.container.space)
+    return View(run.data, network, run.recipe.matching.real_batch, source, space=run.container.space)
 
 
 def weights(run: Distillation) -> list[Tensor]:
@@ -371,7 +371,7 @@ class Tight(Gradient):
 @pytest.mark.parametrize(("method", "room"), [("dc", 2), ("dsa", 2), ("idc", 2), ("idc", 1)])
 def test_a_full_device_is_tried_again_with_fewer_classes(few: ClassData, method: str, room: int) -> None:
     plan = recipe(method)
-    fields = {"metric": plan.matcher.metric, "layers": plan.matcher.layers, "room": room}
+    fields = {"metric": plan.matching.matcher.metric, "layers": plan.matching.matcher.layers, "room": room}
     tight = distill(few, replace(plan, matcher=Tight(**fields)), ipc=2)
     assert tight.classes_at_once == room
     chunked = Distillation(few, plan, ipc=2, seed=0)
@@ -492,7 +492,7 @@ def test_a_diverged_embedding_stops_the_run(few: ClassData) -> None:
         (lambda: recipe("dm", real_batch=0), 1, "real_batch is 0; expected at least 1"),
         (lambda: recipe("dm", iterations=-1), 1, "iterations is -1"),
         (lambda: recipe("dm", image_lr=float("nan")), 1, "image_lr is nan"),
-        (lambda: recipe("dm", schedule__steps=0), 1, "schedule.steps is 0"),
+        (lambda: recipe("dm", teacher__steps=0), 1, "teacher.steps is 0"),
         (lambda: recipe("dm", sampler=Random(every=0)), 1, "sampler.every is 0"),
         (lambda: recipe("idc", container=MultiFormation(3)), 1, "factor 3 does not divide an image of 8 x 8"),
     ],
@@ -514,7 +514,7 @@ def test_unknown_training_data_is_an_error(few: ClassData) -> None:
     with pytest.raises(
         UnknownName, match="unknown choice of training data 'both'; valid: nothing, synthetic, real"
     ):
-        Distillation(few, recipe("dc", schedule__trained_on="both"), 1, 0)
+        Distillation(few, recipe("dc", teacher__trained_on="both"), 1, 0)
 
 
 def test_noise_needs_no_real_image(few: ClassData) -> None:

@@ -100,7 +100,7 @@ def plainly(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("plainly")
 @pytest.mark.parametrize("label", ["inside", "beside"])
 def test_steps_of_the_gan_are_those_of_the_plain_loop(few: ClassData, label: str) -> None:
-    recipe = generative("gan", container__width=8, container__label=label, generation__lr=0.02)
+    recipe = generative("gan", container__width=8, container__label=label, container__lr=0.02)
     run = GeneratorTraining(few, recipe, seed=5)
     start = run.snapshots[0]
     net, judge, losses, _ = reference.generate(few, recipe, 5, start, 3)
@@ -138,10 +138,10 @@ def test_steps_of_dim_are_those_of_the_plain_loop(
     few: ClassData, start: Tensors, matcher: Matcher, network: NetworkSpec, augment: str
 ) -> None:
     how: dict[str, Any] = {
-        "generation__models": (network,),
-        "generation__weight": 1.0,
-        "generation__matched_rate": 20.0,
-        "schedule__lr": 1e-3,
+        "teacher__models": (network,),
+        "criterion__weight": 1.0,
+        "criterion__matched_rate": 20.0,
+        "teacher__lr": 1e-3,
     }
     recipe = generative("dim", matcher=matcher, augment__strategy=augment, **how)
     run = GeneratorTraining(few, recipe, 5, start)
@@ -163,8 +163,8 @@ def below(state: Tensors, prefix: str) -> Tensors:
 
 def test_both_networks_move_by_adam(few: ClassData, start: Tensors) -> None:
     for run, rate in (
-        (GeneratorTraining(few, generative("gan", generation__lr=3e-4), 0), 3e-4),
-        (GeneratorTraining(few, generative("dim", generation__matched_rate=0.05), 0, start), 5e-5),
+        (GeneratorTraining(few, generative("gan", container__lr=3e-4), 0), 3e-4),
+        (GeneratorTraining(few, generative("dim", criterion__matched_rate=0.05), 0, start), 5e-5),
     ):
         run.advance()
         assert run.partner is not None
@@ -184,7 +184,7 @@ def test_matching_with_no_weight_is_the_gan(few: ClassData, gan: GeneratorTraini
     assert same(run.stored, gan.stored)
     assert run.losses == gan.losses
     assert run.network is None
-    weighed = trained(few, change(recipe, "generation.weight", 0.1), start=gan.snapshots[0])
+    weighed = trained(few, change(recipe, "criterion.weight", 0.1), start=gan.snapshots[0])
     assert not same(weighed.stored, gan.stored)
 
 
@@ -193,7 +193,7 @@ def test_matching_with_no_weight_is_the_gan(few: ClassData, gan: GeneratorTraini
 
 def test_the_generator_moves_first_and_the_discriminator_against_what_it_has_become(few: ClassData) -> None:
     for first, modules in ((True, ["generator", "partner"]), (False, ["partner", "generator"])):
-        run = GeneratorTraining(few, generative("gan", generation__generator_first=first), 0)
+        run = GeneratorTraining(few, generative("gan", criterion__generator_first=first), 0)
         moved, shown, move, judge = [], [], run._move, run._partner_gradients
 
         def noted(adam: Any, module: nn.Module, *rest: Any, move: Any = move, moved: Any = moved) -> None:
@@ -213,7 +213,7 @@ def test_the_generator_moves_first_and_the_discriminator_against_what_it_has_bec
 
 
 def test_the_discriminators_images_have_noise_and_labels_of_their_own(few: ClassData) -> None:
-    run = GeneratorTraining(few, generative("gan", generation__batch=120), 0)
+    run = GeneratorTraining(few, generative("gan", criterion__batch=120), 0)
     for _ in range(2):
         batch = run._draw(torch.arange(120))
         assert batch.labels.equal(few.at(torch.arange(120))[1])
@@ -222,7 +222,7 @@ def test_the_discriminators_images_have_noise_and_labels_of_their_own(few: Class
         assert len(set(counts.tolist())) > 1, "drawn, and not the real images' twelve of every class"
         assert int(batch.other_labels.min()) >= 0
         assert int(batch.other_labels.max()) < 10
-    shared = GeneratorTraining(few, generative("gan", generation__independent_draws=False), 0)
+    shared = GeneratorTraining(few, generative("gan", criterion__independent_draws=False), 0)
     batch = shared._draw(torch.arange(40))
     assert batch.other_noise is batch.noise
     assert batch.other_labels is batch.labels
@@ -239,7 +239,7 @@ def test_batch_norms_of_the_generator_see_the_images_of_both_steps(few: ClassDat
 @pytest.mark.parametrize("mode", ["train", "eval"])
 def test_a_network_of_the_pool_stays_in_training_mode(few: ClassData, start: Tensors, mode: str) -> None:
     """Three batches of its own a step, and the real and the generated ones; or only its own."""
-    how = {"generation__models": (RESNET,), "generation__pool_mode": mode}
+    how = {"teacher__models": (RESNET,), "teacher__mode": mode}
     run = GeneratorTraining(few, generative("dim", **how), 0, start)
     losses = []
     for _ in range(2):
@@ -255,7 +255,7 @@ def test_a_network_of_the_pool_stays_in_training_mode(few: ClassData, start: Ten
 @pytest.mark.parametrize("space", ["signed", "unit"])
 def test_what_a_network_of_the_pool_sees(few: ClassData, start: Tensors, space: str) -> None:
     """Images in [-1, 1] are normalised as if they were in [0, 1]: (2u - 1 - mean) / std; in its own training, too."""
-    how = {"generation__pool_space": space, "generation__weight": 1.0, "augment__strategy": "none"}
+    how = {"teacher__space": space, "criterion__weight": 1.0, "augment__strategy": "none"}
     recipe = generative("dim", **how, schedule__augment__strategy="none")
     run, seen = GeneratorTraining(few, recipe, 0, start), []
     unit = few.normalisation.undo(few.at(torch.arange(few.total))[0])
@@ -287,8 +287,8 @@ def test_what_a_network_of_the_pool_sees(few: ClassData, start: Tensors, space: 
 def test_a_pool_that_learns_in_batches_larger_than_the_data_is_refused(
     few: ClassData, start: Tensors
 ) -> None:
-    with pytest.raises(BadValue, match=r"batches of 121, and digits has 120 images\n.*schedule.batch=120"):
-        GeneratorTraining(few, generative("dim", schedule__batch=121), 0, start)
+    with pytest.raises(BadValue, match=r"batches of 121, and digits has 120 images\n.*teacher.batch=120"):
+        GeneratorTraining(few, generative("dim", teacher__batch=121), 0, start)
 
 
 def test_real_and_generated_images_are_compared_under_one_augmentation(
@@ -303,7 +303,7 @@ def test_real_and_generated_images_are_compared_under_one_augmentation(
 def test_the_weight_is_that_of_the_matcher(few: ClassData, start: Tensors) -> None:
     losses = []
     for weight in (0.0, 1.0, 3.0):
-        run = GeneratorTraining(few, generative("dim", generation__weight=weight), 0, start)
+        run = GeneratorTraining(few, generative("dim", criterion__weight=weight), 0, start)
         run.advance()
         losses.append(run.losses[0][1])
     assert losses[1] > losses[0]
@@ -384,7 +384,7 @@ def test_every_image_is_seen_once_in_an_epoch(few: ClassData) -> None:
 
 
 def test_every_epoch_has_a_network_of_the_pool(few: ClassData, start: Tensors) -> None:
-    recipe = generative("dim", generation__matched_epochs=8, generation__matched_batch=60)
+    recipe = generative("dim", criterion__matched_epochs=8, criterion__matched_batch=60)
     run, drawn = GeneratorTraining(few, recipe, 0, start), []
     while not run.done:
         run.advance()
@@ -426,7 +426,7 @@ def test_a_run_goes_on_bit_for_bit_from_every_step(few: ClassData, start: Tensor
     else:
         spec = replace(NETWORK, width=4, depth=1, norm=norm or "none")
         pool = spec, replace(spec, depth=2)
-    recipe = GAN if not norm else change(DIM, "generation.models", pool)
+    recipe = GAN if not norm else change(DIM, "teacher.models", pool)
 
     def fresh() -> GeneratorTraining:
         return GeneratorTraining(few, recipe, 3, start if norm else None)
@@ -466,7 +466,7 @@ def test_a_traced_step_is_the_plain_one(
     """What the compiler is given, the gradient penalty's second derivatives included, run as it is."""
     monkeypatch.setattr(engine, "_COMPILED", compiled := {})
     monkeypatch.setattr(torch, "compile", lambda traced, **how: traced)
-    recipe = generative("gan", generation__lr=0.02)
+    recipe = generative("gan", container__lr=0.02)
     if stage != "first":  # under an augmentation, whose numbers are another every step
         model = replace(NETWORK, width=4, norm=stage)
         how = {"matched_rate": 20.0, "weight": 1.0, "models": (model,)}
@@ -503,7 +503,7 @@ def test_a_traced_step_is_the_plain_one(
         for name, value in other.state_dict().items():
             torch.testing.assert_close(module.state_dict()[name], value, rtol=1e-3, atol=1e-5)
     # Another weight, rate, or pool beside it: the discriminator's share is compiled already.
-    again = fresh(replace(change(recipe, "generation.weight", 0.5), mode="compiled"), 2)
+    again = fresh(replace(change(recipe, "criterion.weight", 0.5), mode="compiled"), 2)
     again.advance()
     assert len(compiled) == (2 if stage == "first" else 4)
 
@@ -550,7 +550,7 @@ def test_a_fast_step_is_near_the_plain_one_and_repeats_itself_to_the_bit(
 
 @pytest.mark.parametrize("name", ["gan", "dim"])
 def test_a_rate_that_is_too_large_is_told(few: ClassData, start: Tensors, name: str) -> None:
-    recipe = generative(name, generation__lr=1e30)
+    recipe = generative(name, container__lr=1e30)
     with pytest.raises(Diverged, match=r"(loss became nan|not finite)[^\n]*\n.*lower lr \(now 1e\+30\)"):
         trained(few, recipe, start=start if name == "dim" else None)
 
@@ -587,7 +587,7 @@ def test_a_generator_that_ignores_its_noise_is_stopped(
     few: ClassData, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(generate, "COLLAPSED", 0.02)
-    run = GeneratorTraining(few, generative("gan", generation__lr=0.0), 0)
+    run = GeneratorTraining(few, generative("gan", container__lr=0.0), 0)
     nn.init.zeros_(next(run.generator.parameters()))  # of its first layer, where the noise enters
     run.advance()
     run.advance()
@@ -604,19 +604,19 @@ def test_spread_is_the_mean_deviation_of_a_pixel() -> None:
 
 def test_one_image_of_a_class_is_enough(digits: Dataset) -> None:
     one = ClassData(digits, per_class=1)
-    run = trained(one, generative("gan", generation__batch=10))
+    run = trained(one, generative("gan", criterion__batch=10))
     assert run.preview().shape == (10, 8, 1, 8, 8)
 
 
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
-        ({"generation__matched_batch": 121}, "a batch of 121 exceeds the 120 images of digits"),
-        ({"generation__models": (NetworkSpec(depth=5, width=4),)}, "8"),
+        ({"criterion__matched_batch": 121}, "a batch of 121 exceeds the 120 images of digits"),
+        ({"teacher__models": (NetworkSpec(depth=5, width=4),)}, "8"),
         ({"container__noise": 10}, "no room for the labels of 10 classes"),
         ({"generation": None}, "Generator, and nothing trains it"),
         ({"container": Pixels()}, "Pixels is no generator"),
-        ({"generation__matched_from": 3, "generation__epochs": 2, "generation__kept": ()}, "trained for 2"),
+        ({"criterion__matched_from": 3, "criterion__epochs": 2, "criterion__also_kept": ()}, "trained for 2"),
     ],
 )
 def test_what_does_not_fit_is_refused_before_anything_is_computed(
@@ -631,7 +631,7 @@ def test_images_of_a_size_that_cannot_be_drawn_are_refused() -> None:
     labels = torch.arange(20) % 10
     dataset = Dataset("odd", pixels, labels, pixels, labels, tuple("0123456789"), statistics("cifar10"))
     with pytest.raises(BadValue, match="24x24; expected square ones of 8, 16, 28"):
-        GeneratorTraining(ClassData(dataset), generative("gan", generation__batch=10), 0)
+        GeneratorTraining(ClassData(dataset), generative("gan", criterion__batch=10), 0)
 
 
 def test_matching_without_a_start_is_an_error(few: ClassData, start: Tensors) -> None:
@@ -667,7 +667,7 @@ class Reconstruction:
 
 
 def test_a_partner_that_learns_with_the_generator_keeps_its_statistics_too(few: ClassData) -> None:
-    run = GeneratorTraining(few, generative("gan", generation__objective=Reconstruction()), 0)
+    run = GeneratorTraining(few, generative("gan", criterion__objective=Reconstruction()), 0)
     assert run.partner is not None
     before = {name: value.clone() for name, value in run.partner.state_dict().items()}
     for _ in range(3):

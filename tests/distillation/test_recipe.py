@@ -49,11 +49,11 @@ def test_steps_are_networks_times_steps_of_each() -> None:
 
 def test_one_field_is_changed_and_no_other() -> None:
     before = Recipe()
-    after = change(before, "schedule.steps", 5)
+    after = change(before, "teacher.steps", 5)
     assert after == replace(before, schedule=replace(before.schedule, steps=5))
     assert before == Recipe()
     assert change(before, "sampler", Representative()) == replace(before, sampler=Representative())
-    assert change(before, "schedule.augment.strategy", "crop").schedule.augment.strategy == "crop"
+    assert change(before, "teacher.augment.strategy", "crop").teacher.augment.strategy == "crop"
 
 
 @pytest.mark.parametrize(
@@ -234,7 +234,7 @@ def test_generations_out_of_range_are_named(how: dict[str, Any], says: str) -> N
         ({"augment": Siamese("flip"), "generation": ALONE}, "nothing is matched under it"),
         ({"schedule": NetworkSchedule(steps=2)}, "steps=2"),
         ({"schedule": NetworkSchedule(trained_on="synthetic")}, "trained_on='synthetic'"),
-        ({"schedule": NetworkSchedule(pool=Pool())}, "generation.models is the pool"),
+        ({"schedule": NetworkSchedule(pool=Pool())}, "teacher.models is the pool"),
     ],
 )
 def test_what_a_generators_training_would_pass_over_is_refused(change: dict[str, Any], says: str) -> None:

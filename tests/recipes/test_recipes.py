@@ -110,23 +110,23 @@ def test_dc_dsa_and_dm(method: str, dataset: str, ipc: int) -> None:
         expected |= {
             "matcher": Feature("mse"),
             "iterations": 20000,
-            "schedule.steps": 1,
-            "schedule.trained_on": "nothing",
+            "teacher.steps": 1,
+            "teacher.trained_on": "nothing",
         }
         rate = 1.0
     else:
         expected |= {
             "matcher": Gradient("cosine", "weights"),
             "iterations": 1000,
-            "schedule.steps": outer,
-            "schedule.trained_on": "synthetic",
-            "schedule.epochs": inner,
-            "schedule.batch": 256,
-            "schedule.lr": 0.01,
-            "schedule.momentum": 0.0,
-            "schedule.weight_decay": 0.0,
-            "schedule.cutmix": 0.0,
-            "schedule.augment": Siamese(strategy),
+            "teacher.steps": outer,
+            "teacher.trained_on": "synthetic",
+            "teacher.epochs": inner,
+            "teacher.batch": 256,
+            "teacher.lr": 0.01,
+            "teacher.momentum": 0.0,
+            "teacher.weight_decay": 0.0,
+            "teacher.cutmix": 0.0,
+            "teacher.augment": Siamese(strategy),
         }
         rate = 0.1
     assert facts(recipe, *expected) == expected
@@ -174,16 +174,16 @@ def test_idc_and_dream(method: str, dataset: str, ipc: int) -> None:
         "synthetic_batch": 128,
         "image_momentum": 0.5,
         "augment": Siamese("color_crop" if grey_digits else "color_crop_cutout", family="idc"),
-        "schedule.steps": 100,
-        "schedule.trained_on": "real",
-        "schedule.images": images,
+        "teacher.steps": 100,
+        "teacher.trained_on": "real",
+        "teacher.images": images,
         # DREAM: one loader serves matching and learning, so batches of 128 there too.
-        "schedule.batch": 128 if method == "dream" else 64,
-        "schedule.lr": 0.01,
-        "schedule.momentum": 0.9,
-        "schedule.weight_decay": 5e-4,
-        "schedule.cutmix": 0.0 if grey_digits else 0.5,
-        "schedule.augment": Siamese("color_crop", family="idc"),
+        "teacher.batch": 128 if method == "dream" else 64,
+        "teacher.lr": 0.01,
+        "teacher.momentum": 0.9,
+        "teacher.weight_decay": 5e-4,
+        "teacher.cutmix": 0.0 if grey_digits else 0.5,
+        "teacher.augment": Siamese("color_crop", family="idc"),
     }
     assert facts(recipe, *expected) == expected
     # Feature matching sets the metric and leaves the learning rate of the data set.
@@ -214,7 +214,7 @@ def test_augmentation_of_mnist_depends_on_the_factor() -> None:
     """IDC, released code: color_crop and no CutMix for factor > 1 alone."""
     single = methods["idc"].using(container=MultiFormation(factor=1), name="idc-i")
     recipe, _ = single.resolve("mnist", 10)
-    assert (recipe.augment.strategy, recipe.schedule.cutmix) == ("color_crop_cutout", 0.5)
+    assert (recipe.matching.augment.strategy, recipe.teacher.cutmix) == ("color_crop_cutout", 0.5)
     judged = [protocol("idc", one.facts("mnist", 10))[0].training for one in (methods["idc"], single)]
     assert [how.cutmix for how in judged] == [0.0, 0.5]
 
@@ -249,32 +249,32 @@ POOL = (
 )
 GENERATION: dict[str, tuple[Any, Any]] = {
     "container": (Generator(noise=100, width=196, label="inside"),) * 2,
-    "generation.objective": (Adversarial(penalty=10.0, slope=0.01),) * 2,
-    "generation.epochs": (200, 150),
-    "generation.batch": (64, 128),
-    "generation.lr": (1e-4, 1e-4),
-    "generation.betas": ((0.0, 0.9), (0.0, 0.9)),
-    "generation.independent_draws": (True, True),
-    "generation.generator_first": (True, True),
-    "generation.carries_adam": (True, True),
+    "criterion.objective": (Adversarial(penalty=10.0, slope=0.01),) * 2,
+    "criterion.epochs": (200, 150),
+    "criterion.batch": (64, 128),
+    "container.lr": (1e-4, 1e-4),
+    "container.betas": ((0.0, 0.9), (0.0, 0.9)),
+    "criterion.independent_draws": (True, True),
+    "criterion.generator_first": (True, True),
+    "criterion.carries_adam": (True, True),
     "per_class": (None, None),
 }
 MATCHED: dict[str, tuple[Any, Any]] = {
-    "generation.matched_from": (120, 150),
-    "generation.matched_epochs": (80, 100),
-    "generation.matched_batch": (64, 64),
-    "generation.models": (POOL, POOL),
-    "generation.pool_mode": ("train", "train"),
-    "generation.pool_space": ("signed", "signed"),
-    "schedule.steps": (1, 1),
-    "schedule.trained_on": ("real", "real"),
-    "schedule.images": (1024, 1024),  # 16 batches of 64
-    "schedule.batch": (64, 64),
-    "schedule.lr": (0.01, 0.01),
-    "schedule.momentum": (0.9, 0.9),
-    "schedule.weight_decay": (5e-4, 5e-4),
-    "schedule.cutmix": (0.0, 0.0),
-    "schedule.augment": (Siamese("color_crop", family="idc"),) * 2,
+    "criterion.matched_from": (120, 150),
+    "criterion.matched_epochs": (80, 100),
+    "criterion.matched_batch": (64, 64),
+    "teacher.models": (POOL, POOL),
+    "teacher.mode": ("train", "train"),
+    "teacher.space": ("signed", "signed"),
+    "teacher.steps": (1, 1),
+    "teacher.trained_on": ("real", "real"),
+    "teacher.images": (1024, 1024),  # 16 batches of 64
+    "teacher.batch": (64, 64),
+    "teacher.lr": (0.01, 0.01),
+    "teacher.momentum": (0.9, 0.9),
+    "teacher.weight_decay": (5e-4, 5e-4),
+    "teacher.cutmix": (0.0, 0.0),
+    "teacher.augment": (Siamese("color_crop", family="idc"),) * 2,
     "augment": (Siamese("color_crop_cutout", family="idc"),) * 2,
 }
 COMPARED = {
@@ -297,9 +297,9 @@ def test_generators(method: str, dataset: str, ipc: int) -> None:
     table = GENERATION if method == "gan" else GENERATION | MATCHED
     expected = {path: values[method == "dim-code"] for path, values in table.items()}
     if method != "gan":
-        expected["matcher"], expected["generation.weight"], rate = COMPARED[method]
-        assert recipe.generation is not None
-        assert recipe.generation.matched_lr == pytest.approx(rate)
+        expected["matcher"], expected["criterion.weight"], rate = COMPARED[method]
+        assert recipe.criterion is not None
+        assert recipe.criterion.matched_lr == pytest.approx(rate)
     assert facts(recipe, *expected) == expected
     assert recipe.steps == {"gan": 200, "dim-code": 250}.get(method, 200)
     recipe.check()
@@ -318,7 +318,7 @@ def test_dim_stays_itself_in_small(profile: str, method: str) -> None:
     """What no profile scales: the order and the draws of a step, Adam, the discriminator, and what a pool is."""
     dataset = {"quick": "digits", "cpu": "mnist", "paper": "cifar10"}[profile]
     recipe = make_cell(profile, method, dataset, 10, 0).recipe
-    how = recipe.generation
+    how = recipe.criterion
     assert how is not None
     assert how.matched_lr == pytest.approx(how.lr if "fast" in method else how.lr / 20)
     assert how.weight == COMPARED[method][1]
@@ -327,8 +327,8 @@ def test_dim_stays_itself_in_small(profile: str, method: str) -> None:
     assert (how.carries_adam, how.independent_draws, how.generator_first) == (True, True, True)
     assert (how.pool_mode, how.pool_space) == ("train", "signed")
     assert (how.matched_from == how.epochs) == (method == "dim-code")  # all of the GAN first
-    assert recipe.augment == Siamese("color_crop_cutout", family="idc")
-    assert recipe.schedule.augment == Siamese("color_crop", family="idc")
+    assert recipe.matching.augment == Siamese("color_crop_cutout", family="idc")
+    assert recipe.teacher.augment == Siamese("color_crop", family="idc")
     assert {(one.norm, one.form) for one in how.models[1:]} == {("batch", "idc")}
     assert [spec.name for spec in how.models] == [
         "convnet",
@@ -378,7 +378,7 @@ def test_dim_is_the_gan_with_a_matcher() -> None:
     """A generative model with a matcher plugged in is DiM; of its settings none of the first stage's is another."""
     plain, plugged = (methods[name].resolve("cifar10", 10)[0] for name in ("gan", "dim"))
     assert plugged.first == plain.canonical
-    made = methods["gan"].using(matcher=Logits(), generation__matched_epochs=80, name="mine")
+    made = methods["gan"].using(matcher=Logits(), criterion__matched_epochs=80, name="mine")
     assert made.resolve("cifar10", 10)[0].first == plain.canonical
 
 
@@ -476,12 +476,12 @@ def test_dream_is_the_sampler_and_nothing_else(base: str, dataset: str, ipc: int
 
 def test_the_callers_word_is_the_last() -> None:
     """DC's own rules set the loops at IPC 1; a caller who set them is not overruled."""
-    mine = methods["dc"].using(schedule__steps=7, augment__strategy="crop")
+    mine = methods["dc"].using(teacher__steps=7, augment__strategy="crop")
     for ipc in BUDGETS:
         recipe, _ = mine.resolve("mnist", ipc)
-        assert recipe.schedule.steps == 7
-        assert recipe.augment.strategy == "crop"
-        assert recipe.schedule.epochs == LOOPS[ipc][1]
+        assert recipe.teacher.steps == 7
+        assert recipe.matching.augment.strategy == "crop"
+        assert recipe.teacher.epochs == LOOPS[ipc][1]
 
 
 @pytest.mark.parametrize(
@@ -491,9 +491,9 @@ def test_the_callers_word_is_the_last() -> None:
         ({"matcher": Feature()}, "dc+feature", "DC+Feature"),
         ({"image_lr": 0.2}, "dc+image_lr=0.2", "DC+image_lr=0.2"),
         (
-            {"schedule__steps": 3, "sampler": Representative()},
-            "dc+schedule.steps=3+dream",
-            "DC+schedule.steps=3+DREAM",
+            {"teacher__steps": 3, "sampler": Representative()},
+            "dc+teacher.steps=3+dream",
+            "DC+teacher.steps=3+DREAM",
         ),
         ({"image_lr": 0.2, "name": "mine", "label": "Mine"}, "mine", "Mine"),
     ],
@@ -599,10 +599,10 @@ def test_a_profile_holds_for_a_users_variant_of_a_variant_even_of_one_without_a_
 @pytest.mark.parametrize("profile", ["quick", "cpu"])
 def test_a_number_that_the_caller_chose_survives_rules_and_profile(profile: str) -> None:
     scale = profiles[profile].recipe_rules
-    mine = methods["dm"].using(image_lr=7.0, schedule__epochs=9)
+    mine = methods["dm"].using(image_lr=7.0, teacher__epochs=9)
     for dataset in profiles[profile].datasets:
         recipe, sources = mine.resolve(dataset, 1, scale)
-        assert (recipe.image_lr, recipe.schedule.epochs) == (7.0, 9)
+        assert (recipe.image_lr, recipe.teacher.epochs) == (7.0, 9)
         assert sources["image_lr"] == f"chosen in {mine.name}"
 
 
@@ -611,5 +611,5 @@ def test_a_profile_bounds_a_pool_only_where_there_is_none() -> None:
     free, bound = (methods["dm"].using(sampler=Representative(pool=pool), name="x") for pool in (None, 64))
     assert getattr(free.resolve("mnist", 1, scale)[0].sampler, "pool", 0) == 256
     recipe, sources = bound.resolve("mnist", 1, scale)
-    assert getattr(recipe.sampler, "pool", 0) == 64
+    assert getattr(recipe.matching.sampler, "pool", 0) == 64
     assert "sampler.pool" not in sources

@@ -128,7 +128,7 @@ def test_bad_pools_are_refused_before_anything_is_computed(
     few: ClassData, changes: dict[str, Any], says: str
 ) -> None:
     with pytest.raises(BadValue, match=says):
-        Distillation(few, recipe("dm", schedule__pool=replace(POOL, **changes)), ipc=1, seed=0)
+        Distillation(few, recipe("dm", teacher__pool=replace(POOL, **changes)), ipc=1, seed=0)
 
 
 def test_a_class_that_would_be_held_out_whole_is_an_error(few: ClassData) -> None:
@@ -141,7 +141,7 @@ def test_a_class_that_would_be_held_out_whole_is_an_error(few: ClassData) -> Non
 # Inside a distillation
 
 
-PLAN = recipe("dm", schedule__pool=replace(POOL, fresh=True))
+PLAN = recipe("dm", teacher__pool=replace(POOL, fresh=True))
 
 
 def test_a_recipe_says_its_pool() -> None:

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
+from ...criteria import Generative
 from ...networks import NetworkSpec
 from ...recipes import POOLS, models, rule
 from ...recipes.generators import MODELS, released
@@ -57,8 +58,7 @@ def of(choices: Mapping[str, Any], profile: str) -> Any:
 
 def epoch(cell: Cell, published: int) -> int:
     """What an epoch of the paper's 200 is in a cell's own training."""
-    assert cell.recipe.generation is not None
-    return round(published * cell.recipe.generation.epochs / EPOCHS)
+    return round(published * cast(Generative, cell.recipe.criterion).epochs / EPOCHS)
 
 
 def judges(profile: str) -> dict[str, NetworkSpec]:
@@ -80,7 +80,7 @@ def changed(base: Cell, name: str, label: str, source: str, change: dict[str, An
     made = make_cell(
         base.profile, base.method, base.dataset, base.ipc, base.seed, recipe_rules=(rule(source, change),)
     )
-    same = made.recipe.canonical == base.recipe.canonical
+    same = made.recipe == base.recipe
     return base if same else variant(made, name, label)
 
 
@@ -93,13 +93,12 @@ def matchings(profile: str, dataset: str, ipc: int, seed: int = 0) -> Rows:
 def starts(profile: str, dataset: str, ipc: int, seed: int = 0) -> Rows:
     """Table 5: the epoch from which on logits are matched, in the paper's epochs; all end after the same number."""
     base = make_cell(profile, "dim", dataset, ipc, seed)
-    assert base.recipe.generation is not None
     rows = {}
     for start in of(STARTS, profile):
         first = epoch(base, start)
         change = {
-            "generation.matched_from": first,
-            "generation.matched_epochs": base.recipe.generation.epochs - first,
+            "criterion.matched_from": first,
+            "criterion.matched_epochs": cast(Generative, base.recipe.criterion).epochs - first,
         }
         rows[str(start)] = changed(base, f"from{start}", f"from epoch {start}", "DiM Table 5", change)
     return rows
@@ -109,7 +108,7 @@ def pools(profile: str, dataset: str, ipc: int, seed: int = 0) -> Rows:
     """Table 6: the seven models pools; three of them under ``quick``."""
     base = make_cell(profile, "dim", dataset, ipc, seed)
     return {
-        name: changed(base, name, f"pool {name}", "DiM Table 6", {"generation.models": models(profile, name)})
+        name: changed(base, name, f"pool {name}", "DiM Table 6", {"teacher.models": models(profile, name)})
         for name in of(MIXES, profile)
     }
 
@@ -128,7 +127,7 @@ def weights(profile: str, dataset: str, ipc: int, seed: int = 0) -> Rows:
     base = make_cell(profile, "dim", dataset, ipc, seed)
     return {
         f"{weight:g}": changed(
-            base, f"weight{weight:g}", f"lambda = {weight:g}", "DiM Figure 3a", {"generation.weight": weight}
+            base, f"weight{weight:g}", f"lambda = {weight:g}", "DiM Figure 3a", {"criterion.weight": weight}
         )
         for weight in of(WEIGHTS, profile)
     }
@@ -139,7 +138,7 @@ def batches(profile: str, dataset: str, ipc: int, seed: int = 0) -> Rows:
     base = make_cell(profile, "dim", dataset, ipc, seed)
     return {
         str(batch): changed(
-            base, f"batch{batch}", f"B = {batch}", "DiM Figure 3b", {"generation.matched_batch": batch}
+            base, f"batch{batch}", f"B = {batch}", "DiM Figure 3b", {"criterion.matched_batch": batch}
         )
         for batch in of(BATCHES, profile)
     }
@@ -232,7 +231,7 @@ def _two(profile: str) -> dict[str, NetworkSpec]:
 def _along(profile: str, method: str, dataset: str, ipc: int, seed: int) -> list[Cell]:
     """Figures 6 and 7: along the way, judged by ConvNet-3 and ResNet-10; a set of images only at its end."""
     end = make_cell(profile, method, dataset, ipc, seed)
-    rows = along(profile, method, dataset, ipc, seed) if end.recipe.generation else {"end": end}
+    rows = along(profile, method, dataset, ipc, seed) if end.recipe.drawn else {"end": end}
     return [one for row in rows.values() for one in under(row, _two(profile)).values()]
 
 

@@ -37,6 +37,11 @@ _CONTINUAL_EVALUATION = {
 _THREE = rule("DM released code (CL_DM.py): three networks per class order", {"networks": 3})
 
 
+def _trained_on(cell: Cell) -> str:
+    """What the matching networks of a cell learn from."""
+    return str(getattr(cell.recipe.teacher, "trained_on", "nothing"))
+
+
 def continual(profile: str, method: str, dataset: str, ipc: int, seed: int) -> list[Cell]:
     """Class-incremental learning as GDumb does it, judged after every step (DM supplement 1.2 and released code).
 
@@ -56,7 +61,7 @@ def continual(profile: str, method: str, dataset: str, ipc: int, seed: int) -> l
         parts = [
             _continual(profile, method, f"{stream}-step{step}", ipc, seed) for step in range(1, steps + 1)
         ]
-        learns = parts[0].recipe.schedule.trained_on != "nothing" or parts[0].recipe.initial.epochs
+        learns = _trained_on(parts[0]) != "nothing" or parts[0].recipe.initial.epochs
         if learns and class_count(parts[-1].dataset) == 1:
             raise BadValue(
                 f"{method} learns from telling classes apart, but some of {steps} steps of {name} have only one",
@@ -148,7 +153,7 @@ def bands(profile: str, method: str, dataset: str, ipc: int, seed: int) -> list[
     reached = REACHED.get((profile, dataset), BANDS)
 
     def cell(name: str, label: str, chosen: Pool) -> Cell:
-        change = (rule("DM supplement, Figure F2; training of the pool: ours", {"schedule.pool": chosen}),)
+        change = (rule("DM supplement, Figure F2; training of the pool: ours", {"teacher.pool": chosen}),)
         return variant(make_cell(profile, method, dataset, ipc, seed, recipe_rules=change), name, label)
 
     return [
@@ -181,7 +186,7 @@ def norms(profile: str, method: str, dataset: str, ipc: int, seed: int) -> list[
     own = make_cell(profile, method, dataset, ipc, seed)
     networks = norm_networks(profile, own.recipe.network)
     # The released code of DC and DSA freezes the statistics, that of DM has those of all classes together.
-    usual = "frozen" if own.recipe.schedule.trained_on == "synthetic" else "joint"
+    usual = "frozen" if _trained_on(own) == "synthetic" else "joint"
     fewer: tuple[Rule, ...] = ()
     shorter: tuple[Rule, ...] = ()
     if profile == "quick":  # forty-four evaluations
@@ -218,7 +223,7 @@ def drawn_once(profile: str, method: str, dataset: str, ipc: int, seed: int) -> 
 
     def cell(judged_as: str) -> Cell:
         made = make_cell(profile, method, dataset, ipc, seed, judged_as=judged_as)
-        if made.recipe.generation is None:
+        if not made.recipe.drawn:
             return made
         once = (rule(source, {"generated": Generated(fresh=False)}),)
         return make_cell(profile, method, dataset, ipc, seed, judged_as=judged_as, evaluation_rules=once)

@@ -437,7 +437,11 @@ def _average(cells: Sequence[Cell], number: Reported | None) -> Cell:
 
 def _scale(records: Sequence[Record]) -> list[str]:
     """How long the generators were trained."""
-    lengths = {int(record["iterations"]) for record in records if record["recipe"].get("generation")}
+    lengths = {
+        int(record["iterations"])
+        for record in records
+        if record["recipe"]["criterion"]["part"] == "Generative"
+    }
     if not lengths:
         return []
     told = " or ".join(map(str, sorted(lengths)))

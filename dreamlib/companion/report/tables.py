@@ -369,37 +369,34 @@ def _mode(record: Record) -> str:
 
 def _real_batch(record: Record) -> object:
     """Real images of each class in a step; in a generator's, of all classes together."""
-    how = _dig(record, "recipe", "generation")
-    if not isinstance(how, Mapping):
-        return _dig(record, "recipe", "real_batch")
+    how = _dig(record, "recipe", "criterion")
+    if not isinstance(how, Mapping) or how["part"] != "Generative":
+        return _dig(record, "recipe", "criterion", "real_batch")
     return f"{how['matched_batch' if how['matched_epochs'] else 'batch']} of all classes"
 
 
 def _generator(record: Record) -> str:
     """How a generator was made: what it is, what it was trained by, and what was matched."""
-    how = _dig(record, "recipe", "generation")
-    if not isinstance(how, Mapping):
+    how, container = _dig(record, "recipe", "criterion"), _dig(record, "recipe", "container")
+    if not isinstance(how, Mapping) or not isinstance(container, Mapping) or how["part"] != "Generative":
         return NOTHING
-    container = _dig(record, "recipe", "container")
     parts = [_words(container), f"{how['objective']['part']} {_words(_objective(how['objective']))}".strip()]
     drawn = ", its partner's images drawn by themselves" if how.get("independent_draws") else ""
-    parts.append(f"batch {how['batch']}, lr {how['lr']:g}, {how['epochs']} epochs{drawn}")
+    parts.append(f"batch {how['batch']}, lr {container['lr']:g}, {how['epochs']} epochs{drawn}")
     if how["matched_epochs"]:
-        matcher, schedule = _dig(record, "recipe", "matcher"), _dig(record, "recipe", "schedule")
-        assert isinstance(matcher, Mapping)
-        assert isinstance(schedule, Mapping)
-        pool = ", ".join(NETWORKS.get(one["name"], one["name"]) for one in how["models"])
-        if how.get("pool_mode") == "train":
+        matcher, teacher = how["matcher"], _dig(record, "recipe", "teacher")
+        assert isinstance(teacher, Mapping)
+        pool = ", ".join(NETWORKS.get(one["name"], one["name"]) for one in teacher["models"])
+        if teacher["mode"] == "train":
             pool += " in training mode"
-        if how.get("pool_space") == "signed":
+        if teacher["space"] == "signed":
             pool += " on images in [-1, 1], normalised as if in [0, 1]"
-        # Records of the first numerics hold the rate itself.
-        rate = how["matched_lr"] if "matched_lr" in how else how["lr"] * how["matched_rate"]
+        rate = container["lr"] * how["matched_rate"]
         parts.append(
             f"after epoch {how['matched_from']} for {how['matched_epochs']} epochs, lr {rate:g}, "
             f"Adam {'carried on' if how.get('carries_adam') else 'afresh'}: "
             f"{how['weight']:g} times {matcher['part']} ({_words(matcher)}), under {pool}, which learn from "
-            f"{schedule['images']} real images before a step"
+            f"{teacher['images']} real images before a step"
         )
     return "; ".join(map(str, parts))
 

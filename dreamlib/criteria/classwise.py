@@ -1,0 +1,243 @@
+"""How a matching step runs: as many classes at once as fit, compiled or recorded, and again on a full device.
+
+What is computed is said in :mod:`dreamlib.criteria.matching`; nothing here changes it but for the order of sums.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+from torch.utils import _pytree as pytree
+
+from ..augment import Transform
+from ..compute.memory import GIB, held_bytes, peak_bytes
+from ..core.errors import BadValue, OutOfMemory
+from ..networks import largest_map
+from ..teachers import Scene
+
+if TYPE_CHECKING:
+    from .matching import Compared
+
+Tensors = dict[str, Tensor]
+Augmented = Callable[[Tensor], Tensor]
+
+
+class Classwise:
+    """Runs matching steps over chunks of classes.
+
+    Parameters
+    ----------
+    compared : Compared
+        Says what is computed.
+    scene : Scene
+        Where.
+    at_once : int, optional
+        At most so many classes at once; None: all.
+    inseparable : bool
+        Classes have to go through the network together: fewer at once would be other statistics, and another result.
+    """
+
+    def __init__(self, compared: Compared, scene: Scene, at_once: int | None, inseparable: bool) -> None:
+        self.compared, self.scene, self.inseparable = compared, scene, inseparable
+        self.classes = torch.arange(scene.data.num_classes, device=scene.device)
+        self.at_once = at_once or scene.data.num_classes
+        self.memory_gb = scene.memory_gb
+        self.map_bytes = largest_map(compared.network, scene.data.shape)
+
+    def gradient(
+        self,
+        weights: Tensors,
+        choice: Tensor,
+        stored: Tensors,
+        subset: Tensor | None,
+        transform: Transform,
+    ) -> tuple[Tensor, Tensors]:
+        """The matching loss and its gradient by what is stored; on a full device again with half as many classes.
+
+        Parameters
+        ----------
+        weights : dict of str to Tensor
+            Of the network.
+        choice : Tensor
+            (C, B) positions of the real images.
+        stored : dict of str to Tensor
+            (C, ...) each, but for what the container shares between classes.
+        subset : Tensor, optional
+            (C, S): which decoded images are looked at.
+        transform : Transform
+            Of each class.
+        """
+        if self.memory_gb is not None:
+            self._bound(weights, self._synthetic(subset), choice.shape[1])
+        while True:
+            try:
+                return self._gradient(weights, choice, stored, subset, transform)
+            except torch.OutOfMemoryError as error:
+                self._refuse_if_one(choice.shape[1], error)
+            self.at_once = -(-self.at_once // 2)
+            if self.scene.device.type == "cuda":
+                torch.cuda.empty_cache()
+
+    def _gradient(
+        self,
+        weights: Tensors,
+        choice: Tensor,
+        stored: Tensors,
+        subset: Tensor | None,
+        transform: Transform,
+    ) -> tuple[Tensor, Tensors]:
+        compared, data, engine = self.compared, self.scene.data, self.scene.engine
+        run = partial(engine.run, averages=getattr(compared.how.matcher, "averages", False))
+        # Where whole steps are recorded, augmentation is part of them; elsewhere each kind runs for the classes that
+        # drew it alone.
+        whole = engine.records
+        drawn = transform.tensors(self.scene.device) if whole else ()
+        targets: list[list[Tensor]] = []
+        for classes in self._chunks(choice.shape[1]):
+            real = data.take(choice[classes], classes)
+            if whole:
+                given = weights, classes, real, self._rows(drawn, classes)
+                targets.append(run(self._key("augmented real"), self._augmented_real, *given))
+            else:
+                with torch.no_grad():
+                    real = self._of(transform, classes)(real)
+                targets.append(run(self._key("real"), compared.measured, weights, real, classes))
+        target = [torch.cat(pieces) for pieces in zip(*targets, strict=True)]
+
+        total = torch.zeros((), device=self.scene.device)
+        parts: dict[str, list[Tensor]] = {name: [] for name in stored}
+        shared = {name: value for name, value in stored.items() if compared.container.shared(name)}
+        own = {name: value for name, value in stored.items() if name not in shared}
+        for classes in self._chunks(self._synthetic(subset)):
+            mine, seen, wanted = self._rows((own, () if subset is None else (subset,), target), classes)
+            held = {**mine, **shared}
+            if whole:
+                about = weights, classes, held, seen, wanted, self._rows(drawn, classes)
+                loss, gradients = run(self._key("augmented synthetic"), self._augmented_pull, *about)
+            else:
+                pull, augment = (
+                    partial(run, self._key("synthetic"), compared.pull),
+                    self._of(transform, classes),
+                )
+                loss, gradients = compared.stored_pull(pull, augment, weights, classes, held, seen, wanted)
+            for name, gradient in gradients.items():
+                parts[name].append(gradient)
+            total += loss
+        return total, {
+            name: torch.stack(found).sum(0) if name in shared else torch.cat(found)
+            for name, found in parts.items()
+        }
+
+    # Both halves with the augmentation, for an engine that records whole steps; ``drawn`` is of Transform.tensors().
+
+    def _augmented_real(
+        self, weights: Tensors, classes: Tensor, images: Tensor, drawn: tuple[Tensor, Tensor]
+    ) -> list[Tensor]:
+        augmented = self.compared.how.augment.apply(images, *drawn)
+        return self.compared.measured(weights, augmented, classes)
+
+    def _augmented_pull(
+        self,
+        weights: Tensors,
+        classes: Tensor,
+        stored: Tensors,
+        subset: tuple[Tensor, ...],
+        target: list[Tensor],
+        drawn: tuple[Tensor, Tensor],
+    ) -> tuple[Tensor, Tensors]:
+        def augment(images: Tensor) -> Tensor:
+            return self.compared.how.augment.apply(images, *drawn)
+
+        return self.compared.stored_pull(
+            self.compared.pull, augment, weights, classes, stored, subset, target
+        )
+
+    def _key(self, what: str) -> tuple[object, ...]:
+        """What the functions close over."""
+        how, scene = self.compared.how, self.scene
+        key = what, how.matcher, scene.network, scene.data.shape, scene.data.num_classes
+        return (*key, how.augment, scene.container, scene.data.normalisation) if scene.engine.records else key
+
+    # Chunks of classes
+
+    def _synthetic(self, subset: Tensor | None) -> int:
+        """Synthetic images of each class in a step."""
+        return self.compared.decoded if subset is None else subset.shape[1]
+
+    def _chunks(self, images: int) -> tuple[Tensor, ...]:
+        """Classes that go through the network together, when each has so many images."""
+        most = self.scene.engine.groups(len(self.classes), images * self.map_bytes)
+        return self.classes.split(self.at_once if self.inseparable else min(self.at_once, most))
+
+    def _of(self, transform: Transform, classes: Tensor) -> Transform:
+        """The transform of some classes. All of them, as on a GPU, are no choice, which would wait for the device."""
+        return transform if len(classes) == len(self.classes) else transform.select(classes)
+
+    def _rows(self, value: Any, classes: Tensor) -> Any:
+        """The rows of some classes of (nested) tensors; all of them are no choice."""
+        if len(classes) == len(self.classes):
+            return value
+        return pytree.tree_map_only(Tensor, lambda tensor: tensor[classes], value)
+
+    # Memory
+
+    def _refuse_if_one(self, real: int, error: Exception) -> None:
+        """Raise for a device that is full with as few classes as there can be."""
+        scene = self.scene
+        if self.inseparable:
+            raise OutOfMemory(
+                f"{scene.device} has too little memory to match all classes at once, as batch norm needs it "
+                f"({len(self.classes)} classes of {real} real images)",
+                'a smaller real_batch or network width, or norm="instance"',
+            ) from error
+        if self.at_once == 1:
+            raise OutOfMemory(
+                f"{scene.device} has too little memory to match one class of {real} real images",
+                "a smaller real_batch or network width, or --device cpu",
+            ) from error
+
+    def _bound(self, weights: Tensors, synthetic: int, real: int) -> None:
+        """Lower ``at_once``, once, to what the memory given has room for."""
+        assert self.memory_gb is not None
+        held = held_bytes(self.scene.device)
+        room = self.memory_gb * GIB - held
+        self.memory_gb = None
+        least = len(self.classes) if self.inseparable else 1
+        one, two = (self.peak(weights, count, synthetic, real) for count in (least, 2))
+        if one > room:
+            what = "one class" if least == 1 else f"all {least} classes together, as batch norm needs them,"
+            raise BadValue(
+                f"{room / GIB:.3g} GiB are left for matching, and {what} of {real} real and {synthetic} "
+                f"synthetic images takes {one / GIB:.3g} GiB",
+                f"--memory-gb {1.01 * (one + held) / GIB:.3g}, or a smaller real_batch or network width",
+            )
+        if least == 1:
+            self.at_once = min(self.at_once, 1 + int((room - one) // max(two - one, 1)))
+
+    def peak(self, weights: Tensors, classes: int, synthetic: int, real: int) -> int:
+        """Bytes that matching ``classes`` at once takes, images and measurements included."""
+        shape, device, network = self.scene.data.shape, self.scene.device, self.compared.network
+        labels = self.classes[:1].expand(classes)
+
+        def images(count: int) -> Tensor:
+            return torch.empty(classes, count, *shape, device=device)
+
+        def step() -> None:
+            # The images are made twice over: drawn or decoded, and augmented.
+            drawn = images(real), images(real)
+            target = self.compared.measured(weights, drawn[0], labels)
+            made = images(synthetic), images(synthetic)
+            self.compared.pull(weights, made[0], labels, target)
+
+        # Only shapes are asked for: batch norms must not take statistics of them.
+        trained = [layer for layer in network.modules() if layer.training]
+        network.eval()
+        try:
+            return peak_bytes(step)
+        finally:
+            for layer in trained:
+                layer.training = True

@@ -1,0 +1,517 @@
+"""A generator's criterion: its objective alone (a GAN, say), or with a matcher added to it (DiM, Algorithm 1)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from ..augment import Siamese
+from ..compute.engine import Engine
+from ..containers import Generator, Moves
+from ..core.errors import BadValue, Diverged
+from ..core.files import below
+from ..core.streams import Streams
+from ..data import ClassData
+from ..matchers import Logits, Matcher, measure_under
+from ..networks import batch_norms, initialise
+from ..teachers import ModelsPool, Scene, Teaching, Untaught
+from ..teachers.models import Epochs
+from .adversarial import Adversarial
+from .base import Pull, Tensors, register
+from .objective import Batch, Objective
+
+PREVIEW = 8  # images of each class that are looked at for collapse, and shown along the way
+# A class has collapsed when its images differ by less than this share of what real ones differ by. Watched from a tenth
+# of the training on: at the start a generator gives one grey for everything.
+COLLAPSED, WATCHED_FROM = 0.02, 0.1
+
+
+@register("generative")
+@dataclass(frozen=True)
+class Generative:
+    """How a generator is trained: by its objective, and from some epoch on by a matcher too (DiM, Eq. 7)::
+
+        L_g + weight * L_m        L_m: the distance of generated from real images under a network of the models pool
+
+    Epochs are passes over the real images, in whole batches. While nothing is matched, training depends on the fields
+    up to ``carries_adam`` alone, so that one training serves every recipe that starts to match somewhere along it.
+    Where DiM's paper is silent, the defaults are those of its released code.
+
+    Attributes
+    ----------
+    objective : Objective
+        L_g: what makes generated images resemble the data.
+    epochs : int
+        Of the objective alone, when it is trained to its end.
+    batch : int
+        Real images of a step, and as many generated ones.
+    also_kept : tuple of int
+        Epochs after which a state is kept, beside the first and the last, as far as they are reached.
+    independent_draws : bool
+        The images that the partner (the discriminator) learns to tell from real ones are generated from noise and
+        labels of their own, labels uniform over the classes (DiM, released code). False: from those of the generator's
+        own step, where a real image of the same class stands beside each of them.
+    generator_first : bool
+        A step moves the generator, and then the partner against the generator as it is by now (DiM, released code).
+        False: the partner first.
+    carries_adam : bool
+        Matching goes on with what Adam remembers of the objective alone (released code); else it starts afresh.
+    matched_from : int
+        N, epochs of the objective alone before matching starts.
+    matched_epochs : int
+        Q, epochs with ``objective + weight * matcher``. 0: nothing is matched.
+    matched_batch : int
+        B, real images of a step while matching.
+    matched_rate : float
+        Adam's rate while matching, by the container's: 1/20 in the released code, the one word on it.
+    weight : float
+        Lambda (Eq. 7). With 0 the stage is the same but for the matcher, and no network is drawn: the control that a
+        gain of matching needs.
+    matcher : Matcher
+        What of generated and real images is compared (Eq. 5).
+    augment : Siamese
+        Of both, drawn once a step.
+    """
+
+    objective: Objective = field(default_factory=Adversarial)
+    epochs: int = 200
+    batch: int = 64
+    also_kept: tuple[int, ...] = ()
+    independent_draws: bool = True
+    generator_first: bool = True
+    carries_adam: bool = True
+    matched_from: int = 120
+    matched_epochs: int = 0
+    matched_batch: int = 64
+    matched_rate: float = 1 / 20
+    weight: float = 0.01
+    matcher: Matcher = field(default_factory=Logits)
+    augment: Siamese = field(default_factory=lambda: Siamese("none"))
+
+    @property
+    def matching(self) -> bool:
+        """Whether this is the stage that matches."""
+        return self.matched_epochs > 0
+
+    @property
+    def taught(self) -> bool:
+        return self.matching and self.weight > 0  # a matcher of no weight is not asked
+
+    @property
+    def phases(self) -> tuple[str, ...]:
+        return ("generator",)
+
+    @property
+    def pace(self) -> float:
+        return self.matched_rate if self.matching else 1.0
+
+    @property
+    def first(self) -> int:
+        return self.matched_from if self.matching else 0
+
+    @property
+    def carries(self) -> bool:
+        return self.carries_adam and (not self.matching or self.matched_from > 0)
+
+    @property
+    def size(self) -> int:
+        """Real images of a step of this stage."""
+        return self.matched_batch if self.matching else self.batch
+
+    @property
+    def stage(self) -> Generative | None:
+        """The objective alone, as far as matching goes on from it."""
+        if not self.matching:
+            return None
+        alone = self._alone()
+        if self.matched_from not in alone.kept(
+            alone.epochs
+        ):  # a training of its own, for want of a state to share
+            alone = replace(alone, also_kept=tuple(sorted({*alone.also_kept, self.matched_from})))
+        return alone
+
+    def _alone(self) -> Generative:
+        """Without a matcher: of criteria that differ in what they match, it is the same."""
+        default = Generative()
+        return replace(
+            self,
+            **{
+                name: getattr(default, name)
+                for name in (
+                    "matched_from",
+                    "matched_epochs",
+                    "matched_batch",
+                    "matched_rate",
+                    "weight",
+                    "matcher",
+                    "augment",
+                )
+            },
+        )
+
+    def steps(self, iterations: int, rounds: int) -> int:
+        """Epochs in all."""
+        return self.matched_from + self.matched_epochs if self.matching else self.epochs
+
+    def kept(self, steps: int) -> tuple[int, ...]:
+        between = (epoch for epoch in self.also_kept if self.first < epoch < steps)
+        return tuple(sorted({self.first, steps, *between}))
+
+    def unit(self, data: ClassData) -> int:
+        """Steps of an epoch."""
+        return data.total // self.size
+
+    def check(self) -> None:
+        least = {"epochs": 1, "batch": 2, "matched_from": 0, "matched_epochs": 0, "matched_batch": 2}
+        for name, low in least.items():
+            value = getattr(self, name)
+            if not isinstance(value, int) or value < low:
+                raise BadValue(
+                    f"generative criterion: {name} is {value!r}; expected a whole number of at least {low}",
+                    f"{name}={low}",
+                )
+        for name in ("matched_rate", "weight"):
+            value = getattr(self, name)
+            if not isinstance(value, int | float) or not value >= 0:
+                raise BadValue(
+                    f"generative criterion: {name} is {value!r}; expected a number of at least 0",
+                    f"{name}=0.01",
+                )
+        if self.matching and self.matched_from > self.epochs:
+            raise BadValue(
+                f"matching starts after epoch {self.matched_from}, but the generator is trained for {self.epochs}",
+                f"matched_from={self.epochs} or less, or more epochs",
+            )
+        if not self.matching and self.augment.stages:
+            raise BadValue(
+                f"recipe: augment is {self.augment.strategy!r}, and nothing is matched under it",
+                "matched_epochs=80 in the criterion, or augment=Siamese('none')",
+            )
+
+    def suits(self, container: object, teacher: object) -> None:
+        if not isinstance(container, Generator):
+            raise BadValue(
+                f"recipe: a generative criterion, and the container {type(container).__name__} is no generator",
+                "container=Generator()",
+            )
+        wanted = ModelsPool if self.matching else Untaught
+        if not isinstance(teacher, wanted):
+            raise BadValue(
+                f"recipe: a teacher {type(teacher).__name__}; a generator "
+                + (
+                    "is matched under a pool of models"
+                    if self.matching
+                    else "that matches nothing needs none"
+                ),
+                f"teacher={wanted.__name__}()",
+            )
+
+    def fits(self, data: ClassData) -> None:
+        if self.size > data.total:
+            raise BadValue(
+                f"a batch of {self.size} exceeds the {data.total} images of {data.name}",
+                f"batch={data.total}",
+            )
+
+    def shown(self, classes: int, ipc: int) -> float:
+        """Of networks that are compiled whatever there is to do."""
+        return float("inf")
+
+    def begin(self, scene: Scene, teaching: Teaching, start: Mapping[str, Tensor] | None) -> Play:
+        return Play(self, scene, teaching, start)
+
+
+class Play:
+    """A generator and its partner, at work."""
+
+    def __init__(
+        self, how: Generative, scene: Scene, teaching: Teaching, start: Mapping[str, Tensor] | None
+    ) -> None:
+        self.how, self.scene, self.teaching = how, scene, teaching
+        self.container = cast(Generator, scene.container)
+        data = self.data = scene.data
+        with torch.device("meta"):
+            self.generator = self.container.module(data.shape, data.num_classes)
+        # On a CPU, layer norm between convolutions costs a compiled step more than fusing the rest saves.
+        self.engine = Engine(scene.engine.mode, scene.device, eager=scene.device.type == "cpu")
+        noise, width = self.container.noise, self.container.width
+        module = how.objective.partner(data.shape, data.num_classes, noise, width)
+        self.partner: Tensors = {}
+        if module is not None:
+            initialise(module.to(scene.device), scene.streams["weights"])
+            self.partner = {name: value.detach() for name, value in module.state_dict().items()}
+        self.module = None if module is None else module.to("meta")
+        learned = (
+            {} if module is None else {name: self.partner[name] for name, _ in module.named_parameters()}
+        )
+        update = next(iter(self.container.updates(cast(Any, None)).values()))
+        self.moves = Moves(learned, {"": update})
+        if start is not None:
+            self._go_on(start)
+        self.order = torch.empty(0, dtype=torch.int64, device=scene.device)
+        self.batch: Batch | None = None
+        self.jointly: Pull | None = None
+        labels = torch.arange(data.num_classes, device=scene.device)
+        self.preview_labels = labels.unsqueeze(1).expand(-1, PREVIEW)
+        self._real_spread = _spread(data.unit(data.padded_index()[0][:, : 4 * PREVIEW]))
+
+    def _go_on(self, start: Mapping[str, Tensor]) -> None:
+        """Take the partner, and what Adam remembers of it, from the stage before."""
+        given = below(start, "partner.")
+        if {n: v.shape for n, v in given.items()} != {n: v.shape for n, v in self.partner.items()}:
+            raise BadValue(
+                f"the start holds another partner ({len(given)} tensors) than this recipe's ({len(self.partner)})",
+                f"start=run.snapshots[{self.how.matched_from}] of a run of recipe.first",
+            )
+        for name, value in given.items():
+            self.partner[name].copy_(value)
+        if self.how.carries:
+            self.moves.restore(below(start, "partner_moves."), self.partner)
+
+    @property
+    def notes(self) -> dict[str, Any]:
+        parameters = {"generator": _count(self.generator), "partner": _count(self.module)}
+        return {"parameters": parameters, "steps": self.scene.steps}
+
+    # One step: the generator, and then its partner, or the other way round
+
+    def gradients(self, step: int, stored: Tensors) -> Pull:
+        position = step % self.scene.unit
+        if position == 0:
+            keys = torch.rand(
+                self.data.total, generator=self.scene.streams["order"], device=self.scene.device
+            )
+            self.order = keys.argsort()
+        with self.scene.stopwatch.phase("generator"):
+            self.batch = self._draw(self.order[position * self.how.size : (position + 1) * self.how.size])
+            if not self.how.generator_first:
+                self._move_partner(stored)
+            return self._generator_pull(stored)
+
+    def after(self, step: int, stored: Tensors) -> None:
+        with self.scene.stopwatch.phase("generator"):
+            if self.jointly is not None:
+                self.moves.move(self.partner, self.jointly.gradients, self.how.pace)
+                _remember(self.partner, self.jointly.statistics)
+            if self.how.generator_first:
+                self._move_partner(stored)
+        if (step + 1) % self.scene.unit == 0:
+            self._watch(step + 1, stored)
+
+    def _draw(self, index: Tensor) -> Batch:
+        """A batch of real images and all random numbers that a step needs."""
+        images, labels = self.data.at(index)
+        stream, count, device = self.scene.streams["noise"], len(labels), self.scene.device
+        size = count, self.container.noise
+        noise, extra = (torch.randn(size, generator=stream, device=device) for _ in range(2))
+        uniform = torch.rand(count, generator=stream, device=device)
+        other = noise, labels
+        if self.how.independent_draws:
+            drawn = torch.randn(size, generator=stream, device=device)
+            other = drawn, torch.randint(self.data.num_classes, (count,), generator=stream, device=device)
+        return Batch(self.data.normalisation.leave(images, "signed"), labels, noise, extra, uniform, *other)
+
+    def _move_partner(self, stored: Tensors) -> None:
+        """One step of a partner that has a loss of its own."""
+        if self.module is None or self.how.objective.joint:
+            return
+        assert self.batch is not None
+        gradients, statistics, seen = self.engine.run(
+            self._key("partner"), self._partner_gradients, stored, self.partner, vars(self.batch)
+        )
+        self.moves.move(self.partner, gradients, self.how.pace)
+        _remember(self.partner, statistics)
+        _remember(stored, seen)
+
+    def _generator_pull(self, stored: Tensors) -> Pull:
+        """The generator's loss and gradients, and those of a partner that learns from the same loss."""
+        under: Tensors = {}
+        numbers = torch.empty(0, device=self.scene.device)
+        matched: tuple[object, ...] = ()
+        mismatch: Callable[[Tensors, Tensor, Tensor, Batch], Tensor] | None = None
+        network = self.teaching.network
+        if network is not None:
+            pool = cast(Epochs, self.teaching)
+            under = network.state_dict()
+            transform = self.how.augment.draw(1, self.scene.streams["augment"])
+            numbers = transform.numbers
+            seen = pool.spec, pool.how.mode, pool.how.space, self.data.normalisation
+            matched = self.how.matcher, self.how.weight, *seen, transform.recipe, transform.kinds
+            mismatch = partial(self._mismatch, transform)
+        assert self.batch is not None
+        loss, gradients, statistics, jointly, also, counted = self.engine.run(
+            self._key("generator", *matched),
+            partial(self._generator_gradients, mismatch),
+            stored,
+            self.partner,
+            under,
+            numbers,
+            vars(self.batch),
+        )
+        self.jointly = Pull(loss, jointly, also) if jointly else None
+        if network is not None:
+            _remember(network.state_dict(), counted)
+        return Pull(loss, gradients, statistics)
+
+    # The losses and their gradients, as pure functions: what an engine runs
+
+    def _partner_gradients(
+        self, weights: Tensors, beside: Tensors, tensors: Tensors
+    ) -> tuple[Tensors, Tensors, Tensors]:
+        """Gradients of the partner's loss by its weights, its running statistics and the generator's.
+
+        The generator draws in training mode, so its batch norms see these images too.
+        """
+        assert self.module is not None
+        with torch.enable_grad():
+            leaves, others = _split(self.module, beside)
+            fixed, seen = _split(self.generator, weights)
+            generator = self._under(self.generator, {**fixed, **seen})
+            partner = self._under(self.module, {**leaves, **others})
+            loss = self.how.objective.partner_loss(generator, partner, Batch(**tensors))
+            assert loss is not None
+            found = torch.autograd.grad(loss, list(leaves.values()))
+        return dict(zip(leaves, found, strict=True)), others, seen
+
+    def _generator_gradients(
+        self,
+        mismatch: Callable[[Tensors, Tensor, Tensor, Batch], Tensor] | None,
+        weights: Tensors,
+        beside: Tensors,
+        under: Tensors,
+        numbers: Tensor,
+        tensors: Tensors,
+    ) -> tuple[Tensor, Tensors, Tensors, Tensors, Tensors, Tensors]:
+        """L_g + lambda L_m (Eq. 7), its gradients by the generator's weights and its running statistics.
+
+        And the same two of a joint partner, and the running statistics of the network that is matched under; empty
+        where there is none.
+        """
+        batch = Batch(**tensors)
+        counted: Tensors = {}
+        with torch.enable_grad():
+            leaves, others = _split(self.generator, weights)
+            also, rest = ({}, beside) if self.module is None else _split(self.module, beside)
+            partner = None if self.module is None else self._under(self.module, {**also, **rest})
+            generator = self._under(self.generator, {**leaves, **others})
+            loss, generated = self.how.objective.generator_loss(generator, partner, batch)
+            if mismatch is not None:
+                assert self.teaching.network is not None
+                counted = {name: under[name].clone() for name, _ in self.teaching.network.named_buffers()}
+                loss = loss + self.how.weight * mismatch({**under, **counted}, numbers, generated, batch)
+            if not self.how.objective.joint:
+                also, rest = {}, {}
+            found = torch.autograd.grad(loss, [*leaves.values(), *also.values()])
+        first, second = found[: len(leaves)], found[len(leaves) :]
+        return (
+            loss.detach(),
+            dict(zip(leaves, first, strict=True)),
+            others,
+            dict(zip(also, second, strict=True)),
+            rest,
+            counted,
+        )
+
+    def _mismatch(
+        self, transform: Any, under: Tensors, numbers: Tensor, generated: Tensor, batch: Batch
+    ) -> Tensor:
+        """L_m (Eq. 5): distance of what the drawn network makes of generated and of real images, augmented alike."""
+        network, pool = self.teaching.network, cast(Epochs, self.teaching)
+        assert network is not None
+        augment = replace(transform, numbers=numbers)
+        # Running statistics need their own precision, and so does what they are taken of.
+        exact = Engine("plain", self.scene.device)
+        low = (exact if batch_norms(network) else self.engine).lower
+
+        def seen(images: Tensor) -> Tensor:
+            return cast(Tensor, low(augment(pool.enter(images).unsqueeze(0))))
+
+        labels = batch.labels.unsqueeze(0)
+        measure = partial(measure_under, low(under), self.how.matcher, network)
+        # The real images first: in training mode, batch norms count both batches, one after the other.
+        real = measure(seen(batch.real), labels, False)
+        found = measure(seen(generated), labels, True)
+        return self.how.matcher.distance([v.detach().float() for v in real], [v.float() for v in found])
+
+    def _under(self, module: nn.Module, tensors: Tensors) -> Callable[..., Any]:
+        """A module under other tensors: a call of it is a pure function of them."""
+        return self.engine.shorten(lambda *inputs: functional_call(module, tensors, inputs))
+
+    def _key(self, what: str, *more: object) -> tuple[object, ...]:
+        """What the gradients close over, so that all runs that differ in something else share a compiled version."""
+        return what, self.how.objective, self.container, self.data.shape, self.data.num_classes, *more
+
+    # Watching
+
+    def preview(self, stored: Tensors) -> Tensor:
+        """Unit images (C, n, c, h, w) of the generator as it is, always from the same noise."""
+        data = self.data
+        draws = self.container.training_set(
+            stored, data.shape, data.num_classes, data.normalisation, self.scene.device
+        )
+        return draws.unit(self.preview_labels, Streams(0, self.scene.device)["preview"])
+
+    def _watch(self, steps: int, stored: Tensors) -> None:
+        """Stop a generator that gives the same image whatever the noise."""
+        if steps < WATCHED_FROM * self.scene.steps:
+            return
+        share = _spread(self.preview(stored)) / self._real_spread.clamp(min=1e-6)
+        worst = int(share.argmin())
+        if float(share[worst]) < COLLAPSED:
+            epochs = self.scene.steps // self.scene.unit
+            raise Diverged(
+                f"the generator has collapsed by epoch {self.how.first + steps // self.scene.unit} of "
+                f"{self.how.first + epochs}: its images of class {self.data.classes[worst]!r} differ by "
+                f"{float(share[worst]):.2%} of what real ones do",
+                f"lower lr (now {self.container.lr * self.how.pace}), or another seed",
+            )
+
+    # Checkpoints
+
+    def beside(self) -> Tensors:
+        """The partner, and what Adam remembers of it, for the stage that matches."""
+        if self.how.matching:
+            return {}
+        out = {f"partner.{name}": value for name, value in self.partner.items()}
+        if self.how.carries:
+            out |= {f"partner_moves.{name}": value for name, value in self.moves.state().items()}
+        return out
+
+    def state(self) -> Tensors:
+        out = {f"partner.{name}": value for name, value in self.partner.items()}
+        out |= {f"partner_moves.{name}": value for name, value in self.moves.state().items()}
+        return out | {"order": self.order}
+
+    def restore(self, state: Mapping[str, Tensor]) -> None:
+        for name, value in below(state, "partner.").items():
+            self.partner[name].copy_(value)
+        self.moves.restore(below(state, "partner_moves."), self.partner)
+        self.order = state["order"].to(self.scene.device)
+
+
+def _spread(images: Tensor) -> Tensor:
+    """How much images (C, n, c, h, w) of each class differ: mean over pixels of their standard deviation, (C,)."""
+    return images.std(1, correction=0).flatten(1).mean(1)
+
+
+def _split(module: nn.Module, tensors: Mapping[str, Tensor]) -> tuple[Tensors, Tensors]:
+    """Tensors of a module as leaves to differentiate by, and copies of the running statistics."""
+    learned = {name for name, _ in module.named_parameters()}
+    leaves = {name: value.detach().requires_grad_() for name, value in tensors.items() if name in learned}
+    return leaves, {name: value.clone() for name, value in tensors.items() if name not in learned}
+
+
+def _remember(tensors: Mapping[str, Tensor], statistics: Mapping[str, Tensor]) -> None:
+    """Put running statistics where they belong."""
+    for name, value in statistics.items():
+        tensors[name].copy_(value)
+
+
+def _count(module: nn.Module | None) -> int:
+    return 0 if module is None else sum(weight.numel() for weight in module.parameters())
