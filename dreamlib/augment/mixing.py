@@ -23,7 +23,7 @@ def cutmix(
     images : Tensor
         (K, B, c, h, w), B images for each of K networks.
     labels : Tensor
-        (K, B), of any dtype.
+        (K, B), of any dtype; or (K, B, C), what a network is to answer for each of C classes.
     generator : torch.Generator
         Source of randomness; advanced by the same amount whatever ``probability`` is.
     probability : float
@@ -34,7 +34,7 @@ def cutmix(
     mixed : Tensor
         (K, B, c, h, w); differentiable in ``images``, and ``images`` itself if ``probability`` is 0.
     labels_a, labels_b : Tensor
-        (K, B): labels of the image and of what was pasted into it.
+        As ``labels``: labels of the image and of what was pasted into it.
     weight : Tensor
         (K,), the exact fraction of its own pixels an image kept; 1 for a network that did not mix, whose
         ``labels_b`` are its ``labels_a``. float32, or float64 if the images are.
@@ -44,18 +44,18 @@ def cutmix(
     BadValue
         If ``probability`` is outside [0, 1], or the shapes do not fit each other.
     """
-    if images.dim() != 5 or labels.shape != images.shape[:2]:
+    if images.dim() != 5 or labels.shape[:2] != images.shape[:2]:
         raise BadValue(
             f"CutMix got images {tuple(images.shape)} and labels {tuple(labels.shape)}, "
-            "expected (networks, batch, c, h, w) and (networks, batch)",
+            "expected (networks, batch, c, h, w) and (networks, batch) or (networks, batch, classes)",
             "images[None] and labels[None] for a single network",
         )
     return mix(images, labels, *cutmix_draws(labels, generator), probability)
 
 
 def cutmix_draws(labels: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """What :func:`cutmix` draws for labels (K, B), on their device: uniform numbers (K, 4) and (K, B)."""
-    networks, batch = labels.shape
+    """What :func:`cutmix` draws for labels (K, B, ...), on their device: uniform numbers (K, 4) and (K, B)."""
+    networks, batch = labels.shape[:2]
     draws = torch.rand(networks, 4, generator=generator, device=generator.device)
     shuffle = torch.rand(networks, batch, generator=generator, device=generator.device)
     return draws.to(labels.device), shuffle.to(labels.device)
@@ -86,7 +86,7 @@ def mix(
     mixed = torch.where(box[:, None, None], images[network, partner], images)
     own = height * width - box.sum(dim=(1, 2))
     weight = own.to(exact) / (height * width)
-    return mixed, labels, labels.gather(1, partner), weight
+    return mixed, labels, labels[network, partner], weight
 
 
 def _stretch(centre: Tensor, area: Tensor, side: int) -> Tensor:

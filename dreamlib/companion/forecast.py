@@ -126,8 +126,7 @@ def _evaluating(cell: Cell, dataset: Dataset, data: ClassData) -> float:
     seconds = _each(run.advance, device) * run.training.steps
     test = torch.zeros(TESTED, *dataset.shape, device=device)
     labels = torch.zeros(TESTED, dtype=torch.int64, device=device)
-    ask = run.training.stack.accuracy
-    testing = _each(lambda: ask(lambda part: test[part], labels, engine=run.engine), device)
+    testing = _each(lambda: run.training.accuracy(lambda part: test[part], labels), device)
     return seconds + testing * len(dataset.test_labels) / TESTED
 
 

@@ -28,10 +28,14 @@ class Images:
         (N, c, h, w), normalised as networks see them; class after class where nothing else is said.
     targets : Tensor
         (N,) int64 classes, or (N, C) floats: what a network is to answer to each image.
+    rates : Tensor, optional
+        Learning rates that belong to the images: (), or (E, S) of every step in every epoch, whose batches are the
+        images in order, N / S at a time.
     """
 
     images: Tensor
     targets: Tensor
+    rates: Tensor | None = None
 
 
 class Source(Protocol):

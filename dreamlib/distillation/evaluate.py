@@ -15,7 +15,7 @@ from ..core.files import below
 from ..core.streams import Streams
 from ..data import ClassData, Dataset
 from ..networks import NetworkSpec, forward_operations
-from ..networks.training import SGD, Fetch, Stack, Training
+from ..networks.training import SGD, Learner, Lessons, Outputs
 
 Trained = Images | Tensor | ClassData | Source  # what networks are trained on
 
@@ -60,8 +60,8 @@ class Evaluation:
     ----------
     protocol : str
         Name of the protocol the numbers come from ("dc", "dsa", "idc").
-    training : SGD
-        How the networks are trained on the synthetic set.
+    training : Learner
+        How networks learn from the synthetic set, or what stands for them.
     network : NetworkSpec
         Their architecture.
     networks : int
@@ -85,7 +85,7 @@ class Evaluation:
     """
 
     protocol: str = "dsa"
-    training: SGD = field(default_factory=SGD)
+    training: Learner = field(default_factory=SGD)
     network: NetworkSpec = field(default_factory=NetworkSpec)
     networks: int = 5
     mode: str = "plain"
@@ -101,7 +101,12 @@ class Evaluation:
             return self.steps
         if not self.stop_ipc:
             return None
-        return self.training.passes * -(-classes * self.stop_ipc // self.training.batch)
+        learner = self.training
+        if not isinstance(learner, SGD):
+            raise BadValue(
+                f"stop_ipc counts epochs of SGD, and the learner is {type(learner).__name__}", "stop_ipc=0"
+            )
+        return learner.passes * -(-classes * self.stop_ipc // learner.batch)
 
 
 class EvaluationRun:
@@ -140,10 +145,10 @@ class EvaluationRun:
                 "expected one of the two",
                 "stop_ipc=0",
             )
-        if evaluation.networks < 1 or evaluation.training.epochs < 1:
+        epochs = getattr(evaluation.training, "epochs", 1)
+        if evaluation.networks < 1 or epochs < 1:
             raise BadValue(
-                f"evaluation with {evaluation.networks} networks and {evaluation.training.epochs} epochs; "
-                "expected at least one of each",
+                f"evaluation with {evaluation.networks} networks and {epochs} epochs; expected at least one of each",
                 "",
             )
         if evaluation.also_on != ("" if also is None else also.name):
@@ -152,25 +157,22 @@ class EvaluationRun:
         self.device = images.images.device if isinstance(images, Images) else images.device
         self.dataset, self.also, self.evaluation = dataset, also, evaluation
         self.streams = Streams(evaluation.panel, self.device)
-        self._at, size = self._source(images)
-        generator = self.streams["evaluation"]
-        stack = Stack(evaluation.network, dataset.shape, dataset.num_classes, evaluation.networks, generator)
-        settings, stop = evaluation.training, evaluation.stop(dataset.num_classes)
-        seen = settings.passes * size if stop is None else stop * min(settings.batch, size)
-        one = forward_operations(evaluation.network, dataset.shape, dataset.num_classes)
+        lessons = self._lessons(images)
+        stop, classes = evaluation.stop(dataset.num_classes), dataset.num_classes
+        seen = evaluation.training.shown(lessons.size, stop)
+        one = forward_operations(evaluation.network, dataset.shape, classes)
         self.engine = Engine(evaluation.mode, self.device, operations=3 * one * seen * evaluation.networks)
-        self.training = Training(
-            stack, self._fetch, size, settings, generator, engine=self.engine, steps=stop
-        )
+        outputs = Outputs(dataset.shape, classes, evaluation.networks, self.streams["evaluation"])
+        self.training = evaluation.training.begin(lessons, evaluation.network, outputs, self.engine, stop)
         self.accuracies: list[float] = []
         self.also_accuracies: list[float] = []
         self.stopwatch = Stopwatch(self.device, "evaluate")
 
-    def _source(self, images: Trained) -> tuple[Fetch, int]:
-        """How to fetch training images and their labels, and how many make an epoch."""
+    def _lessons(self, images: Trained) -> Lessons:
+        """What networks learn from."""
         how, classes = self.evaluation.generated, self.dataset.num_classes
         if isinstance(images, ClassData):
-            return images.at, images.total
+            return Lessons(images.at, images.total)
         if isinstance(images, Tensor):
             images = _by_class(images)
         if isinstance(images, Images):
@@ -188,10 +190,8 @@ class EvaluationRun:
             labels = index % classes
             return images.draw(labels, self.streams["noise"]), labels
 
-        return fetch, how.size(classes, self.evaluation.training.batch)
-
-    def _fetch(self, index: Tensor) -> tuple[Tensor, Tensor]:
-        return self._at(index)
+        batch = getattr(self.evaluation.training, "batch", classes)
+        return Lessons(fetch, how.size(classes, batch))
 
     @property
     def steps(self) -> int:
@@ -228,7 +228,7 @@ class EvaluationRun:
         def images(part: slice) -> Tensor:
             return normalisation.apply(test[part].to(self.device).float() / 255)
 
-        return self.training.stack.accuracy(images, labels, engine=self.engine)
+        return self.training.accuracy(images, labels)
 
     def state(self) -> dict[str, Tensor]:
         """Everything needed to go on bit for bit."""
@@ -239,8 +239,7 @@ class EvaluationRun:
     def restore(self, state: dict[str, Tensor]) -> None:
         """Go on from what :meth:`state` returned, in a fresh object made with the same arguments."""
         self.streams.restore(below(state, "stream."))
-        self.training.generator = self.streams["evaluation"]
-        self.training.restore(below(state, "training."))
+        self.training.restore(below(state, "training."), self.streams["evaluation"])
         self.stopwatch.restore({"evaluate": float(state["seconds"])})
 
 
@@ -251,13 +250,13 @@ def _by_class(images: Tensor) -> Images:
     return Images(images.detach().flatten(0, 1), labels)
 
 
-def _in_memory(made: Images) -> tuple[Fetch, int]:
-    """How to fetch images and their targets, and how many there are."""
+def _in_memory(made: Images) -> Lessons:
+    """Images that are there, with their targets."""
 
     def fetch(index: Tensor) -> tuple[Tensor, Tensor]:
         return made.images[index], made.targets[index]
 
-    return fetch, len(made.targets)
+    return Lessons(fetch, len(made.targets), made.rates)
 
 
 def evaluate(images: Trained, dataset: Dataset, evaluation: Evaluation) -> list[float]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Protocol
 
@@ -24,6 +24,79 @@ from ..core.errors import BadValue, Diverged
 from . import Network, NetworkSpec, build, initialise, largest_map
 
 Fetch = Callable[[Tensor], tuple[Tensor, Tensor]]
+
+
+@dataclass(frozen=True)
+class Lessons:
+    """What networks learn from.
+
+    Attributes
+    ----------
+    fetch : callable
+        ``fetch(index (K, B) int64)`` gives normalised images (K, B, c, h, w), and what networks are to answer: classes
+        (K, B), or a number for each class, (K, B, C).
+    size : int
+        Number of images; indices run below it.
+    rates : Tensor, optional
+        Learning rates that belong to the images: (), or (E, S) of every step in every epoch.
+    """
+
+    fetch: Fetch
+    size: int
+    rates: Tensor | None = None
+
+
+class Learned(Protocol):
+    """Networks, or what stands for them, that learn in small steps and can be saved at any of them."""
+
+    @property
+    def step(self) -> int: ...
+    @property
+    def steps(self) -> int: ...
+    @property
+    def done(self) -> bool: ...
+    @property
+    def size(self) -> int: ...
+
+    def advance(self) -> object: ...
+
+    def check(self) -> None:
+        """Raise :class:`~dreamlib.core.errors.Diverged` for what is no finite number."""
+        ...
+
+    def accuracy(self, images: Callable[[slice], Tensor], labels: Tensor) -> list[float]:
+        """Top-1 in percent of each network; ``images(slice)`` gives normalised test images."""
+        ...
+
+    def state(self) -> dict[str, Tensor]:
+        """Everything needed to go on, but for the random stream."""
+        ...
+
+    def restore(self, state: dict[str, Tensor], generator: torch.Generator) -> None:
+        """Go on from what :meth:`state` returned, with the random stream as it was then."""
+        ...
+
+
+class Learner(Protocol):
+    """Says how networks learn from a set that is judged by them. Implementations are frozen dataclasses."""
+
+    def shown(self, size: int, stop: int | None) -> float:
+        """About how many images a network is shown in all."""
+        ...
+
+    def begin(
+        self, lessons: Lessons, spec: NetworkSpec, outputs: Outputs, engine: Engine, stop: int | None
+    ) -> Learned: ...
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """What goes into networks, what comes out of them, how many there are, and what they draw their weights from."""
+
+    shape: tuple[int, int, int]
+    num_classes: int
+    count: int
+    generator: torch.Generator
 
 
 @dataclass(frozen=True)
@@ -50,6 +123,8 @@ class SGD:
         it falls after the epoch with index E // 2 + 1).
     restarts : bool
         Momentum starts at zero again where the learning rate falls (DC, DSA and DM, released code: a new optimiser).
+    own_rate : bool
+        In place of ``lr``, the rate that belongs to the images (:attr:`Lessons.rates`).
     """
 
     epochs: int = 300
@@ -64,11 +139,30 @@ class SGD:
     extra: int = 0
     late: int = 0
     restarts: bool = False
+    own_rate: bool = False
 
     @property
     def passes(self) -> int:
         """Passes over the training set that are made."""
         return self.epochs + self.extra
+
+    def shown(self, size: int, stop: int | None) -> float:
+        return self.passes * size if stop is None else stop * min(self.batch, size)
+
+    def begin(
+        self, lessons: Lessons, spec: NetworkSpec, outputs: Outputs, engine: Engine, stop: int | None
+    ) -> Training:
+        stack = Stack(spec, outputs.shape, outputs.num_classes, outputs.count, outputs.generator)
+        settings = self
+        if self.own_rate:
+            if lessons.rates is None or lessons.rates.ndim:
+                raise BadValue(
+                    "networks are to learn at the set's own rate, and the set has none", "learner.lr=0.01"
+                )
+            settings = replace(self, lr=float(lessons.rates))
+        return Training(
+            stack, lessons.fetch, lessons.size, settings, outputs.generator, engine=engine, steps=stop
+        )
 
     def rate(self, epoch: float) -> float:
         """Learning rate of ``epoch`` (counted from 0)."""
@@ -521,7 +615,13 @@ class Training:
         out |= {f"velocity.{i}": value for i, value in enumerate(self.velocity)}
         return out | {"order": self.order, "step": torch.tensor(self.step)}
 
-    def restore(self, state: dict[str, Tensor]) -> None:
+    def accuracy(self, images: Callable[[slice], Tensor], labels: Tensor) -> list[float]:
+        """Top-1 accuracy in percent of each network; ``images(slice)`` yields normalised test images."""
+        return self.stack.accuracy(images, labels, engine=self.engine)
+
+    def restore(self, state: dict[str, Tensor], generator: torch.Generator | None = None) -> None:
+        """Go on from what :meth:`state` returned; ``generator`` is the random stream as it was then."""
+        self.generator = generator or self.generator
         device = self.generator.device
         for name in self.stack.tensors:
             self.stack.tensors[name] = state[f"network.{name}"].to(device, copy=True)
@@ -530,8 +630,9 @@ class Training:
 
 
 def _cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
-    """(K, B, classes), (K, B) -> (K, B)."""
-    return F.cross_entropy(logits.flatten(0, 1), labels.flatten(), reduction="none").view(labels.shape)
+    """(K, B, classes), and labels (K, B) or probabilities (K, B, classes), to (K, B)."""
+    each = F.cross_entropy(logits.flatten(0, 1), labels.flatten(0, 1), reduction="none")
+    return each.view(labels.shape[:2])
 
 
 def module_from(stack: Stack, index: int = 0) -> Network:
