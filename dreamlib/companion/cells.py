@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any, cast
+from typing import Any
 
 from ..core.errors import BadValue
 from ..core.files import digest
@@ -63,6 +63,12 @@ class Cell:
     differs: tuple[str, ...] = field(default=(), compare=False, hash=False)
     with_set: bool = field(default=False, compare=False, hash=False)
     parts: tuple[Cell, ...] = ()
+
+    @cached_property
+    def needs(self) -> tuple[Cell, ...]:
+        """The cells that have to be there first: parts of a union, an earlier stage, experts."""
+        first = first_stage(self)
+        return self.parts if first is None else (first,)
 
     @property
     def sets(self) -> tuple[Cell, ...]:
@@ -223,15 +229,16 @@ def _differs(
 
 
 def first_stage(cell: Cell) -> Cell | None:
-    """The generator that a cell's own goes on from, as a cell; None where it goes on from none.
+    """What a cell's own set goes on from or is taught by, as a cell; None where that is nothing.
 
-    It bears the name of its objective, as the method does that consists of it alone, and so is the same set.
+    A generator bears the name of its objective, as the method does that consists of it alone, and so is the same set.
     """
     recipe = cell.recipe.first
     if recipe is None:
         return None
-    name = OBJECTIVES.name_of(cast(Generative, recipe.criterion).objective)
-    step = cell.recipe.criterion.first
+    criterion = recipe.criterion
+    name = OBJECTIVES.name_of(criterion.objective) if isinstance(criterion, Generative) else "experts"
+    step = cell.recipe.criterion.first or recipe.steps
     return replace(cell, method=name, label=name, base="", recipe=recipe, step=step, with_set=False)
 
 

@@ -21,7 +21,7 @@ from ..data import ClassData, Dataset, load, statistics
 from ..distillation.loop import BESIDE
 from ..distillation.sets import DistilledSet, load_set
 from ..recipes import methods as all_methods
-from .cells import Cell, first_stage, make_cell
+from .cells import Cell, make_cell
 from .profiles import profiles
 from .report import ablation, expected, figures, style, tables, verdicts, words
 from .report.reported import load_reported, project_root
@@ -464,7 +464,7 @@ class Session:
         labels = (
             torch.arange(dataset.num_classes, device=self.torch_device).unsqueeze(1).expand(-1, per_class)
         )
-        first = first_stage(cell)
+        first = next(iter(cell.needs), None)
         states = dict(self.study.store.read_course(cell) or {})
         if first is not None:
             before = self.study.store.read_course(first) or {}

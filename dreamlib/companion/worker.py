@@ -27,7 +27,7 @@ from ..data import ClassData, Dataset, derive, load, statistics
 from ..data.splits import parse
 from ..distillation.evaluate import EvaluationRun, Trained
 from ..distillation.loop import BESIDE, Distillation
-from .cells import Cell, first_stage
+from .cells import Cell
 from .interrupts import Interrupts
 from .store import Store
 
@@ -336,9 +336,9 @@ class Worker:
         """How the making of a cell's set starts, and the seconds of what has to be there before."""
         data = self.classes(cell.dataset, cell.recipe.per_class)
         start = partial(Distillation, data, cell.recipe, cell.ipc, cell.seed, self.memory_gb)
-        first = first_stage(cell)
-        if first is None:
+        if not cell.needs:
             return start, {}
+        (first,) = cell.needs
         with self.store.lock(first) as mine:
             if not mine:
                 raise HeldElsewhere

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from torch import Tensor
 
@@ -14,6 +14,7 @@ from ..data import ClassData
 from ..teachers import Scene, Teaching
 
 Tensors = dict[str, Tensor]
+R = TypeVar("R")  # a recipe, which is made of what is said here
 
 # Fractions of a distillation at which the synthetic set is kept, so that accuracy along the way (DREAM, Fig. 1) can be
 # evaluated afterwards without distilling again. Early on a set changes fast, hence the spacing.
@@ -100,9 +101,8 @@ class Criterion(Protocol):
         """Steps that have been made by an earlier stage."""
         ...
 
-    @property
-    def stage(self) -> Criterion | None:
-        """The criterion of that earlier stage, which a run goes on from; None: it starts from none."""
+    def before(self, recipe: R) -> R | None:
+        """The recipe of that earlier stage, made from the recipe of the whole; None: there is none."""
         ...
 
     @property

@@ -23,7 +23,7 @@ from ..networks import batch_norms, initialise
 from ..teachers import ModelsPool, Scene, Teaching, Untaught
 from ..teachers.models import Epochs
 from .adversarial import Adversarial
-from .base import Pull, Tensors, register
+from .base import Pull, R, Tensors, register
 from .objective import Batch, Objective
 
 PREVIEW = 8  # images of each class that are looked at for collapse, and shown along the way
@@ -124,8 +124,7 @@ class Generative:
         """Real images of a step of this stage."""
         return self.matched_batch if self.matching else self.batch
 
-    @property
-    def stage(self) -> Generative | None:
+    def before(self, recipe: R) -> R | None:
         """The objective alone, as far as matching goes on from it."""
         if not self.matching:
             return None
@@ -134,7 +133,7 @@ class Generative:
             alone.epochs
         ):  # a training of its own, for want of a state to share
             alone = replace(alone, also_kept=tuple(sorted({*alone.also_kept, self.matched_from})))
-        return alone
+        return cast(R, replace(cast(Any, recipe), criterion=alone, teacher=Untaught()))
 
     def _alone(self) -> Generative:
         """Without a matcher: of criteria that differ in what they match, it is the same."""

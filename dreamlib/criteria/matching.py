@@ -23,7 +23,7 @@ from ..matchers import Feature, Matcher, measure_under
 from ..networks import Network, batch_norms
 from ..samplers import Random, Sampler, View
 from ..teachers import Networks, Scene, Teaching
-from .base import Pull, Tensors, register, snapshot_steps
+from .base import Pull, R, Tensors, register, snapshot_steps
 from .classwise import Augmented, Classwise
 
 STATISTICS = ("joint", "frozen", "per class")
@@ -62,8 +62,11 @@ class Matching:
     synthetic_batch: int | None = None
     statistics: str = "joint"
 
-    taught, pace, first, stage, carries = True, 1.0, 0, None, False
+    taught, pace, first, carries = True, 1.0, 0, False
     phases = ("clustering", "matching")
+
+    def before(self, recipe: R) -> R | None:
+        return None
 
     def steps(self, iterations: int, rounds: int) -> int:
         return iterations * rounds

@@ -49,8 +49,8 @@ class Distillation:
         together as fit. Changes no result but for the order of sums and, where fast mode rounds to bytes, which maps
         share a range. Default: no bound.
     start : dict of str to Tensor, optional
-        What :attr:`snapshots` of ``recipe.first`` hold after ``recipe.criterion.first`` steps; for recipes that go on
-        from there.
+        What :attr:`snapshots` of ``recipe.first`` hold, after ``recipe.criterion.first`` steps where it is an earlier
+        stage, else at its end; for recipes that need one.
 
     Attributes
     ----------
@@ -124,7 +124,7 @@ class Distillation:
         if self.selection is None:
             self._begin(None, start)
         beside = None if start is None else below(start, BESIDE)
-        self.teaching: Teaching = recipe.teacher.begin(self.scene) if taught else Idle()
+        self.teaching: Teaching = recipe.teacher.begin(self.scene, start) if taught else Idle()
         self.criterion = how.begin(self.scene, self.teaching, beside) if moves else None
         if self.selection is None:
             self._keep_snapshot()
@@ -199,28 +199,28 @@ class Distillation:
 
     def _begin(self, images: Tensor | None, start: Mapping[str, Tensor] | None) -> None:
         """Put what there is to start from into the container."""
-        data, stage = self.data, self.recipe.criterion.stage
+        data, how = self.data, self.recipe.criterion
         self.stored = self.container.start(
             images, self.scene.ipc, data.shape, data.num_classes, self.streams["weights"]
         )
         learned = {name: value for name, value in self.stored.items() if value.is_floating_point()}
         self.moves = Moves(learned, self.updates)
-        if stage is None:
+        if how.before(self.recipe) is None:
             return
         if start is None:
             raise BadValue(
-                f"this recipe goes on from a run of {self.recipe.criterion.first} steps, and none is given",
+                f"this recipe goes on from a run of {how.first} steps, and none is given",
                 "start=run.snapshots[step] of a run of recipe.first",
             )
         given = {name: value for name, value in start.items() if not name.startswith(BESIDE)}
         if {n: v.shape for n, v in given.items()} != {n: v.shape for n, v in self.stored.items()}:
             raise BadValue(
                 f"the start holds another container ({len(given)} tensors) than this recipe's ({len(self.stored)})",
-                f"start=run.snapshots[{self.recipe.criterion.first}] of a run of recipe.first",
+                f"start=run.snapshots[{how.first}] of a run of recipe.first",
             )
         for name, value in given.items():
             self.stored[name].copy_(value)
-        if self.recipe.criterion.carries:
+        if how.carries:
             remembered = below(start, f"{BESIDE}moves.")
             if not remembered:
                 raise BadValue(
@@ -273,7 +273,7 @@ class Distillation:
         kept = dict(self.stored)
         if self.criterion is not None:
             kept |= {f"{BESIDE}{name}": value for name, value in self.criterion.beside().items()}
-            if self.recipe.criterion.carries and self.recipe.criterion.stage is None:
+            if self.recipe.criterion.carries and self.recipe.first is None:
                 kept |= {f"{BESIDE}moves.{name}": value for name, value in self.moves.state().items()}
         self.snapshots[self.mark] = {name: value.clone() for name, value in kept.items()}
 

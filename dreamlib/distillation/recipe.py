@@ -14,7 +14,7 @@ from ..criteria import SNAPSHOTS, Criterion, Matching, snapshot_steps
 from ..data import ClassData
 from ..networks import NetworkSpec
 from ..networks.training import SGD
-from ..teachers import Networks, Teacher, Untaught
+from ..teachers import Networks, Teacher
 
 __all__ = ["SNAPSHOTS", "Recipe", "change", "snapshot_steps"]
 
@@ -91,9 +91,8 @@ class Recipe:
 
     @property
     def first(self) -> Recipe | None:
-        """The recipe whose state after ``criterion.first`` steps this one goes on from; None: from none."""
-        stage = self.criterion.stage
-        return None if stage is None else replace(self, criterion=stage, teacher=Untaught())
+        """The recipe that has to be run before: of an earlier stage, or of experts; None: this one needs none."""
+        return self.criterion.before(self) or self.teacher.before(self)
 
     @property
     def matching(self) -> Matching:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import torch
 from torch import Tensor
@@ -17,6 +17,8 @@ from ..core.registry import Registry
 from ..core.streams import Streams
 from ..data import ClassData
 from ..networks import Network, NetworkSpec
+
+R = TypeVar("R")  # a recipe
 
 
 @dataclass(frozen=True)
@@ -138,7 +140,13 @@ class Teacher(Protocol):
         """About how many images go through a network after each step."""
         ...
 
-    def begin(self, scene: Scene) -> Teaching: ...
+    def before(self, recipe: R) -> R | None:
+        """The recipe of what has to be there first, made from the recipe of the whole; for most, None."""
+        ...
+
+    def begin(self, scene: Scene, start: Mapping[str, Tensor] | None) -> Teaching:
+        """Begin a run; ``start`` is what the recipe of :meth:`before` has left."""
+        ...
 
 
 class Idle:
@@ -201,7 +209,10 @@ class Untaught:
     def shown(self, classes: int, ipc: int) -> float:
         return 0.0
 
-    def begin(self, scene: Scene) -> Teaching:
+    def before(self, recipe: R) -> R | None:
+        return None
+
+    def begin(self, scene: Scene, start: Mapping[str, Tensor] | None) -> Teaching:
         return Idle()
 
 

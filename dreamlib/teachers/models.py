@@ -14,7 +14,7 @@ from ..core.files import below
 from ..data import ClassData
 from ..networks import Network, NetworkSpec, build, initialise
 from ..networks.training import learn_batch
-from .base import Idle, Scene, register
+from .base import Idle, R, Scene, register
 
 MODES = ("train", "eval")
 POOL_SPACES = ("signed", "unit")
@@ -94,7 +94,10 @@ class ModelsPool:
     def shown(self, classes: int, ipc: int) -> float:
         return float(self.images)
 
-    def begin(self, scene: Scene) -> Epochs:
+    def before(self, recipe: R) -> R | None:
+        return None
+
+    def begin(self, scene: Scene, start: Mapping[str, Tensor] | None) -> Epochs:
         return Epochs(self, scene)
 
 

@@ -16,7 +16,7 @@ from ..core.files import below
 from ..data import ClassData
 from ..networks import Network, build, initialise
 from ..networks.training import learn_batch
-from .base import Idle, Scene, register
+from .base import Idle, R, Scene, register
 from .pool import Pool, PoolTraining
 
 TRAINED_ON = ("nothing", "synthetic", "real")
@@ -89,7 +89,10 @@ class Networks:
         }
         return float(seen[self.trained_on])
 
-    def begin(self, scene: Scene) -> Learning:
+    def before(self, recipe: R) -> R | None:
+        return None
+
+    def begin(self, scene: Scene, start: Mapping[str, Tensor] | None) -> Learning:
         return Learning(self, scene)
 
 
