@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from ..core.errors import BadValue
-from .unrolled import Final, Forward, Tensors, Unrolled, cross_entropy, unroll
+from .unrolled import Final, Forward, Run, Tensors, Unrolled, cross_entropy, plainly, unroll
 
 
 def project(labels: Tensor) -> Tensor:
@@ -34,6 +34,7 @@ def second_order(
     batches: Sequence[Tensor],
     rates: Tensor,
     final: Final,
+    run: Run = plainly,
 ) -> Unrolled:
     """The loss after steps on base images, and its gradient by their labels, ``learned["targets"]``.
 
@@ -51,6 +52,8 @@ def second_order(
         Of each step; LD's is 0.01.
     final : callable
         :func:`~.unrolled.on_images` of real images.
+    run : callable
+        See :func:`~.unrolled.unroll`.
     """
     return unroll(
         forward,
@@ -59,6 +62,7 @@ def second_order(
         lambda learned, k: (images[batches[k]], learned["targets"][batches[k]]),
         rates,
         final,
+        run=run,
     )
 
 

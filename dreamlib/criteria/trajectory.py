@@ -13,10 +13,10 @@ from collections.abc import Mapping
 from torch import Tensor
 
 from ..core.errors import BadValue
-from .unrolled import Forward, Lesson, Loss, Tensors, Unrolled, cross_entropy, unroll
+from .unrolled import Forward, Lesson, Loss, Run, Tensors, Unrolled, cross_entropy, plainly, unroll
 
 
-def stretch(experts: Mapping[str, Tensor], expert: int, epoch: int, ahead: int) -> tuple[Tensors, Tensors]:
+def segment(experts: Mapping[str, Tensor], expert: int, epoch: int, ahead: int) -> tuple[Tensors, Tensors]:
     """An expert's weights after ``epoch`` epochs, where a student starts, and ``ahead`` epochs later, its target.
 
     Parameters
@@ -53,7 +53,7 @@ def distance(weights: Tensors, start: Tensors, target: Tensors) -> Tensor:
     return squared_distance(weights, target) / squared_distance(start, target)
 
 
-def match(
+def match_trajectory(
     forward: Forward,
     start: Tensors,
     target: Tensors,
@@ -63,11 +63,12 @@ def match(
     steps: int,
     exact: bool = True,
     loss: Loss = cross_entropy,
+    run: Run = plainly,
 ) -> Unrolled:
     """The :func:`distance` of a student after N steps at one learned rate, and its gradient.
 
-    MTT's gradient takes into account that a step moves the slopes g_k of those after it. TESLA's does not, and so has
-    a closed form (released code): with G the sum of all g_k, D = theta*_{t+M} - theta*_t, rate a::
+    MTT's gradient takes into account that a step moves the gradients g_k of those after it. TESLA's does not,
+    and so has a closed form (released code): with G the sum of all g_k, D = theta*_{t+M} - theta*_t, rate a::
 
         dL/d(X, y) = sum over k of 2 (a D + a^2 G) . dg_k/d(X, y) / |D|^2
         dL/da      = 2 G . (D + a G) / |D|^2
@@ -78,10 +79,10 @@ def match(
 
     Parameters
     ----------
-    forward, learned, lesson, loss
+    forward, learned, lesson, loss, run
         As in :func:`~.unrolled.unroll`; ``lesson`` augments the images of step k.
     start, target : dict of str to Tensor
-        theta*_t and theta*_{t+M}; see :func:`stretch`.
+        theta*_t and theta*_{t+M}; see :func:`segment`.
     rate : Tensor
         (): a.
     steps : int
@@ -102,6 +103,7 @@ def match(
         rate.expand(steps),
         lambda weights: (distance(weights, start, target), None),
         loss,
-        curvature=exact,
+        exact,
+        run,
     )
     return found._replace(rates=found.rates.sum())

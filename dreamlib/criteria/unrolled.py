@@ -8,7 +8,8 @@ l(theta; X, y) the loss of a batch, L the loss at the end.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import torch
@@ -28,6 +29,14 @@ Loss = Callable[[Tensor, Tensor], Tensor]
 Lesson = Callable[[Mapping[str, Tensor], int], tuple[Tensor, Tensor]]
 # Loss of every network (...) at the end of training, and what else is worth keeping of it (logits, say).
 Final = Callable[[Tensors], tuple[Tensor, Any]]
+# Runs a pure function of tensors: its key, itself, and its arguments. An engine's ``run`` is one, with the network, the
+# loss and the shapes of the weights put in front of the key.
+Run = Callable[..., Any]
+
+
+def plainly(key: Hashable, function: Callable[..., Any], *arguments: Any) -> Any:
+    """The :data:`Run` that just calls."""
+    return function(*arguments)
 
 
 def cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
@@ -88,7 +97,7 @@ def raw_rate(rate: Tensor) -> Tensor:
     return rate + (-torch.expm1(-rate)).log()
 
 
-def slope(
+def weight_gradient(
     forward: Forward,
     weights: Tensors,
     images: Tensor,
@@ -105,18 +114,20 @@ def slope(
     return dict(zip(leaves, found, strict=True))
 
 
-def course(
+def gradient_descent(
     forward: Forward,
     start: Tensors,
     batches: Iterable[tuple[Tensor, Tensor]],
     rates: Tensor,
     loss: Loss = cross_entropy,
+    run: Run = plainly,
 ) -> Iterator[Tensors]:
-    """theta_0, then after every step theta_{k+1} = theta_k - eta_k * slope: plain gradient descent, without a graph."""
+    """theta_0, then after every step theta_{k+1} = theta_k - eta_k g_k, with g_k its gradient; without a graph."""
     weights = {name: value.detach() for name, value in start.items()}
     yield weights
+    step = partial(weight_gradient, forward, loss=loss)
     for (images, targets), rate in zip(batches, rates.detach(), strict=True):
-        gradient = slope(forward, weights, images.detach(), targets.detach(), loss)
+        gradient = run("gradient", step, weights, images.detach(), targets.detach())
         weights = {name: value - rate * gradient[name] for name, value in weights.items()}
         yield weights
 
@@ -127,6 +138,7 @@ def replay(
     steps: Sequence[tuple[Tensor, Tensor]],
     rates: Tensor,
     loss: Loss = cross_entropy,
+    run: Run = plainly,
 ) -> Tensors:
     """The weights of networks trained as DD trains them: on a set's own steps, in order, at its own rates.
 
@@ -140,8 +152,8 @@ def replay(
         S batches: images (B, c, h, w) and targets (B, C). After the last comes the first again.
     rates : Tensor
         (E, S): of every step in every epoch. (T,) with T a multiple of S says the same.
-    loss : callable
-        What a step descends.
+    loss, run : callable
+        As in :func:`unroll`.
 
     Raises
     ------
@@ -155,7 +167,7 @@ def replay(
             f"rates of shape (epochs, {len(steps)})",
         )
     batches = (steps[k % len(steps)] for k in range(len(order)))
-    for after in course(forward, weights, batches, order, loss):
+    for after in gradient_descent(forward, weights, batches, order, loss, run):
         weights = after
     return weights
 
@@ -193,10 +205,11 @@ def unroll(
     final: Final,
     loss: Loss = cross_entropy,
     curvature: bool = True,
+    run: Run = plainly,
 ) -> Unrolled:
     """L after T steps of training, and its gradient (DD: Wang et al. 2018, released code).
 
-    With g_k the slope of step k, u starts as dL/dtheta_T and goes back from the last step to the first::
+    With g_k the gradient of step k by the weights, u starts as dL/dtheta_T and goes back to the first step::
 
         dL/deta_k  = -u . g_k
         dL/d(X, y) = -eta_k * d(u . g_k)/d(X, y)        summed over the steps that X and y occur in
@@ -222,11 +235,14 @@ def unroll(
     loss : callable
         What a step descends: :func:`cross_entropy` or :func:`squared_error`, say.
     curvature : bool
-        False leaves u as it started: that a step moves the slopes of those after it is then ignored (TESLA).
+        False leaves u as it started: that a step moves the gradients of those after it is then ignored (TESLA).
+    run : callable
+        Runs what a step takes, forwards and back: see :data:`Run`.
     """
     leaves = _leaves(learned)
     with torch.no_grad():
-        path = list(course(forward, start, (lesson(leaves, k) for k in range(len(rates))), rates, loss))
+        batches = (lesson(leaves, k) for k in range(len(rates)))
+        path = list(gradient_descent(forward, start, batches, rates, loss, run))
     with torch.enable_grad():
         end = _leaves(path.pop())
         losses, kept = final(end)
@@ -239,7 +255,9 @@ def unroll(
         with torch.enable_grad():
             batch = lesson(leaves, k)
         asked = tuple(part.requires_grad for part in batch)
-        along, by_batch, by_weights = pull(forward, path.pop(), *batch, u, loss, asked, curvature)
+        back = partial(hessian_vector, forward, loss=loss, asked=asked, curvature=curvature)
+        given = path.pop(), *(part.detach() for part in batch), u
+        along, by_batch, by_weights = run(("hessian", asked, curvature), back, *given)
         by_rates[k] = -along
         # From the batch of the step back to what it was made of.
         if made := [part for part in batch if part.requires_grad]:
@@ -251,7 +269,7 @@ def unroll(
     return Unrolled(value.detach(), by_learned, by_rates, weights, kept)
 
 
-def pull(
+def hessian_vector(
     forward: Forward,
     weights: Tensors,
     images: Tensor,
@@ -261,20 +279,20 @@ def pull(
     asked: tuple[bool, ...] = (True, True),
     curvature: bool = True,
 ) -> tuple[Tensor, tuple[Tensor, ...], Tensors]:
-    """u . g of one step, and its derivatives: by images and targets, as ``asked``, and with ``curvature`` by the weights.
+    """u . g of one step, and its derivatives: by images and targets, as ``asked``, and by the weights.
 
-    A pure function of tensors, and the heavy part of :func:`unroll`.
+    The last is the product of the step's Hessian with u; without ``curvature`` it is not asked for, and empty.
     """
     with torch.enable_grad():
         leaves = _leaves(weights)
         images, targets = (
             part.detach().requires_grad_(yes) for part, yes in zip((images, targets), asked, strict=True)
         )
-        slopes = slope(forward, leaves, images, targets, loss, differentiable=True)
-        along = torch.stack([(u[name] * slopes[name]).sum() for name in u]).sum()
+        g = weight_gradient(forward, leaves, images, targets, loss, differentiable=True)
+        along = torch.stack([(u[name] * g[name]).sum() for name in u]).sum()
         batch = [part for part in (images, targets) if part.requires_grad]
         inputs = batch + (list(leaves.values()) if curvature else [])
-        # A slope need not depend on everything: with squared error, that of a last bias does not.
+        # g need not depend on everything: a loss that is linear in some weights has no curvature along them.
         found = torch.autograd.grad(along, inputs, materialize_grads=True) if inputs else ()
     by_weights = dict(zip(leaves, found[len(batch) :], strict=True)) if curvature else {}
     return along.detach(), found[: len(batch)], by_weights

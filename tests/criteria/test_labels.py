@@ -20,7 +20,7 @@ from dreamlib.criteria.labels import (
     steps_until_restart,
     with_bias,
 )
-from dreamlib.criteria.unrolled import cross_entropy, forward_of, on_images, slope
+from dreamlib.criteria.unrolled import cross_entropy, forward_of, on_images, weight_gradient
 
 BASE, BATCH = 9, 5
 IMAGES, LABELS = normal(BASE, *SHAPE, seed=1), torch.full((BASE, CLASSES), 1 / CLASSES, dtype=torch.float64)
@@ -80,9 +80,9 @@ def test_one_step_teaches_each_label_how_its_logarithm_would_help() -> None:
     forward, start = forward_of(module), fresh(module)
     batch, final = torch.tensor([1, 3, 4, 6, 7]), on_images(forward, REAL, KNOWN)
     found = second_order(forward, start, IMAGES, LABELS, [batch], RATE, final)
-    g = slope(forward, start, IMAGES[batch], LABELS[batch])
+    g = weight_gradient(forward, start, IMAGES[batch], LABELS[batch])
     after = {name: value - RATE * g[name] for name, value in start.items()}
-    u = slope(forward, after, REAL, KNOWN)
+    u = weight_gradient(forward, after, REAL, KNOWN)
 
     def log_p(weights: Any) -> Tensor:
         return functional_call(module, weights, (IMAGES[batch],)).log_softmax(1)

@@ -23,15 +23,15 @@ from torch import Tensor
 
 from dreamlib.compute.memory import peak_bytes
 from dreamlib.core.errors import BadValue
-from dreamlib.criteria.trajectory import distance, match, squared_distance, stretch
+from dreamlib.criteria.trajectory import distance, match_trajectory, segment, squared_distance
 from dreamlib.criteria.unrolled import (
     Tensors,
-    course,
     cross_entropy,
     forward_of,
+    gradient_descent,
     in_turn,
-    slope,
     squared_error,
+    weight_gradient,
 )
 
 BATCH = 4
@@ -72,14 +72,14 @@ def tesla(
         return torch.cat([value.flatten() for value in weights.values()])
 
     batches = [in_turn(learned, k) for k in range(steps)]
-    path = list(course(forward, start, batches, RATE.expand(steps)))
-    slopes = [flat(slope(forward, path[k], *batches[k])) for k in range(steps)]
-    way, total = flat(target) - flat(start), torch.stack(slopes).sum(0)
+    path = list(gradient_descent(forward, start, batches, RATE.expand(steps)))
+    gradients = [flat(weight_gradient(forward, path[k], *batches[k])) for k in range(steps)]
+    way, total = flat(target) - flat(start), torch.stack(gradients).sum(0)
     leaves = {name: value.clone().requires_grad_() for name, value in learned.items()}
     summed = {name: torch.zeros_like(value) for name, value in learned.items()}
     for k in range(steps):
         weights = {name: value.clone().requires_grad_() for name, value in path[k].items()}
-        g = flat(slope(forward, weights, *in_turn(leaves, k), differentiable=True))
+        g = flat(weight_gradient(forward, weights, *in_turn(leaves, k), differentiable=True))
         pulled = 2 * (RATE * way + RATE**2 * total) @ g / (way @ way)
         for name, part in zip(leaves, torch.autograd.grad(pulled, list(leaves.values())), strict=True):
             summed[name] += part
@@ -89,7 +89,7 @@ def tesla(
 @pytest.mark.parametrize("steps", [1, 2, 5])
 def test_the_exact_form_is_backpropagation_through_the_student(steps: int) -> None:
     forward, start, target, given = setting()
-    found = match(forward, start, target, given, in_turn, RATE, steps)
+    found = match_trajectory(forward, start, target, given, in_turn, RATE, steps)
     value, by, rate = plain(forward, start, target, given, steps)
     close((found.loss, found.learned, found.rates), (value, by, rate))
 
@@ -97,7 +97,7 @@ def test_the_exact_form_is_backpropagation_through_the_student(steps: int) -> No
 @pytest.mark.parametrize("steps", [1, 2, 5])
 def test_tesla_is_its_closed_form(steps: int) -> None:
     forward, start, target, given = setting()
-    found = match(forward, start, target, given, in_turn, RATE, steps, exact=False)
+    found = match_trajectory(forward, start, target, given, in_turn, RATE, steps, exact=False)
     by, rate = tesla(forward, start, target, given, steps)
     close((found.learned, found.rates), (by, rate))
     close(found.loss, plain(forward, start, target, given, steps)[0])
@@ -105,10 +105,12 @@ def test_tesla_is_its_closed_form(steps: int) -> None:
 
 def test_both_forms_agree_for_one_step_and_not_for_more() -> None:
     forward, start, target, given = setting()
-    one, other = (match(forward, start, target, given, in_turn, RATE, 1, exact) for exact in (True, False))
+    one, other = (
+        match_trajectory(forward, start, target, given, in_turn, RATE, 1, exact) for exact in (True, False)
+    )
     close((one.learned, one.rates), (other.learned, other.rates))
     more, first_order = (
-        match(forward, start, target, given, in_turn, RATE, 5, exact) for exact in (True, False)
+        match_trajectory(forward, start, target, given, in_turn, RATE, 5, exact) for exact in (True, False)
     )
     close(more.loss, first_order.loss)
     for name in given:
@@ -119,14 +121,14 @@ def test_both_forms_agree_for_one_step_and_not_for_more() -> None:
 
 def test_tesla_is_exact_for_what_the_last_step_alone_is_taught_by() -> None:
     forward, start, target, given = setting(batches=4)
-    found = match(forward, start, target, given, in_turn, RATE, 4, exact=False)
+    found = match_trajectory(forward, start, target, given, in_turn, RATE, 4, exact=False)
     _, expected, _ = plain(forward, start, target, given, 4)
     for name in given:
         close(found.learned[name][-1], expected[name][-1])
         assert not torch.allclose(found.learned[name][0], expected[name][0], rtol=1e-3)
 
 
-def test_tesla_is_exact_where_no_step_moves_the_slope_of_another() -> None:
+def test_tesla_is_exact_where_no_step_moves_the_gradient_of_another() -> None:
     """A linear network whose batches use pixels of their own: X_j' (...) is invisible to X_k."""
     pixels = torch.zeros(4, 3, 20, dtype=torch.float64)
     for k in range(4):
@@ -138,7 +140,9 @@ def test_tesla_is_exact_where_no_step_moves_the_slope_of_another() -> None:
         def lesson(learned: Any, k: int) -> tuple[Tensor, Tensor]:
             return images[k], learned["targets"][k]
 
-        return match(linear, start, target, {"targets": targets}, lesson, RATE, 4, exact, loss=squared_error)
+        return match_trajectory(
+            linear, start, target, {"targets": targets}, lesson, RATE, 4, exact, loss=squared_error
+        )
 
     apart, tesla_apart = (match_labels(pixels, exact) for exact in (True, False))
     close((apart.learned, apart.rates), (tesla_apart.learned, tesla_apart.rates))
@@ -149,25 +153,25 @@ def test_tesla_is_exact_where_no_step_moves_the_slope_of_another() -> None:
 @pytest.mark.parametrize("exact", [False, True])
 def test_at_rate_0_the_loss_is_1_and_images_do_nothing(exact: bool) -> None:
     forward, start, target, given = setting()
-    found = match(forward, start, target, given, in_turn, 0 * RATE, 5, exact)
+    found = match_trajectory(forward, start, target, given, in_turn, 0 * RATE, 5, exact)
     close(float(found.loss), 1.0)
     assert not any(value.any() for value in found.learned.values())
-    # And yet the rate has a slope to leave 0 by: 2 G . D / |D|^2 with all slopes taken at the start.
-    slopes = [slope(forward, start, *in_turn(given, k)) for k in range(5)]
+    # And yet the rate has a slope to leave 0 by: 2 G . D / |D|^2 with all gradients taken at the start.
+    gradients = [weight_gradient(forward, start, *in_turn(given, k)) for k in range(5)]
     way = {name: target[name] - start[name] for name in start}
-    along = sum((one[name] * way[name]).sum() for one in slopes for name in way)
+    along = sum((one[name] * way[name]).sum() for one in gradients for name in way)
     close(found.rates, 2 * along / squared_distance(start, target))
 
 
 @pytest.mark.parametrize("exact", [False, True])
 def test_on_the_experts_own_steps_the_loss_is_0_and_nothing_pulls(exact: bool) -> None:
     forward, start, _, given = setting()
-    *_, target = course(forward, start, [in_turn(given, k) for k in range(4)], RATE.expand(4))
-    found = match(forward, start, target, given, in_turn, RATE, 4, exact)
+    *_, target = gradient_descent(forward, start, [in_turn(given, k) for k in range(4)], RATE.expand(4))
+    found = match_trajectory(forward, start, target, given, in_turn, RATE, 4, exact)
     close(float(found.loss), 0.0)
     for value in (*found.learned.values(), found.rates):
         close(value, torch.zeros_like(value))
-    other = match(forward, start, target, learned(2, seed=20), in_turn, RATE, 4, exact)
+    other = match_trajectory(forward, start, target, learned(2, seed=20), in_turn, RATE, 4, exact)
     assert other.loss > 0.1
 
 
@@ -177,10 +181,14 @@ def test_the_gradient_by_rate_is_that_of_finite_differences() -> None:
         target[value] = start[value] + 0.3 * normal(*start[value].shape, seed=10)
 
     def loss(rate: Tensor) -> Tensor:
-        *_, end = course(forward, start, [in_turn(given, k) for k in range(3)], rate.expand(3))
+        *_, end = gradient_descent(forward, start, [in_turn(given, k) for k in range(3)], rate.expand(3))
         return distance(end, start, target)
 
-    close(match(forward, start, target, given, in_turn, RATE, 3).rates, differences(loss, RATE, 1e-6), 1e-6)
+    close(
+        match_trajectory(forward, start, target, given, in_turn, RATE, 3).rates,
+        differences(loss, RATE, 1e-6),
+        1e-6,
+    )
 
 
 def test_the_distance_counts_every_parameter_alike_and_no_units() -> None:
@@ -204,7 +212,7 @@ def test_memory_grows_by_weights_and_not_by_graphs() -> None:
 
         def run(images: Tensor, targets: Tensor, steps: Tensor, exact: bool = exact) -> Any:
             learned = {"images": images, "targets": targets}
-            return match(forward, start, target, learned, in_turn, RATE, len(steps), exact)
+            return match_trajectory(forward, start, target, learned, in_turn, RATE, len(steps), exact)
 
         few, many = (peak_bytes(run, *given.values(), torch.zeros(steps)) for steps in (4, 14))
         assert (many - few) / 10 / size == pytest.approx(1, abs=0.2)
@@ -212,10 +220,10 @@ def test_memory_grows_by_weights_and_not_by_graphs() -> None:
 
 def test_a_stretch_begins_at_one_snapshot_and_ends_at_another() -> None:
     experts = {"w": normal(3, 6, 2, 2), "b": normal(3, 6, 2, seed=1)}
-    start, target = stretch(experts, expert=2, epoch=1, ahead=3)
+    start, target = segment(experts, expert=2, epoch=1, ahead=3)
     close(start, {name: value[2, 1] for name, value in experts.items()}, 0)
     close(target, {name: value[2, 4] for name, value in experts.items()}, 0)
-    stretch(experts, expert=0, epoch=2, ahead=3)
+    segment(experts, expert=0, epoch=2, ahead=3)
 
 
 @pytest.mark.parametrize(
@@ -225,4 +233,4 @@ def test_a_stretch_beyond_the_experts_is_named(expert: int, epoch: int, ahead: i
     with pytest.raises(
         BadValue, match=rf"expert {expert} from epoch {epoch} .* 3 experts trained for 5 epochs"
     ):
-        stretch({"w": torch.zeros(3, 6, 2)}, expert, epoch, ahead)
+        segment({"w": torch.zeros(3, 6, 2)}, expert, epoch, ahead)

@@ -21,6 +21,7 @@ from backpropagation import (
     whole,
 )
 from torch import Tensor, nn
+from torch.fx.experimental.proxy_tensor import make_fx
 
 from dreamlib.compute.memory import peak_bytes
 from dreamlib.core.errors import BadValue, Diverged
@@ -34,9 +35,9 @@ from dreamlib.criteria.unrolled import (
     on_images,
     raw_rate,
     replay,
-    slope,
     squared_error,
     unroll,
+    weight_gradient,
 )
 
 STEPS, BATCH = 2, 4
@@ -237,6 +238,28 @@ def test_nothing_found_has_a_graph_and_nothing_given_is_changed() -> None:
     close(learned, LEARNED, 0)
 
 
+@pytest.mark.parametrize("fixed", ["images", "nothing", "targets"])
+def test_heavy_functions_go_through_an_engine_as_pure_functions(fixed: str) -> None:
+    module = network(width=4, depth=1)
+    forward, start = forward_of(module), fresh(module)
+    learned = {name: value for name, value in LEARNED.items() if name != fixed}
+    traces: dict[Any, Any] = {}
+
+    def lesson(learned: Any, k: int) -> tuple[Tensor, Tensor]:
+        return in_turn({**LEARNED, **learned}, k)
+
+    def run(key: Any, function: Any, *arguments: Any) -> Any:
+        """As an engine does: by a trace, which the first call under a key has left for those after it."""
+        if key not in traces:
+            traces[key] = make_fx(function)(*arguments)
+        return traces[key](*arguments)
+
+    given = forward, start, learned, lesson, RATES, on_images(forward, REAL, KNOWN)
+    found, expected = unroll(*given, run=run), unroll(*given)
+    close(found, expected)
+    assert len(traces) == 2  # one for all steps forwards, one for all steps back
+
+
 def test_replay_goes_through_the_steps_again_and_again() -> None:
     module = network()
     forward, start = forward_of(module), fresh(module)
@@ -284,11 +307,11 @@ def test_a_learned_rate_starts_where_it_is_said_to(rate: float) -> None:
     assert float(torch.nn.functional.softplus(raw)) == pytest.approx(rate, rel=1e-6)
 
 
-def test_a_slope_is_the_gradient_of_every_network() -> None:
+def test_weights_stacked_get_each_networks_own_gradient() -> None:
     module = network()
     starts = [fresh(module, seed) for seed in range(2)]
     images, targets = in_turn(LEARNED, 0)
-    both = slope(forward_of(module), stacked(*starts), images, targets)
+    both = weight_gradient(forward_of(module), stacked(*starts), images, targets)
     for k, start in enumerate(starts):
         module.load_state_dict(start)
         module.zero_grad()
