@@ -86,7 +86,7 @@ class ExpertTraining:
         stack = Stack(spec, data.shape, data.num_classes, experts.count, generator)
         if len(stack.tensors) > len(stack.parameter_names):
             raise BadValue(
-                f"experts of {spec.name} with {spec.norm} norm keep running statistics; students are matched by weights",
+                f"experts of {spec.name} with {spec.norm} norm keep running statistics; students follow weights",
                 'norm="instance"',
             )
         self.training = Training(stack, data.at, data.total, experts.training, generator, engine=engine)
