@@ -128,7 +128,9 @@ _quick = Profile(
     ),
     evaluation_rules=(
         rule(
-            "profile quick", {"networks": 3, "network.depth": 2, "network.width": 32, "training.epochs": 100}
+            "profile quick",
+            {"networks": 3, "network.depth": 2, "network.width": 32, "training.epochs": 100},
+            learner="SGD",
         ),
         # A generator is judged by every network of a table, some hundred times in all.
         rule("profile quick", {"training.epochs": 40}, protocol=("dim", "dim-code")),
@@ -213,7 +215,7 @@ _cpu = Profile(
         rule("profile cpu", {"criterion.epochs": 10}, method="biggan"),
     ),
     evaluation_rules=(
-        rule("profile cpu", {"networks": 3, "network.width": 16}),
+        rule("profile cpu", {"networks": 3, "network.width": 16}, learner="SGD"),
         # Networks learn for equally long from one image per class and from fifty, so that budgets can be compared.
         rule("profile cpu", {"steps": 1000}, protocol=("dc", "dsa", "idc")),
         # INPC counts the images of an epoch: for a generator it is the length of the training.

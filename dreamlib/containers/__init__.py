@@ -1,5 +1,6 @@
 """Containers: where the distilled information lives."""
 
+from .answers import Answers
 from .base import CONTAINERS, Container, ImageContainer, Images, OfImages, Source, register
 from .formation import MultiFormation
 from .generator import Drawing, Generator, drawing
@@ -10,6 +11,7 @@ __all__ = [
     "CONTAINERS",
     "SGD",
     "Adam",
+    "Answers",
     "ClassByClass",
     "Container",
     "Drawing",

@@ -129,6 +129,15 @@ class OfImages:
     def decode(self, stored: Mapping[str, Tensor]) -> Tensor:
         return stored["images"]
 
+    def targets(self, stored: Mapping[str, Tensor], each: int) -> Tensor:
+        """What a network is to answer to ``each`` decoded images of every class: (N,) classes, or (N, C) floats."""
+        images = stored["images"]
+        return torch.arange(len(images), device=images.device).repeat_interleave(each)
+
+    def rates(self, stored: Mapping[str, Tensor]) -> Tensor | None:
+        """Learning rates that belong to the images; see :class:`Images`."""
+        return None
+
     def updates(self, images: Update) -> Mapping[str, Update]:
         return {"": images}
 
@@ -152,8 +161,8 @@ class OfImages:
         with torch.no_grad():
             # Not clamped: images are judged as the last step left them (IDC, released code).
             images = normalisation.enter(self.decode(stored), self.space).to(device)
-        labels = torch.arange(len(images), device=images.device).repeat_interleave(images.shape[1])
-        return Images(images.flatten(0, 1), labels)
+            targets, rates = self.targets(stored, images.shape[1]).to(device), self.rates(stored)
+        return Images(images.flatten(0, 1), targets, None if rates is None else rates.to(device))
 
 
 CONTAINERS: Registry[Container] = Registry("container")

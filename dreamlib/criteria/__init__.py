@@ -1,7 +1,17 @@
 """Criteria: what is lowered, step by step. And objectives, which say how well a generator does."""
 
 from .adversarial import Adversarial
-from .base import CRITERIA, SNAPSHOTS, Criterion, Descent, Pull, register, snapshot_steps
+from .base import (
+    CRITERIA,
+    SNAPSHOTS,
+    Bare,
+    Criterion,
+    Descent,
+    OfSteps,
+    Pull,
+    register,
+    snapshot_steps,
+)
 from .biggan import Hinge
 from .generative import Generative
 from .matching import Matching
@@ -14,6 +24,7 @@ __all__ = [
     "OBJECTIVES",
     "SNAPSHOTS",
     "Adversarial",
+    "Bare",
     "Batch",
     "Criterion",
     "Descent",
@@ -22,6 +33,7 @@ __all__ = [
     "Matching",
     "MomentMatching",
     "Objective",
+    "OfSteps",
     "Pull",
     "Variational",
     "register",

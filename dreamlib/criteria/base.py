@@ -143,5 +143,56 @@ class Criterion(Protocol):
         ...
 
 
+class OfSteps:
+    """A criterion that counts the steps of the loop and goes on from no other: what most have in common."""
+
+    taught, pace, first, carries = True, 1.0, 0, False
+    phases: tuple[str, ...] = ("matching",)
+
+    def before(self, recipe: R) -> R | None:
+        return None
+
+    def steps(self, iterations: int, rounds: int) -> int:
+        return iterations * rounds
+
+    def kept(self, steps: int) -> tuple[int, ...]:
+        return snapshot_steps(steps)
+
+    def unit(self, data: ClassData) -> int:
+        return 1
+
+    def check(self) -> None:
+        return
+
+    def suits(self, container: Container, teacher: object) -> None:
+        return
+
+    def fits(self, data: ClassData) -> None:
+        return
+
+    def shown(self, classes: int, ipc: int) -> float:
+        return float("inf")
+
+
+class Bare:
+    """A descent that holds nothing beside what is stored."""
+
+    @property
+    def notes(self) -> dict[str, Any]:
+        return {}
+
+    def after(self, step: int, stored: Tensors) -> None:
+        return
+
+    def beside(self) -> Tensors:
+        return {}
+
+    def state(self) -> Tensors:
+        return {}
+
+    def restore(self, state: Mapping[str, Tensor]) -> None:
+        return
+
+
 CRITERIA: Registry[Criterion] = Registry("criterion")
 register = CRITERIA.register

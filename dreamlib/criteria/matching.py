@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -23,7 +23,7 @@ from ..matchers import Feature, Matcher, measure_under
 from ..networks import Network, batch_norms
 from ..samplers import Random, Sampler, View
 from ..teachers import Networks, Scene, Teaching
-from .base import Pull, R, Tensors, register, snapshot_steps
+from .base import Bare, OfSteps, Pull, Tensors, register
 from .classwise import Augmented, Classwise
 
 STATISTICS = ("joint", "frozen", "per class")
@@ -32,7 +32,7 @@ STATISTICS_IMAGES = 16  # real images of each class that frozen batch norms have
 
 @register("matching")
 @dataclass(frozen=True)
-class Matching:
+class Matching(OfSteps):
     """What real and synthetic images have in common under one network.
 
     Attributes
@@ -62,20 +62,7 @@ class Matching:
     synthetic_batch: int | None = None
     statistics: str = "joint"
 
-    taught, pace, first, carries = True, 1.0, 0, False
     phases = ("clustering", "matching")
-
-    def before(self, recipe: R) -> R | None:
-        return None
-
-    def steps(self, iterations: int, rounds: int) -> int:
-        return iterations * rounds
-
-    def kept(self, steps: int) -> tuple[int, ...]:
-        return snapshot_steps(steps)
-
-    def unit(self, data: ClassData) -> int:
-        return 1
 
     def check(self) -> None:
         for name in ("real_batch", "synthetic_batch"):
@@ -113,7 +100,7 @@ class Matching:
         return Compared(self, scene, teaching)
 
 
-class Compared:
+class Compared(Bare):
     """Matching at work: which real images are looked at, and what they ask for.
 
     Attributes
@@ -121,8 +108,6 @@ class Compared:
     choice : Tensor
         (C, B) positions of the real images of the step.
     """
-
-    notes: ClassVar[dict[str, Any]] = {}
 
     def __init__(self, how: Matching, scene: Scene, teaching: Teaching) -> None:
         self.how, self.scene, self.teaching = how, scene, teaching
@@ -242,12 +227,6 @@ class Compared:
         for layer, momentum in zip(layers, usual, strict=True):
             layer.momentum = momentum
             layer.eval()
-
-    def after(self, step: int, stored: Tensors) -> None:
-        """Nothing is trained beside the images."""
-
-    def beside(self) -> Tensors:
-        return {}
 
     def state(self) -> Tensors:
         return {"choice": self.choice}

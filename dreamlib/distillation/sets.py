@@ -37,7 +37,7 @@ class DistilledSet:
         (N, c, h, w) float32 in unit space. Methods that do not clamp (DC, DSA, DM) may leave [0, 1]: those values
         are part of the set, :attr:`clipped` says how many.
     labels : Tensor
-        (N,) int64.
+        (N,) int64, or (N, C) floats where the set has answers of its own.
     stored : Tensor
         (C, ipc, c, h, w) float32 in unit space: the images as they are stored, before decoding.
     classes : tuple of str
@@ -46,6 +46,8 @@ class DistilledSet:
         What networks were trained with.
     about : dict
         Recipe, seed, seconds, checksum and the rest of the file's metadata.
+    rates : Tensor, optional
+        Learning rates that belong to the images; see :class:`~dreamlib.containers.Images`.
     """
 
     images: Tensor
@@ -54,6 +56,7 @@ class DistilledSet:
     classes: tuple[str, ...]
     normalisation: Normalisation
     about: dict[str, Any]
+    rates: Tensor | None = None
 
     @property
     def normalised(self) -> Tensor:
@@ -143,7 +146,10 @@ class _Augmented:
         if not self.cutmix:
             return images[0], labels
         images, first, second, share = cutmix(images, labels.unsqueeze(0), self.generator, self.cutmix)
-        own, pasted = (F.one_hot(part[0], self.classes).float() for part in (first, second))
+        own, pasted = (
+            part[0] if part.is_floating_point() else F.one_hot(part[0], self.classes).float()
+            for part in (first, second)
+        )
         return images[0], share * own + (1 - share) * pasted
 
 
@@ -274,7 +280,7 @@ def load_set(path: str | Path, dataset: str = "") -> DistilledSet:
         normalisation, classes = _normalisation(about), tuple(about["classes"])
         if "labels" in stored:  # exported: already images in unit space
             images, labels, kept = stored["images"], stored["labels"], stored["stored"]
-            return DistilledSet(images, labels, kept, classes, normalisation, about)
+            return DistilledSet(images, labels, kept, classes, normalisation, about, stored.get("rates"))
         container = _container(about)
     except (KeyError, TypeError) as error:
         raise StoreError(
@@ -289,8 +295,9 @@ def load_set(path: str | Path, dataset: str = "") -> DistilledSet:
         return images if container.space == "unit" else normalisation.undo(images)
 
     decoded = unit(container.decode(stored))
-    labels = torch.arange(len(decoded)).repeat_interleave(decoded.shape[1])
-    return DistilledSet(decoded.flatten(0, 1), labels, unit(stored["images"]), classes, normalisation, about)
+    labels, rates = container.targets(stored, decoded.shape[1]), container.rates(stored)
+    kept = unit(stored["images"])
+    return DistilledSet(decoded.flatten(0, 1), labels, kept, classes, normalisation, about, rates)
 
 
 def load_generator(
@@ -385,6 +392,8 @@ def export(distilled: DistilledSet, target: str | Path, form: str) -> Path:
         raise unknown("export format", form, FORMATS)
     if form == "safetensors":
         tensors = {"images": distilled.images, "labels": distilled.labels, "stored": distilled.stored}
+        if distilled.rates is not None:
+            tensors["rates"] = distilled.rates
         about = {
             **distilled.about,
             "classes": list(distilled.classes),
@@ -393,6 +402,11 @@ def export(distilled: DistilledSet, target: str | Path, form: str) -> Path:
         }
         write_tensors(target, tensors, about)
         return target
+    if distilled.labels.is_floating_point():
+        raise BadValue(
+            f"this set has answers of its own, a number for each class, and {form} holds one class an image",
+            "--form safetensors",
+        )
     pictures = [_png(image) for image in distilled.bytes()]
     labels = distilled.labels.tolist()
     if form == "images":

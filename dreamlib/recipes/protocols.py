@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from ..augment import PerImage, Siamese
-from ..core.errors import unknown
+from ..core.errors import PluginError, unknown
 from ..distillation.evaluate import Evaluation, Generated
 from ..networks.training import SGD
 from .method import DIGIT_SETS
@@ -127,8 +127,21 @@ def protocol(
     if name not in _BASE:
         raise unknown("evaluation protocol", name, _BASE)
     base, rules, source = _BASE[name]
-    evaluation, sources = apply(base, (*rules, *extra), {**facts, "protocol": name})
+    own = {"protocol": name, "learner": type(base.training).__name__}
+    evaluation, sources = apply(base, (*rules, *extra), {**facts, **own})
     return evaluation, {"evaluation": source, **{f"evaluation.{k}": v for k, v in sources.items()}}
+
+
+def register(name: str, evaluation: Evaluation, rules: tuple[Rule, ...] = (), source: str = "ours") -> None:
+    """Add a protocol of one's own, so that a method can name it.
+
+    Raises
+    ------
+    PluginError
+        If another protocol has this name.
+    """
+    if _BASE.setdefault(name, (evaluation, rules, source)) != (evaluation, rules, source):
+        raise PluginError(f"an evaluation protocol named {name!r} exists already", "give yours another name")
 
 
 def names() -> tuple[str, ...]:
