@@ -156,7 +156,7 @@ def test_at_rate_0_the_loss_is_1_and_images_do_nothing(exact: bool) -> None:
     found = match_trajectory(forward, start, target, given, in_turn, 0 * RATE, 5, exact)
     close(float(found.loss), 1.0)
     assert not any(value.any() for value in found.learned.values())
-    # And yet the rate has a slope to leave 0 by: 2 G . D / |D|^2 with all gradients taken at the start.
+    # And yet the rate is pulled away from 0: 2 G . D / |D|^2 with all gradients taken at the start.
     gradients = [weight_gradient(forward, start, *in_turn(given, k)) for k in range(5)]
     way = {name: target[name] - start[name] for name in start}
     along = sum((one[name] * way[name]).sum() for one in gradients for name in way)
@@ -218,7 +218,7 @@ def test_memory_grows_by_weights_and_not_by_graphs() -> None:
         assert (many - few) / 10 / size == pytest.approx(1, abs=0.2)
 
 
-def test_a_stretch_begins_at_one_snapshot_and_ends_at_another() -> None:
+def test_a_segment_begins_at_one_snapshot_and_ends_at_another() -> None:
     experts = {"w": normal(3, 6, 2, 2), "b": normal(3, 6, 2, seed=1)}
     start, target = segment(experts, expert=2, epoch=1, ahead=3)
     close(start, {name: value[2, 1] for name, value in experts.items()}, 0)
@@ -229,7 +229,7 @@ def test_a_stretch_begins_at_one_snapshot_and_ends_at_another() -> None:
 @pytest.mark.parametrize(
     ("expert", "epoch", "ahead"), [(0, 3, 3), (3, 0, 1), (0, -1, 2), (0, 2, 0), (-1, 0, 1)]
 )
-def test_a_stretch_beyond_the_experts_is_named(expert: int, epoch: int, ahead: int) -> None:
+def test_a_segment_beyond_the_experts_is_named(expert: int, epoch: int, ahead: int) -> None:
     with pytest.raises(
         BadValue, match=rf"expert {expert} from epoch {epoch} .* 3 experts trained for 5 epochs"
     ):
