@@ -278,7 +278,7 @@ def load_set(path: str | Path, dataset: str = "") -> DistilledSet:
     try:
         _expect(path, about, dataset)
         normalisation, classes = _normalisation(about), tuple(about["classes"])
-        if "labels" in stored:  # exported: already images in unit space
+        if "stored" in stored:  # exported: already images in unit space
             images, labels, kept = stored["images"], stored["labels"], stored["stored"]
             return DistilledSet(images, labels, kept, classes, normalisation, about, stored.get("rates"))
         container = _container(about)
@@ -322,7 +322,7 @@ def load_generator(
     stored, about = _read(path)
     try:
         container = _container(about)
-        if not isinstance(container, Generator) or "labels" in stored:  # the latter: exported, drawn once
+        if not isinstance(container, Generator) or "stored" in stored:  # the latter: exported, drawn once
             raise StoreError(f"{path} holds a set of images, not a generator", f"load_set({str(path)!r})")
         _expect(path, about, dataset)
         classes, shape = tuple(about["classes"]), tuple(about["shape"])
