@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from ..compute import backend
-from ..compute.engine import Engine
+from ..compute.engine import Engine, Programs
 from ..containers import Images
 from ..core.errors import BadValue, DataError, Diverged, DreamlibError, OutOfMemory, StoreError
 from ..core.files import digest, tensors_digest
@@ -148,6 +148,7 @@ class Worker:
         self.store, self.device, self.clock, self.interrupts = store, device, clock, interrupts
         self.run_id, self.say, self.data_root = run_id, say, data_root
         self.checkpoint_seconds = checkpoint_seconds()
+        self.programs = Programs()
         self._datasets: dict[str, Dataset | DataError] = {}
         self._derived: dict[str, Dataset] = {}
         self._classes: dict[tuple[str, int | None], ClassData] = {}
@@ -335,16 +336,17 @@ class Worker:
     def _maker(self, cell: Cell) -> tuple[Callable[[], Distillation], dict[str, float]]:
         """How the making of a cell's set starts, and the seconds of what has to be there before."""
         data = self.classes(cell.dataset, cell.recipe.per_class)
-        start = partial(Distillation, data, cell.recipe, cell.ipc, cell.seed, self.memory_gb)
+        about = data, cell.recipe, cell.ipc, cell.seed, self.memory_gb
+        start = partial(Distillation, *about, programs=self.programs)
         if not cell.needs:
             return start, {}
         (first,) = cell.needs
         with self.store.lock(first) as mine:
             if not mine:
                 raise HeldElsewhere
-            state, about = self._begun(first)
-        before = {"first stage": about["seconds"]["distill"] * first.step / first.recipe.steps}
-        return partial(start, state), before
+            state, known = self._begun(first)
+        before = {"first stage": known["seconds"]["distill"] * first.step / first.recipe.steps}
+        return partial(start, start=state), before
 
     def _begun(self, first: Cell) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """A first stage and what is trained beside it; where it has failed in this run, it is not tried again."""
@@ -411,7 +413,9 @@ class Worker:
             images = made[0] if len(made) == 1 else _united(made)
             origin = _digest_of(list(map(tensors_digest, sets)))
         also = self.dataset(cell.evaluation.also_on) if cell.evaluation.also_on else None
-        start = partial(EvaluationRun, images, _normalised(dataset, cell), cell.evaluation, also)
+        start = partial(
+            EvaluationRun, images, _normalised(dataset, cell), cell.evaluation, also, self.programs
+        )
         run, _ = self._drive(cell, start, "evaluate", {"set": origin})
         return run
 

@@ -59,11 +59,24 @@ WORTH_COMPILING = {"cpu": 1e13, "cuda": 5e14}
 
 BRANCHES = 5  # calls that a graph runs side by side; each takes memory of its own
 
-# Compiled functions of this process, and what has been recorded of them on a GPU. The cells of a study share them: what
-# a function closes over is in its key.
-_COMPILED: dict[Hashable, _Compiled] = {}
-_RECORDED: dict[Hashable, _Recorded] = {}
-_told: set[str] = set()
+
+class Programs:
+    """Compiled functions, and what has been recorded of them on a GPU, by what they close over.
+
+    Whoever runs several cells hands one to all of them, so that what they have in common is compiled once.
+    """
+
+    def __init__(self) -> None:
+        self.compiled: dict[Hashable, _Compiled] = {}
+        self.recorded: dict[Hashable, _Recorded] = {}
+        self._told: set[str] = set()
+
+    def tell_once(self, error: Exception, how: str) -> None:
+        """Warn of what stopped a compiler, the first time it does."""
+        text = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        if text not in self._told:
+            self._told.add(text)
+            warnings.warn(f"running {how}, which is slower: {text[:200]}", stacklevel=2)
 
 
 class Engine:
@@ -82,6 +95,8 @@ class Engine:
     operations : float
         About how many floating-point operations there are to do in all. Fast mode does not compile for fewer than
         :data:`WORTH_COMPILING`; by default there are many.
+    programs : Programs, optional
+        What has been compiled already, and where more is kept; by default nothing, and nowhere else.
 
     Raises
     ------
@@ -96,10 +111,12 @@ class Engine:
         eager: bool = False,
         formats: Formats | None = None,
         operations: float = math.inf,
+        programs: Programs | None = None,
     ) -> None:
         if mode not in MODES:
             raise unknown("mode", mode, MODES)
         self.mode, self.device = mode, torch.device(device)
+        self.programs = Programs() if programs is None else programs
         short = mode == "fast" and operations < WORTH_COMPILING.get(self.device.type, 0)
         self.eager = eager or short or mode == "plain"
         self.formats = FLOAT32
@@ -127,7 +144,11 @@ class Engine:
 
     def for_network(self, network: nn.Module) -> Engine:
         """This engine, or a plain one for a network that keeps running statistics while it is matched."""
-        return self if next(network.buffers(), None) is None else Engine("plain", self.device)
+        return (
+            self
+            if next(network.buffers(), None) is None
+            else Engine("plain", self.device, programs=self.programs)
+        )
 
     def groups(self, count: int, size: int) -> int:
         """How many of ``count`` groups (classes) go through a network together.
@@ -214,10 +235,11 @@ class Engine:
             with torch.no_grad():
                 if not self.records:
                     return self._compiled(which, function, flat, form, rounded)(flat)
-                if which not in _RECORDED:
+                recorded = self.programs.recorded
+                if which not in recorded:
                     compiled = self._compiled(which, function, flat, form, rounded)
-                    _RECORDED[which] = _Recorded(compiled, compiled.function, flat, self.device)
-                return _RECORDED[which](flat)
+                    recorded[which] = _Recorded(compiled, compiled.function, flat, self)
+                return recorded[which](flat)
 
     def each(self, key: Hashable, function: Callable[..., Any], stacked: Any, *shared: Any) -> Any:
         """``function(one, *shared)`` for every ``one`` of ``stacked``, and what that gives stacked as well.
@@ -243,8 +265,9 @@ class Engine:
             return pytree.tree_map(lambda *values: torch.stack(values), *found)
         flat = [*rows, *pytree.tree_leaves(shared)]
         which = self._which(("each", len(rows), key), form, flat, False)
+        recorded = self.programs.recorded
         with _factors(self.mode == "fast", self.device), torch.no_grad():
-            if which not in _RECORDED:
+            if which not in recorded:
                 one, whole = pytree.tree_flatten((row(0), *shared))
                 single = self._which(key, whole, one, False)
                 compiled = self._compiled(single, function, one, whole, False)
@@ -259,12 +282,12 @@ class Engine:
                     return [torch.stack(values) for values in zip(*found, strict=True)]
 
                 try:
-                    ready = _Recorded(compiled, partial(together, BRANCHES), flat, self.device)
+                    ready = _Recorded(compiled, partial(together, BRANCHES), flat, self)
                 except torch.OutOfMemoryError:
                     torch.cuda.empty_cache()
-                    ready = _Recorded(compiled, partial(together, 1), flat, self.device)
-                _RECORDED[which] = ready
-            return _RECORDED[which](flat)
+                    ready = _Recorded(compiled, partial(together, 1), flat, self)
+                recorded[which] = ready
+            return recorded[which](flat)
 
     def _which(self, key: Hashable, form: pytree.TreeSpec, flat: Sequence[Tensor], rounded: bool) -> Hashable:
         shapes, repeatable = tuple(map(_shape, flat)), torch.are_deterministic_algorithms_enabled()
@@ -279,9 +302,10 @@ class Engine:
         form: pytree.TreeSpec,
         rounded: bool,
     ) -> _Compiled:
-        if which not in _COMPILED:
-            _COMPILED[which] = _Compiled(function, flat, form, self.device, rounded)
-        return _COMPILED[which]
+        compiled = self.programs.compiled
+        if which not in compiled:
+            compiled[which] = _Compiled(function, flat, form, self, rounded)
+        return compiled[which]
 
 
 @contextmanager
@@ -312,7 +336,7 @@ class _Compiled:
         function: Callable[..., Any],
         flat: list[Tensor],
         form: pytree.TreeSpec,
-        device: torch.device,
+        engine: Engine,
         rounded: bool,
     ) -> None:
         self.outputs: pytree.TreeSpec | None = None
@@ -336,14 +360,14 @@ class _Compiled:
 
                 # Derivatives ask for the same maps over and over; the compiler would work them out as often.
                 traced = GraphModule(traced, fx_graph_cse(traced.graph))
-                compiled = torch.compile(traced, dynamic=False, options=_OPTIONS.get(device.type))
+                compiled = torch.compile(traced, dynamic=False, options=_OPTIONS.get(engine.device.type))
                 compiled(*flat)
             self.function, self.done = compiled, True
         except torch.OutOfMemoryError:
             raise
         except Exception as error:
             # Whatever stops a compiler (there is none, a full disk), the work can go on.
-            _tell_once(error, "uncompiled")
+            engine.programs.tell_once(error, "uncompiled")
 
     def __call__(self, flat: list[Tensor]) -> Any:
         return self.rebuild(self.function(*flat))
@@ -361,27 +385,20 @@ class _Recorded:
         compiled: _Compiled,
         calls: Callable[..., Sequence[Tensor]],
         arguments: list[Tensor],
-        device: torch.device,
+        engine: Engine,
     ) -> None:
         self.compiled, self.calls = compiled, calls
         if not compiled.done:
             return
         try:
-            self.calls = Replay(calls, arguments, device)
+            self.calls = Replay(calls, arguments, engine.device)
         except torch.OutOfMemoryError:
             raise
         except Exception as error:
-            _tell_once(error, "without a CUDA graph")
+            engine.programs.tell_once(error, "without a CUDA graph")
 
     def __call__(self, flat: list[Tensor]) -> Any:
         return self.compiled.rebuild(self.calls(*flat))
-
-
-def _tell_once(error: Exception, how: str) -> None:
-    text = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-    if text not in _told:
-        _told.add(text)
-        warnings.warn(f"running {how}, which is slower: {text[:200]}", stacklevel=2)
 
 
 def _shape(tensor: Tensor) -> Hashable:

@@ -238,7 +238,9 @@ class Play:
         with torch.device("meta"):
             self.generator = self.container.module(data.shape, data.num_classes)
         # On a CPU, layer norm between convolutions costs a compiled step more than fusing the rest saves.
-        self.engine = Engine(scene.engine.mode, scene.device, eager=scene.device.type == "cpu")
+        self.engine = Engine(
+            scene.engine.mode, scene.device, scene.device.type == "cpu", programs=scene.engine.programs
+        )
         noise, width = self.container.noise, self.container.width
         module = how.objective.partner(data.shape, data.num_classes, noise, width)
         self.partner: Tensors = {}

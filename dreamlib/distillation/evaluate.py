@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from ..compute.backend import Stopwatch
-from ..compute.engine import Engine
+from ..compute.engine import Engine, Programs
 from ..containers import Images, Source
 from ..core.errors import BadValue
 from ..core.files import below
@@ -125,6 +125,8 @@ class EvaluationRun:
         The protocol.
     also : Dataset, optional
         ``evaluation.also_on``.
+    programs : Programs, optional
+        What other runs have compiled.
 
     Attributes
     ----------
@@ -138,6 +140,7 @@ class EvaluationRun:
         dataset: Dataset,
         evaluation: Evaluation,
         also: Dataset | None = None,
+        programs: Programs | None = None,
     ) -> None:
         if evaluation.steps and evaluation.stop_ipc:
             raise BadValue(
@@ -161,7 +164,8 @@ class EvaluationRun:
         stop, classes = evaluation.stop(dataset.num_classes), dataset.num_classes
         seen = evaluation.training.shown(lessons.size, stop)
         one = forward_operations(evaluation.network, dataset.shape, classes)
-        self.engine = Engine(evaluation.mode, self.device, operations=3 * one * seen * evaluation.networks)
+        work = 3 * one * seen * evaluation.networks
+        self.engine = Engine(evaluation.mode, self.device, operations=work, programs=programs)
         outputs = Outputs(dataset.shape, classes, evaluation.networks, self.streams["evaluation"])
         self.training = evaluation.training.begin(lessons, evaluation.network, outputs, self.engine, stop)
         self.accuracies: list[float] = []

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from ..compute.backend import Stopwatch
-from ..compute.engine import Engine
+from ..compute.engine import Engine, Programs
 from ..containers import Moves
 from ..core.errors import BadValue, Diverged
 from ..core.files import below
@@ -51,6 +51,8 @@ class Distillation:
     start : dict of str to Tensor, optional
         What :attr:`snapshots` of ``recipe.first`` hold, after ``recipe.criterion.first`` steps where it is an earlier
         stage, else at its end; for recipes that need one.
+    programs : Programs, optional
+        What other runs have compiled.
 
     Attributes
     ----------
@@ -82,6 +84,7 @@ class Distillation:
         seed: int,
         memory_gb: float | None = None,
         start: Mapping[str, Tensor] | None = None,
+        programs: Programs | None = None,
     ) -> None:
         if memory_gb is not None and not memory_gb > 0:
             raise BadValue(f"memory is {memory_gb} GiB; expected more than 0", "--memory-gb 8")
@@ -110,7 +113,7 @@ class Distillation:
             steps=self.loops,
             unit=self.unit,
             streams=Streams(seed, self.device),
-            engine=self._engine(ipc),
+            engine=self._engine(ipc, programs),
             stopwatch=self.stopwatch,
             memory_gb=memory_gb,
         )
@@ -129,13 +132,13 @@ class Distillation:
         if self.selection is None:
             self._keep_snapshot()
 
-    def _engine(self, ipc: int) -> Engine:
+    def _engine(self, ipc: int, programs: Programs | None) -> Engine:
         recipe, data = self.recipe, self.data
         network = build(recipe.network, data.shape, data.num_classes, device="meta")
         seen = recipe.criterion.shown(data.num_classes, ipc) + recipe.teacher.shown(data.num_classes, ipc)
         images = (self.loops and self.loops * seen) + recipe.initial.epochs * data.total
         work = 3 * forward_operations(recipe.network, data.shape, data.num_classes) * images
-        return Engine(recipe.mode, self.device, operations=work).for_network(network)
+        return Engine(recipe.mode, self.device, operations=work, programs=programs).for_network(network)
 
     # What the experiment runner sees: a task that advances by small steps and can be saved at any of them.
 
