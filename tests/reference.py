@@ -9,18 +9,22 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import pairwise
+from typing import cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dreamlib.augment import cutmix
+from dreamlib.containers import Generator
 from dreamlib.core.streams import Streams
-from dreamlib.criteria import Batch
+from dreamlib.criteria import Batch, Generative
 from dreamlib.data import ClassData, Normalisation
-from dreamlib.distillation.recipe import NetworkSchedule, Recipe
+from dreamlib.distillation.recipe import Recipe
 from dreamlib.matchers import Gradient, Logits, Matcher
 from dreamlib.networks import Network, build, initialise
+from dreamlib.networks.training import Schedule
+from dreamlib.teachers import ModelsPool, Networks
 
 # Clustering
 
@@ -249,7 +253,7 @@ def distil(data: ClassData, recipe: Recipe, seed: int, start: Tensor, choices: S
     Tensor
         The stored images after the last step.
     """
-    streams, schedule = Streams(seed, data.device), recipe.teacher
+    streams, teacher = Streams(seed, data.device), cast(Networks, recipe.teacher)
     unit = recipe.container.space == "unit"
     factor = getattr(recipe.container, "factor", 1)
     ipc, classes = start.shape[1], data.num_classes
@@ -306,7 +310,7 @@ def distil(data: ClassData, recipe: Recipe, seed: int, start: Tensor, choices: S
         network.train()
         done = step - step // teacher.steps  # how often networks have learned before
         for batch, labels in _network_batches(data, recipe, streams, decoded, done):
-            _learn(network, optimiser, batch, labels, schedule, streams["training"])
+            _learn(network, optimiser, batch, labels, teacher, streams["training"])
     return images.detach()
 
 
@@ -315,7 +319,7 @@ def _learn(
     optimiser: torch.optim.Optimizer,
     batch: Tensor,
     labels: Tensor,
-    schedule: NetworkSchedule,
+    teacher: Schedule,
     generator: torch.Generator,
 ) -> None:
     """What one batch of real or synthetic images teaches the matching network."""
@@ -354,7 +358,7 @@ def _network_batches(
     Real batches are whole, and as many as hold ``teacher.images``; they run through a permutation of all images, and
     then through the next one. ``done`` counts the times that networks have learned before.
     """
-    schedule, generator = recipe.teacher, streams["training"]
+    teacher, generator = cast(Networks, recipe.teacher), streams["training"]
     if teacher.trained_on == "synthetic":
         with torch.no_grad():
             parts = [decoded(label) for label in range(data.num_classes)]
@@ -460,22 +464,21 @@ def generate(
     network : Network or None
         What was matched under.
     """
-    how, container, schedule, streams = (
-        recipe.criterion,
-        recipe.container,
-        recipe.teacher,
-        Streams(seed, data.device),
-    )
+    how, container = cast(Generative, recipe.criterion), cast(Generator, recipe.container)
+    streams = Streams(seed, data.device)
     generator = container.module(data.shape, data.num_classes).to(data.device)
     discriminator = how.objective.partner(data.shape, data.num_classes, container.noise, container.width)
     discriminator.to(data.device)
-    for name, module in (("generator.", generator), ("partner.", discriminator)):
-        own = {key.removeprefix(name): value for key, value in start.items() if key.startswith(name)}
-        module.load_state_dict(own)
+    beside = "beside.partner."
+    generator.load_state_dict({k: value for k, value in start.items() if not k.startswith("beside.")})
+    discriminator.load_state_dict(
+        {k.removeprefix(beside): v for k, v in start.items() if k.startswith(beside)}
+    )
     # A twentieth, say, of the first stage's rate, for both.
-    size, rate = (how.matched_batch, how.lr * how.matched_rate) if how.matched_epochs else (how.batch, how.lr)
+    lr = container.lr
+    size, rate = (how.matched_batch, lr * how.matched_rate) if how.matched_epochs else (how.batch, lr)
     moves = [
-        torch.optim.Adam(module.parameters(), lr=rate, betas=how.betas)
+        torch.optim.Adam(module.parameters(), lr=rate, betas=container.betas)
         for module in (generator, discriminator)
     ]
     constants = data.normalisation.mean, data.normalisation.std
@@ -483,8 +486,9 @@ def generate(
     order = torch.rand(data.total, generator=streams["order"], device=data.device).argsort()
     network = None
     if how.matched_epochs:
-        number = int(torch.randint(len(how.models), (), generator=streams["network"], device=data.device))
-        network = build(how.models[number], data.shape, data.num_classes, data.device)
+        teacher = cast(ModelsPool, recipe.teacher)
+        number = int(torch.randint(len(teacher.models), (), generator=streams["network"], device=data.device))
+        network = build(teacher.models[number], data.shape, data.num_classes, data.device)
         initialise(network, streams["network"])
         optimiser = torch.optim.SGD(
             network.parameters(),
@@ -515,10 +519,10 @@ def generate(
                 if len(part) == teacher.batch:
                     seen, classes = data.at(part)
                     seen = ((2 * data.normalisation.undo(seen) - 1) - mean) / std
-                    _learn(network, optimiser, seen, classes, schedule, streams["training"])
-            augment = recipe.matching.augment.draw(1, streams["augment"])
+                    _learn(network, optimiser, seen, classes, teacher, streams["training"])
+            augment = how.augment.draw(1, streams["augment"])
             real, fake = (augment(((part - mean) / std)[None])[0] for part in (images, generated))
-            loss = loss + how.weight * mismatch(recipe.matching.matcher, network, real, fake, labels)
+            loss = loss + how.weight * mismatch(how.matcher, network, real, fake, labels)
         moves[0].zero_grad()
         loss.backward()
         moves[0].step()

@@ -21,13 +21,11 @@ def generator(seed: int = 0) -> torch.Generator:
 def recipe(method: str, **changes: Any) -> Recipe:
     """A published recipe in six steps (two networks, three steps each) or four; ``changes`` as in ``using``."""
     out, _ = methods[method].resolve("cifar10", 10)
-    out = replace(
-        out, network=NETWORK, iterations=min(out.iterations, 4), real_batch=4, image_lr=0.1, base_side=8
-    )
+    iterations = min(out.iterations, 4)
+    out = replace(out, network=NETWORK, iterations=iterations, image_lr=0.1, base_side=8)
+    out = change(out, "real_batch", 4)
     if out.teacher.trained_on != "nothing":
-        out = replace(
-            out, iterations=2, schedule=replace(out.schedule, steps=3, epochs=2, images=20, batch=8)
-        )
+        out = replace(out, iterations=2, teacher=replace(out.teacher, steps=3, epochs=2, images=20, batch=8))
     small = {"sampler.every": 2} if method.endswith("dream") else {}
     if out.initial.epochs:
         small |= {"initial.epochs": 2, "embedding.batch": 64}

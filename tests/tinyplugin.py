@@ -19,7 +19,7 @@ from dreamlib.companion.cells import Cell
 from dreamlib.companion.profiles import Profile, profiles
 from dreamlib.companion.store import Store
 from dreamlib.companion.worker import Worker
-from dreamlib.distillation import generate
+from dreamlib.criteria import generative
 from dreamlib.networks import NetworkSpec
 from dreamlib.recipes import Search, SearchSpace, methods, rule
 
@@ -31,7 +31,8 @@ profiles.register(
         ipcs=(1,),
         seeds=1,
         recipe_rules=(
-            rule("tiny", {"network.depth": 2, "network.width": 8, "real_batch": 8, "per_class": 20}),
+            rule("tiny", {"per_class": 20}),
+            rule("tiny", {"network.depth": 2, "network.width": 8, "real_batch": 8}, criterion="Matching"),
             rule("tiny", {"initial.epochs": 2, "embedding.batch": 64}, method="herding"),
             rule(
                 "tiny",
@@ -83,7 +84,7 @@ profiles.register(
     )
 )
 methods.register(methods["dm"].using(image_lr=1e38, name="explodes", label="Explodes"))
-generate.COLLAPSED = 0.0  # in the dozen steps of a tiny generator nothing has come of its noise yet
+generative.COLLAPSED = 0.0  # in the dozen steps of a tiny generator nothing has come of its noise yet
 methods.register(methods["gan"].using(container__lr=1e30, name="gan-explodes", label="A GAN that explodes"))
 methods.register(
     methods["dim"].using(container__lr=1e30, name="dim-explodes", label="DiM that goes on from it")

@@ -21,7 +21,7 @@ from tqdm.auto import tqdm
 from dreamlib.companion.cells import Cell, make_cell
 from dreamlib.companion.profiles import profiles
 from dreamlib.core import plugins
-from dreamlib.distillation import generate
+from dreamlib.criteria import generative
 from dreamlib.recipes import methods
 
 PLUGIN = str(Path(__file__).with_name("tinyplugin.py"))
@@ -33,7 +33,7 @@ def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(profiles, "_profiles", dict(profiles._profiles))
     monkeypatch.setattr(methods, "_methods", dict(methods._methods))
     monkeypatch.setattr(plugins, "_loaded", {})
-    monkeypatch.setattr(generate, "COLLAPSED", generate.COLLAPSED)
+    monkeypatch.setattr(generative, "COLLAPSED", generative.COLLAPSED)
     plugins.load([PLUGIN])
 
 

@@ -191,54 +191,6 @@ def sgd_update(
         torch._foreach_add_(list(weights), list(velocity), alpha=-lr)
 
 
-def together(
-    tensors: Sequence[Tensor],
-    velocity: Sequence[Tensor],
-    gradients: Callable[[], Sequence[Tensor]],
-    lr: float,
-    momentum: float,
-) -> None:
-    """One step of SGD with momentum for all classes, in place; the arguments are those of :func:`class_by_class`."""
-    sgd_update(tensors, gradients(), velocity, lr, momentum)
-
-
-def class_by_class(
-    tensors: Sequence[Tensor],
-    velocity: Sequence[Tensor],
-    gradients: Callable[[], Sequence[Tensor]],
-    lr: float,
-    momentum: float,
-) -> None:
-    """One step of SGD with momentum after the gradient of every class, in order, for all classes at once, in place.
-
-    The gradient of a class depends on its own images alone. While it waits for its turn, and after it, its images
-    drift: every step of another class moves them by their momentum. A drift of n steps is a geometric sum, so one call
-    of ``gradients`` between two drifts equals the loop over classes (IDC, released code).
-
-    Parameters
-    ----------
-    tensors, velocity : sequence of Tensor
-        (C, ...) each: what is stored of every class, and its momentum.
-    gradients : callable
-        Gives the gradients (C, ...) of all classes where ``tensors`` then stand.
-    lr, momentum : float
-        Of SGD; momentum lies in [0, 1).
-    """
-
-    def drift(reverse: bool) -> None:
-        for value, speed in zip(tensors, velocity, strict=True):
-            turn = torch.arange(len(value), device=value.device, dtype=value.dtype)
-            steps = (len(value) - 1 - turn if reverse else turn).view(-1, *[1] * (value.dim() - 1))
-            left = momentum**steps
-            # m + m^2 + ... + m^n
-            value.sub_(momentum * (1 - left) / (1 - momentum) * speed, alpha=lr)
-            speed.mul_(left)
-
-    drift(reverse=False)  # class c waits for the c classes before it
-    sgd_update(tensors, gradients(), velocity, lr, momentum)
-    drift(reverse=True)  # and for those after it
-
-
 def learning(
     engine: Engine,
     network: Network,

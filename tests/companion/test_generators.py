@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import torch
+from dreamlib.distillation.generate import GeneratorTraining
 from PIL import Image
 from tinyruns import cell, leftovers, numbers
 
@@ -22,7 +23,6 @@ from dreamlib.companion.store import Store
 from dreamlib.companion.worker import Clock, HeldElsewhere, Worker
 from dreamlib.core.files import read_tensors, write_tensors
 from dreamlib.distillation.evaluate import EvaluationRun, Generated
-from dreamlib.distillation.generate import GeneratorTraining
 
 pytestmark = pytest.mark.usefixtures("tiny")
 

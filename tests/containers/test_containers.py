@@ -18,13 +18,18 @@ def images(classes: int, count: int) -> Tensor:
     return torch.rand(classes, count, *SHAPE, generator=generator())
 
 
+def begun(container: Container, start: Tensor, ipc: int) -> dict[str, Tensor]:
+    """What is stored to begin with."""
+    return container.start(start, ipc, SHAPE, len(start), generator())
+
+
 @pytest.mark.parametrize("ipc", [1, 2])
 @pytest.mark.parametrize("factor", [1, 2, 3])
 def test_packing_is_a_mosaic_of_smaller_images(factor: int, ipc: int) -> None:
     container = MultiFormation(factor)
     assert container.slots(ipc) == ipc * factor**2
     start = images(2, container.slots(ipc))
-    stored = container.pack(start, ipc)
+    stored = begun(container, start, ipc)
     assert set(stored) == {"images"}
     assert stored["images"].shape == (2, ipc, *SHAPE)
     for label in range(2):
@@ -60,14 +65,14 @@ def test_flat_images_survive_packing_and_decoding(factor: int) -> None:
     start = images(2, container.slots(2)).mean((3, 4), keepdim=True).expand(-1, -1, -1, *SHAPE[1:])
     # Tile k of a mosaic took the k-th group of images; decoding gives the tiles of a mosaic one after the other.
     by_mosaic = start.unflatten(1, (factor**2, 2)).transpose(1, 2).flatten(1, 2)
-    torch.testing.assert_close(container.decode(container.pack(start, 2)), by_mosaic)
+    torch.testing.assert_close(container.decode(begun(container, start, 2)), by_mosaic)
 
 
 @pytest.mark.parametrize("container", [Pixels(), MultiFormation(1)], ids=str)
 def test_whole_images_survive_to_the_bit_and_are_copied(container: Container) -> None:
     start = images(2, 3)
     kept = start.clone()
-    stored = container.pack(start, 3)
+    stored = begun(container, start, 3)
     assert container.decode(stored).equal(start)
     if isinstance(container, Pixels):
         stored["images"].zero_()
@@ -103,25 +108,25 @@ def test_a_factor_that_does_not_divide_names_those_that_do(
     with pytest.raises(
         BadValue, match=rf"factor {factor} does not divide an image of .*factors that do: {fits}"
     ) as caught:
-        MultiFormation(factor).check(shape)
+        MultiFormation(factor).check(shape, 10, 1)
     assert caught.value.hint == hint
 
 
 def test_multi_scale_needs_every_factor_to_divide() -> None:
-    MultiFormation(4).check((1, 8, 8))
+    MultiFormation(4).check((1, 8, 8), 10, 1)
     with pytest.raises(BadValue, match="factor 3 does not divide"):
-        MultiFormation(4, "multi-scale").check((1, 8, 8))
+        MultiFormation(4, "multi-scale").check((1, 8, 8), 10, 1)
 
 
 @pytest.mark.parametrize("kind", [Pixels, MultiFormation])
 def test_an_unknown_space_is_an_error(kind: type) -> None:
-    kind(space="unit").check((1, 8, 8))
-    with pytest.raises(BadValue, match="container space 'raw'; expected one of normalised, unit"):
-        kind(space="raw").check((1, 8, 8))
+    kind(space="unit").check((1, 8, 8), 10, 1)
+    with pytest.raises(UnknownName, match="unknown space of a container 'raw'; valid: normalised, unit"):
+        kind(space="raw").check((1, 8, 8), 10, 1)
 
 
 def test_unknown_names_list_the_known() -> None:
     with pytest.raises(UnknownName, match="unknown decoding 'bounded'; valid: uniform, multi-scale"):
-        MultiFormation(2, "bounded").check((1, 8, 8))
+        MultiFormation(2, "bounded").check((1, 8, 8), 10, 1)
     with pytest.raises(UnknownName, match="unknown container 'pixel'"):
         CONTAINERS["pixel"]

@@ -11,7 +11,7 @@ from torch import Tensor
 from dreamlib.augment import Siamese
 from dreamlib.core.errors import BadValue, Diverged
 from dreamlib.networks import Network, NetworkSpec, build, initialise
-from dreamlib.networks.training import SGD, Stack, Training, class_by_class, module_from, sgd_update
+from dreamlib.networks.training import SGD, Stack, Training, module_from, sgd_update
 
 SHAPE, CLASSES, SIZE = (1, 8, 8), 4, 22
 IMAGES = torch.randn(SIZE, *SHAPE, generator=generator(1))
@@ -209,20 +209,3 @@ def test_a_training_that_diverged_says_so() -> None:
 def test_no_network_is_an_error() -> None:
     with pytest.raises(BadValue, match="0 networks to train"):
         Stack(NETWORK, SHAPE, CLASSES, 0, generator())
-
-
-@pytest.mark.parametrize("momentum", [0.0, 0.5, 0.9])
-def test_a_step_class_by_class_is_the_loop_over_classes(momentum: float) -> None:
-    """IDC, released code: one optimiser for all images, which steps after the gradient of every class."""
-    start = torch.randn(5, 3, 2, generator=generator(), dtype=torch.float64)
-    target = torch.randn(5, 3, 2, generator=generator(1), dtype=torch.float64)
-    looped = start.clone().requires_grad_()
-    optimiser = torch.optim.SGD([looped], lr=0.1, momentum=momentum)
-    stored, velocity = start.clone(), torch.zeros_like(start)
-    for step in range(4):
-        for label in range(5):
-            optimiser.zero_grad()
-            ((looped[label] - target[label]) ** 4).sum().backward()
-            optimiser.step()
-        class_by_class([stored], [velocity], lambda: [4 * (stored - target) ** 3], 0.1, momentum)
-        torch.testing.assert_close(stored, looped.detach(), msg=lambda m, n=step: f"step {n}: {m}")

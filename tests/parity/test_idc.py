@@ -7,13 +7,11 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file
-from torch import Tensor
 
-from dreamlib.containers import MultiFormation
+from dreamlib.containers import ClassByClass, Moves, MultiFormation
 from dreamlib.data import statistics
 from dreamlib.matchers import Gradient
 from dreamlib.networks import Network, NetworkSpec, build
-from dreamlib.networks.training import class_by_class
 
 TENSORS = load_file(Path(__file__).parent / "idc_inner_steps.safetensors")
 CLOSE = {"rtol": 1e-5, "atol": 1e-6}
@@ -40,7 +38,9 @@ def the_network() -> Network:
 
 
 def test_the_start_is_the_released_mosaic() -> None:
-    packed = MultiFormation(factor=2).pack(TENSORS["start.real"], 2)["images"]
+    packed = MultiFormation(factor=2).start(TENSORS["start.real"], 2, (3, 32, 32), 4, torch.Generator())[
+        "images"
+    ]
     assert packed.equal(TENSORS["start.stored"])
 
 
@@ -48,25 +48,20 @@ def test_the_start_is_the_released_mosaic() -> None:
 def test_four_inner_steps_are_the_released_ones(metric: str) -> None:
     network, container, matcher = the_network(), MultiFormation(factor=2), Gradient(metric, "convolutions")
     normalise, labels = statistics("cifar10").apply, torch.arange(4)
-    stored = TENSORS["start.stored"].clone()
-    velocity = torch.zeros_like(stored)
+    stored = {"images": TENSORS["start.stored"].clone()}
+    moves = Moves(stored, {"": ClassByClass(lr=5e-3, momentum=0.5)})
     for step in range(4):
         target = [
             value.detach()
             for value in matcher.measure(network, normalise(TENSORS["real"][step]), labels, False)
         ]
-        losses: list[float] = []
-
-        def gradients(target: list[Tensor] = target, losses: list[float] = losses) -> list[Tensor]:
-            leaf = stored.clone().requires_grad_()
-            found = matcher.measure(network, normalise(container.decode({"images": leaf})), labels, True)
-            loss = matcher.distance(target, found)
-            losses.append(float(loss.detach()))
-            return list(torch.autograd.grad(loss, leaf))
-
-        class_by_class([stored], [velocity], gradients, lr=5e-3, momentum=0.5)
-        assert losses == [pytest.approx(float(TENSORS[f"{metric}.loss_{step + 1}"]), rel=1e-5)]
-        torch.testing.assert_close(stored, TENSORS[f"{metric}.stored_after_{step + 1}"], **CLOSE)
+        moves.approach(stored)
+        leaf = stored["images"].clone().requires_grad_()
+        found = matcher.measure(network, normalise(container.decode({"images": leaf})), labels, True)
+        loss = matcher.distance(target, found)
+        moves.move(stored, {"images": torch.autograd.grad(loss, leaf)[0]})
+        assert float(loss.detach()) == pytest.approx(float(TENSORS[f"{metric}.loss_{step + 1}"]), rel=1e-5)
+        torch.testing.assert_close(stored["images"], TENSORS[f"{metric}.stored_after_{step + 1}"], **CLOSE)
 
 
 def test_one_step_for_all_classes_together_is_another_algorithm() -> None:

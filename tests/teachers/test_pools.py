@@ -145,8 +145,8 @@ PLAN = recipe("dm", teacher__pool=replace(POOL, fresh=True))
 
 
 def test_a_recipe_says_its_pool() -> None:
-    assert plain(recipe("dm"))["schedule"]["pool"] is None
-    assert plain(PLAN)["schedule"]["pool"]["bands"] == [[10.0, 20.0], [30.0, 45.0]]
+    assert plain(recipe("dm"))["teacher"]["pool"] is None
+    assert plain(PLAN)["teacher"]["pool"]["bands"] == [[10.0, 20.0], [30.0, 45.0]]
 
 
 def test_matching_uses_networks_of_the_pool_and_fresh_ones(data: ClassData) -> None:
@@ -156,8 +156,8 @@ def test_matching_uses_networks_of_the_pool_and_fresh_ones(data: ClassData) -> N
         run.advance()
         if run.matched:
             drawn.append({name: value.clone() for name, value in run.network.state_dict().items()})
-    assert run._pool is not None
-    pool = [state.tensors for states in run._pool.kept for state in states.values()]
+    assert run.teaching.pool is not None
+    pool = [state.tensors for states in run.teaching.pool.kept for state in states.values()]
 
     def known(state: dict[str, torch.Tensor]) -> bool:
         return any(all(value.equal(one[name]) for name, value in state.items()) for one in pool)
