@@ -308,8 +308,6 @@ def test_without_a_compiler_the_work_goes_on_with_one_line_of_notice(monkeypatch
         raise RuntimeError("no C++ compiler found\nand a page of hints")
 
     monkeypatch.setattr(torch, "compile", broken)
-    monkeypatch.setattr(engines, "_COMPILED", {})
-    monkeypatch.setattr(engines, "_told", set())
     run = Engine("compiled", CPU)
     with pytest.warns(UserWarning, match="uncompiled, which is slower: no C"):
         out = run.run("first", lambda x: x + 1, torch.ones(2))

@@ -191,8 +191,6 @@ def test_a_branch_that_fails_comes_back_all_the_same(cuda: list[Tape]) -> None:
 def recording(cuda: list[Tape], monkeypatch: pytest.MonkeyPatch) -> list[Tape]:
     """Every engine records, whatever the device; what it traces is run as traced, for a tape sees no compiled code."""
     monkeypatch.setattr(torch, "compile", lambda traced, **how: traced)
-    monkeypatch.setattr(engines, "_COMPILED", {})
-    monkeypatch.setattr(engines, "_RECORDED", {})
     monkeypatch.setattr(Engine, "records", property(lambda engine: not engine.eager))
     return cuda
 
@@ -221,7 +219,7 @@ def test_calls_for_each_row_are_one_graph(recording: list[Tape]) -> None:
         torch.testing.assert_close(found["sum"], torch.einsum("kij,kj->ki", rows["a"], rows["b"]) * 3)
         torch.testing.assert_close(found["a"], rows["a"].sin())
     assert [tape.replays for tape in recording] == [2, 1]
-    assert len(engines._COMPILED) == 1
+    assert len(engine.programs.compiled) == 1
 
 
 UNEVEN = torch.tensor([9, 14, 11, 20])
@@ -351,13 +349,12 @@ def test_what_cannot_be_recorded_runs_compiled_with_a_notice(
         raise RuntimeError("operation not permitted when stream is capturing")
 
     monkeypatch.setattr(engines, "Replay", refuse)
-    monkeypatch.setattr(engines, "_told", set())
     compiled = []
     monkeypatch.setattr(torch, "compile", lambda traced, **how: compiled.append(traced) or traced)
     engine = Engine("compiled", "cpu")
     with pytest.warns(UserWarning, match="without a CUDA graph, which is slower: operation not permitted"):
         engine.run("a step", step, *arguments(0))
-    (ready,) = engines._RECORDED.values()
+    (ready,) = engine.programs.recorded.values()
     assert ready.calls is compiled[0]
     torch.testing.assert_close(engine.run("a step", step, *arguments(3)), step(*arguments(3)))
 
@@ -406,7 +403,6 @@ def test_what_cannot_be_compiled_is_not_recorded(
         raise RuntimeError("no compiler here")
 
     monkeypatch.setattr(torch, "compile", broken)
-    monkeypatch.setattr(engines, "_told", set())
     engine = Engine("compiled", "cpu")
     with pytest.warns(UserWarning, match="uncompiled, which is slower: no compiler here"):
         found = engine.each("each step", lambda row: row * 2, torch.arange(3.0))
