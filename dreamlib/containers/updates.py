@@ -1,0 +1,169 @@
+"""How a stored tensor moves: one optimiser for each of them, as data. What it remembers are tensors, for checkpoints.
+
+    state = update.start(tensor)
+    tensor, state = update(tensor, gradient, state)
+
+Nothing is changed in place: a step whose result is no good is simply not taken.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from ..core.errors import BadValue
+
+State = dict[str, Tensor]  # what an update remembers of one tensor
+
+
+class Update(Protocol):
+    """Moves one tensor down its gradient. Implementations are frozen dataclasses."""
+
+    @property
+    def lr(self) -> float: ...
+
+    def start(self, tensor: Tensor) -> State:
+        """What is remembered of a tensor that has not moved yet."""
+        ...
+
+    def __call__(
+        self, tensor: Tensor, gradient: Tensor, state: State, pace: float = 1.0
+    ) -> tuple[Tensor, State]:
+        """The tensor and what is remembered of it, one step on; ``pace``, a schedule's, multiplies the rate."""
+        ...
+
+
+@dataclass(frozen=True)
+class SGD:
+    """Stochastic gradient descent with momentum, as :class:`torch.optim.SGD`: v = momentum v + g, x = x - lr v.
+
+    Parameters
+    ----------
+    lr : float
+        Learning rate, at least 0.
+    momentum : float
+        In [0, 1).
+
+    Raises
+    ------
+    BadValue
+        For a setting outside its range.
+    """
+
+    lr: float = 1.0
+    momentum: float = 0.0
+
+    def __post_init__(self) -> None:
+        _check(self.lr, (self.momentum,))
+
+    def start(self, tensor: Tensor) -> State:
+        return {"velocity": torch.zeros_like(tensor)}
+
+    @torch.no_grad()
+    def __call__(
+        self, tensor: Tensor, gradient: Tensor, state: State, pace: float = 1.0
+    ) -> tuple[Tensor, State]:
+        velocity = state["velocity"].mul(self.momentum).add_(gradient)
+        return tensor.add(velocity, alpha=-self.lr * pace), {"velocity": velocity}
+
+
+@dataclass(frozen=True)
+class Adam:
+    """Adam (Kingma and Ba 2015, Algorithm 1), as :class:`torch.optim.Adam`.
+
+    The step goes along m / (sqrt(v) + eps), with running means m of the gradient and v of its square, both corrected
+    for having started at 0.
+
+    Parameters
+    ----------
+    lr : float
+        Learning rate, at least 0.
+    betas : tuple of float
+        What m and v keep of themselves at a step, in [0, 1).
+    eps : float
+        At least 0.
+
+    Raises
+    ------
+    BadValue
+        For a setting outside its range.
+    """
+
+    lr: float = 1e-3
+    betas: tuple[float, float] = (0.9, 0.999)
+    eps: float = 1e-8
+
+    def __post_init__(self) -> None:
+        _check(self.lr, self.betas, self.eps)
+
+    def start(self, tensor: Tensor) -> State:
+        zeros = torch.zeros_like(tensor)
+        return {"step": torch.tensor(0), "exp_avg": zeros, "exp_avg_sq": zeros.clone()}
+
+    @torch.no_grad()
+    def __call__(
+        self, tensor: Tensor, gradient: Tensor, state: State, pace: float = 1.0
+    ) -> tuple[Tensor, State]:
+        state, scale, correction = self._next(gradient, state)
+        return tensor.addcdiv(state["exp_avg"], scale, value=-self.lr * pace / correction), state
+
+    def _next(self, gradient: Tensor, state: State) -> tuple[State, Tensor, float]:
+        """The state one step on, sqrt(v) + eps with v corrected, and what m is to be divided by to be corrected."""
+        step, mean = state["step"] + 1, state["exp_avg"].lerp(gradient, 1 - self.betas[0])
+        square = self._square(state["exp_avg_sq"], gradient, mean)
+        first, second = (1 - beta ** int(step) for beta in self.betas)
+        scale = (square.sqrt() / second**0.5).add_(self.eps)
+        return {"step": step, "exp_avg": mean, "exp_avg_sq": square}, scale, first
+
+    def _square(self, square: Tensor, gradient: Tensor, mean: Tensor) -> Tensor:
+        """The running mean of squares one step on."""
+        return square.mul(self.betas[1]).addcmul_(gradient, gradient, value=1 - self.betas[1])
+
+
+@dataclass(frozen=True)
+class LAMB(Adam):
+    """Adam's direction u, scaled so that a tensor moves by a share ``lr`` of its norm (You et al. 2020, Algorithm 2).
+
+    x = x - lr (|x| / |u|) u, with a ratio of 1 where either norm is 0, and no weight decay (FRePo, released code; its
+    ``eps`` is that of Optax). The norms are those of the whole tensor.
+    """
+
+    eps: float = 1e-6
+
+    @torch.no_grad()
+    def __call__(
+        self, tensor: Tensor, gradient: Tensor, state: State, pace: float = 1.0
+    ) -> tuple[Tensor, State]:
+        state, scale, correction = self._next(gradient, state)
+        direction = state["exp_avg"] / (correction * scale)
+        ratio = torch.linalg.vector_norm(tensor) / torch.linalg.vector_norm(direction)
+        ratio = torch.where(ratio.isfinite() & (ratio > 0), ratio, 1.0)
+        return tensor - self.lr * pace * ratio * direction, state
+
+
+@dataclass(frozen=True)
+class AdaBelief(Adam):
+    """Adam with v the running mean of (g - m)^2: long steps where gradients are as expected (Zhuang et al. 2020).
+
+    ``eps`` is also added to v at every step, inside the root (their Algorithm 2). The default is RFAD's.
+    """
+
+    eps: float = 1e-16
+
+    def _square(self, square: Tensor, gradient: Tensor, mean: Tensor) -> Tensor:
+        return super()._square(square, gradient - mean, mean).add_(self.eps)
+
+
+def _check(lr: float, shares: tuple[float, ...], eps: float = 0.0) -> None:
+    if not 0 <= lr < math.inf or not 0 <= eps < math.inf:
+        raise BadValue(
+            f"an update with rate {lr} and eps {eps}; expected finite numbers of at least 0", "lr=0.001"
+        )
+    if not all(0 <= share < 1 for share in shares):
+        raise BadValue(
+            f"an update that keeps {shares} of what it remembers; expected at least 0 and below 1", "0.9"
+        )
