@@ -1,79 +1,83 @@
-"""How stored tensors move: one optimiser for each of them, as data, its memory as tensors that a checkpoint holds."""
+"""How a stored tensor moves: one optimiser for each of them, as data. What it remembers are tensors, for checkpoints.
+
+    state = update.start(tensor)
+    tensor, state = update(tensor, gradient, state)
+
+Nothing is changed in place: a step whose result is no good is simply not taken.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
 import torch
 from torch import Tensor
-from torch.optim.adam import adam
 
+from ..core.errors import BadValue
 from ..core.files import below
 
-Memory = dict[str, Tensor]  # what an update remembers of one tensor
+State = dict[str, Tensor]  # what an update remembers of one tensor
 
 
 class Update(Protocol):
-    """Moves tensors down their gradients, in place. Implementations are frozen dataclasses.
-
-    A step is :meth:`approach`, then the gradient where the tensors stand now, then :meth:`move`.
-    """
+    """Moves one tensor down its gradient. Implementations are frozen dataclasses."""
 
     @property
     def lr(self) -> float: ...
 
-    def start(self, tensor: Tensor) -> Memory:
+    def start(self, tensor: Tensor) -> State:
         """What is remembered of a tensor that has not moved yet."""
         ...
 
-    def approach(self, tensors: Sequence[Tensor], memories: Sequence[Memory], pace: float = 1.0) -> None:
-        """Go where the gradient is to be taken; for most, that is here."""
+    def approach(self, tensor: Tensor, state: State, pace: float = 1.0) -> tuple[Tensor, State]:
+        """Where the gradient is to be taken; for most, that is where the tensor is."""
         ...
 
-    def move(
-        self,
-        tensors: Sequence[Tensor],
-        gradients: Sequence[Tensor],
-        memories: Sequence[Memory],
-        pace: float = 1.0,
-    ) -> None:
-        """One step; ``pace`` multiplies the learning rate."""
+    def __call__(
+        self, tensor: Tensor, gradient: Tensor, state: State, pace: float = 1.0
+    ) -> tuple[Tensor, State]:
+        """The tensor and what is remembered of it, one step on; ``pace``, a schedule's, multiplies the rate."""
         ...
 
 
 @dataclass(frozen=True)
 class SGD:
-    """Stochastic gradient descent with momentum: v = momentum v + g, x = x - lr v.
+    """Stochastic gradient descent with momentum, as :class:`torch.optim.SGD`: v = momentum v + g, x = x - lr v.
 
     Parameters
     ----------
     lr : float
-        Learning rate.
+        Learning rate, at least 0.
     momentum : float
         In [0, 1).
+
+    Raises
+    ------
+    BadValue
+        For a setting outside its range.
     """
 
     lr: float = 1.0
     momentum: float = 0.0
 
-    def start(self, tensor: Tensor) -> Memory:
+    def __post_init__(self) -> None:
+        _check(self.lr, (self.momentum,))
+
+    def start(self, tensor: Tensor) -> State:
         return {"velocity": torch.zeros_like(tensor)}
 
-    def approach(self, tensors: Sequence[Tensor], memories: Sequence[Memory], pace: float = 1.0) -> None:
-        return
+    def approach(self, tensor: Tensor, state: State, pace: float = 1.0) -> tuple[Tensor, State]:
+        return tensor, state
 
-    def move(
-        self,
-        tensors: Sequence[Tensor],
-        gradients: Sequence[Tensor],
-        memories: Sequence[Memory],
-        pace: float = 1.0,
-    ) -> None:
-        for value, gradient, memory in zip(tensors, gradients, memories, strict=True):
-            speed = memory["velocity"].mul_(self.momentum).add_(gradient)
-            value.add_(speed, alpha=-self.lr * pace)
+    @torch.no_grad()
+    def __call__(
+        self, tensor: Tensor, gradient: Tensor, state: State, pace: float = 1.0
+    ) -> tuple[Tensor, State]:
+        velocity = state["velocity"].mul(self.momentum).add_(gradient)
+        return tensor.add(velocity, alpha=-self.lr * pace), {"velocity": velocity}
 
 
 @dataclass(frozen=True)
@@ -85,80 +89,126 @@ class ClassByClass(SGD):
     sum, so one gradient of all classes between two drifts equals the loop over classes.
     """
 
-    def approach(self, tensors: Sequence[Tensor], memories: Sequence[Memory], pace: float = 1.0) -> None:
-        self._drift(tensors, memories, pace, reverse=False)  # class c waits for the c classes before it
+    @torch.no_grad()
+    def approach(self, tensor: Tensor, state: State, pace: float = 1.0) -> tuple[Tensor, State]:
+        turn = torch.arange(len(tensor), device=tensor.device, dtype=tensor.dtype)
+        return self._drift(tensor, state, pace, turn)  # class c waits for the c classes before it
 
-    def move(
-        self,
-        tensors: Sequence[Tensor],
-        gradients: Sequence[Tensor],
-        memories: Sequence[Memory],
-        pace: float = 1.0,
-    ) -> None:
-        super().move(tensors, gradients, memories, pace)
-        self._drift(tensors, memories, pace, reverse=True)  # and for those after it
+    @torch.no_grad()
+    def __call__(
+        self, tensor: Tensor, gradient: Tensor, state: State, pace: float = 1.0
+    ) -> tuple[Tensor, State]:
+        tensor, state = super().__call__(tensor, gradient, state, pace)
+        turn = torch.arange(len(tensor), device=tensor.device, dtype=tensor.dtype)
+        return self._drift(tensor, state, pace, len(tensor) - 1 - turn)  # and for those after it
 
-    def _drift(
-        self, tensors: Sequence[Tensor], memories: Sequence[Memory], pace: float, *, reverse: bool
-    ) -> None:
-        m = self.momentum
-        for value, memory in zip(tensors, memories, strict=True):
-            turn = torch.arange(len(value), device=value.device, dtype=value.dtype)
-            steps = (len(value) - 1 - turn if reverse else turn).view(-1, *[1] * (value.dim() - 1))
-            left, speed = m**steps, memory["velocity"]
-            # m + m^2 + ... + m^n
-            value.sub_(m * (1 - left) / (1 - m) * speed, alpha=self.lr * pace)
-            speed.mul_(left)
+    def _drift(self, tensor: Tensor, state: State, pace: float, steps: Tensor) -> tuple[Tensor, State]:
+        m, velocity = self.momentum, state["velocity"]
+        left = m ** steps.view(-1, *[1] * (tensor.dim() - 1))
+        # m + m^2 + ... + m^n
+        moved = tensor.sub(m * (1 - left) / (1 - m) * velocity, alpha=self.lr * pace)
+        return moved, {"velocity": velocity * left}
 
 
 @dataclass(frozen=True)
 class Adam:
-    """Adam (Kingma and Ba 2015), as :class:`torch.optim.Adam` has it.
+    """Adam (Kingma and Ba 2015, Algorithm 1), as :class:`torch.optim.Adam`.
+
+    The step goes along m / (sqrt(v) + eps), with running means m of the gradient and v of its square, both corrected
+    for having started at 0.
 
     Parameters
     ----------
     lr : float
-        Learning rate.
+        Learning rate, at least 0.
     betas : tuple of float
-        Two numbers in [0, 1).
+        What m and v keep of themselves at a step, in [0, 1).
+    eps : float
+        At least 0.
+
+    Raises
+    ------
+    BadValue
+        For a setting outside its range.
     """
 
     lr: float = 1e-3
     betas: tuple[float, float] = (0.9, 0.999)
+    eps: float = 1e-8
 
-    def start(self, tensor: Tensor) -> Memory:
-        return {
-            "step": torch.tensor(0.0),
-            "exp_avg": torch.zeros_like(tensor),
-            "exp_avg_sq": torch.zeros_like(tensor),
-        }
+    def __post_init__(self) -> None:
+        _check(self.lr, self.betas, self.eps)
 
-    def approach(self, tensors: Sequence[Tensor], memories: Sequence[Memory], pace: float = 1.0) -> None:
-        return
+    def start(self, tensor: Tensor) -> State:
+        zeros = torch.zeros_like(tensor)
+        return {"step": torch.tensor(0), "exp_avg": zeros, "exp_avg_sq": zeros.clone()}
 
-    def move(
-        self,
-        tensors: Sequence[Tensor],
-        gradients: Sequence[Tensor],
-        memories: Sequence[Memory],
-        pace: float = 1.0,
-    ) -> None:
-        with torch.no_grad():
-            adam(
-                list(tensors),
-                list(gradients),
-                [memory["exp_avg"] for memory in memories],
-                [memory["exp_avg_sq"] for memory in memories],
-                max_exp_avg_sqs=[],
-                state_steps=[memory["step"] for memory in memories],
-                amsgrad=False,
-                beta1=self.betas[0],
-                beta2=self.betas[1],
-                lr=self.lr * pace,
-                weight_decay=0.0,
-                eps=1e-8,
-                maximize=False,
-            )
+    def approach(self, tensor: Tensor, state: State, pace: float = 1.0) -> tuple[Tensor, State]:
+        return tensor, state
+
+    @torch.no_grad()
+    def __call__(
+        self, tensor: Tensor, gradient: Tensor, state: State, pace: float = 1.0
+    ) -> tuple[Tensor, State]:
+        state, scale, correction = self._next(gradient, state)
+        return tensor.addcdiv(state["exp_avg"], scale, value=-self.lr * pace / correction), state
+
+    def _next(self, gradient: Tensor, state: State) -> tuple[State, Tensor, float]:
+        """The state one step on, sqrt(v) + eps with v corrected, and what m is to be divided by to be corrected."""
+        step, mean = state["step"] + 1, state["exp_avg"].lerp(gradient, 1 - self.betas[0])
+        square = self._square(state["exp_avg_sq"], gradient, mean)
+        first, second = (1 - beta ** int(step) for beta in self.betas)
+        scale = (square.sqrt() / second**0.5).add_(self.eps)
+        return {"step": step, "exp_avg": mean, "exp_avg_sq": square}, scale, first
+
+    def _square(self, square: Tensor, gradient: Tensor, mean: Tensor) -> Tensor:
+        """The running mean of squares one step on."""
+        return square.mul(self.betas[1]).addcmul_(gradient, gradient, value=1 - self.betas[1])
+
+
+@dataclass(frozen=True)
+class LAMB(Adam):
+    """Adam's direction u, scaled so that a tensor moves by a share ``lr`` of its norm (You et al. 2020, Algorithm 2).
+
+    x = x - lr (|x| / |u|) u, with a ratio of 1 where either norm is 0, and no weight decay (FRePo, released code; its
+    ``eps`` is that of Optax). The norms are those of the whole tensor.
+    """
+
+    eps: float = 1e-6
+
+    @torch.no_grad()
+    def __call__(
+        self, tensor: Tensor, gradient: Tensor, state: State, pace: float = 1.0
+    ) -> tuple[Tensor, State]:
+        state, scale, correction = self._next(gradient, state)
+        direction = state["exp_avg"] / (correction * scale)
+        ratio = torch.linalg.vector_norm(tensor) / torch.linalg.vector_norm(direction)
+        ratio = torch.where(ratio.isfinite() & (ratio > 0), ratio, 1.0)
+        return tensor - self.lr * pace * ratio * direction, state
+
+
+@dataclass(frozen=True)
+class AdaBelief(Adam):
+    """Adam with v the running mean of (g - m)^2: long steps where gradients are as expected (Zhuang et al. 2020).
+
+    ``eps`` is also added to v at every step, inside the root (their Algorithm 2). The default is RFAD's.
+    """
+
+    eps: float = 1e-16
+
+    def _square(self, square: Tensor, gradient: Tensor, mean: Tensor) -> Tensor:
+        return super()._square(square, gradient - mean, mean).add_(self.eps)
+
+
+def _check(lr: float, shares: tuple[float, ...], eps: float = 0.0) -> None:
+    if not 0 <= lr < math.inf or not 0 <= eps < math.inf:
+        raise BadValue(
+            f"an update with rate {lr} and eps {eps}; expected finite numbers of at least 0", "lr=0.001"
+        )
+    if not all(0 <= share < 1 for share in shares):
+        raise BadValue(
+            f"an update that keeps {shares} of what it remembers; expected at least 0 and below 1", "0.9"
+        )
 
 
 def update_of(name: str, updates: Mapping[str, Update]) -> Update | None:
@@ -171,7 +221,7 @@ def update_of(name: str, updates: Mapping[str, Update]) -> Update | None:
 
 
 class Moves:
-    """Moves named tensors by their updates, and remembers what these remember.
+    """Moves named tensors by their updates, in place, and remembers what these remember.
 
     Parameters
     ----------
@@ -182,42 +232,35 @@ class Moves:
     """
 
     def __init__(self, tensors: Mapping[str, Tensor], updates: Mapping[str, Update]) -> None:
-        self.groups: dict[Update, list[str]] = {}
-        for name in tensors:
-            if (update := update_of(name, updates)) is not None:
-                self.groups.setdefault(update, []).append(name)
-        self.memory: dict[str, Memory] = {}  # of what has moved
-
-    def _memories(self, update: Update, names: list[str], tensors: Mapping[str, Tensor]) -> list[Memory]:
-        for name in names:
-            if name not in self.memory:
-                self.memory[name] = update.start(tensors[name])
-        return [self.memory[name] for name in names]
+        found = {name: update_of(name, updates) for name in tensors}
+        self.updates = {name: update for name, update in found.items() if update is not None}
+        self.states: dict[str, State] = {}  # of what has moved
 
     def approach(self, tensors: Mapping[str, Tensor], pace: float = 1.0) -> None:
         """Go where the gradient is to be taken."""
-        for update, names in self.groups.items():
-            known = [name for name in names if name in self.memory]  # nothing else has a speed
-            update.approach([tensors[n] for n in known], [self.memory[n] for n in known], pace)
+        for name, state in self.states.items():
+            moved, self.states[name] = self.updates[name].approach(tensors[name], state, pace)
+            if moved is not tensors[name]:
+                tensors[name].copy_(moved)
 
     def move(self, tensors: Mapping[str, Tensor], gradients: Mapping[str, Tensor], pace: float = 1.0) -> None:
-        """One step of every tensor that has a gradient, in place."""
-        for update, names in self.groups.items():
-            moved = [name for name in names if name in gradients]
-            values, pulls = [tensors[name] for name in moved], [gradients[name] for name in moved]
-            update.move(values, pulls, self._memories(update, moved, tensors), pace)
+        """One step of every tensor that has an update and a gradient."""
+        for name, gradient in gradients.items():
+            if (update := self.updates.get(name)) is not None:
+                state = self.states.get(name) or update.start(tensors[name])
+                moved, self.states[name] = update(tensors[name], gradient, state, pace)
+                tensors[name].copy_(moved)
 
     def state(self) -> dict[str, Tensor]:
         """What is remembered, as ``"NAME:SLOT"``."""
-        return {f"{n}:{slot}": value for n, memory in self.memory.items() for slot, value in memory.items()}
+        return {f"{n}:{slot}": value for n, state in self.states.items() for slot, value in state.items()}
 
     def restore(self, state: Mapping[str, Tensor], tensors: Mapping[str, Tensor]) -> None:
         """Go on from what :meth:`state` returned, with the ``tensors`` as they are now."""
-        self.memory = {}
-        for update, names in self.groups.items():
-            for name in names:
-                held = below(state, f"{name}:")
-                if held:
-                    self.memory[name] = update.start(tensors[name])
-                    for slot, value in self.memory[name].items():
-                        value.copy_(held[slot])
+        self.states = {}
+        for name, update in self.updates.items():
+            if held := below(state, f"{name}:"):
+                fresh = update.start(tensors[name])
+                self.states[name] = {
+                    slot: held[slot].to(value.device, value.dtype, copy=True) for slot, value in fresh.items()
+                }

@@ -52,6 +52,10 @@ class Diverged(DreamlibError):
     """A loss became NaN or infinite."""
 
 
+class Singular(Diverged):
+    """A kernel that cannot be inverted, or no longer."""
+
+
 class OutOfMemory(DreamlibError):
     """The device has too little memory even for the smallest chunk."""
 
