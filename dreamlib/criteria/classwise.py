@@ -7,23 +7,59 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 from torch.utils import _pytree as pytree
 
-from ..augment import Transform
+from ..augment import Siamese, Transform
 from ..compute.memory import GIB, held_bytes, peak_bytes
 from ..core.errors import BadValue, OutOfMemory
-from ..networks import largest_map
+from ..matchers import Matcher
+from ..networks import Network, largest_map
 from ..teachers import Scene
-
-if TYPE_CHECKING:
-    from .matching import Compared
 
 Tensors = dict[str, Tensor]
 Augmented = Callable[[Tensor], Tensor]
+
+
+class Compared(Protocol):
+    """What is computed for G classes: pure functions of tensors, under one network."""
+
+    @property
+    def matcher(self) -> Matcher: ...
+    @property
+    def augment(self) -> Siamese: ...
+    @property
+    def network(self) -> Network: ...
+    @property
+    def decoded(self) -> int:
+        """Synthetic images of each class."""
+        ...
+
+    def measured(self, weights: Tensors, real: Tensor, classes: Tensor) -> list[Tensor]:
+        """What the matcher measures of real images (G, B, c, h, w)."""
+        ...
+
+    def pull(
+        self, weights: Tensors, images: Tensor, classes: Tensor, target: list[Tensor]
+    ) -> tuple[Tensor, Tensor]:
+        """Distance of synthetic images (G, B, c, h, w) from the measurements ``target``, and its gradient."""
+        ...
+
+    def stored_pull(
+        self,
+        pull: Callable[..., tuple[Tensor, Tensor]],
+        augment: Augmented,
+        weights: Tensors,
+        classes: Tensor,
+        stored: Tensors,
+        subset: tuple[Tensor, ...],
+        target: list[Tensor],
+    ) -> tuple[Tensor, Tensors]:
+        """The same for what is stored, decoded and augmented: the distance, and its gradient by what is stored."""
+        ...
 
 
 class Classwise:
@@ -91,7 +127,7 @@ class Classwise:
         transform: Transform,
     ) -> tuple[Tensor, Tensors]:
         compared, data, engine = self.compared, self.scene.data, self.scene.engine
-        run = partial(engine.run, averages=getattr(compared.how.matcher, "averages", False))
+        run = partial(engine.run, averages=getattr(compared.matcher, "averages", False))
         # Where whole steps are recorded, augmentation is part of them; elsewhere each kind runs for the classes that
         # drew it alone.
         whole = engine.records
@@ -110,7 +146,7 @@ class Classwise:
 
         total = torch.zeros((), device=self.scene.device)
         parts: dict[str, list[Tensor]] = {name: [] for name in stored}
-        shared = {name: value for name, value in stored.items() if compared.container.shared(name)}
+        shared = {name: value for name, value in stored.items() if self.scene.container.shared(name)}
         own = {name: value for name, value in stored.items() if name not in shared}
         for classes in self._chunks(self._synthetic(subset)):
             mine, seen, wanted = self._rows((own, () if subset is None else (subset,), target), classes)
@@ -137,7 +173,7 @@ class Classwise:
     def _augmented_real(
         self, weights: Tensors, classes: Tensor, images: Tensor, drawn: tuple[Tensor, Tensor]
     ) -> list[Tensor]:
-        augmented = self.compared.how.augment.apply(images, *drawn)
+        augmented = self.compared.augment.apply(images, *drawn)
         return self.compared.measured(weights, augmented, classes)
 
     def _augmented_pull(
@@ -150,7 +186,7 @@ class Classwise:
         drawn: tuple[Tensor, Tensor],
     ) -> tuple[Tensor, Tensors]:
         def augment(images: Tensor) -> Tensor:
-            return self.compared.how.augment.apply(images, *drawn)
+            return self.compared.augment.apply(images, *drawn)
 
         return self.compared.stored_pull(
             self.compared.pull, augment, weights, classes, stored, subset, target
@@ -158,9 +194,10 @@ class Classwise:
 
     def _key(self, what: str) -> tuple[object, ...]:
         """What the functions close over."""
-        how, scene = self.compared.how, self.scene
-        key = what, how.matcher, scene.network, scene.data.shape, scene.data.num_classes
-        return (*key, how.augment, scene.container, scene.data.normalisation) if scene.engine.records else key
+        compared, scene = self.compared, self.scene
+        key = what, compared.matcher, scene.network, scene.data.shape, scene.data.num_classes
+        whole = compared.augment, scene.container, scene.data.normalisation
+        return (*key, *whole) if scene.engine.records else key
 
     # Chunks of classes
 

@@ -8,9 +8,9 @@ augmented alike, and a network with weights w measures them::
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import cast
 
 import torch
 from torch import Tensor
@@ -96,11 +96,11 @@ class Matching(OfSteps):
     def shown(self, classes: int, ipc: int) -> float:
         return float(classes * (self.real_batch + ipc))
 
-    def begin(self, scene: Scene, teaching: Teaching, start: Mapping[str, Tensor] | None) -> Compared:
-        return Compared(self, scene, teaching)
+    def begin(self, scene: Scene, teaching: Teaching, start: Mapping[str, Tensor] | None) -> Comparison:
+        return Comparison(self, scene, teaching)
 
 
-class Compared(Bare):
+class Comparison(Bare):
     """Matching at work: which real images are looked at, and what they ask for.
 
     Attributes
@@ -111,6 +111,7 @@ class Compared(Bare):
 
     def __init__(self, how: Matching, scene: Scene, teaching: Teaching) -> None:
         self.how, self.scene, self.teaching = how, scene, teaching
+        self.matcher, self.augment = how.matcher, how.augment
         self.container = cast(ImageContainer, scene.container)
         self.choice = torch.empty(0, dtype=torch.int64, device=scene.device)
         self.decoded = 0  # images of each class, known from the first step on
@@ -135,7 +136,7 @@ class Compared(Bare):
             self.network.train()
             if how.statistics == "frozen":
                 self.freeze_statistics()
-            transform = how.augment.draw(classes, scene.streams["augment"])
+            transform = self.augment.draw(classes, scene.streams["augment"])
             # As plain tensors: what an engine runs is a pure function, for this network and the next.
             weights = {name: weight.detach() for name, weight in self.network.named_parameters()}
             loss, gradients = self.classwise.gradient(weights, self.choice, stored, self._subset(), transform)
@@ -146,14 +147,14 @@ class Compared(Bare):
     def measured(self, weights: Tensors, real: Tensor, classes: Tensor) -> list[Tensor]:
         """What the matcher measures of real images (G, B, c, h, w)."""
         low = self.scene.engine.lower
-        found = measure_under(low(weights), self.how.matcher, self.network, low(real), classes, False)
+        found = measure_under(low(weights), self.matcher, self.network, low(real), classes, False)
         return [value.detach().to(real.dtype) for value in found]
 
     def pull(
         self, weights: Tensors, images: Tensor, classes: Tensor, target: list[Tensor]
     ) -> tuple[Tensor, Tensor]:
         """Distance of synthetic images (G, B, c, h, w) from the measurements ``target``, and its gradient."""
-        low, matcher = self.scene.engine.lower, self.how.matcher
+        low, matcher = self.scene.engine.lower, self.matcher
         with torch.enable_grad():
             images = images.detach().requires_grad_()
             found = measure_under(low(weights), matcher, self.network, low(images), classes, True)
@@ -163,7 +164,7 @@ class Compared(Bare):
 
     def stored_pull(
         self,
-        pull: Any,
+        pull: Callable[..., tuple[Tensor, Tensor]],
         augment: Augmented,
         weights: Tensors,
         classes: Tensor,
