@@ -130,7 +130,8 @@ def test_distillation_gives_the_same_set_class_by_class_and_nears_the_real_image
     torch.testing.assert_close(sets[0], sets[1], rtol=1e-4, atol=1e-5)
     real = data.take(data.draw(64, generator()))
     start, end = (
-        float(library(how.matching.matcher, real, each)) for each in (run.snapshots[0]["images"], run.stored["images"])
+        float(library(how.matching.matcher, real, each))
+        for each in (run.snapshots[0]["images"], run.stored["images"])
     )
     assert end < start
 
