@@ -273,6 +273,7 @@ class Distillation:
         return f"lower {name} (now {update.lr * self.recipe.criterion.pace})"
 
     def _keep_snapshot(self) -> None:
+        self._check()
         kept = dict(self.stored)
         if self.criterion is not None:
             kept |= {f"{BESIDE}{name}": value for name, value in self.criterion.beside().items()}

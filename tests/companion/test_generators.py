@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 import torch
-from dreamlib.distillation.generate import GeneratorTraining
 from PIL import Image
 from tinyruns import cell, leftovers, numbers
 
@@ -23,6 +22,8 @@ from dreamlib.companion.store import Store
 from dreamlib.companion.worker import Clock, HeldElsewhere, Worker
 from dreamlib.core.files import read_tensors, write_tensors
 from dreamlib.distillation.evaluate import EvaluationRun, Generated
+from dreamlib.distillation.loop import BESIDE, Distillation
+from dreamlib.distillation.recipe import change
 
 pytestmark = pytest.mark.usefixtures("tiny")
 
@@ -42,11 +43,12 @@ def steps(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The stage of every step that is made from now on."""
     made: list[str] = []
 
-    def advance(self: GeneratorTraining, before: Callable[..., None] = GeneratorTraining.advance) -> None:
-        made.append("matched" if self.matching else "first")
+    def advance(self: Distillation, before: Callable[..., None] = Distillation.advance) -> None:
+        if self.recipe.drawn:
+            made.append("first" if self.recipe.first is None else "matched")
         before(self)
 
-    monkeypatch.setattr(GeneratorTraining, "advance", advance)
+    monkeypatch.setattr(Distillation, "advance", advance)
     return made
 
 
@@ -90,7 +92,7 @@ def test_what_a_record_says(tmp_path: Path) -> None:
     assert found["seconds"]["first stage"] == pytest.approx(first["seconds"]["distill"] / 2)  # 2 epochs of 4
     tensors, about = read_tensors(Store(tmp_path).set_path(dim))
     assert found["bytes_stored"] == sum(value.numel() * value.element_size() for value in tensors.values())
-    assert not any(name.startswith("partner") for name in tensors)
+    assert not any(name.startswith(BESIDE) for name in tensors)
     assert about["shape"] == [1, 8, 8]
     assert (found["images_stored"], found["images_decoded"]) == (0, 10)
     assert found["steps_trained"] == dim.evaluation.training.epochs
@@ -109,7 +111,9 @@ def test_what_a_record_says(tmp_path: Path) -> None:
     course = Store(tmp_path).read_course(gan)
     assert course is not None
     assert sorted(course) == [0, 1, 2, 3, 4]
-    assert {name.split(".")[0] for name in course[2]} == {"generator", "partner", "adam"}
+    beside = {name.split(".")[1] for name in course[2] if name.startswith(BESIDE)}
+    assert beside == {"partner", "partner_moves", "moves"}
+    assert {name for name in course[2] if not name.startswith(BESIDE)} == set(tensors)
 
 
 @pytest.mark.parametrize("lost", ["course", "set", "both"])
@@ -142,17 +146,13 @@ def test_a_damaged_course_is_set_aside_and_made_again(tmp_path: Path, steps: lis
 def test_a_generator_on_the_way_is_judged_as_it_was(tmp_path: Path) -> None:
     """The state of epoch 2 is that of a training that ends there, without what is trained beside it."""
     run([cell("gan", step=2)], tmp_path)
-    store, seen = Store(tmp_path), []
+    store = Store(tmp_path)
     worker = Worker(store, torch.device("cpu"), Clock(), Interrupts(), "run")
     tensors, _ = worker._distilled(cell("gan", step=2), locked=True)
     course = store.read_course(cell("gan"))
     assert course is not None
-    assert set(tensors) == {
-        name.removeprefix("generator.") for name in course[2] if name.startswith("generator.")
-    }
-    for name, value in tensors.items():
-        seen.append(value.equal(course[2][f"generator.{name}"]))
-    assert all(seen)
+    assert set(tensors) == {name for name in course[2] if not name.startswith(BESIDE)} < set(course[2])
+    assert all(value.equal(course[2][name]) for name, value in tensors.items())
 
 
 # Slices of time
@@ -221,16 +221,7 @@ def test_a_first_stage_that_another_process_trains_is_waited_for(
 
 def test_a_first_stage_that_fails_is_tried_once_and_stands_for_all(tmp_path: Path, steps: list[str]) -> None:
     explodes = cell("dim-explodes")
-    how = explodes.recipe.criterion
-    assert how is not None
-    other = replace(
-        cell("dim-explodes"),
-        method="other",
-        recipe=replace(
-            explodes.recipe,
-            generation=replace(how, weight=0.5),
-        ),
-    )
+    other = replace(explodes, method="other", recipe=change(explodes.recipe, "weight", 0.5))
     assert len(run([cell("gan-explodes")], tmp_path / "alone").failed) == 1
     once = len(steps)
     summary = run([explodes, other, cell("gan-explodes"), cell("dm")], tmp_path)

@@ -11,7 +11,8 @@ from torch import Tensor
 
 from dreamlib.companion.cells import Cell, first_stage
 from dreamlib.companion.session import Session
-from dreamlib.containers import GenerativeContainer
+from dreamlib.containers import Generator
+from dreamlib.distillation.loop import BESIDE
 from dreamlib.networks import initialise
 
 
@@ -22,15 +23,15 @@ def session(tmp_path: Path) -> Session:
 
 def state(cell: Cell, seed: int) -> dict[str, Tensor]:
     """A generator with fresh weights, as a course holds it."""
-    module = cast(GenerativeContainer, cell.recipe.container).module((1, 8, 8), 10)
+    module = cast(Generator, cell.recipe.container).module((1, 8, 8), 10)
     initialise(module, torch.Generator().manual_seed(seed))
-    return {f"generator.{name}": value.clone() for name, value in module.state_dict().items()}
+    return {name: value.clone() for name, value in module.state_dict().items()}
 
 
 def keep(session: Session, cell: Cell, states: dict[int, int]) -> None:
     """Write a course whose state at each epoch has the weights of a seed."""
     course = {epoch: state(cell, seed) for epoch, seed in states.items()}
-    partner = {"partner.weight": torch.zeros(1)}
+    partner = {f"{BESIDE}partner.weight": torch.zeros(1)}
     session.study.store.write_set(
         cell, {}, {epoch: {**one, **partner} for epoch, one in course.items()}, {"container": {}}
     )

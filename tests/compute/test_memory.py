@@ -13,6 +13,7 @@ from dreamlib.core.errors import BadValue
 from dreamlib.coresets import RealImages
 from dreamlib.data import ClassData, Dataset, statistics
 from dreamlib.distillation.loop import Distillation
+from dreamlib.distillation.recipe import change
 from dreamlib.recipes import methods
 from dreamlib.samplers import Random
 
@@ -40,11 +41,13 @@ def test_cifar100_at_ipc_50_and_factor_2_fits_8_gigabytes() -> None:
     names = tuple(map(str, range(classes)))
     data = Dataset("cifar100", blank, labels, blank[:100], labels[::130], names, statistics("cifar100"))
     recipe, _ = methods["dream"].resolve("cifar100", 50)
-    recipe = replace(recipe, sampler=Random(), initial=RealImages())
+    recipe = replace(change(recipe, "sampler", Random()), initial=RealImages())
     run = Distillation(
         ClassData(data, per_class=130), replace(recipe, container=replace(recipe.container, factor=1)), 50, 0
     )
-    one, two = (run._peak(n, recipe.matching.synthetic_batch, recipe.matching.real_batch) for n in (1, 2))
+    weights = {name: value.detach() for name, value in run.network.named_parameters()}
+    how, peak = recipe.matching, run.criterion.classwise.peak
+    one, two = (peak(weights, n, how.synthetic_batch, how.real_batch) for n in (1, 2))
     resident = 50_000 * 3072 + 2 * classes * 50 * 3072 * 4  # uint8 images, synthetic set and its momentum
     assert 4 * one + resident < 8 * GIB  # four classes together, and more
     assert two > 1.5 * one
@@ -64,7 +67,8 @@ def test_a_bound_below_one_class_says_what_one_class_takes() -> None:
     labels = torch.arange(10) % 2
     data = ClassData(Dataset("d", blank, labels, blank, labels, ("a", "b"), statistics("mnist")))
     small = replace(methods["dm"].recipe.network, width=8, depth=2)
-    recipe = replace(methods["dm"].recipe, iterations=1, real_batch=4, network=small)
+    recipe = replace(methods["dm"].recipe, iterations=1, network=small)
+    recipe = change(recipe, "real_batch", 4)
     run = Distillation(data, recipe, 1, 0, memory_gb=1e-6)
     run.advance()
     with pytest.raises(BadValue, match="one class of 4 real and 1 synthetic images takes") as caught:

@@ -20,12 +20,14 @@ from dreamlib.compute import replay
 from dreamlib.compute.engine import Engine
 from dreamlib.compute.replay import Replay
 from dreamlib.containers import MultiFormation
+from dreamlib.criteria import Matching
 from dreamlib.data import ClassData, Dataset, Normalisation
 from dreamlib.distillation.loop import Distillation
-from dreamlib.distillation.recipe import NetworkSchedule, Recipe
+from dreamlib.distillation.recipe import Recipe, change
 from dreamlib.matchers import Feature, Gradient, classwise
 from dreamlib.networks import NetworkSpec
 from dreamlib.networks.training import SGD, Stack, Training
+from dreamlib.teachers import Networks
 
 CUDA = torch.device("cuda")
 
@@ -225,23 +227,19 @@ def test_calls_for_each_row_are_one_graph(recording: list[Tape]) -> None:
 UNEVEN = torch.tensor([9, 14, 11, 20])
 IDC = Siamese("color_crop_cutout_flip_scale_rotate", "idc")
 PLANS = {
-    "dm": Recipe(matcher=Feature(), real_batch=8, iterations=6),
+    "dm": Recipe(criterion=Matching(matcher=Feature(), real_batch=8), iterations=6),
     "dsa": Recipe(
-        matcher=Gradient(),
-        real_batch=6,
+        criterion=Matching(matcher=Gradient(), real_batch=6),
         iterations=4,
-        schedule=NetworkSchedule(steps=3, trained_on="synthetic", epochs=2, batch=5, lr=0.1),
+        teacher=Networks(steps=3, trained_on="synthetic", epochs=2, batch=5, lr=0.1),
     ),
     "dream": Recipe(
-        matcher=Gradient("mse", "convolutions"),
-        container=MultiFormation(2),
-        augment=IDC,
-        synthetic_batch=5,
-        real_batch=8,
-        iterations=4,
-        schedule=NetworkSchedule(
-            steps=3, trained_on="real", images=24, batch=12, lr=0.1, cutmix=0.7, augment=IDC
+        criterion=Matching(
+            matcher=Gradient("mse", "convolutions"), augment=IDC, synthetic_batch=5, real_batch=8
         ),
+        container=MultiFormation(2),
+        iterations=4,
+        teacher=Networks(steps=3, trained_on="real", images=24, batch=12, lr=0.1, cutmix=0.7, augment=IDC),
     ),
 }
 
@@ -272,7 +270,7 @@ def same_recorded(plan: Recipe, data: ClassData, chunk: int = 4, patched: tuple[
     def distilled(mode: str) -> Distillation:
         small = replace(plan, network=NetworkSpec(width=8, depth=2), image_lr=0.1, mode=mode)
         run = Distillation(data, small, 2, 0)
-        run.classes_at_once = chunk
+        run.criterion.classwise.at_once = chunk
         while not run.done:
             run.advance()
         return run
@@ -310,9 +308,9 @@ def test_what_recipes_differ_in_is_recorded_apart(recording: list[Tape]) -> None
     """One after the other in one process, as the cells of a table are."""
     plan = replace(PLANS["dream"], iterations=2)
     same_recorded(plan, uneven())
-    same_recorded(replace(plan, augment=Siamese("flip_scale", "idc")), uneven())
-    same_recorded(replace(plan, schedule=replace(plan.teacher, cutmix=0.0)), uneven())
-    same_recorded(replace(plan, schedule=replace(plan.teacher, augment=Siamese("color"))), uneven())
+    same_recorded(change(plan, "augment", Siamese("flip_scale", "idc")), uneven())
+    same_recorded(change(plan, "teacher.cutmix", 0.0), uneven())
+    same_recorded(change(plan, "teacher.augment", Siamese("color")), uneven())
     same_recorded(replace(plan, container=MultiFormation(2, space="normalised")), uneven())
     same_recorded(plan, uneven(Normalisation("other", (0.1, 0.2, 0.3), (0.5, 0.4, 0.6))))
 

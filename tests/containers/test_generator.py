@@ -94,5 +94,11 @@ def test_a_generator_says_what_it_cannot_draw() -> None:
     with pytest.raises(BadValue, match="no room for the labels of 100 classes"):
         Generator().check((3, 32, 32), 100)
     Generator(label="beside").check((3, 32, 32), 100)
+    for betas in ((1.5, 0.9), (0.5,)):
+        with pytest.raises(BadValue, match=r"betas are .*expected two numbers in \[0, 1\)"):
+            Generator(betas=betas).check((3, 32, 32), 10)
+    for lr in (-0.1, float("nan"), "a"):
+        with pytest.raises(BadValue, match=f"lr is {lr!r}; expected a number of at least 0"):
+            Generator(lr=lr).check((3, 32, 32), 10)
     with pytest.raises(UnknownName, match=r"unknown generator 'dime'.*\n.*did you mean 'dim'"):
         Generator(architecture="dime").check((3, 32, 32), 10)

@@ -126,7 +126,7 @@ def test_forgetting_counts_a_sequence_made_by_hand(few: ClassData) -> None:
     """Twelve images of each class, four visits each; every class has the same four histories."""
     run = Distillation(few, recipe("forgetting"), ipc=1, seed=0)
     patterns = [(0, 0, 0, 0), (1, 0, 1, 0), (0, 1, 1, 1), (1, 1, 0, 0)]
-    training = run._embedding
+    training = run.selection.training
     assert training is not None
     assert training.watch is not None
     for visit in range(4):
@@ -137,13 +137,13 @@ def test_forgetting_counts_a_sequence_made_by_hand(few: ClassData) -> None:
     expected = [reference.forgetting([bool(right) for right in pattern]) for pattern in patterns]
     assert expected == [math.inf, 2, 0, 1]
     # Images that were never right count as forgotten more often than any other.
-    assert run._history().forgotten.tolist() == [[3, 2, 0, 1] * 3] * 10
+    assert run.selection.history().forgotten.tolist() == [[3, 2, 0, 1] * 3] * 10
 
 
 def test_forgetting_follows_the_training_of_the_embedding(data: ClassData) -> None:
     """Record every visit of a real training, classes of different sizes included, and count again by hand."""
     run = Distillation(data, recipe("forgetting", initial__epochs=3, embedding__lr=0.05), ipc=1, seed=0)
-    training = run._embedding
+    training = run.selection.training
     assert training is not None
     assert training.watch is not None
     visits: dict[int, list[bool]] = {n: [] for n in range(data.total)}
@@ -162,7 +162,7 @@ def test_forgetting_follows_the_training_of_the_embedding(data: ClassData) -> No
     most = max(count for count in counts if count < math.inf)
     assert most >= 1
     _, mask = data.padded_index()
-    found = run._history().forgotten[mask].tolist()
+    found = run.selection.history().forgotten[mask].tolist()
     assert found == [min(count, most + 1) for count in counts]
 
 

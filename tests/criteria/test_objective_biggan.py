@@ -13,11 +13,10 @@ from dreamlib.augment import Siamese
 from dreamlib.augment.siamese import NUMBERS, Transform
 from dreamlib.containers import Generator
 from dreamlib.core.errors import BadValue
-from dreamlib.criteria import OBJECTIVES, Batch, Hinge
+from dreamlib.criteria import OBJECTIVES, Batch, Generative, Hinge, generative
 from dreamlib.data import ClassData, load
-from dreamlib.distillation import generate
-from dreamlib.distillation.generate import GeneratorTraining
-from dreamlib.distillation.recipe import Generation, Recipe
+from dreamlib.distillation.loop import Distillation
+from dreamlib.distillation.recipe import Recipe
 from dreamlib.recipes import methods
 
 MODELS = ("gmmn", "vae", "biggan")
@@ -91,7 +90,7 @@ def test_what_does_not_fit_is_refused(act: Any, message: str) -> None:
 
 def test_methods_bear_the_names_of_their_objectives() -> None:
     for name in MODELS:
-        how = cast(Generation, methods[name].recipe.criterion)
+        how = cast(Generative, methods[name].recipe.criterion)
         assert OBJECTIVES.name_of(how.objective) == name
         assert methods[name].family == ("generative",)
 
@@ -103,25 +102,25 @@ def data() -> ClassData:
 
 def small(name: str) -> Recipe:
     recipe = methods[name].recipe
-    container = replace(cast(Generator, recipe.container), width=8, noise=24)
-    how = replace(cast(Generation, recipe.criterion), epochs=4, batch=20, lr=1e-3)
-    return replace(recipe, container=container, generation=how)
+    container = replace(cast(Generator, recipe.container), width=8, noise=24, lr=1e-3)
+    how = replace(cast(Generative, recipe.criterion), epochs=4, batch=20)
+    return replace(recipe, container=container, criterion=how)
 
 
 @pytest.mark.parametrize("name", MODELS)
 def test_a_training_that_was_broken_off_ends_with_the_same_bits(
     name: str, data: ClassData, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(generate, "COLLAPSED", 0.0)  # four epochs make no images yet
-    whole = GeneratorTraining(data, small(name), seed=1)
+    monkeypatch.setattr(generative, "COLLAPSED", 0.0)  # four epochs make no images yet
+    whole = Distillation(data, small(name), ipc=1, seed=1)
     while not whole.done:
         whole.advance()
-    part = GeneratorTraining(data, small(name), seed=1)
+    part = Distillation(data, small(name), ipc=1, seed=1)
     for _ in range(6):  # in the middle of an epoch
         part.advance()
     state = {key: value.clone() for key, value in part.state().items()}
     torch.randn(3)
-    resumed = GeneratorTraining(data, small(name), seed=1)
+    resumed = Distillation(data, small(name), ipc=1, seed=1)
     resumed.restore(state)
     while not resumed.done:
         resumed.advance()
@@ -133,17 +132,20 @@ def test_a_training_that_was_broken_off_ends_with_the_same_bits(
         assert value.equal(ends[1][key]), key
     assert whole.preview().equal(resumed.preview())
     if name == "biggan":
-        assert not ends[0]["partner.of_class.u"].equal(state["partner.of_class.u"])
+        assert not ends[0]["criterion.partner.of_class.u"].equal(state["criterion.partner.of_class.u"])
 
 
 @pytest.mark.parametrize("name", MODELS)
 def test_every_weight_is_moved(name: str, data: ClassData) -> None:
-    run = GeneratorTraining(data, small(name), seed=0)
+    run = Distillation(data, small(name), ipc=1, seed=0)
     before = {key: value.clone() for key, value in run.state().items()}
     for _ in range(3):
         run.advance()
     after = run.state()
-    modules = {"generator": run.generator} | ({} if run.partner is None else {"partner": run.partner})
+    container, shape, classes = run.recipe.container, data.shape, data.num_classes
+    partner = run.recipe.criterion.objective.partner(shape, classes, container.noise, container.width)
+    modules = {"stored": container.module(shape, classes)}
+    modules |= {} if partner is None else {"criterion.partner": partner}
     for module, found in modules.items():
         for key, _ in found.named_parameters():
             # A bias in front of a batch norm has no effect, and no gradient but rounding.

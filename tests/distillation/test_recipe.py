@@ -10,22 +10,22 @@ import pytest
 from dreamlib.augment import Siamese
 from dreamlib.containers import Generator, Pixels
 from dreamlib.core.errors import BadValue, DreamlibError, UnknownName
-from dreamlib.criteria import Adversarial
-from dreamlib.distillation.recipe import Generation, NetworkSchedule, Recipe, change, snapshot_steps
+from dreamlib.criteria import Adversarial, Generative, Matching
+from dreamlib.distillation.recipe import Recipe, change, snapshot_steps
 from dreamlib.matchers import Feature, Logits
 from dreamlib.networks import NetworkSpec
 from dreamlib.recipes import apply, rule
 from dreamlib.samplers import Representative
-from dreamlib.teachers.pool import Pool
+from dreamlib.teachers import ModelsPool, Networks, Untaught
 
 
 def test_the_learning_rate_follows_the_ipc_where_it_should() -> None:
     plain = Recipe(image_lr=0.2)
-    assert [plain.rate(ipc, 28) for ipc in (1, 10, 50)] == [0.2, 0.2, 0.2]
+    assert [plain.update(ipc, 28).lr for ipc in (1, 10, 50)] == [0.2, 0.2, 0.2]
     scaled = replace(plain, lr_scaling="ipc and size")
-    assert [scaled.rate(ipc, 32) for ipc in (1, 10, 50)] == pytest.approx([0.02, 0.2, 1.0])
+    assert [scaled.update(ipc, 32).lr for ipc in (1, 10, 50)] == pytest.approx([0.02, 0.2, 1.0])
     # Images with four times the pixels move four times as fast (IDC, released code).
-    assert [scaled.rate(10, side) for side in (28, 64)] == pytest.approx([0.2 * 0.765625, 0.8])
+    assert [scaled.update(10, side).lr for side in (28, 64)] == pytest.approx([0.2 * 0.765625, 0.8])
 
 
 @pytest.mark.parametrize(
@@ -43,16 +43,19 @@ def test_settings_of_the_image_step_are_checked(wrong: dict[str, Any], message: 
 
 
 def test_steps_are_networks_times_steps_of_each() -> None:
-    assert Recipe(iterations=7, schedule=NetworkSchedule(steps=3)).steps == 21
+    assert Recipe(iterations=7, teacher=Networks(steps=3)).steps == 21
     assert Recipe().steps == 0
 
 
 def test_one_field_is_changed_and_no_other() -> None:
     before = Recipe()
     after = change(before, "teacher.steps", 5)
-    assert after == replace(before, schedule=replace(before.schedule, steps=5))
+    assert after == replace(before, teacher=Networks(steps=5))
     assert before == Recipe()
-    assert change(before, "sampler", Representative()) == replace(before, sampler=Representative())
+    # A field of the criterion bears its bare name.
+    sampled = replace(before, criterion=Matching(sampler=Representative()))
+    assert change(before, "sampler", Representative()) == sampled
+    assert change(before, "criterion.sampler", Representative()) == sampled
     assert change(before, "teacher.augment.strategy", "crop").teacher.augment.strategy == "crop"
 
 
@@ -72,9 +75,8 @@ def test_a_field_that_is_not_there_is_an_error(path: str, message: str) -> None:
 @pytest.mark.parametrize("path", ["sampler.pool", "nothing", "iterations.x", "container.factor.x"])
 def test_an_optional_field_is_set_only_where_it_is_there_and_empty(path: str) -> None:
     assert change(Recipe(), path, 1, optional=True) == Recipe()
-    assert change(
-        Recipe(sampler=Representative()), "sampler.pool", 9, optional=True
-    ).sampler == Representative(pool=9)
+    pooled = change(change(Recipe(), "sampler", Representative()), "sampler.pool", 9, optional=True)
+    assert pooled.matching.sampler == Representative(pool=9)
     assert change(Recipe(), "sampler.every", 9, optional=True) == Recipe()
 
 
@@ -115,137 +117,137 @@ def test_a_rule_about_a_fact_that_is_not_given_does_not_hold() -> None:
 
 # Generators
 
-ALONE = Generation(epochs=9, kept=(2, 4, 6, 12))
+ALONE = Generative(epochs=9, also_kept=(2, 4, 6, 12))
 BOTH = replace(ALONE, matched_from=4, matched_epochs=4)
 
 
-def drawn(how: Generation, **more: Any) -> Recipe:
-    return Recipe(container=Generator(), generation=how, **more)
+def drawn(how: Generative, **more: Any) -> Recipe:
+    teacher = ModelsPool() if how.matching else Untaught()
+    return Recipe(container=Generator(), criterion=how, teacher=teacher, **more)
 
 
 def test_states_are_kept_from_the_start_of_a_stage_to_its_end() -> None:
-    assert (ALONE.end, ALONE.states) == (9, (0, 2, 4, 6, 9))
-    assert (BOTH.end, BOTH.states) == (8, (4, 6, 8))
-    beyond = replace(BOTH, matched_epochs=20)  # further than the objective alone was ever trained
-    assert (beyond.end, beyond.states) == (24, (4, 6, 12, 24))
-    assert drawn(BOTH).kept == BOTH.states
-    assert (drawn(BOTH).steps, drawn(ALONE).steps) == (8, 9)
+    assert (drawn(ALONE).steps, drawn(ALONE).kept) == (9, (0, 2, 4, 6, 9))
+    assert (drawn(BOTH).steps, drawn(BOTH).kept) == (8, (4, 6, 8))
+    beyond = drawn(replace(BOTH, matched_epochs=20))  # further than the objective alone was ever trained
+    assert (beyond.steps, beyond.kept) == (24, (4, 6, 12, 24))
     assert Recipe(iterations=100).kept == snapshot_steps(100)
 
 
 def test_a_first_stage_does_not_know_what_is_matched_later() -> None:
-    one = drawn(BOTH, matcher=Logits(), per_class=7, mode="compiled")
+    one = change(drawn(BOTH, per_class=7, mode="compiled"), "matcher", Logits())
     assert one.first == drawn(ALONE, per_class=7, mode="compiled")
-    others = [
-        replace(one, matcher=Feature()),
-        replace(one, schedule=NetworkSchedule(images=7)),
-        *(
-            change(one, f"generation.{name}", value)
-            for name, value in (
-                ("matched_from", 6),
-                ("matched_epochs", 2),
-                ("matched_batch", 3),
-                ("matched_rate", 0.5),
-                ("pool_mode", "eval"),
-                ("pool_space", "unit"),
-                ("weight", 9.0),
-                ("models", ()),
-            )
-        ),
-    ]
-    assert {other.first for other in others} == {one.first}
-    assert len({other.canonical for other in (one, *others)}) == 1 + len(others)
-    for name, value in (
-        ("lr", 0.5),
+    assert all(
+        change(one, path, value).first == one.first
+        for path, value in (
+            ("matcher", Feature()),
+            ("augment", Siamese("flip")),
+            ("matched_from", 6),
+            ("matched_epochs", 2),
+            ("matched_batch", 3),
+            ("matched_rate", 0.5),
+            ("weight", 9.0),
+            ("teacher.images", 7),
+            ("teacher.mode", "eval"),
+            ("teacher.space", "unit"),
+            ("teacher.models", ()),
+        )
+    )
+    for path, value in (
+        ("container.lr", 0.5),
+        ("container.betas", (0.5, 0.9)),
+        ("objective", Adversarial(penalty=1.0)),
         ("batch", 3),
-        ("kept", (4,)),
-        ("betas", (0.5, 0.9)),
+        ("also_kept", (4,)),
         ("epochs", 8),
         ("independent_draws", False),
         ("generator_first", False),
         ("carries_adam", False),
     ):
-        assert change(one, f"generation.{name}", value).first != one.first
+        assert change(one, path, value).first != one.first
     assert drawn(ALONE).first is None
     assert Recipe().first is None
     assert one.first is not None
     assert one.first.first is None
 
 
-def test_settings_without_effect_are_as_they_are_by_default() -> None:
-    image_settings: dict[str, Any] = {
-        "network": NetworkSpec(width=7),
-        "iterations": 5,
-        "real_batch": 3,
-        "image_lr": 9.0,
-        "statistics": "frozen",
-    }
-    assert drawn(BOTH, **image_settings).canonical == drawn(BOTH)
-    assert drawn(ALONE, matcher=Logits(), **image_settings).canonical == drawn(ALONE)
-    assert drawn(replace(ALONE, weight=3.0, matched_rate=1.0, pool_mode="eval")).canonical == drawn(ALONE)
-    plain = Recipe(**image_settings)
-    assert plain.canonical is plain
-
-
 def test_without_a_matcher_only_what_trains_the_objective_is_left() -> None:
-    assert BOTH.alone() == ALONE
-    assert ALONE.alone() == ALONE
-    first = [field.name for field in fields(Generation)][:8]
-    assert first[:6] == ["objective", "epochs", "batch", "lr", "betas", "kept"]
-    assert first[6:] == ["independent_draws", "generator_first"]
-    other = Adversarial(penalty=1.0)
-    assert replace(BOTH, objective=other).alone().objective == other
+    other = replace(BOTH, objective=Adversarial(penalty=1.0), weight=9.0, augment=Siamese("flip"))
+    assert other.stage == replace(ALONE, objective=Adversarial(penalty=1.0))
+    names = [field.name for field in fields(Generative)]
+    common = names.index("carries_adam") + 1  # the order that the class promises
+    assert set(names[common:]) == {
+        *("matched_from", "matched_epochs", "matched_batch", "matched_rate", "weight", "matcher", "augment")
+    }
+
+
+def test_a_first_stage_keeps_the_state_that_matching_goes_on_from() -> None:
+    first = drawn(replace(BOTH, matched_from=5)).first
+    assert first is not None
+    assert first.kept == (0, 2, 4, 5, 6, 9)
+
+
+@pytest.mark.parametrize("path", ["sampler", "real_batch", "synthetic_batch", "statistics"])
+def test_a_generator_has_no_settings_of_matching_images(path: str) -> None:
+    with pytest.raises(UnknownName, match=f"unknown field of Recipe '{path}'.*matched_batch"):
+        change(drawn(BOTH), path, 3)
+    with pytest.raises(BadValue, match=r"criterion is Generative, which has no sampler.*\n.*such as dm"):
+        _ = drawn(BOTH).matching
 
 
 @pytest.mark.parametrize(
-    ("how", "says"),
+    ("changes", "says"),
     [
-        ({"epochs": 0}, "epochs is 0; expected a whole number of at least 1"),
-        ({"batch": 1}, "batch is 1; expected a whole number of at least 2"),
-        ({"matched_batch": 1}, "matched_batch is 1; expected a whole number of at least 2"),
-        ({"matched_from": -1}, "matched_from is -1; expected a whole number of at least 0"),
-        ({"epochs": 2.5}, "epochs is 2.5; expected a whole number"),
-        ({"weight": "a"}, "weight is 'a'; expected a number"),
-        ({"betas": (1.5, 0.9)}, "betas are"),
-        ({"models": ("convnet",)}, "expected a tuple of NetworkSpec"),
-        ({"models": NetworkSpec()}, "expected a tuple of NetworkSpec"),
-        ({"matched_epochs": -1}, "matched_epochs is -1"),
-        ({"lr": -0.1}, "lr is -0.1"),
-        ({"lr": float("nan")}, "lr is nan"),
-        ({"matched_rate": -1.0}, "matched_rate is -1.0"),
-        ({"pool_mode": "evil"}, "unknown mode of a models pool 'evil'"),
-        ({"pool_space": "units"}, "unknown space of images for a models pool 'units'"),
-        ({"weight": -1.0}, "weight is -1.0"),
-        ({"models": ()}, "a models pool without networks"),
-        ({"matched_from": 10}, "matching starts after epoch 10, but the generator is trained for 9"),
+        ({"criterion.epochs": 0}, "epochs is 0; expected a whole number of at least 1"),
+        ({"criterion.batch": 1}, "batch is 1; expected a whole number of at least 2"),
+        ({"criterion.matched_batch": 1}, "matched_batch is 1; expected a whole number of at least 2"),
+        ({"criterion.matched_from": -1}, "matched_from is -1; expected a whole number of at least 0"),
+        ({"criterion.epochs": 2.5}, "epochs is 2.5; expected a whole number"),
+        ({"criterion.weight": "a"}, "weight is 'a'; expected a number"),
+        ({"criterion.matched_rate": -1.0}, "matched_rate is -1.0"),
+        ({"criterion.weight": -1.0}, "weight is -1.0"),
+        (
+            {"criterion.matched_from": 10},
+            "matching starts after epoch 10, but the generator is trained for 9",
+        ),
+        ({"teacher.models": ("convnet",)}, "expected a tuple of NetworkSpec"),
+        ({"teacher.models": NetworkSpec()}, "expected a tuple of NetworkSpec"),
+        ({"teacher.models": ()}, "a models pool without networks"),
+        ({"teacher.mode": "evil"}, "unknown mode of a models pool 'evil'"),
+        ({"teacher.space": "units"}, "unknown space of images for a models pool 'units'"),
+        ({"teacher.trained_on": "synthetic"}, "unknown choice of training data .*'synthetic'; valid: real"),
     ],
 )
-def test_generations_out_of_range_are_named(how: dict[str, Any], says: str) -> None:
+def test_numbers_of_a_generator_out_of_range_are_named(changes: dict[str, Any], says: str) -> None:
+    wrong = drawn(BOTH)
+    for path, value in changes.items():
+        wrong = change(wrong, path, value)
     with pytest.raises((BadValue, UnknownName), match=says):
-        drawn(replace(BOTH, **how)).check()
-    for fine in (BOTH, ALONE, replace(ALONE, models=(), matched_from=5), replace(BOTH, matched_from=9)):
+        wrong.check()
+    for fine in (BOTH, ALONE, replace(ALONE, matched_from=5), replace(BOTH, matched_from=9)):
         drawn(fine).check()
 
 
+def test_matched_epochs_below_none_are_named() -> None:
+    with pytest.raises(BadValue, match="matched_epochs is -1"):
+        drawn(replace(BOTH, matched_epochs=-1)).check()
+
+
 @pytest.mark.parametrize(
-    ("change", "says"),
+    ("recipe", "says"),
     [
-        ({"sampler": Representative()}, "a sampler Representative"),
-        ({"augment": Siamese("flip"), "generation": ALONE}, "nothing is matched under it"),
-        ({"schedule": NetworkSchedule(steps=2)}, "steps=2"),
-        ({"schedule": NetworkSchedule(trained_on="synthetic")}, "trained_on='synthetic'"),
-        ({"schedule": NetworkSchedule(pool=Pool())}, "teacher.models is the pool"),
+        (
+            drawn(replace(ALONE, augment=Siamese("flip"))),
+            r"augment is 'flip', and nothing is matched under it\n.*matched_epochs",
+        ),
+        (replace(drawn(BOTH), teacher=Networks()), r"a teacher Networks; .*\n.*teacher=ModelsPool"),
+        (replace(drawn(BOTH), teacher=Untaught()), r"a teacher Untaught; .*\n.*teacher=ModelsPool"),
+        (replace(drawn(ALONE), teacher=ModelsPool()), r"a teacher ModelsPool; .*needs none\n.*Untaught"),
+        (replace(drawn(ALONE), container=Pixels()), r"container Pixels is no generator\n.*=Generator"),
+        (Recipe(container=Generator()), r"container Generator holds no images\n.*criterion=Generative"),
+        (Recipe(teacher=ModelsPool()), r"a teacher ModelsPool; images are .*\n.*teacher=Networks"),
     ],
 )
-def test_what_a_generators_training_would_pass_over_is_refused(change: dict[str, Any], says: str) -> None:
+def test_parts_that_do_not_go_together_are_refused(recipe: Recipe, says: str) -> None:
     with pytest.raises(BadValue, match=says):
-        replace(drawn(BOTH), **change).check()
-
-
-def test_a_generator_and_how_it_is_trained_come_together() -> None:
-    with pytest.raises(
-        BadValue, match=r"a container Generator, and nothing trains it\n.*generation=Generation"
-    ):
-        Recipe(container=Generator()).check()
-    with pytest.raises(BadValue, match=r"the container Pixels is no generator\n.*container=Generator"):
-        Recipe(container=Pixels(), generation=Generation()).check()
+        recipe.check()

@@ -119,18 +119,19 @@ def test_measuring_asks_for_a_gradient_only_where_there_is_to_be_one(kernel: str
 @pytest.mark.parametrize("kernel", KERNELS)
 def test_distillation_gives_the_same_set_class_by_class_and_nears_the_real_images(kernel: str) -> None:
     data = ClassData(load("digits"), torch.device("cpu"))
-    how = replace(recipe(f"mmd-{kernel}".removesuffix("-linear")), iterations=8, real_batch=32)
+    how = recipe(f"mmd-{kernel}".removesuffix("-linear"), iterations=8, real_batch=32)
     sets = []
     for at_once in (10, 3):
         run = Distillation(data, how, 4, seed=0)
-        run.classes_at_once = at_once
+        run.criterion.classwise.at_once = at_once
         while not run.done:
             run.advance()
         sets.append(run.stored["images"])
     torch.testing.assert_close(sets[0], sets[1], rtol=1e-4, atol=1e-5)
     real = data.take(data.draw(64, generator()))
     start, end = (
-        float(library(how.matcher, real, each)) for each in (run.snapshots[0]["images"], run.stored["images"])
+        float(library(how.matching.matcher, real, each))
+        for each in (run.snapshots[0]["images"], run.stored["images"])
     )
     assert end < start
 
@@ -141,13 +142,14 @@ def test_the_methods_are_dm_with_another_matcher_and_no_augmentation() -> None:
         for dataset, ipc in (("cifar10", 1), ("cifar10", 50), ("mnist", 10)):
             dm, mine = (methods[which].resolve(dataset, ipc)[0] for which in ("dm", name))
             rate = 0.1 if ipc == 1 else 1.0
-            assert mine == replace(dm, matcher=Kernel(kernel), augment=mine.augment, image_lr=rate)
-            assert mine.augment.stages == ()
+            criterion = replace(dm.matching, matcher=Kernel(kernel), augment=mine.matching.augment)
+            assert mine == replace(dm, criterion=criterion, image_lr=rate)
+            assert mine.matching.augment.stages == ()
         assert methods[name].reported_as == ("MMD" if kernel == "linear" else "")
         for profile in ("quick", "cpu"):
             small, sources = methods[name].resolve("digits", 1, profiles[profile].recipe_rules)
-            assert small.matcher == Kernel(kernel)
-            assert small.augment.stages == ()
+            assert small.matching.matcher == Kernel(kernel)
+            assert small.matching.augment.stages == ()
             assert "ours" in sources["image_lr"]
 
 

@@ -20,6 +20,7 @@ from dreamlib.data import ClassData, Dataset
 from dreamlib.data.normalisation import measured
 from dreamlib.distillation.evaluate import EvaluationRun
 from dreamlib.distillation.loop import Distillation
+from dreamlib.distillation.recipe import change
 from dreamlib.recipes import methods, protocol
 
 SLOWER = 1.25  # what noise can do on a machine that does something else too
@@ -38,7 +39,8 @@ def noise() -> Dataset:
 
 def matching(method: str, mode: str, dataset: Dataset) -> Callable[[], object]:
     recipe, _ = methods[method].resolve("cifar10", 1)
-    recipe = replace(recipe, mode=mode, network=replace(recipe.network, width=64), real_batch=64)
+    recipe = replace(recipe, mode=mode, network=replace(recipe.network, width=64))
+    recipe = change(recipe, "real_batch", 64)
     run = Distillation(ClassData(dataset), recipe, 1, 0)
     run.advance()  # chooses the images to start from
     return run.advance

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import fields, replace
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -16,12 +16,13 @@ from dreamlib.coresets import FirstImages, Noise, RealImages, RepresentativeImag
 from dreamlib.criteria import Adversarial
 from dreamlib.data import names as datasets
 from dreamlib.distillation.evaluate import Generated
-from dreamlib.distillation.recipe import Recipe
+from dreamlib.distillation.recipe import Recipe, change
 from dreamlib.matchers import Feature, Gradient, Logits
 from dreamlib.networks import NetworkSpec
 from dreamlib.recipes import POOLS, Method, apply, methods, models, protocol
 from dreamlib.recipes.protocols import names as protocols
 from dreamlib.samplers import Random, Representative
+from dreamlib.teachers import ModelsPool
 
 BUDGETS = (1, 10, 50)
 DATASETS = ("digits", "mnist", "fashionmnist", "svhn", "cifar10", "cifar100")
@@ -62,9 +63,10 @@ def test_all_methods_and_datasets_are_covered_here() -> None:
 
 
 def facts(recipe: Any, *paths: str) -> dict[str, Any]:
+    """What stands at dotted paths; fields of the criterion bear their bare names."""
     out = {}
     for path in paths:
-        value = recipe
+        value = recipe if hasattr(recipe, path.partition(".")[0]) else recipe.criterion
         for name in path.split("."):
             value = getattr(value, name)
         out[path] = value
@@ -130,7 +132,7 @@ def test_dc_dsa_and_dm(method: str, dataset: str, ipc: int) -> None:
         }
         rate = 0.1
     assert facts(recipe, *expected) == expected
-    assert recipe.rate(ipc, SIDE[dataset]) == rate
+    assert recipe.update(ipc, SIDE[dataset]).lr == rate
     assert (recipe.image_steps, recipe.constants) == ("together", "")
 
 
@@ -138,14 +140,15 @@ def test_dc_dsa_and_dm(method: str, dataset: str, ipc: int) -> None:
 def test_dm_learns_ten_times_as_fast_from_a_hundred_images_on_on_cifar10_alone(ipc: int) -> None:
     """DM's README up to 1,250 images per class; CIFAR-100 stays at 1."""
     found = {
-        name: methods["dm"].resolve(name, ipc)[0].rate(ipc, 32) for name in ("cifar10", "cifar100", "svhn")
+        name: methods["dm"].resolve(name, ipc)[0].update(ipc, 32).lr
+        for name in ("cifar10", "cifar100", "svhn")
     }
     assert found == {"cifar10": 10, "cifar100": 1, "svhn": 1}
 
 
 def test_last_layer_matching_is_dm_with_another_matcher() -> None:
     plain, other = (methods[name].resolve("mnist", 10)[0] for name in ("dm", "dm-lastlayer"))
-    assert other == replace(plain, matcher=Gradient("mse", "classifier"))
+    assert other == change(plain, "matcher", Gradient("mse", "classifier"))
 
 
 @pytest.mark.parametrize("ipc", BUDGETS)
@@ -187,13 +190,13 @@ def test_idc_and_dream(method: str, dataset: str, ipc: int) -> None:
     }
     assert facts(recipe, *expected) == expected
     # Feature matching sets the metric and leaves the learning rate of the data set.
-    assert recipe.rate(ipc, SIDE[dataset]) == pytest.approx(rate * ipc / 10)
+    assert recipe.update(ipc, SIDE[dataset]).lr == pytest.approx(rate * ipc / 10)
 
 
 def test_network_updates_are_whole_batches() -> None:
     """For "2000" IDC takes 32 batches of 64 and DREAM 16 of 128; for "500" 8 and 4."""
     found = {
-        (method, dataset): methods[method].resolve(dataset, 10)[0].schedule.real_batches
+        (method, dataset): methods[method].resolve(dataset, 10)[0].teacher.real_batches
         for method in ("idc", "dream")
         for dataset in ("cifar10", "mnist")
     }
@@ -207,7 +210,7 @@ def test_network_updates_are_whole_batches() -> None:
 
 def test_images_of_tiny_imagenet_move_four_times_as_fast() -> None:
     """Sides of 64 where the base is 32."""
-    assert methods["idc"].recipe.rate(10, 64) == pytest.approx(4 * 5e-3)
+    assert methods["idc"].recipe.update(10, 64).lr == pytest.approx(4 * 5e-3)
 
 
 def test_augmentation_of_mnist_depends_on_the_factor() -> None:
@@ -266,7 +269,6 @@ MATCHED: dict[str, tuple[Any, Any]] = {
     "teacher.models": (POOL, POOL),
     "teacher.mode": ("train", "train"),
     "teacher.space": ("signed", "signed"),
-    "teacher.steps": (1, 1),
     "teacher.trained_on": ("real", "real"),
     "teacher.images": (1024, 1024),  # 16 batches of 64
     "teacher.batch": (64, 64),
@@ -298,8 +300,7 @@ def test_generators(method: str, dataset: str, ipc: int) -> None:
     expected = {path: values[method == "dim-code"] for path, values in table.items()}
     if method != "gan":
         expected["matcher"], expected["criterion.weight"], rate = COMPARED[method]
-        assert recipe.criterion is not None
-        assert recipe.criterion.matched_lr == pytest.approx(rate)
+        assert recipe.container.lr * recipe.criterion.pace == pytest.approx(rate)
     assert facts(recipe, *expected) == expected
     assert recipe.steps == {"gan": 200, "dim-code": 250}.get(method, 200)
     recipe.check()
@@ -319,18 +320,17 @@ def test_dim_stays_itself_in_small(profile: str, method: str) -> None:
     dataset = {"quick": "digits", "cpu": "mnist", "paper": "cifar10"}[profile]
     recipe = make_cell(profile, method, dataset, 10, 0).recipe
     how = recipe.criterion
-    assert how is not None
-    assert how.matched_lr == pytest.approx(how.lr if "fast" in method else how.lr / 20)
+    assert how.pace == pytest.approx(1 if "fast" in method else 1 / 20)
     assert how.weight == COMPARED[method][1]
     assert how.objective == Adversarial(penalty=10.0, slope=0.01)
-    assert how.betas == (0.0, 0.9)
+    assert recipe.container.betas == (0.0, 0.9)
     assert (how.carries_adam, how.independent_draws, how.generator_first) == (True, True, True)
-    assert (how.pool_mode, how.pool_space) == ("train", "signed")
+    assert (recipe.teacher.mode, recipe.teacher.space) == ("train", "signed")
     assert (how.matched_from == how.epochs) == (method == "dim-code")  # all of the GAN first
-    assert recipe.matching.augment == Siamese("color_crop_cutout", family="idc")
+    assert how.augment == Siamese("color_crop_cutout", family="idc")
     assert recipe.teacher.augment == Siamese("color_crop", family="idc")
-    assert {(one.norm, one.form) for one in how.models[1:]} == {("batch", "idc")}
-    assert [spec.name for spec in how.models] == [
+    assert {(one.norm, one.form) for one in recipe.teacher.models[1:]} == {("batch", "idc")}
+    assert [spec.name for spec in recipe.teacher.models] == [
         "convnet",
         "resnet10",
         "resnet18",
@@ -343,8 +343,8 @@ def test_the_control_of_a_matcher_is_the_same_but_for_its_weight() -> None:
     """The first stage is shared, and the second one is trained, not skipped."""
     dim, control = (make_cell("quick", name, "digits", 10, 0).recipe for name in ("dim", "dim-unmatched"))
     assert control.first == dim.first
-    assert control.canonical != dim.canonical
-    assert replace(control.generation, weight=0.01) == dim.generation
+    assert control != dim
+    assert change(control, "weight", 0.01) == dim
     assert control.steps == dim.steps
 
 
@@ -377,9 +377,9 @@ def test_an_unknown_network_of_a_pool_is_named() -> None:
 def test_dim_is_the_gan_with_a_matcher() -> None:
     """A generative model with a matcher plugged in is DiM; of its settings none of the first stage's is another."""
     plain, plugged = (methods[name].resolve("cifar10", 10)[0] for name in ("gan", "dim"))
-    assert plugged.first == plain.canonical
-    made = methods["gan"].using(matcher=Logits(), criterion__matched_epochs=80, name="mine")
-    assert made.resolve("cifar10", 10)[0].first == plain.canonical
+    assert plugged.first == plain
+    made = methods["gan"].using(matcher=Logits(), matched_epochs=80, teacher=ModelsPool(), name="mine")
+    assert made.resolve("cifar10", 10)[0].first == plain
 
 
 JUDGED_BY = {
@@ -466,9 +466,8 @@ def test_dream_is_the_sampler_and_nothing_else(base: str, dataset: str, ipc: int
     assert plugged.label == methods[base].label + "+DREAM"
     before, _ = methods[base].resolve(dataset, ipc)
     after, sources = plugged.resolve(dataset, ipc)
-    changed = [f.name for f in fields(before) if getattr(before, f.name) != getattr(after, f.name)]
-    assert changed == ["sampler"]
-    assert after == replace(before, sampler=Representative())
+    assert after != before
+    assert after == change(before, "sampler", Representative())
     assert sources["sampler"] == f"chosen in {base}+dream"
     assert plugged.protocol == methods[base].protocol
     assert plugged.reported_as == ""
@@ -545,6 +544,11 @@ def test_the_paper_profile_changes_no_setting_of_a_paper() -> None:
         assert [entry.change for entry in rules] == [(("mode", "fast"),)]
 
 
+def width(recipe: Recipe) -> int:
+    """Of a generator, or of the networks that images are matched under."""
+    return recipe.container.width if recipe.drawn else recipe.network.width
+
+
 @pytest.mark.parametrize("profile", ["quick", "cpu"])
 def test_smaller_profiles_apply_to_every_method_and_say_so(profile: str) -> None:
     scale = profiles[profile]
@@ -556,15 +560,14 @@ def test_smaller_profiles_apply_to_every_method_and_say_so(profile: str) -> None
                 _, sources = apply(full, scale.recipe_rules, method.facts(dataset, ipc))
                 small.check()
                 shape = (1, 8, 8) if dataset == "digits" else (3, 32, 32)
-                if small.generation is None:
-                    small.container.check(shape)
-                else:
-                    small.container.check(shape, 10)
-                assert small.network.width < full.network.width
+                small.container.check(shape, 10, ipc)
+                assert width(small) < width(full)
                 assert small.steps <= full.steps
                 assert (small.steps == 0) == (full.steps == 0)
-                assert type(small.sampler) is type(full.sampler)
-                assert type(small.matcher) is type(full.matcher)
+                assert type(small.criterion) is type(full.criterion)
+                for part in ("sampler", "matcher", "objective"):
+                    ours, theirs = (getattr(one.criterion, part, None) for one in (small, full))
+                    assert type(ours) is type(theirs)
                 assert all(source.startswith(f"profile {profile}") for source in sources.values())
 
 
@@ -578,7 +581,7 @@ def test_quick_needs_only_digits_and_stays_small() -> None:
         for ipc in profiles["quick"].ipcs:
             small = quick(method, ipc)
             assert small.steps <= 500
-            assert small.real_batch <= 130
+            assert getattr(small.criterion, "real_batch", 0) <= 130
 
 
 def test_a_family_is_the_methods_a_variant_was_made_from() -> None:
@@ -609,7 +612,7 @@ def test_a_number_that_the_caller_chose_survives_rules_and_profile(profile: str)
 def test_a_profile_bounds_a_pool_only_where_there_is_none() -> None:
     scale = profiles["cpu"].recipe_rules
     free, bound = (methods["dm"].using(sampler=Representative(pool=pool), name="x") for pool in (None, 64))
-    assert getattr(free.resolve("mnist", 1, scale)[0].sampler, "pool", 0) == 256
+    assert getattr(free.resolve("mnist", 1, scale)[0].matching.sampler, "pool", 0) == 256
     recipe, sources = bound.resolve("mnist", 1, scale)
     assert getattr(recipe.matching.sampler, "pool", 0) == 64
     assert "sampler.pool" not in sources

@@ -237,8 +237,8 @@ def brightest() -> Iterator[type]:
 def test_a_users_sampler_works_in_a_published_method(few: ClassData, brightest: type) -> None:
     method = methods["dm"].using(sampler=brightest(), name="dm+brightest")
     resolved, _ = method.resolve("digits", 1)
-    assert resolved.sampler == brightest()
+    assert resolved.matching.sampler == brightest()
     run = distill(few, recipe("dm", sampler=brightest(pool=12)), ipc=1)
     light = few.unit(torch.arange(12).expand(10, 12)).mean((2, 3, 4))
-    assert run.choice.equal(light.topk(4, dim=1).indices)
+    assert run.criterion.choice.equal(light.topk(4, dim=1).indices)
     assert not run.stored["images"].equal(distill(few, recipe("dm"), ipc=1).stored["images"])

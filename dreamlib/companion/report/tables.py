@@ -380,7 +380,9 @@ def _generator(record: Record) -> str:
     how, container = _dig(record, "recipe", "criterion"), _dig(record, "recipe", "container")
     if not isinstance(how, Mapping) or not isinstance(container, Mapping) or how["part"] != "Generative":
         return NOTHING
-    parts = [_words(container), f"{how['objective']['part']} {_words(_objective(how['objective']))}".strip()]
+    # Adam's numbers are told where the training is.
+    made = {name: value for name, value in container.items() if name not in ("lr", "betas")}
+    parts = [_words(made), f"{how['objective']['part']} {_words(_objective(how['objective']))}".strip()]
     drawn = ", its partner's images drawn by themselves" if how.get("independent_draws") else ""
     parts.append(f"batch {how['batch']}, lr {container['lr']:g}, {how['epochs']} epochs{drawn}")
     if how["matched_epochs"]:

@@ -63,7 +63,7 @@ def judged(make: Make, method: str, network: str, values: list[float], **changes
     )
     norm = "instance" if network == "convnet" else "group"
     one["evaluation"]["network"] = {"name": network, "depth": 2, "width": 8, "norm": norm}
-    one["recipe"] = {"generation": {"epochs": 20}}
+    one["recipe"] = {"criterion": {"part": "Generative", "epochs": 20}}
     return one | changes
 
 

@@ -40,7 +40,7 @@ def test_a_callers_own_choice_is_the_method_and_no_difference() -> None:
 
 def test_a_part_of_another_kind_is_named() -> None:
     base, plugged = (methods[name].resolve("cifar10", 10)[0] for name in ("dm", "dm+dream"))
-    assert changes(plain(base), plain(plugged)) == ["sampler Representative (published: Random)"]
+    assert changes(plain(base), plain(plugged)) == ["criterion.sampler Representative (published: Random)"]
 
 
 def test_a_difference_of_some_cells_names_them(make: Make) -> None:

@@ -276,29 +276,27 @@ def test_settings_show_what_differs(make: Make) -> None:
 def test_settings_say_how_a_generator_was_made(make: Make) -> None:
     pool = [{"part": "NetworkSpec", "name": name} for name in ("convnet", "resnet18")]
     how = {
+        "part": "Generative",
         "objective": {"part": "Adversarial", "penalty": 10.0},
         "batch": 64,
-        "lr": 0.001,
         "epochs": 20,
         "matched_from": 12,
         "matched_epochs": 0,
         "matched_batch": 32,
-        "matched_lr": 0.0005,
+        "matched_rate": 0.5,
         "weight": 0.01,
-        "models": pool,
-    }
-    recipe = {
-        "real_batch": 256,
-        "container": {"part": "Generator", "noise": 100},
         "matcher": {"part": "Logits", "scale": "raw"},
-        "schedule": {"images": 128},
     }
-    alone = make("gan", recipe={**recipe, "generation": how})
-    matched = make("dim", recipe={**recipe, "generation": {**how, "matched_epochs": 8}})
-    now = {name: value for name, value in how.items() if name != "matched_lr"}
-    now |= {"matched_epochs": 8, "matched_rate": 0.05, "carries_adam": True, "independent_draws": True}
-    now |= {"pool_mode": "train", "pool_space": "signed"}
-    (text,) = settings_table([make("dim", recipe={**recipe, "generation": now})]).generator
+    container = {"part": "Generator", "noise": 100, "lr": 0.001}
+    teacher = {"models": pool, "mode": "eval", "space": "unit", "images": 128}
+
+    def made(method: str, criterion: dict[str, Any], teacher: dict[str, Any]) -> dict[str, Any]:
+        return make(method, recipe={"container": container, "criterion": criterion, "teacher": teacher})
+
+    alone, matched = made("gan", how, {}), made("dim", {**how, "matched_epochs": 8}, teacher)
+    now = {"matched_epochs": 8, "matched_rate": 0.05, "carries_adam": True, "independent_draws": True}
+    released = made("dim", {**how, **now}, {**teacher, "mode": "train", "space": "signed"})
+    (text,) = settings_table([released]).generator
     assert text.endswith(
         "20 epochs, its partner's images drawn by themselves; after epoch 12 for 8 epochs, lr 5e-05, Adam carried on: "
         "0.01 times Logits (scale raw), under ConvNet, ResNet-18 in training mode on images in [-1, 1], normalised as "
