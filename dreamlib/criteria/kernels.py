@@ -30,6 +30,7 @@ from torch.utils.checkpoint import checkpoint
 from ..core.errors import BadValue, unknown
 
 KINDS = ("ntk", "nngp")
+Part = tuple[Tensor, ...]
 # Numbers that a layer holds of the pairs that are computed together.
 AT_ONCE = 2**21
 
@@ -67,24 +68,27 @@ def relu(cosine: Tensor) -> tuple[Tensor, Tensor]:
     """Arc-cosine kernels of degree 1 and 0 (Cho and Saul 2009): E[relu(a) relu(b)] and E[relu'(a) relu'(b)].
 
     a and b are normal, with variance 1 and covariance ``cosine``. With phi = arccos(cosine) they are
-    (sin phi + (pi - phi) cos phi) / 2 pi and (pi - phi) / 2 pi.
+    (sin phi + (pi - phi) cos phi) / 2 pi and (pi - phi) / 2 pi. Angles below 2e-7 count as 0, in float32 those below
+    4e-3: a kernel of synthetic images with themselves, which is to be inverted, is better taken in float64.
     """
     order1, order0 = _ArcCosine.apply(cosine)
     return order1, order0
 
 
 def _tiled(
-    tile: Callable[..., Tensor], rows: list[Tensor], columns: list[Tensor], sizes: tuple[int, int]
+    tile: Callable[[Part, Part], Tensor], rows: list[Tensor], columns: list[Tensor], sizes: tuple[int, int]
 ) -> Tensor:
-    """The kernel whose parts ``tile`` gives, each for ``sizes`` entries of all ``rows`` and of all ``columns``.
+    """The kernel whose parts ``tile(rows, columns)`` gives, each for ``sizes`` entries of what belongs to x and y.
 
     Where there are several parts, what one needs for its derivative is not kept but computed again.
     """
     # The parts of a split give their gradients back together; a slice gives one of the whole size, mostly zeros.
-    across = list(zip(*(each.split(sizes[1]) for each in columns), strict=True)) or [()]
-    down = list(zip(*(each.split(sizes[0]) for each in rows), strict=True))
+    down, across = (
+        list(zip(*(each.split(size) for each in parts), strict=True))
+        for parts, size in zip((rows, columns), sizes, strict=True)
+    )
     several = torch.is_grad_enabled() and len(down) * len(across) > 1
-    lines = [[_again(tile, *r, *c) if several else tile(*r, *c) for c in across] for r in down]
+    lines = [[_again(tile, r, c) if several else tile(r, c) for c in across] for r in down]
     return torch.cat([torch.cat(line, 1) for line in lines])
 
 
@@ -125,7 +129,7 @@ class FullyConnected:
     def __call__(self, x: Tensor, y: Tensor, at_once: int = AT_ONCE) -> Tensor:
         """The kernel (n, m) of images x (n, ...) and y (m, ...), floats of one size.
 
-        ``at_once`` bounds memory, in numbers a layer; what it is changes no result beyond the order of sums over x.
+        ``at_once`` bounds memory, in numbers a layer holds. It changes no result, and of derivatives the order of sums.
 
         Raises
         ------
@@ -136,8 +140,12 @@ class FullyConnected:
         x, y = x.flatten(1), y.flatten(1)
         products = x @ y.T / x.shape[1]
         left, right = (each.square().mean(1) for each in (x, y))
-        height = max(1, at_once // len(y))
-        return _tiled(lambda k, v: self._layers(k, v, right), [products, left], [], (height, len(y)))
+        return _tiled(
+            lambda rows, columns: self._layers(*rows, *columns),
+            [products, left],
+            [right],
+            (max(1, at_once // len(y)), len(y)),
+        )
 
     def _layers(self, k: Tensor, v: Tensor, w: Tensor) -> Tensor:
         """From mean products (n, m) of the inputs, and mean squares (n,) and (m,), to the output."""
@@ -212,8 +220,8 @@ class Convolutional:
         left = self._variances(x, pairs)
         right = left if y is x else self._variances(y, pairs)
 
-        def tile(x: Tensor, *others: Tensor) -> Tensor:
-            left, (y, *right) = others[: len(self._blocks)], others[len(self._blocks) :]
+        def tile(rows: Part, columns: Part) -> Tensor:
+            (x, *left), (y, *right) = rows, columns
             variances = [(v.unsqueeze(1), w) for v, w in zip(left, right, strict=True)]
             return self._layers(self._products(x.unsqueeze(1), y), variances)[0]
 
@@ -339,9 +347,10 @@ def _check(kind: str, depth: int, weight: float, bias: float) -> None:
 
 
 def _check_images(x: Tensor, y: Tensor) -> None:
-    if x.shape[1:] != y.shape[1:] or x.dtype != y.dtype or not x.is_floating_point():
+    fit = x.shape[1:] == y.shape[1:] and x.dtype == y.dtype and x.is_floating_point()
+    if not fit or not len(x) or not len(y):
         raise BadValue(
             f"a kernel between images {tuple(x.shape)} {x.dtype} and {tuple(y.shape)} {y.dtype}; "
-            "expected floats of one format and one size",
+            "expected floats of one format and one size, and at least one of each",
             "x.double(), y.double()",
         )

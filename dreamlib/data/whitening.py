@@ -46,7 +46,7 @@ KINDS = {
 
 @dataclass(frozen=True, eq=False)
 class Whitening:
-    """A linear map of images, as :func:`fit` finds it; ``Whitening(kind, **tensors)`` makes it of its :meth:`tensors`.
+    """A map of images, as :func:`fit` finds it, and made anew from its tensors by ``Whitening(kind, **tensors)``.
 
     Attributes
     ----------

@@ -345,6 +345,7 @@ def test_float32_has_its_digits() -> None:
             r"\(1, 2, 4, 4\).*\(1, 2, 8, 8\).*one size",
         ),
         (lambda: FullyConnected()(noise(1), noise(1).float()), BadValue, "float64.*float32.*one format"),
+        (lambda: FullyConnected()(noise(0), noise(1)), BadValue, r"\(0, 2, 4, 4\).*at least one of each"),
         (lambda: Convolutional(depth=1)(noise(1).byte(), noise(1).byte()), BadValue, "uint8"),
     ],
 )
