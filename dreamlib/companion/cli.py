@@ -116,6 +116,9 @@ def parser() -> argparse.ArgumentParser:
     export.add_argument("--to", required=True, help="file (safetensors, parquet) or folder (images)")
     export.add_argument("--format", default="safetensors", help="safetensors, images or parquet")
     export.add_argument("--seed", type=int, default=0)
+    export.add_argument(
+        "--overwrite", action="store_true", help="replace a file that is not an earlier export"
+    )
 
     notebook = commands.add_parser(
         "notebook", parents=[choice, effort], help="execute a notebook and render it (make)"
@@ -321,7 +324,7 @@ def _export(args: argparse.Namespace) -> int:
             if len(drawn) != 1:
                 raise
             distilled = _drawn(path, drawn[0], args.seed, expected)
-    written = export(distilled, args.to, args.format)
+    written = export(distilled, args.to, args.format, overwrite=args.overwrite)
     print(f"{len(distilled.labels)} images of {len(distilled.classes)} classes -> {written}")
     if args.format != "safetensors" and distilled.clipped:
         share = f"{distilled.clipped:.1%} of the pixels lay outside [0, 1] and were clamped"

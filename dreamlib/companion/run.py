@@ -20,6 +20,7 @@ from tqdm import tqdm
 from ..compute import backend
 from ..core import plugins
 from ..core.errors import BadValue, DreamlibError, PluginError
+from ..core.files import present
 from .cells import Cell
 from .forecast import Kind, like
 from .interrupts import Interrupts, ignoring_keyboard
@@ -212,7 +213,7 @@ def _run_here(
             show(f"{text} {step}/{steps}" + ("" if loss is None else f" loss {loss:.4g}"))
 
     worker = Worker(
-        Store(order.root),
+        Store(order.root, order.run_id),
         torch.device(order.device),
         order.clock(),
         interrupts,
@@ -346,16 +347,16 @@ def expected_seconds(cells: Sequence[Cell], store: Store) -> float | None:
         record = store.record(cell)
         if record is None:
             missing.append(cell)
-        else:
+        elif {"distill", "evaluate"} <= (took := record.get("seconds", {})).keys():
             for one in cell.sets:
-                distil.setdefault(like(one), []).append(record["seconds"]["distill"] / len(cell.sets))
-            evaluate.setdefault(like(cell), []).append(record["seconds"]["evaluate"])
+                distil.setdefault(like(one), []).append(took["distill"] / len(cell.sets))
+            evaluate.setdefault(like(cell), []).append(took["evaluate"])
     if not missing:
         return 0.0
     if not distil:
         return None
     needed = (one for cell in missing for one in cell.sets if not one.recipe.whole)
-    sets = {one.set_key: one for one in needed if not store.set_path(one).exists()}
+    sets = {one.set_key: one for one in needed if not present(store.set_path(one))}
     return _sum(distil, sets.values()) + _sum(evaluate, missing)
 
 

@@ -16,6 +16,7 @@ from ..compute import backend
 from ..containers import Drawing, Images
 from ..core import plugins
 from ..core.atomic import write_text
+from ..core.files import present
 from ..core.streams import Streams
 from ..data import ClassData, Dataset, load, statistics
 from ..distillation.loop import BESIDE
@@ -435,7 +436,7 @@ class Session:
     def set_of(self, cell: Cell) -> DistilledSet | None:
         """The distilled set of any cell of the study, or None when its file is not there."""
         path = self.study.store.set_path(cell)
-        return load_set(path) if path.is_file() else None
+        return load_set(path) if present(path) else None
 
     def course(self, cell: Cell) -> dict[int, torch.Tensor]:
         """A set along its distillation: normalised training images (C, M, c, h, w) by matching step.

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import glob
 import itertools
+import json
 import os
+import platform
 import tempfile
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +21,31 @@ from torch import Tensor
 
 from ..core.atomic import cannot_write, write_atomically
 from ..core.errors import Damaged, StoreError
-from ..core.files import COURSE, read_json, read_tensors, write_json, write_tensors
+from ..core.files import COURSE, present, read_json, read_tensors, write_json, write_tensors
 from .cells import Cell
 
 SCHEMA = 1
+# What a record says of how it was measured, where it does; tables and forecasts reckon with it.
+MEASURED: dict[str, type] = {
+    "accuracies_on": dict,
+    "seconds": dict,
+    "curve": dict,
+    "images_stored": int,
+    "images_decoded": int,
+    "steps_trained": int,
+    "bytes_stored": int,
+    "device": str,
+}
+
+
+@dataclass(frozen=True)
+class Holder:
+    """Who holds a lock: which process on which machine, since when (UTC), as part of which run."""
+
+    host: str
+    pid: int
+    since: str
+    run: str = ""
 
 
 class Store:
@@ -40,9 +65,12 @@ class Store:
     ----------
     root : path
         Default: the environment variable ``DREAMLIB_RESULTS``, else ``reports/results``.
+    run_id : str
+        What the run is called in the locks it holds.
     """
 
-    def __init__(self, root: str | Path | None = None) -> None:
+    def __init__(self, root: str | Path | None = None, run_id: str = "") -> None:
+        self.run_id = run_id
         self.root = Path(root or os.environ.get("DREAMLIB_RESULTS") or "reports/results")
         self._held: set[str] = set()  # keys of the locks that this store holds
 
@@ -74,12 +102,10 @@ class Store:
             record = read_json(path)
             if record.get("schema") != SCHEMA or record.get("key") != cell.key:
                 raise Damaged(f"{path} is the record of another cell or schema", "")
-            accuracies = record["accuracies"]
-            if len(accuracies) != cell.evaluation.networks or not all(0 <= a <= 100 for a in accuracies):
-                raise Damaged(f"{path} does not hold {cell.evaluation.networks} accuracies", "")
+            _check_whole(path, record, cell)
         except FileNotFoundError:
             return None
-        except (Damaged, KeyError, TypeError) as error:
+        except Damaged as error:
             self._pass_over(cell, path, error)
             return None
         return record
@@ -88,7 +114,7 @@ class Store:
         """Whether nothing is left to do for a cell."""
         if self.record(cell) is None:
             return False
-        return not cell.with_set or all(self.set_path(one).is_file() for one in cell.sets)
+        return not cell.with_set or all(present(self.set_path(one)) for one in cell.sets)
 
     def write_record(self, cell: Cell, result: dict[str, Any]) -> None:
         """Write the record of a finished cell; its failures are forgotten."""
@@ -106,9 +132,13 @@ class Store:
         """Where the set's states along the way are, or will be."""
         return self.set_path(cell).with_suffix(COURSE)
 
-    def read_set(self, cell: Cell) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
-        """The finished synthetic set of a cell and its metadata, or None."""
-        return self._read(cell, self.set_path(cell), cell.set_key)
+    def read_set(
+        self, cell: Cell, needs: Sequence[str] = ()
+    ) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
+        """The finished synthetic set of a cell and its metadata, or None; one that does not say all it ``needs`` to is
+        damaged.
+        """
+        return self._read(cell, self.set_path(cell), cell.set_key, needs)
 
     def read_course(self, cell: Cell) -> dict[int, dict[str, Tensor]] | None:
         """The set at each of its snapshots, by ascending matching step; None when the course was not kept."""
@@ -206,24 +236,39 @@ class Store:
         The operating system drops the lock of a process that dies, however it dies. What such a process was writing
         is removed then: nobody else writes these files.
         """
-        path = self._work(cell) / f"{cell.lock_key[:24]}.lock"
+        path = self._lock_path(cell)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            lock = FileLock(path)
+            # Not a "soft" lock, where the file system knows no other: it would outlive a process that is killed.
+            lock = FileLock(path, fallback_to_soft=False)
             lock.acquire(timeout=0)
         except Timeout:
             yield False
             return
         except OSError as error:
-            hint = "--results DIR on a disk that supports locks"
-            raise StoreError(f"cannot lock {path}: {error}", hint) from error
+            hint = "--results DIR on a disk that supports locks (flock) and that you may write to"
+            raise StoreError(f"cannot lock {path}: {error.strerror or error}", hint) from error
         try:
             self._held.add(cell.lock_key)
+            note = Holder(
+                platform.node(), os.getpid(), datetime.now(UTC).isoformat(" ", "seconds"), self.run_id
+            )
+            with suppress(OSError):  # only to tell others
+                path.write_text(json.dumps(asdict(note)), encoding="utf-8")
             self._sweep(cell)
             yield True
         finally:
             self._held.discard(cell.lock_key)
             lock.release()
+
+    def _lock_path(self, cell: Cell) -> Path:
+        return self._work(cell) / f"{cell.lock_key[:24]}.lock"
+
+    def holder(self, cell: Cell) -> Holder | None:
+        """Who holds the lock of a cell that is held; None if it has not said so."""
+        with suppress(OSError, ValueError, TypeError):
+            return Holder(**json.loads(self._lock_path(cell).read_text(encoding="utf-8")))
+        return None
 
     def _sweep(self, cell: Cell) -> None:
         for target in (
@@ -240,11 +285,15 @@ class Store:
 
     # Damage
 
-    def _read(self, cell: Cell, path: Path, key: str) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
+    def _read(
+        self, cell: Cell, path: Path, key: str, needs: Sequence[str] = ()
+    ) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
         try:
             tensors, metadata = read_tensors(path)
             if metadata.get("key") != key:
                 raise Damaged(f"{path} belongs to another cell", "")
+            if missing := [name for name in needs if name not in metadata]:
+                raise Damaged(f"{path} does not say its {', '.join(missing)}", "")
         except FileNotFoundError:
             return None
         except Damaged as error:
@@ -270,6 +319,27 @@ class Store:
             warnings.warn(f"passed over {path}, it cannot be set aside ({refused}): {error}", stacklevel=5)
             return
         warnings.warn(f"set aside {path} as {aside.name}: {error}", stacklevel=5)
+
+
+def _check_whole(path: Path, record: dict[str, Any], cell: Cell) -> None:
+    """Raise Damaged for a record that lacks what its readers rely on; a right checksum does not make it complete."""
+    asked = {name: type(value) for name, value in cell.describe().items()}
+    wrong = [name for name, kind in asked.items() if not isinstance(record.get(name), kind)]
+    wrong += [name for name, kind in MEASURED.items() if not isinstance(record.get(name, kind()), kind)]
+    if wrong:
+        raise Damaged(f"{path} lacks {', '.join(wrong)}, or has it in another form", "")
+    networks = cell.evaluation.networks
+    for values in (record.get("accuracies"), *record.get("accuracies_on", {}).values()):
+        if not isinstance(values, list) or len(values) != networks:
+            raise Damaged(f"{path} does not hold {networks} accuracies", "")
+        if not all(_number(value) and value <= 100 for value in values):
+            raise Damaged(f"{path} holds accuracies outside 0 to 100", "")
+    if not all(map(_number, record.get("seconds", {}).values())):
+        raise Damaged(f"{path} holds seconds that are no durations", "")
+
+
+def _number(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and value >= 0
 
 
 def _key(cell: Cell, phase: str) -> str:

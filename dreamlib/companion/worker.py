@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import sys
 import time
 import warnings
 from collections.abc import Callable, Sequence
@@ -29,9 +30,22 @@ from ..distillation.evaluate import EvaluationRun, Trained
 from ..distillation.loop import BESIDE, Distillation
 from .cells import Cell
 from .interrupts import Interrupts
-from .store import Store
+from .store import Holder, Store
 
 POLL_SECONDS = 0.5
+TELL_SECONDS = 600.0  # between two words on what is waited for
+# What a set has to say of itself before it is judged.
+ABOUT = (
+    "data_fingerprint",
+    "seconds",
+    "curve",
+    "resumed",
+    "peak_memory_bytes",
+    "normalisation",
+    "images_stored",
+    "bytes_stored",
+    "set_sha256",
+)
 DERIVED_KEPT = 12  # both kinds of data set of every step of a five-step stream
 
 
@@ -41,6 +55,10 @@ class OutOfTime(Exception):
 
 class HeldElsewhere(Exception):
     """A set that a cell needs is being distilled by another process."""
+
+    def __init__(self, cell: Cell) -> None:
+        super().__init__()
+        self.cell = cell
 
 
 class Task(Protocol):
@@ -202,26 +220,50 @@ class Worker:
             When nothing can be written.
         """
         waiting = [cell for cell in cells if not self.store.finished(cell)]
+        told = -math.inf
         while waiting:
-            held = []
+            held, holders = [], {}
             for cell in waiting:
                 if self.clock.over():
                     raise OutOfTime
                 with self.store.lock(cell) as mine:
                     if not mine:
                         held.append(cell)
+                        holders[cell] = cell
                         continue
                     try:
                         error = self._attempt(cell)
-                    except HeldElsewhere:
+                    except HeldElsewhere as elsewhere:
                         held.append(cell)
+                        holders[cell] = elsewhere.cell
                         continue
                 on_done(cell, error)
             waiting = held
             if waiting:
                 if self.clock.expired():
                     raise OutOfTime
+                if time.monotonic() - told > TELL_SECONDS and self._tell(holders):
+                    told = time.monotonic()
                 time.sleep(POLL_SECONDS)
+
+    def _tell(self, holders: Mapping[Cell, Cell]) -> bool:
+        """Say what is waited for, and who holds it; of processes of the same run nothing need be said."""
+        waiting: dict[Holder | None, list[Cell]] = {}
+        for cell, held in holders.items():
+            who = self.store.holder(held)
+            if who is None or who.run != self.run_id:
+                waiting.setdefault(who, []).append(cell)
+        for who, cells in waiting.items():
+            more = f" and {len(cells) - 1} more" if len(cells) > 1 else ""
+            where = f"process {who.pid} on {who.host} since {who.since}" if who else "another process"
+            end = f"kill {who.pid} (on {who.host})" if who else "end what else uses this results folder"
+            text = (
+                f"waiting for {cells[0].short_name}{more}: held by {where}. This goes on by itself when that "
+                f"process is done or has ended.\n  try: Ctrl-C to stop waiting; if it hangs: {end}"
+            )
+            # On a terminal a progress bar stands in this line.
+            print("\n" * sys.stderr.isatty() + text, file=sys.stderr, flush=True)
+        return bool(waiting)
 
     def _attempt(self, cell: Cell) -> str | None:
         """Compute a cell whose lock is held, unless another process has done so before we got the lock.
@@ -306,11 +348,11 @@ class Worker:
         """
         if cell.recipe.whole:
             return {}, self._about_whole(cell)
-        found = self.store.read_set(cell)
+        found = self.store.read_set(cell, ABOUT)
         if found is None and not locked:
             with self.store.lock(cell) as mine:
                 if not mine:
-                    raise HeldElsewhere
+                    raise HeldElsewhere(cell)
                 return self._distilled(cell, locked=True)
         if found is None:
             found = self._distil(cell)
@@ -343,7 +385,7 @@ class Worker:
         (first,) = cell.needs
         with self.store.lock(first) as mine:
             if not mine:
-                raise HeldElsewhere
+                raise HeldElsewhere(first)
             state, known = self._begun(first)
         before = {"first stage": known["seconds"]["distill"] * first.step / first.recipe.steps}
         return partial(start, start=state), before

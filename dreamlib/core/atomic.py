@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import stat
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -25,10 +26,15 @@ def write_atomically(path: str | Path, write: Callable[[Path], object]) -> Path:
     Raises
     ------
     StoreError
-        When the folder cannot be written or the disk is full; ``path`` is then as it was.
+        When the folder cannot be written, the disk is full, or at ``path`` there is a device, a pipe or another thing
+        that is no regular file; ``path`` is then as it was.
     """
     path, temporary = Path(path), None
     try:
+        if (kind := special(path)) is not None:
+            raise StoreError(
+                f"cannot write {path}: it is a {kind}; expected a file, or nothing", "another name"
+            )
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
         os.close(handle)
@@ -46,6 +52,19 @@ def write_atomically(path: str | Path, write: Callable[[Path], object]) -> Path:
             with contextlib.suppress(OSError):
                 temporary.unlink()
     return path
+
+
+def special(path: Path) -> str | None:
+    """What is at ``path``, or where a link there leads, if it is no regular file: "device", "pipe", "socket", "folder".
+
+    Raises OSError if that cannot be found out.
+    """
+    try:
+        mode = path.stat().st_mode
+    except FileNotFoundError:
+        return None
+    kinds = ((stat.S_ISDIR, "folder"), (stat.S_ISFIFO, "pipe"), (stat.S_ISSOCK, "socket"))
+    return None if stat.S_ISREG(mode) else next((word for holds, word in kinds if holds(mode)), "device")
 
 
 def write_text(path: str | Path, text: str) -> Path:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
-from collections.abc import Mapping
+import os
+import stat
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, TypeVar
 
 from safetensors import SafetensorError
 from safetensors.torch import load, save
@@ -15,6 +18,7 @@ from torch import Tensor
 from .atomic import write_atomically
 from .errors import Damaged, StoreError
 
+TRIES = 3  # looks at a file that changes between them, before giving up
 COURSE = ".course.safetensors"  # in place of .safetensors: a set or a generator along its training
 
 
@@ -51,29 +55,105 @@ def read_json(path: Path) -> dict[str, Any]:
     Damaged
         If it is no JSON, or does not match its checksum.
     """
-    raw = _contents(path)
-    try:
+
+    def parse(raw: bytes) -> dict[str, Any]:
         data = json.loads(raw.decode("utf-8"))
-        seal = data.pop("sha256")
-        if seal != digest(data):
+        if data.pop("sha256") != digest(data):
             raise ValueError("its contents do not match its checksum")
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise _damaged(path, error) from error
-    return dict(data)
+        return dict(data)
+
+    return _parsed(path, parse, _no_larger)
 
 
-def _contents(path: Path) -> bytes:
-    """The bytes of a file, read once. One that cannot be opened is not damaged."""
+def contents(path: Path, check: Callable[[BinaryIO, int], None] = lambda stream, size: None) -> bytes:
+    """The bytes of a regular file, opened and read once.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    check : callable
+        ``check(stream, size)`` may look at the start and raise ValueError before the rest takes memory.
+
+    Raises
+    ------
+    OSError
+        If it cannot be opened or read.
+    ValueError
+        If it is no regular file, or does not pass ``check``.
+    """
+    # Without waiting: a pipe that nobody writes to would hold us for ever.
+    with open(path, "rb", opener=lambda name, flags: os.open(name, flags | _NO_WAIT)) as stream:
+        about = os.fstat(stream.fileno())
+        if not stat.S_ISREG(about.st_mode):
+            raise ValueError("it is no regular file")
+        check(stream, about.st_size)
+        stream.seek(0)
+        return stream.read()
+
+
+def present(path: Path) -> bool:
+    """Whether there is a regular file. Raises StoreError if that cannot be found out."""
     try:
-        return path.read_bytes()
-    except (FileNotFoundError, NotADirectoryError) as error:
-        raise FileNotFoundError(f"no file {path}") from error
-    except IsADirectoryError as error:
-        raise _damaged(path, error) from error
+        return stat.S_ISREG(path.stat().st_mode)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
     except OSError as error:
-        reason = error.strerror or str(error)
-        hint = "read permission for it, a disk that answers, or fewer open files; nothing was changed"
-        raise StoreError(f"cannot read {path}: {reason}", hint) from error
+        raise _cannot_read(path, error) from error
+
+
+_NO_WAIT = getattr(os, "O_NONBLOCK", 0)
+_LARGEST_JSON = 64 * 2**20  # bytes; our records have some thousand
+_LARGEST_HEADER = 100 * 10**6  # bytes; the format's own bound
+_NOT_OURS = (ValueError, KeyError, TypeError, AttributeError, RecursionError, SafetensorError)
+T = TypeVar("T")
+
+
+def _parsed(path: Path, parse: Callable[[bytes], T], check: Callable[[BinaryIO, int], None]) -> T:
+    """What ``parse`` makes of a file. One that cannot be opened is not damaged, nor is one that is being replaced."""
+    before: object = None
+    for _ in range(TRIES):
+        raw = b""
+        try:
+            raw = contents(path, check)
+            return parse(raw)
+        except (FileNotFoundError, NotADirectoryError) as error:
+            raise FileNotFoundError(f"no file {path}") from error
+        except IsADirectoryError as error:
+            raise _damaged(path, error) from error
+        except (OSError, MemoryError) as error:
+            raise _cannot_read(path, error) from error
+        except _NOT_OURS as error:
+            # Look again: what is written by other means than ours (a copy, a mirror) may have been half of a file.
+            found = raw, str(error)
+            if found == before:
+                raise _damaged(path, error) from error
+            before = found
+    raise _cannot_read(path, OSError("it changes while it is read"))
+
+
+def _no_larger(stream: BinaryIO, size: int) -> None:
+    if size > _LARGEST_JSON:
+        raise ValueError(f"it has {size} bytes; a record has at most {_LARGEST_JSON}")
+
+
+def _as_declared(stream: BinaryIO, size: int) -> None:
+    """Whether a safetensors file is as long as its header says: a huge one of another kind is never read."""
+    length = int.from_bytes(stream.read(8), "little")
+    if not 2 <= length <= min(size - 8, _LARGEST_HEADER):
+        raise ValueError(f"its header would have {length} of {size} bytes")
+    entries = json.loads(stream.read(length).decode("utf-8"))
+    ends = [entry["data_offsets"][1] for name, entry in entries.items() if name != "__metadata__"]
+    if (declared := 8 + length + max(ends, default=0)) != size:
+        raise ValueError(f"it has {size} bytes, its header speaks of {declared}")
+
+
+def _cannot_read(path: Path, error: OSError | MemoryError) -> StoreError:
+    reason = getattr(error, "strerror", None) or str(error) or "it does not fit into memory"
+    hint = "read permission for it, a disk that answers, or fewer open files; nothing was changed"
+    if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:
+        hint = "a shorter path"
+    return StoreError(f"cannot read {path}: {reason}", hint)
 
 
 def _damaged(path: Path, error: Exception) -> Damaged:
@@ -116,8 +196,8 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     Damaged
         If it is damaged or of another origin.
     """
-    raw = _contents(path)
-    try:
+
+    def parse(raw: bytes) -> tuple[dict[str, Tensor], dict[str, Any]]:
         # The format promises no order: by name, so that whoever goes through the tensors does it alike each time.
         tensors = dict(sorted(load(raw).items()))
         # The header stands in front: its length in eight bytes, then JSON.
@@ -127,9 +207,9 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         seals = tensors_digest(tensors), digest(metadata)
         if seals != (header["sha256"], header["sha256_of_metadata"]):
             raise ValueError("its contents do not match its checksum")
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, SafetensorError) as error:
-        raise _damaged(path, error) from error
-    return tensors, metadata
+        return tensors, metadata
+
+    return _parsed(path, parse, _as_declared)
 
 
 def below(state: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -17,9 +18,9 @@ from torch.utils.data import DataLoader, IterableDataset, TensorDataset, get_wor
 from ..augment import Augmentation, PerImage, Siamese, cutmix
 from ..containers import CONTAINERS, Drawing, Generator, OfImages, drawing
 from ..containers.generator import AT_ONCE
-from ..core.atomic import write_atomically
+from ..core.atomic import cannot_write, write_atomically
 from ..core.errors import BadValue, Damaged, StoreError, unknown
-from ..core.files import COURSE, read_tensors, write_tensors
+from ..core.files import COURSE, present, read_tensors, write_tensors
 from ..core.registry import plain
 from ..core.streams import Streams
 from ..data import Normalisation
@@ -338,7 +339,7 @@ def _read(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     if path.name.endswith(COURSE):
         last = path.with_name(path.name.removesuffix(COURSE) + ".safetensors")
         raise StoreError(f"{path} holds states along a training, not its end", str(last))
-    if not path.is_file():
+    if not present(path):
         raise StoreError(
             f"no distilled set at {path}",
             "dreamlib run dream/table1   (makes them, in reports/results/PROFILE/sets), or dreamlib status",
@@ -367,7 +368,7 @@ def _container(about: dict[str, Any]) -> Any:
     return kinds[about["container"]["part"]](**fields)
 
 
-def export(distilled: DistilledSet, target: str | Path, form: str) -> Path:
+def export(distilled: DistilledSet, target: str | Path, form: str, *, overwrite: bool = False) -> Path:
     """Write a distilled set for use elsewhere.
 
     Parameters
@@ -381,15 +382,28 @@ def export(distilled: DistilledSet, target: str | Path, form: str) -> Path:
         ``"images"``: PNG files, one folder per class, as torchvision's ImageFolder reads them. ``"parquet"``: PNG
         bytes and labels as Hugging Face's ``datasets`` reads them. The last two hold 8 bits per value and clamp to
         [0, 1].
+    overwrite : bool
+        Replace a file that is not an earlier export. A computed set of a results folder, a folder that holds
+        something, a device or a pipe are never replaced.
 
     Returns
     -------
     Path
         What was written.
+
+    Raises
+    ------
+    UnknownName
+        For an unknown ``form``.
+    BadValue
+        If there is something at ``target`` that is not to be replaced.
+    StoreError
+        If it cannot be written.
     """
     target = Path(target)
     if form not in FORMATS:
         raise unknown("export format", form, FORMATS)
+    _refuse_to_replace(target, form, overwrite)
     if form == "safetensors":
         tensors = {"images": distilled.images, "labels": distilled.labels, "stored": distilled.stored}
         if distilled.rates is not None:
@@ -410,8 +424,6 @@ def export(distilled: DistilledSet, target: str | Path, form: str) -> Path:
     pictures = [_png(image) for image in distilled.bytes()]
     labels = distilled.labels.tolist()
     if form == "images":
-        if target.exists() and any(target.iterdir() if target.is_dir() else [target]):
-            raise BadValue(f"{target} exists and is not an empty folder", "choose another --to")
         for number, (picture, label) in enumerate(zip(pictures, labels, strict=True)):
             folder = target / f"{label:03d}-{_safe(distilled.classes[label])}"
             write_atomically(folder / f"{number:05d}.png", partial(_write, picture))
@@ -433,9 +445,46 @@ def export(distilled: DistilledSet, target: str | Path, form: str) -> Path:
             ),
             "label": pa.array(labels, type=pa.int64()),
         }
-    ).replace_schema_metadata({"huggingface": json.dumps({"info": {"features": features}})})
+    ).replace_schema_metadata(
+        {"huggingface": json.dumps({"info": {"features": features}}), "dreamlib": "export"}
+    )
     write_atomically(target, lambda file: pq.write_table(table, file))
     return target
+
+
+def _refuse_to_replace(target: Path, form: str, overwrite: bool) -> None:
+    """Raise BadValue unless nothing is lost: there is nothing, or an earlier export, or one is told to replace it."""
+    try:
+        if form == "images":
+            if any(target.iterdir()):
+                raise BadValue(f"{target} exists and is not an empty folder", "choose another --to")
+            return
+    except FileNotFoundError:
+        return
+    except NotADirectoryError as error:
+        raise BadValue(f"{target} exists and is not an empty folder", "choose another --to") from error
+    except OSError as error:
+        raise cannot_write(target, error) from error
+    if not present(target):
+        return  # or no regular file, which no writer replaces
+    kind = _kind_of(target)
+    if kind == "computed":
+        raise BadValue(f"{target} is what was computed, not a copy of it", "choose another --to")
+    if kind != form and not overwrite:
+        raise BadValue(f"{target} exists and is no {form} that export wrote", "another --to, or --overwrite")
+
+
+def _kind_of(file: Path) -> str:
+    """The format of an earlier export; "computed" for what a results folder holds, "" for anything else."""
+    with suppress(StoreError, FileNotFoundError):
+        about = read_tensors(file)[1]
+        return "safetensors" if about.get("space") == "unit" else "computed"
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    with suppress(pa.ArrowException, OSError):
+        return "parquet" if b"dreamlib" in (pq.read_schema(file).metadata or {}) else ""
+    return ""
 
 
 def _png(image: Tensor) -> bytes:

@@ -289,6 +289,16 @@ def test_export_of_a_file(say: Say, tmp_path: Path, done: Path) -> None:
     assert "holds 'digits', not 'mnist'" in err
 
 
+def test_export_replaces_a_file_only_when_told_to(say: Say, tmp_path: Path, done: Path) -> None:
+    mine = tmp_path / "mine.txt"
+    mine.write_text("mine")
+    status, _, err = say(*export(done, "--to", str(mine)))
+    assert (status, mine.read_text()) == (2, "mine")
+    assert "--overwrite" in err
+    assert say(*export(done, "--to", str(mine), "--overwrite"))[0] == 0
+    assert say("export", str(mine), "--to", str(tmp_path / "copy.safetensors"))[0] == 0
+
+
 def test_an_item_without_cells_says_where_its_numbers_come_from(say: Say, tmp_path: Path) -> None:
     for command in ("run", "show"):
         status, out, _ = say(command, "dim/table9", "--results", str(tmp_path))

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import json
 import os
+import platform
+import shutil
 from collections.abc import Callable
 from contextlib import nullcontext
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -104,6 +109,11 @@ def _folder(path: Path) -> None:
     (path / "content").touch()
 
 
+def _pipe(path: Path) -> None:
+    path.unlink()
+    os.mkfifo(path)  # opening it would wait for ever for somebody to write
+
+
 def _stranger(path: Path) -> None:
     path.write_text('{"what": "is this"}')
 
@@ -143,6 +153,14 @@ def _nothing_measured(path: Path) -> None:
         _resealed(accuracies=[80.0, -1.0]),
         _resealed(accuracies=[80.0, "90"]),
         _resealed(accuracies=None),
+        _resealed(accuracies=[80.0, True]),
+        _resealed(label=None),
+        _resealed(evaluation="mild"),
+        _resealed(seconds=[1.0, 2.0]),
+        _resealed(seconds={"distill": "long"}),
+        _resealed(images_decoded="many"),
+        _resealed(accuracies_on=[80.0, 70.0]),
+        _pipe,
     ],
 )
 def test_a_damaged_record_is_set_aside(store: Store, harm: Callable[[Path], None]) -> None:
@@ -186,7 +204,7 @@ def _another_key(path: Path) -> None:
     write_tensors(path, SET, {"key": "0" * 64})
 
 
-@pytest.mark.parametrize("harm", [_cut, _flip, _empty, _folder, _stranger, _another_key])
+@pytest.mark.parametrize("harm", [_cut, _flip, _empty, _folder, _pipe, _stranger, _another_key])
 @pytest.mark.parametrize("what", ["set", "course", "distill", "evaluate"])
 def test_damaged_tensors_are_set_aside(store: Store, what: str, harm: Callable[[Path], None]) -> None:
     one = cell()
@@ -298,6 +316,36 @@ def test_a_set_is_held_by_one_at_a_time(store: Store) -> None:
             assert third
     with store.lock(one) as again:
         assert again
+
+
+def test_who_holds_a_lock_says_so(store: Store) -> None:
+    assert store.holder(cell()) is None
+    with Store(store.root, "run 7").lock(cell()), store.lock(cell()) as mine:
+        assert not mine
+        who = store.holder(cell())
+    assert who is not None
+    assert (who.pid, who.run) == (os.getpid(), "run 7")
+    assert who.host == platform.node()
+    assert abs(datetime.now(UTC) - datetime.fromisoformat(who.since)) < timedelta(minutes=1)
+
+
+def test_a_copied_folder_with_old_locks_works(store: Store, tmp_path: Path) -> None:
+    with store.lock(cell()):
+        copy = Store(shutil.copytree(store.root, tmp_path / "copy"))
+        with copy.lock(cell()) as mine:
+            assert mine
+
+
+@pytest.mark.parametrize("code", sorted([errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP]))
+def test_no_lock_is_pretended_where_there_is_none(
+    store: Store, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    with pytest.raises(StoreError, match=r"(?s)cannot lock .*supports locks"), store.lock(cell()):
+        pass
 
 
 def test_a_lock_is_free_after_an_error(store: Store) -> None:

@@ -48,3 +48,17 @@ def test_a_folder_that_is_a_file(tmp_path: Path) -> None:
     (tmp_path / "reports").write_text("")
     with pytest.raises(StoreError, match="reports"):
         write_text(tmp_path / "reports" / "a.md", "text")
+
+
+def test_a_device_a_pipe_or_a_folder_is_never_replaced(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "link").symlink_to("/dev/null")
+    for name, kind in (("pipe", "pipe"), ("folder", "folder"), ("link", "device")):
+        before = (tmp_path / name).lstat()
+        with pytest.raises(StoreError, match=f"cannot write .*{name}: it is a {kind}"):
+            write_text(tmp_path / name, "text")
+        assert (tmp_path / name).lstat() == before
+    with pytest.raises(StoreError, match="it is a device"):
+        write_text("/dev/full", "text")
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["folder", "link", "pipe"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import itertools
 import json
 import os
 import resource
@@ -131,6 +132,71 @@ def test_what_cannot_be_opened_is_an_error_that_names_it(
     with pytest.raises(StoreError, match=f"cannot read {loop}") as caught:
         read(loop)
     assert not isinstance(caught.value, Damaged)
+
+
+@pytest.mark.parametrize("read", [read_json, read_tensors])
+def test_a_pipe_or_a_device_is_not_ours_and_is_not_waited_for(
+    tmp_path: Path, read: Callable[[Path], object]
+) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path / "pipe", Path("/dev/zero")):
+        with pytest.raises(Damaged, match="no regular file"):
+            read(path)
+
+
+@pytest.mark.parametrize("read", [read_json, read_tensors])
+def test_a_huge_file_of_another_kind_is_refused_before_it_takes_memory(
+    tmp_path: Path, read: Callable[[Path], object]
+) -> None:
+    path = tmp_path / "sparse"
+    with path.open("wb") as stream:
+        stream.truncate(2**40)
+    with pytest.raises(Damaged, match=str(2**40)):
+        read(path)
+
+
+@BOTH
+def test_out_of_file_descriptors_is_no_damage(
+    write: Callable[[Path], None], read: Callable[[Path], Any], tmp_path: Path
+) -> None:
+    path = tmp_path / "file"
+    write(path)
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (0, limit[1]))
+    try:
+        with pytest.raises(StoreError, match="Too many open files") as caught:
+            read(path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limit)
+    assert not isinstance(caught.value, Damaged)
+    read(path)
+
+
+@BOTH
+@pytest.mark.parametrize("settles", [False, True])
+def test_a_file_that_is_being_copied_is_looked_at_again(
+    write: Callable[[Path], None],
+    read: Callable[[Path], Any],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    settles: bool,
+) -> None:
+    path = tmp_path / "file"
+    write(path)
+    whole, contents, looks = path.read_bytes(), files.contents, itertools.count(1)
+
+    def growing(path: Path, check: Any) -> bytes:
+        look = next(looks)
+        path.write_bytes(whole if settles and look == files.TRIES else whole[: 20 * look])
+        return contents(path, check)
+
+    monkeypatch.setattr(files, "contents", growing)
+    if settles:
+        assert repr(read(path))
+    else:
+        with pytest.raises(StoreError, match="it changes while it is read") as caught:
+            read(path)
+        assert not isinstance(caught.value, Damaged)
 
 
 def test_not_a_number_is_never_written(tmp_path: Path) -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import reference
@@ -22,12 +24,12 @@ from torchvision.datasets import ImageFolder
 from dreamlib.augment import Siamese, cutmix
 from dreamlib.companion.cells import make_cell
 from dreamlib.containers import Container, MultiFormation, Pixels
-from dreamlib.core.errors import BadValue, StoreError, UnknownName
+from dreamlib.core.errors import BadValue, DreamlibError, StoreError, UnknownName
 from dreamlib.core.files import write_tensors
 from dreamlib.core.registry import plain
 from dreamlib.core.streams import Streams
 from dreamlib.data import load, statistics
-from dreamlib.distillation.sets import DistilledSet, export, load_set
+from dreamlib.distillation.sets import FORMATS, DistilledSet, export, load_set
 
 CLASSES = ("zero", "one/two", "3")
 CIFAR = statistics("cifar10")
@@ -233,6 +235,45 @@ def test_parquet_is_read_as_a_data_set(tmp_path: Path, channels: int) -> None:
     features = json.loads(schema.metadata[b"huggingface"])["info"]["features"]
     assert features["image"] == {"_type": "Image"}
     assert features["label"]["names"] == list(CLASSES)
+
+
+def test_an_export_replaces_an_earlier_one_and_nothing_else_unless_told_to(
+    tmp_path: Path, written: Path
+) -> None:
+    made = by_hand(3)
+    mine, before = tmp_path / "mine.csv", b"a,b\n1,2\n"
+    for form in ("safetensors", "parquet"):
+        target = tmp_path / f"out.{form}"
+        for _ in range(2):
+            export(made, target, form)
+        mine.write_bytes(before)
+        with pytest.raises(
+            BadValue, match=f"mine.csv exists and is no {form} that export wrote.*\n.*--overwrite"
+        ):
+            export(made, mine, form)
+        assert mine.read_bytes() == before
+        assert export(made, mine, form, overwrite=True).read_bytes() != before
+    pq.write_table(pa.table({"x": [1]}), tmp_path / "theirs.parquet")
+    with pytest.raises(BadValue, match="exists and is no parquet"):
+        export(made, tmp_path / "theirs.parquet", "parquet")
+    with pytest.raises(BadValue, match="exists and is no parquet"):
+        export(made, tmp_path / "out.safetensors", "parquet")
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_an_export_never_replaces_what_was_computed_nor_a_device(
+    tmp_path: Path, written: Path, overwrite: bool
+) -> None:
+    made, whole = load_set(written), written.read_bytes()
+    for form in ("safetensors", "parquet"):
+        with pytest.raises(BadValue, match="is what was computed, not a copy of it"):
+            export(made, written, form, overwrite=overwrite)
+    assert written.read_bytes() == whole
+    os.mkfifo(tmp_path / "pipe")
+    for form in FORMATS:
+        with pytest.raises(DreamlibError, match="pipe"):
+            export(made, tmp_path / "pipe", form, overwrite=overwrite)
+    assert not list((tmp_path / "pipe").parent.glob("*.tmp"))
 
 
 def test_an_unknown_format_lists_the_known(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import platform
 import signal
 import time
 from collections import Counter
@@ -46,7 +47,9 @@ def test_who_comes_late_waits_for_the_last_cell(tmp_path: Path) -> None:
         assert mine
         command = Command(run_words(tmp_path, "dm,dc"), tmp_path / "log", TINY_LOG=log)
         until(lambda: store.record(cell("dc")) is not None)
-        time.sleep(0.8)
+        until(lambda: "waiting for" in command.text)
+        assert f"held by process {os.getpid()} on {platform.node()} since" in command.text
+        assert f"kill {os.getpid()}" in command.text
         assert command.process.is_alive()
         store.write_record(cell("dm"), {"accuracies": [1.0, 2.0]})
     assert command.end() == 0

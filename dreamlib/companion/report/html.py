@@ -20,14 +20,18 @@ from markupsafe import Markup
 from nbconvert.filters import Highlight2HTML, ansi2html
 from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
 
-from ...core.atomic import write_text
-from ...core.errors import BadValue, DataError
+from ...core.atomic import cannot_write, write_text
+from ...core.errors import BadValue, DataError, StoreError
 from .layouts import profile_words, templates
 from .reported import PAPERS, where
 from .words import MISSING, duration
 
 TAGGED = {"injected-parameters": "Parameters of this run", "parameters": "Parameters and their defaults"}
 TITLE = re.compile(r"^#[ \t]+(.+?)[ \t]*#*$", re.MULTILINE)
+OURS = (
+    b'<meta name="notebook" content="',
+    b'<p class="kicker">dreamlib</p>',
+)  # in every page, and in the index
 KINDS = ("html", "ipynb", "csv", "md", "tex")
 FIRST_TO_SHOW = (
     "text/html",
@@ -125,8 +129,7 @@ def render(notebook_path: str | Path) -> Path:
             up="../../index.html",
         )
     )
-    assert_offline(page)
-    return write_text(path.with_suffix(".html"), page)
+    return _write_page(path.with_suffix(".html"), page)
 
 
 def fingerprint(notebook: Path) -> str:
@@ -488,8 +491,21 @@ def index(
         todo = [entry for entry in entries if entry.about is None]
         sections.append((profile, profile_words(profile), papers, todo))
     page = templates().get_template("index.html.j2").render(sections=sections, papers=PAPERS)
+    return _write_page(root / "index.html", page)
+
+
+def _write_page(path: Path, page: str) -> Path:
+    """Write a page that needs nothing but itself; one that is not ours is not replaced."""
     assert_offline(page)
-    return write_text(root / "index.html", page)
+    try:
+        taken = path.is_file() and not any(mark in path.read_bytes() for mark in OURS)
+    except OSError as error:
+        raise cannot_write(path, error) from error
+    if taken:
+        raise StoreError(
+            f"{path} is not a page of dreamlib; it is left as it is", "move it away, or --reports DIR"
+        )
+    return write_text(path, page)
 
 
 def _entry(root: Path, profile: str, paper: str, item: str, command: str, renderer: PageRenderer) -> Entry:

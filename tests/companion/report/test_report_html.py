@@ -302,6 +302,21 @@ def test_index(tmp_path: Path) -> None:
     )
 
 
+def test_a_page_that_is_not_ours_is_left_as_it_is(tmp_path: Path) -> None:
+    theirs = "<!DOCTYPE html><title>My home page</title>"
+    done = write(tmp_path / "quick" / "dream" / "table1.ipynb", notebook())
+    for page, make in (
+        (tmp_path / "index.html", lambda: index(tmp_path)),
+        (done.with_suffix(".html"), lambda: render(done)),
+    ):
+        page.write_text(theirs)
+        with pytest.raises(StoreError, match=f"{page.name} is not a page of dreamlib"):
+            make()
+        assert page.read_text() == theirs
+        page.unlink()
+        assert make().read_text() == make().read_text(), "our own are replaced"
+
+
 def test_index_of_nothing(tmp_path: Path) -> None:
     text = index(
         tmp_path / "reports", profiles=["quick"], command="make {item} PROFILE={profile}"
