@@ -23,7 +23,7 @@ from ..compute.engine import Engine
 from ..containers import Container, Drawing, GenerativeContainer, drawing
 from ..core.errors import BadValue, DataError, Diverged, DreamlibError, OutOfMemory, StoreError
 from ..core.files import below, digest, tensors_digest
-from ..data import ClassData, Dataset, derive, load, statistics
+from ..data import ClassData, Dataset, derive, load, names, statistics
 from ..data.splits import parse
 from ..distillation.evaluate import EvaluationRun
 from ..distillation.generate import GeneratorTraining
@@ -164,18 +164,18 @@ class Worker:
         self.store, self.device, self.clock, self.interrupts = store, device, clock, interrupts
         self.run_id, self.say, self.data_root = run_id, say, data_root
         self.checkpoint_seconds = checkpoint_seconds()
-        self._datasets: dict[str, Dataset | DataError] = {}
+        self._datasets: dict[tuple[str, bool], Dataset | DataError] = {}  # whether a test part is needed
         self._derived: dict[str, Dataset] = {}
         self._classes: dict[tuple[str, int | None], ClassData] = {}
 
-    def dataset(self, name: str) -> Dataset:
+    def dataset(self, name: str, *, test: bool = True) -> Dataset:
         """A data set, read once; one that cannot be read is not tried (or downloaded) again for every cell.
 
         Those derived from it are copies of its images, and there can be hundreds: only the last ones are kept.
         """
         parent, split = parse(name)
         if split is not None:
-            whole = self.dataset(parent)
+            whole = self.dataset(parent, test=split.keeps_test)
             kept = self._derived.pop(name, None)
             self._derived[name] = derive(whole, name) if kept is None else kept  # the latest one last
             while len(self._derived) > DERIVED_KEPT:
@@ -183,12 +183,13 @@ class Worker:
                 del self._derived[oldest]
                 self._classes = {key: kept for key, kept in self._classes.items() if key[0] != oldest}
             return self._derived[name]
-        if name not in self._datasets:
+        key = name, test or name in names()
+        if key not in self._datasets:
             try:
-                self._datasets[name] = load(name, self.data_root)
+                self._datasets[key] = load(name, self.data_root, test=test)
             except DataError as error:
-                self._datasets[name] = error
-        found = self._datasets[name]
+                self._datasets[key] = error
+        found = self._datasets[key]
         if isinstance(found, DataError):
             raise found
         return found
