@@ -14,6 +14,7 @@ from typing import Any
 
 from ..core import plugins
 from ..core.errors import BadValue, DreamlibError, StoreError
+from ..core.places import path_of, project_root
 from .interrupts import Interrupts
 
 MAKE = "make {target} PROFILE={profile}"  # what fills a page that is not there
@@ -70,6 +71,7 @@ def parser() -> argparse.ArgumentParser:
         "--seeds", type=int, default=0, help="synthetic sets per cell; default: the profile's"
     )
     choice.add_argument("--results", default=None, help="results folder (default: reports/results)")
+    choice.add_argument("--data", default=None, help="data folder (default: DREAMLIB_DATA, else data)")
     choice.add_argument("--plugins", default="", help="Python files with your own parts, comma-separated")
 
     effort = argparse.ArgumentParser(add_help=False)
@@ -80,7 +82,6 @@ def parser() -> argparse.ArgumentParser:
         default=0,
         help="processes; default: one per CPU core, one on a GPU; -1: compute nothing",
     )
-    effort.add_argument("--data", default=None, help="data folder (default: DREAMLIB_DATA, else data)")
 
     run = commands.add_parser("run", parents=[choice, effort], help="compute what an item still lacks")
     run.add_argument("item", help="for example dream/table1; 'all' for every item")
@@ -142,7 +143,7 @@ def _studies(args: argparse.Namespace) -> list[Any]:
     from .studies import study
 
     plugins.load(names_of(args.plugins))
-    store = Store(args.results)
+    store = Store(args.results, args.data)
     items = [name for name, plan in PLANS.items() if plan.methods] if args.item == "all" else [args.item]
     return [
         study(
@@ -301,7 +302,7 @@ def _export(args: argparse.Namespace) -> int:
     from .store import Store
 
     plugins.load(names_of(args.plugins))
-    path = Path(args.set)
+    path = path_of(args.set)
     if not args.set:
         rows, datasets, ipcs = names_of(args.methods), names_of(args.datasets), numbers_of(args.ipc)
         for flag, count in (("--methods", len(rows)), ("--datasets", len(datasets)), ("--ipc", len(ipcs))):
@@ -311,7 +312,13 @@ def _export(args: argparse.Namespace) -> int:
                     "dreamlib export --methods dm --datasets digits --ipc 10 --to set.safetensors",
                 )
         cell = make_cell(args.profile, rows[0], datasets[0], ipcs[0], args.seed)
-        path = Store(args.results).set_path(cell)
+        store = Store(args.results, args.data)
+        path = store.set_path(cell)
+        if path.is_file() and store.read_set(cell) is None:
+            raise StoreError(
+                f"{path} is damaged, or no distilled set of {cell.dataset} as it is now",
+                "dreamlib run, with the same choices",
+            )
         distilled = _drawn(path, ipcs[0], args.seed) if cell.recipe.drawn else load_set(path)
     else:
         expected = args.datasets or ""
@@ -324,7 +331,7 @@ def _export(args: argparse.Namespace) -> int:
             if len(drawn) != 1:
                 raise
             distilled = _drawn(path, drawn[0], args.seed, expected)
-    written = export(distilled, args.to, args.format, overwrite=args.overwrite)
+    written = export(distilled, path_of(args.to), args.format, overwrite=args.overwrite)
     print(f"{len(distilled.labels)} images of {len(distilled.classes)} classes -> {written}")
     if args.format != "safetensors" and distilled.clipped:
         share = f"{distilled.clipped:.1%} of the pixels lay outside [0, 1] and were clamped"
@@ -342,7 +349,6 @@ def _drawn(path: Path, per_class: int, seed: int, dataset: str = "") -> Any:
 def _notebook(args: argparse.Namespace) -> int:
     from .report import html
     from .report.notebook import run_notebook
-    from .report.reported import project_root
     from .studies import study
 
     paper, _, name = args.item.partition("/")
@@ -358,11 +364,11 @@ def _notebook(args: argparse.Namespace) -> int:
         store=args.results,
     )
     root = project_root()
-    reports = Path(args.reports)
+    reports = path_of(args.reports)
     parameters: dict[str, Any] = {"profile": args.profile, "seeds": args.seeds, "workers": args.workers}
     parameters |= {"datasets": args.datasets, "ipcs": args.ipc, "methods": args.methods}
     parameters |= {"device": args.device, "plugins": args.plugins}
-    parameters |= {"results": _inside(Path(args.results), root) if args.results else ""}
+    parameters |= {"results": _inside(path_of(args.results), root) if args.results else ""}
     parameters |= {"data": args.data or "", "reports": _inside(reports, root)}
     for pair in args.extra:
         key, separator, value = pair.partition("=")
@@ -402,9 +408,8 @@ def _inside(path: Path, root: Path) -> str:
 
 def _index(args: argparse.Namespace) -> int:
     from .report import html
-    from .report.reported import project_root
 
-    print(html.index(Path(args.reports), notebooks=project_root() / "notebooks", command=MAKE))
+    print(html.index(path_of(args.reports), notebooks=project_root() / "notebooks", command=MAKE))
     return 0
 
 

@@ -136,6 +136,8 @@ def run_cells(
         )
     if seconds is not None and not seconds > 0:
         raise BadValue(f"the time to run is {seconds} s; expected more than 0", "--for 9m")
+    if data_root is not None:
+        store = Store(store.root, data_root)
     deadline = None if seconds is None else time.time() + seconds
     if memory_gb is not None and not memory_gb > 0:
         raise BadValue(f"memory is {memory_gb} GiB; expected more than 0", "--memory-gb 8")
@@ -155,7 +157,7 @@ def run_cells(
     plugin_list = tuple(str(file) for file in plugin_files)
     order = Order(
         root=str(store.root),
-        data_root=data_root,
+        data_root=None if store.data is None else str(store.data),
         device=str(where),
         threads=threads,
         plugin_files=plugin_list,
@@ -213,7 +215,7 @@ def _run_here(
             show(f"{text} {step}/{steps}" + ("" if loss is None else f" loss {loss:.4g}"))
 
     worker = Worker(
-        Store(order.root, order.run_id),
+        Store(order.root, order.data_root, order.run_id),
         torch.device(order.device),
         order.clock(),
         interrupts,
@@ -277,7 +279,7 @@ def _run_workers(
     for error in errors:
         raise error
     codes = [process.exitcode for process in processes]
-    store = Store(order.root)
+    store = Store(order.root, order.data_root)
     if any(codes) and any(
         not store.finished(cell) and store.failure(cell, order.run_id) is None for cell in cells
     ):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -17,15 +16,17 @@ from ..containers import Drawing, Images
 from ..core import plugins
 from ..core.atomic import write_text
 from ..core.files import present
+from ..core.places import path_of, project_root
 from ..core.streams import Streams
-from ..data import ClassData, Dataset, load, statistics
+from ..data import ClassData, Dataset, data_folder, load, statistics
 from ..distillation.loop import BESIDE
 from ..distillation.sets import DistilledSet, load_set
 from ..recipes import methods as all_methods
 from .cells import Cell, make_cell
 from .profiles import profiles
 from .report import ablation, expected, figures, style, tables, verdicts, words
-from .report.reported import load_reported, project_root
+from .report.reported import load_reported
+from .store import Store
 from .studies import Study, study
 
 Claim = tuple[str, bool | None, str]
@@ -78,6 +79,8 @@ class Session:
         self.plugin_files = names_of(plugins)
         _load_plugins(self.plugin_files)
         root = project_root()
+        # Jupyter starts a kernel in the notebook's folder; all paths are the project's.
+        self.data_root = str(root / path_of(data) if data else data_folder().absolute())
         self.study: Study = study(
             item,
             profile=profile,
@@ -85,16 +88,14 @@ class Session:
             ipcs=numbers_of(ipcs),
             methods=names_of(methods),
             seeds=seeds,
-            store=str(root / (results or os.environ.get("DREAMLIB_RESULTS") or "reports/results")),
+            store=Store(root / path_of(results) if results else Store().root.absolute(), self.data_root),
         )
         self.profile = profiles[profile]
-        # Jupyter starts a kernel in the notebook's folder; all paths are the project's.
-        self.data_root = str(root / (data or os.environ.get("DREAMLIB_DATA") or "data"))
         self.workers, self.device = workers, device
         # The notebook's own measurements run in this process: as many threads as a worker has, so the same numbers.
         torch.set_num_threads(self.profile.threads)
         paper, _, self.name = item.partition("/")
-        self.folder = root / reports / profile / paper
+        self.folder = root / path_of(reports) / profile / paper
         self.reported = load_reported()
         style.use()
 
@@ -435,8 +436,9 @@ class Session:
 
     def set_of(self, cell: Cell) -> DistilledSet | None:
         """The distilled set of any cell of the study, or None when its file is not there."""
-        path = self.study.store.set_path(cell)
-        return load_set(path) if present(path) else None
+        store, path = self.study.store, self.study.store.set_path(cell)
+        found = load_set(path) if present(path) else None
+        return found if found is None or store.fits(cell, found.about, path) else None
 
     def course(self, cell: Cell) -> dict[int, torch.Tensor]:
         """A set along its distillation: normalised training images (C, M, c, h, w) by matching step.

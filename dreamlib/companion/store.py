@@ -22,6 +22,8 @@ from torch import Tensor
 from ..core.atomic import cannot_write, write_atomically
 from ..core.errors import Damaged, StoreError
 from ..core.files import COURSE, present, read_json, read_tensors, write_json, write_tensors
+from ..core.places import path_of, setting
+from ..data import at_hand
 from .cells import Cell
 
 SCHEMA = 1
@@ -64,14 +66,22 @@ class Store:
     Parameters
     ----------
     root : path
-        Default: the environment variable ``DREAMLIB_RESULTS``, else ``reports/results``.
+        Default: the environment variable ``DREAMLIB_RESULTS``, else ``reports/results``, below the project's folder.
+    data : path, optional
+        Data folder; see :func:`dreamlib.data.load`. What is kept of a user's own data set (``folder:``, ``parquet:``)
+        counts as not there where that data set is another one now.
     run_id : str
         What the run is called in the locks it holds.
     """
 
-    def __init__(self, root: str | Path | None = None, run_id: str = "") -> None:
+    def __init__(
+        self, root: str | Path | None = None, data: str | Path | None = None, run_id: str = ""
+    ) -> None:
         self.run_id = run_id
-        self.root = Path(root or os.environ.get("DREAMLIB_RESULTS") or "reports/results")
+        self.root = path_of(root) if root else setting("DREAMLIB_RESULTS", "reports/results")
+        self.data = data
+        self._at_hand: dict[str, str | None] = {}  # fingerprints by the name of a data set
+        self._of_other_data: set[Path] = set()  # files that were passed over for that
         self._held: set[str] = set()  # keys of the locks that this store holds
 
     def check_writable(self) -> None:
@@ -108,7 +118,7 @@ class Store:
         except Damaged as error:
             self._pass_over(cell, path, error)
             return None
-        return record
+        return record if self.fits(cell, record, path) else None
 
     def finished(self, cell: Cell) -> bool:
         """Whether nothing is left to do for a cell."""
@@ -118,6 +128,7 @@ class Store:
 
     def write_record(self, cell: Cell, result: dict[str, Any]) -> None:
         """Write the record of a finished cell; its failures are forgotten."""
+        self._make_room(self.record_path(cell))
         write_json(self.record_path(cell), {"schema": SCHEMA, "key": cell.key, **cell.describe(), **result})
         self._drop_failure(cell, "distill")
         self._drop_failure(cell, "evaluate")
@@ -138,12 +149,15 @@ class Store:
         """The finished synthetic set of a cell and its metadata, or None; one that does not say all it ``needs`` to is
         damaged.
         """
-        return self._read(cell, self.set_path(cell), cell.set_key, needs)
+        path = self.set_path(cell)
+        found = self._read(cell, path, cell.set_key, needs)
+        return found if found is None or self.fits(cell, found[1], path) else None
 
     def read_course(self, cell: Cell) -> dict[int, dict[str, Tensor]] | None:
         """The set at each of its snapshots, by ascending matching step; None when the course was not kept."""
-        found = self._read(cell, self.course_path(cell), cell.set_key)
-        if found is None:
+        path = self.course_path(cell)
+        found = self._read(cell, path, cell.set_key)
+        if found is None or not self.fits(cell, found[1], path):
             return None
         course: dict[int, dict[str, Tensor]] = {}
         for name, value in found[0].items():
@@ -162,6 +176,12 @@ class Store:
         """Write a finished set and its course (step -> tensors)."""
         metadata = {"key": cell.set_key, **metadata}
         flat = {f"{step}.{name}": value for step, at in course.items() for name, value in at.items()}
+        if (
+            self.set_path(cell) in self._of_other_data
+        ):  # then its course is too, which nobody may have looked at
+            self._of_other_data.add(self.course_path(cell))
+        self._make_room(self.course_path(cell))
+        self._make_room(self.set_path(cell))
         # The course first, so that a finished set always has it.
         write_tensors(self.course_path(cell), flat, metadata)
         write_tensors(self.set_path(cell), tensors, metadata)
@@ -178,12 +198,18 @@ class Store:
 
     def read_checkpoint(self, cell: Cell, phase: str) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
         """The state and metadata of an unfinished phase, or None."""
-        return self._read(cell, self.checkpoint_path(cell, phase), _key(cell, phase))
+        path = self.checkpoint_path(cell, phase)
+        found = self._read(cell, path, _key(cell, phase))
+        if found is None or phase == "evaluate":
+            return found
+        about = {"data_fingerprint": found[1].get("origin", {}).get("data")}
+        return found if self.fits(cell, about, path) else None
 
     def write_checkpoint(
         self, cell: Cell, phase: str, state: dict[str, Tensor], metadata: dict[str, Any]
     ) -> None:
         """Keep the state of an unfinished phase."""
+        self._make_room(self.checkpoint_path(cell, phase))
         write_tensors(self.checkpoint_path(cell, phase), state, {"key": _key(cell, phase), **metadata})
 
     def preview_path(self, cell: Cell) -> Path:
@@ -283,6 +309,34 @@ class Store:
                 with suppress(OSError):
                     leftover.unlink()
 
+    # Other data under the same name
+
+    def fits(self, cell: Cell, about: dict[str, Any], path: Path) -> bool:
+        """Whether what ``path`` holds (``about`` has its ``data_fingerprint``) is of the data set as it is now.
+
+        Where the data are not at hand, it is.
+        """
+        name = cell.dataset
+        if name not in self._at_hand:
+            self._at_hand[name] = at_hand(name, self.data)
+        now = self._at_hand[name]
+        if now is None or about.get("data_fingerprint") == now:
+            return True
+        self._of_other_data.add(path)
+        how = "holds other images than when it was measured" if now else "cannot be read now"
+        warnings.warn(
+            f"{name} {how}, so what {self.root} has of it counts as not there; a run keeps that and computes anew",
+            stacklevel=4,
+        )
+        return False
+
+    def _make_room(self, path: Path) -> None:
+        """Before ``path`` is written: what it holds of other data is kept under another name."""
+        if path in self._of_other_data:
+            self._of_other_data.discard(path)
+            with suppress(FileNotFoundError):
+                os.replace(path, _free_name(path, "other-data"))
+
     # Damage
 
     def _read(
@@ -309,8 +363,7 @@ class Store:
             warnings.warn(f"passed over {path}, which a run would compute again: {error}", stacklevel=4)
 
     def _set_aside(self, path: Path, error: Exception) -> None:
-        names = (path.with_name(f"{path.name}{number or ''}.damaged") for number in itertools.count())
-        aside = next(name for name in names if not name.exists())
+        aside = _free_name(path, "damaged")
         try:
             os.replace(path, aside)
         except FileNotFoundError:
@@ -340,6 +393,12 @@ def _check_whole(path: Path, record: dict[str, Any], cell: Cell) -> None:
 
 def _number(value: object) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool) and value >= 0
+
+
+def _free_name(path: Path, why: str) -> Path:
+    """A name for a file that is set aside."""
+    names = (path.with_name(f"{path.name}{number or ''}.{why}") for number in itertools.count())
+    return next(name for name in names if not name.exists())
 
 
 def _key(cell: Cell, phase: str) -> str:

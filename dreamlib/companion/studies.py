@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from ..core import plugins
-from ..core.errors import BadValue
+from ..core.errors import BadValue, StoreError
 from .cells import Cell
 from .plans import PLANS, plan
 from .profiles import profiles
@@ -38,8 +38,23 @@ class Study:
         return run_cells(self.cells, self.store, threads=profiles[self.profile].threads, **how)
 
     def records(self) -> list[dict[str, Any]]:
-        """The records that are there, in the order of the cells."""
-        return [record for record in map(self.store.record, self.cells) if record is not None]
+        """The records that are there, in the order of the cells.
+
+        Raises
+        ------
+        StoreError
+            If they are of different data sets of a user's own under one name, and none is at hand that would decide.
+        """
+        found = [record for record in map(self.store.record, self.cells) if record is not None]
+        first: dict[str, str] = {}
+        for record in found:
+            name, mark = record["dataset"], record.get("data_fingerprint", "")
+            if ":" in name and first.setdefault(name, mark) != mark:
+                raise StoreError(
+                    f"{self.store.root} keeps results of two different data sets, both called {name}",
+                    "--data DIR with the one that is meant, or --results DIR with results of one only",
+                )
+        return found
 
     def missing(self) -> list[Cell]:
         """The cells that are not finished."""

@@ -7,7 +7,7 @@ import os
 import sys
 import time
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -24,7 +24,7 @@ from ..compute.engine import Engine, Programs
 from ..containers import Images
 from ..core.errors import BadValue, DataError, Diverged, DreamlibError, OutOfMemory, StoreError
 from ..core.files import digest, tensors_digest
-from ..data import ClassData, Dataset, derive, load, statistics
+from ..data import ClassData, Dataset, derive, load, names, statistics
 from ..data.splits import parse
 from ..distillation.evaluate import EvaluationRun, Trained
 from ..distillation.loop import BESIDE, Distillation
@@ -167,18 +167,18 @@ class Worker:
         self.run_id, self.say, self.data_root = run_id, say, data_root
         self.checkpoint_seconds = checkpoint_seconds()
         self.programs = Programs()
-        self._datasets: dict[str, Dataset | DataError] = {}
+        self._datasets: dict[tuple[str, bool], Dataset | DataError] = {}  # whether a test part is needed
         self._derived: dict[str, Dataset] = {}
         self._classes: dict[tuple[str, int | None], ClassData] = {}
 
-    def dataset(self, name: str) -> Dataset:
+    def dataset(self, name: str, *, test: bool = True) -> Dataset:
         """A data set, read once; one that cannot be read is not tried (or downloaded) again for every cell.
 
         Those derived from it are copies of its images, and there can be hundreds: only the last ones are kept.
         """
         parent, split = parse(name)
         if split is not None:
-            whole = self.dataset(parent)
+            whole = self.dataset(parent, test=split.keeps_test)
             kept = self._derived.pop(name, None)
             self._derived[name] = derive(whole, name) if kept is None else kept  # the latest one last
             while len(self._derived) > DERIVED_KEPT:
@@ -186,12 +186,13 @@ class Worker:
                 del self._derived[oldest]
                 self._classes = {key: kept for key, kept in self._classes.items() if key[0] != oldest}
             return self._derived[name]
-        if name not in self._datasets:
+        key = name, test or name in names()
+        if key not in self._datasets:
             try:
-                self._datasets[name] = load(name, self.data_root)
+                self._datasets[key] = load(name, self.data_root, test=test)
             except DataError as error:
-                self._datasets[name] = error
-        found = self._datasets[name]
+                self._datasets[key] = error
+        found = self._datasets[key]
         if isinstance(found, DataError):
             raise found
         return found

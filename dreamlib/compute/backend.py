@@ -40,6 +40,8 @@ def deterministic(wanted: bool) -> None:
 
     Call it before the first work on a GPU: its matrix library reads its setting once. On a CPU it changes nothing.
     """
+    if wanted == torch.are_deterministic_algorithms_enabled():
+        return  # PyTorch would import TorchInductor to say so again: seconds, and a user's name, which not all have
     if wanted:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
         torch.backends.cudnn.benchmark = False

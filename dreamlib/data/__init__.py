@@ -2,7 +2,7 @@
 
 from .classes import ClassData
 from .dataset import Dataset
-from .loading import check_name, class_count, load, names
+from .loading import at_hand, check_name, class_count, data_folder, load, names
 from .normalisation import SPACES, Normalisation, statistics
 from .splits import derive, origin
 
@@ -11,8 +11,10 @@ __all__ = [
     "ClassData",
     "Dataset",
     "Normalisation",
+    "at_hand",
     "check_name",
     "class_count",
+    "data_folder",
     "derive",
     "load",
     "names",

@@ -6,6 +6,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+# What the parts of a data set are called, in folders and in files alike; of several the first one is taken.
+TRAIN = ("train", "training")
+TEST = ("test", "testing", "val", "valid", "validation", "dev")
+
 
 class Arrays(NamedTuple):
     """Images uint8 (N, c, h, w), labels int64 (N,), and the names of the classes in label order."""

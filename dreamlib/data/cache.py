@@ -11,6 +11,7 @@ import hashlib
 import json
 import logging
 import os
+import tempfile
 import time
 import uuid
 import zlib
@@ -20,19 +21,25 @@ from pathlib import Path
 
 import numpy as np
 
+from ..core.places import path_of
 from .arrays import Arrays
 
-FORMAT = "dreamlib-arrays-1"
+FORMAT = "dreamlib-arrays-2"  # another number when the same files are decoded to other arrays
 ALIGN = 64
 ABANDONED = 3600.0  # seconds after which nobody goes on with a draft: writing one takes a few
 log = logging.getLogger(__name__)
 
 
 def folder() -> Path:
-    """``DREAMLIB_CACHE``, or ``dreamlib`` in the user's cache folder."""
-    own = os.environ.get("DREAMLIB_CACHE")
-    shared = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(own).expanduser() if own else Path(shared) / "dreamlib"
+    """``DREAMLIB_CACHE``, or ``dreamlib`` in the user's cache folder; without a home, in the temporary folder."""
+    if own := os.environ.get("DREAMLIB_CACHE"):
+        return path_of(own)
+    if shared := os.environ.get("XDG_CACHE_HOME"):
+        return path_of(shared) / "dreamlib"
+    try:
+        return Path.home() / ".cache" / "dreamlib"
+    except RuntimeError:  # no HOME and no account: containers run under such users
+        return Path(tempfile.gettempdir(), f"dreamlib-cache-{os.getuid()}")
 
 
 def through(name: str, files: Iterable[Path], settings: str, decode: Callable[[], Arrays]) -> Arrays:

@@ -7,15 +7,17 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageOps
 
 from ..core.errors import DataError
 
-FORMATS = ("PNG", "JPEG", "WEBP", "BMP")
+FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "PPM", "TIFF")
 CHUNK = 256
 # What each 8-bit mode is read as when nobody says; transparent images need to be told.
 PLAIN = {"1": "L", "L": "L", "RGB": "RGB", "P": "RGB", "CMYK": "RGB", "YCbCr": "RGB"}
 TRANSPARENT = ("LA", "PA", "RGBA")
+SIXTEEN = ("I;16", "I;16B", "I;16L")
+CONVERT = "@rgb behind the name of the data set, as in folder:PATH@rgb, reads all in colour; @grey reads all in grey"
 
 
 def decode(
@@ -53,9 +55,7 @@ def decode(
             if image.shape != first.shape:
                 raise DataError(
                     f"{label(i)} is {_form(image)}, but {label(0)} is {_form(first)}; all must be alike",
-                    "resize the images first"
-                    if image.shape[0] == first.shape[0]
-                    else "load(..., mode='RGB')",
+                    "resize the images first" if image.shape[0] == first.shape[0] else CONVERT,
                 )
             out[i] = image
 
@@ -66,20 +66,34 @@ def decode(
 
 
 def pixels(encoded: bytes, label: str, mode: str | None) -> np.ndarray:
-    """One image file as uint8 (c, h, w); arguments and errors as for :func:`decode`."""
+    """One image file as uint8 (c, h, w), turned as a camera noted; arguments and errors as for :func:`decode`.
+
+    Of 16 bits the upper 8 are read, when ``mode`` says what to convert to.
+    """
     try:
         with Image.open(io.BytesIO(encoded), formats=FORMATS) as image:
             found, transparent = image.mode, image.has_transparency_data
+            frames = (
+                1 if image.format == "MPO" else getattr(image, "n_frames", 1)
+            )  # a phone's photograph and its preview
             target = mode or (None if transparent else PLAIN.get(found))
-            if target and (found in PLAIN or found in TRANSPARENT):
+            ImageOps.exif_transpose(image, in_place=True)
+            eight: Image.Image = image
+            if target and frames == 1 and found in SIXTEEN:
+                eight = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+            if target and frames == 1 and (found in PLAIN or found in TRANSPARENT or found in SIXTEEN):
                 # Pillow warns when it drops transparency from a palette in one step.
-                plain = image.convert("RGBA") if transparent else image
+                plain = eight.convert("RGBA") if transparent else eight
                 array = np.asarray(plain if plain.mode == target else plain.convert(target))
                 return array[None] if array.ndim == 2 else array.transpose(2, 0, 1)
     except Exception as error:  # Pillow's decoders raise OSError, SyntaxError, ValueError, struct.error, ...
         raise DataError(f"{label} cannot be decoded: {error}") from error
+    if frames > 1:
+        raise DataError(f"{label} holds {frames} images; expected one", "save each as a file of its own")
     kind = f"{found} with transparency" if transparent else found
-    raise DataError(f"{label} has image mode {kind}, expected 8-bit grey or RGB", "load(..., mode='RGB')")
+    known = transparent or found in SIXTEEN
+    hint = CONVERT if known else "save it as 8-bit PNG, in grey or RGB"
+    raise DataError(f"{label} has image mode {kind}, expected 8-bit grey or RGB", hint)
 
 
 def _form(image: np.ndarray) -> str:

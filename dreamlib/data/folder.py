@@ -8,65 +8,125 @@ import numpy as np
 
 from ..core.errors import DataError
 from . import cache
-from .arrays import Arrays
+from .arrays import TEST, TRAIN, Arrays
 from .decoding import decode
 
-SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".webp"}
+SUFFIXES = {
+    *(".bmp", ".jfif", ".jpe", ".jpeg", ".jpg", ".pbm", ".pgm", ".png"),
+    *(".pnm", ".ppm", ".tif", ".tiff", ".webp"),
+}
+# Images too, which are not read: one of them must not be left out in silence.
+UNREAD = {".avif", ".gif", ".heic", ".heif", ".ico", ".j2k", ".jp2", ".jxl", ".tga"}
 ANNOTATIONS = "val_annotations.txt"
+# Folders that file managers and storage boxes leave behind, with small copies of the images in them.
+LEFT_BEHIND = {"@eaDir", "__MACOSX"}
 Labelled = list[tuple[Path, str]]
 
 
-def read(name: str, path: Path, mode: str | None) -> Arrays:
+def read(name: str, path: Path, mode: str | None, test: bool) -> Arrays:
     """Read ``path/train/CLASS/**`` and ``path/test/CLASS/**`` (or ``path/val``); classes are sorted by name.
 
-    TinyImageNet's layout, whose ``val/images`` are labelled by ``val/val_annotations.txt``, is recognised by
-    that file and read as RGB, since some of its images are grey.
+    The names of the parts are those of :mod:`.arrays`. TinyImageNet's layout, whose ``val/images`` are labelled by
+    ``val/val_annotations.txt``, is recognised by that file and read as RGB, since some of its images are grey; it may
+    have been sorted into ``val/CLASS`` since. Hidden files and folders are passed over.
 
     Raises
     ------
     DataError
         If a part or class is missing or empty, or images are damaged or differ.
     """
-    train = _sorted_into_classes(name, path / "train")
-    tiny = path / "val" / ANNOTATIONS
-    if tiny.is_file():
-        test, mode = _annotated(tiny), mode or "RGB"
-    else:
-        test = _sorted_into_classes(
-            name, next((p for p in (path / "test", path / "val") if p.is_dir()), path / "test")
-        )
+    train = _sorted_into_classes(name, next(iter(_parts(path, TRAIN)), path / "train"))
     classes = tuple(sorted({label for _, label in train}))
-    strangers = sorted({label for _, label in test} - set(classes))
+    tested, notes = _tested_on(name, path, classes, test)
+    strangers = sorted({label for _, label in tested or ()} - set(classes))
     if strangers:
         raise DataError(f"{name}: test classes without training images: {', '.join(strangers[:5])}")
-    files = [file for file, _ in train + test] + ([tiny] if tiny.is_file() else [])
-    return cache.through(
-        name,
-        files,
-        f"mode={mode}",
-        lambda: Arrays(*_part(train, classes, mode), *_part(test, classes, mode), classes),
+    mode = mode or ("RGB" if notes else None)
+
+    def decoded() -> Arrays:
+        images = _part(train, classes, mode)
+        return Arrays(*images, *(images if tested is None else _part(tested, classes, mode)), classes)
+
+    files = [file for file, _ in train + (tested or [])] + ([notes] if notes else [])
+    return cache.through(name, files, f"mode={mode} tested={tested is not None}", decoded)
+
+
+def _parts(path: Path, names: tuple[str, ...]) -> list[Path]:
+    """The folders of these names in ``path``, whatever their case, in the order of the names."""
+    found = [p for p in path.iterdir() if p.is_dir()] if path.is_dir() else []
+    return [place for name in names for place in sorted(found) if place.name.lower() == name]
+
+
+def _tested_on(
+    name: str, path: Path, classes: tuple[str, ...], needed: bool
+) -> tuple[Labelled | None, Path | None]:
+    """The labelled test images, and the file with TinyImageNet's annotations where there is one."""
+    places = _parts(path, TEST)
+    notes = next((p / ANNOTATIONS for p in places if (p / ANNOTATIONS).is_file()), None)
+    if notes is not None:
+        unsorted, place = notes.parent / "images", notes.parent
+        if (unsorted.is_dir() and any(unsorted.iterdir())) or not any(
+            p.name in classes for p in _folders(place)
+        ):
+            return _annotated(notes), notes
+        places = [place]
+    for place in places:
+        # TinyImageNet's own test/images have no labels.
+        if "images" in classes or [p.name for p in _folders(place)] != ["images"]:
+            unlabelled = () if "images" in classes else ("images",)
+            return _sorted_into_classes(name, place, unlabelled), notes
+    if not needed:
+        return None, notes
+    raise DataError(
+        f"{name}: no folder {path / 'test'} with a folder for each class",
+        f"a part called {', '.join(TEST)}; or {name}@holdout, tested on a tenth of the training images",
     )
 
 
-def _sorted_into_classes(name: str, folder: Path) -> Labelled:
+def _folders(place: Path) -> list[Path]:
+    return sorted(p for p in place.iterdir() if p.is_dir() and not _left_out(p.name))
+
+
+def _left_out(name: str) -> bool:
+    return name.startswith(".") or name in LEFT_BEHIND
+
+
+def _sorted_into_classes(name: str, folder: Path, but: tuple[str, ...] = ()) -> Labelled:
     if not folder.is_dir():
         raise DataError(f"{name}: no folder {folder}", "expected train/CLASS/*.png and test/CLASS/*.png")
     labelled: Labelled = []
-    for place in sorted(p for p in folder.iterdir() if p.is_dir() and not p.name.startswith(".")):
-        images = sorted(
-            p for p in place.rglob("*") if p.suffix.lower() in SUFFIXES and not p.name.startswith(".")
-        )
+    for place in (p for p in _folders(folder) if p.name not in but):
+        images = _images(place, sorted(place.rglob("*")))
         if not images:
             raise DataError(f"{name}: class folder {place} holds no image ({', '.join(sorted(SUFFIXES))})")
         labelled += [(image, place.name) for image in images]
     if not labelled:
         raise DataError(f"{name}: {folder} holds no class folders", "expected one folder of images per class")
+    if loose := _images(folder, sorted(folder.iterdir())):
+        raise DataError(
+            f"{name}: {loose[0]} lies in no class folder", "move it into the folder of its class, or away"
+        )
     return labelled
+
+
+def _images(place: Path, found: list[Path]) -> list[Path]:
+    """Those of the files in ``place`` that are images; an error for one of a format that is not read."""
+    seen = [p for p in found if not any(map(_left_out, p.relative_to(place).parts))]
+    if wrong := [p for p in seen if p.suffix.lower() in UNREAD]:
+        raise DataError(
+            f"{wrong[0]} is an image of a kind that is not read; expected {', '.join(sorted(SUFFIXES))}",
+            "convert it to PNG, or move it away",
+        )
+    return [p for p in seen if p.suffix.lower() in SUFFIXES and not p.is_dir()]
 
 
 def _annotated(file: Path) -> Labelled:
     labelled: Labelled = []
-    for number, line in enumerate(file.read_text().splitlines(), start=1):
+    try:
+        lines = file.read_text(encoding="utf-8").splitlines()
+    except UnicodeDecodeError as error:
+        raise DataError(f"{file} is no text: {error}", "the file as TinyImageNet has it") from error
+    for number, line in enumerate(lines, start=1):
         fields = line.split("\t")
         if len(fields) < 2:
             raise DataError(

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import os
 import re
 from pathlib import Path
 
 import torch
 
 from ..core.errors import DataError, unknown
+from ..core.places import path_of, setting
 from . import classic, digits, folder, parquet, splits
 from . import normalisation as norms
 from .arrays import Arrays
 from .dataset import Dataset
+
+MODES = {"rgb": "RGB", "grey": "L"}
 
 
 def names() -> tuple[str, ...]:
@@ -53,6 +55,7 @@ def load(
     normalisation: str = "papers",
     download: bool = True,
     mode: str | None = None,
+    test: bool = True,
 ) -> Dataset:
     """Load a data set by name.
 
@@ -61,21 +64,26 @@ def load(
     name : str
         A built-in name (:func:`names`); ``"parquet:PATH"`` for a folder of Hugging Face style parquet files
         (``train*.parquet`` and ``test*.parquet`` or ``val*.parquet``); or ``"folder:PATH"`` for images sorted
-        as ``train/CLASS/*`` and ``test/CLASS/*`` (or ``val``), TinyImageNet's layout included. PATH is
-        absolute or relative to ``root``. Any of them with ``@holdout``, ``@5steps-order0-step1`` or
+        as ``train/CLASS/*`` and ``test/CLASS/*`` (or ``val``), TinyImageNet's layout included. The test part may also
+        be called ``valid``, ``validation`` or ``dev``. PATH is absolute or relative to ``root``; with ``@rgb`` or
+        ``@grey`` behind it every image is converted. Any of them with ``@holdout``, ``@5steps-order0-step1`` or
         ``@5steps-order0-upto1`` behind it is a part of that data set; see :mod:`dreamlib.data.splits`.
     root : str or Path, optional
-        Data folder; by default the environment variable ``DREAMLIB_DATA``, or else ``data``. ``digits`` needs
-        none. A built-in data set is read from ``root/NAME/*.parquet`` if there are such files, otherwise from
-        torchvision's layout.
+        Data folder; by default the environment variable ``DREAMLIB_DATA``, or else ``data``, below the project's
+        folder if there is one. ``digits`` needs none. A built-in data set is read from ``root/NAME/*.parquet`` if
+        there are such files, otherwise from torchvision's layout.
     normalisation : {"papers", "pixel"}
         Which constants of :func:`statistics` a built-in data set carries. Others always carry their own pixel
         statistics, measured on the training images.
     download : bool
         Whether torchvision may fetch a built-in data set that is not there.
     mode : {None, "L", "RGB"}
-        For parquet files and image folders: convert every image to grey or to RGB. By default nothing is
-        converted and all images must agree (TinyImageNet's layout, which mixes both, is read as RGB).
+        For parquet files and image folders: convert every image to grey or to RGB, as ``@grey`` and ``@rgb`` do. By
+        default nothing is converted and all images must agree (TinyImageNet's layout, which mixes both, is read as
+        RGB).
+    test : bool
+        Whether a test part must be there. Without one, the training images stand in its place until a split
+        (``@holdout``) puts some of them there.
 
     Raises
     ------
@@ -93,11 +101,18 @@ def load(
     check_name(name)
     parent, split = splits.parse(name)
     if split is not None:
-        whole = load(parent, root, normalisation=normalisation, download=download, mode=mode)
+        whole = load(
+            parent,
+            root,
+            normalisation=normalisation,
+            download=download,
+            mode=mode,
+            test=split.keeps_test,
+        )
         return splits.derive(whole, name)
-    home = Path(root if root is not None else os.environ.get("DREAMLIB_DATA") or "data").expanduser()
+    home = data_folder(root)
     try:
-        arrays = _read(name, home, download, mode)
+        arrays = _read(name, home, download, mode, test)
     except OSError as error:
         raise DataError(f"{name}: cannot read {error.filename or home}: {error.strerror or error}") from error
     train_images = torch.from_numpy(arrays.train_images)
@@ -114,14 +129,44 @@ def load(
     )
 
 
-def _read(name: str, home: Path, download: bool, mode: str | None) -> Arrays:
+def data_folder(root: str | Path | None = None) -> Path:
+    """``root``, else what ``DREAMLIB_DATA`` names, else the project's ``data``."""
+    return setting("DREAMLIB_DATA", "data") if root is None else path_of(root)
+
+
+def at_hand(name: str, root: str | Path | None = None) -> str | None:
+    """The fingerprint of a user's own data set as it is now.
+
+    Returns
+    -------
+    str or None
+        :attr:`Dataset.fingerprint`; ``""`` where its files cannot be read; None where there are
+        no files, and for built-in data sets, which do not change.
+    """
+    kind, _, path = splits.origin(name).partition(":")
+    if not path or not _place(kind, path, data_folder(root))[0].exists():
+        return None
+    try:
+        return load(name, root).fingerprint
+    except DataError:
+        return ""
+
+
+def _place(kind: str, path: str, home: Path) -> tuple[Path, str | None]:
+    """The folder of a user's own data set, and the mode that ``@rgb`` or ``@grey`` behind its path asks for."""
+    folder, (before, _, mode) = home / path_of(path), path.rpartition("@")
+    if mode in MODES and not folder.exists():
+        return home / path_of(before), MODES[mode]
+    return folder, None
+
+
+def _read(name: str, home: Path, download: bool, mode: str | None, test: bool) -> Arrays:
     kind, _, path = name.partition(":")
-    if path and kind == "parquet":
-        return parquet.read(name, home / Path(path).expanduser(), mode)
-    if path and kind == "folder":
-        return folder.read(name, home / Path(path).expanduser(), mode)
+    if path:
+        place, told = _place(kind, path, home)
+        return (parquet if kind == "parquet" else folder).read(name, place, mode or told, test)
     if name == "digits":
         return digits.read()
     if parquet.found_in(home / name):
-        return parquet.read(name, home / name, mode)
+        return parquet.read(name, home / name, mode, test)
     return classic.read(name, home, download)

@@ -11,13 +11,12 @@ import numpy as np
 
 from ..core.errors import DataError
 from . import cache
-from .arrays import Arrays
+from .arrays import TEST, TRAIN, Arrays
 from .decoding import decode
 
 IMAGE_COLUMNS = ("img", "image")
 LABEL_COLUMNS = ("label", "labels", "fine_label", "target", "class")
-TRAIN = ("train*.parquet",)
-TEST = ("test*.parquet", "val*.parquet")
+SHARD = re.compile(r"-(\d+)-of-(\d+)(-[0-9a-f]+)?$")  # the Hub's older files have a hash behind their number
 
 
 def found_in(path: Path) -> bool:
@@ -25,44 +24,84 @@ def found_in(path: Path) -> bool:
     return bool(_files(path, TRAIN))
 
 
-def read(name: str, path: Path, mode: str | None) -> Arrays:
+def read(name: str, path: Path, mode: str | None, test: bool) -> Arrays:
     """Read ``train*.parquet`` and ``test*.parquet`` (or ``val*.parquet``) in ``path`` or ``path/data``.
+
+    The names of the parts are those of :mod:`.arrays`. A clone of a data set of the Hub that has its files in
+    ``path/CONFIGURATION`` is read where it has one configuration.
 
     Raises
     ------
     DataError
         If files are missing or damaged, or columns, labels or images are not of the expected form.
     """
-    train, test = _files(path, TRAIN), _files(path, TEST)
-    for files, patterns in ((train, TRAIN), (test, TEST)):
-        if not files:
-            raise DataError(
-                f"{name}: no {' or '.join(patterns)} in {path}", "check the path, or set DREAMLIB_DATA"
-            )
+    path = _configuration(name, path)
+    train, tested = _files(path, TRAIN), _files(path, TEST)
+    if not train:
+        raise DataError(f"{name}: no train*.parquet in {path}", "check the path, or set DREAMLIB_DATA")
+    if not tested and test:
+        raise DataError(
+            f"{name}: no test*.parquet or val*.parquet in {path}",
+            f"{name}@holdout, which tests on a tenth of the training images",
+        )
+    for files in (train, tested):
         _check_shards(name, files)
-    return cache.through(name, train + test, f"mode={mode}", lambda: _decode(train, test, mode))
+    settings = f"mode={mode} tested={bool(tested)}"
+    return cache.through(name, train + tested, settings, lambda: _decode(train, tested, mode))
 
 
-def _files(path: Path, patterns: tuple[str, ...]) -> list[Path]:
-    """The files of the first pattern that matches any, in ``path`` or else in ``path/data``."""
-    found = (sorted(folder.glob(pattern)) for folder in (path, path / "data") for pattern in patterns)
-    return next(filter(None, found), [])
+def _configuration(name: str, path: Path) -> Path:
+    """``path``, or its only folder with training files where it has none itself."""
+    if found_in(path) or not path.is_dir():
+        return path
+    inner = sorted(p for p in path.iterdir() if p.is_dir() and not p.name.startswith(".") and found_in(p))
+    if len(inner) > 1:
+        configurations = ", ".join(p.name for p in inner)
+        raise DataError(
+            f"{name}: {path} holds several data sets: {configurations}", f"{name}/{inner[0].name}"
+        )
+    return inner[0] if inner else path
+
+
+def _files(path: Path, names: tuple[str, ...]) -> list[Path]:
+    """The files of the first part of these names that has any, in ``path`` or else in ``path/data``."""
+    for folder in (path, path / "data"):
+        files = sorted(p for p in folder.glob("*.parquet") if not p.name.startswith("."))
+        for name in names:
+            # "train-00000-of-00002" is of "train": what stands before anything that is no letter.
+            if found := [p for p in files if re.split(r"[^a-z]", p.stem.lower())[0] == name]:
+                return found
+    return []
 
 
 def _check_shards(name: str, files: list[Path]) -> None:
-    """Files called ``train-00000-of-00002`` say how many they should be: half a set must not pass for all."""
-    shards = [match for file in files if (match := re.search(r"-(\d+)-of-(\d+)\.parquet$", file.name))]
-    for total in {match[2] for match in shards}:
-        present = sum(match[2] == total for match in shards)
-        if present != int(total):
+    """Files called ``train-00000-of-00002`` say how many they should be: half a set, or two, must not pass for one."""
+    found: dict[
+        tuple[str, str], set[int]
+    ] = {}  # numbers by (what stands around them, how many there should be)
+    for file in files:
+        match = SHARD.search(file.stem)
+        around = file.stem[: match.start()] if match else file.stem
+        # A hash is of the shard, not of the whole: only the number tells which of them it is.
+        found.setdefault((around, match[2] if match else ""), set()).add(int(match[1]) if match else 0)
+    for (_, total), numbers in found.items():
+        if total and (len(numbers) != int(total) or max(numbers) >= int(total)):
+            like = next(file.name for file in files if f"-of-{total}" in file.name)
             raise DataError(
-                f"{name}: {present} of {int(total)} shards like {files[0].name} in {files[0].parent}"
+                f"{name}: {len(numbers)} of {int(total)} shards like {like} in {files[0].parent}",
+                "download the others too",
             )
+    if len(files) != sum(map(len, found.values())) or (len(found) > 1 and any(total for _, total in found)):
+        listed = ", ".join(file.name for file in files[:6])
+        raise DataError(
+            f"{name}: files of several versions of one part lie in {files[0].parent}: {listed}",
+            "keep the files of one version only",
+        )
 
 
 def _decode(train: list[Path], test: list[Path], mode: str | None) -> Arrays:
-    train_images, train_labels, train_classes = _part(train, mode)
-    test_images, test_labels, test_classes = _part(test, mode)
+    train_images, train_labels, train_classes = whole = _part(train, mode)
+    test_images, test_labels, test_classes = _part(test, mode) if test else whole
     if train_classes != test_classes:
         raise DataError(
             f"{train[0].parent}: training classes {train_classes} are not test classes {test_classes}"
@@ -122,10 +161,13 @@ def _one(file: Path, what: str, found: list[str], preferred: tuple[str, ...], sc
     chosen = [name for name in preferred if name in found] or found
     if chosen and (len(chosen) == 1 or chosen[0] in preferred):
         return chosen[0]
-    problem = (
-        f"more than one {what}: {', '.join(found)}" if found else f"no {what} among {', '.join(schema.names)}"
-    )
-    raise DataError(f"{file}: {problem}", f"call it {preferred[0]!r}")
+    if found:
+        raise DataError(f"{file}: more than one {what}: {', '.join(found)}", f"call it {preferred[0]!r}")
+    problem = f"{file}: no {what} among {', '.join(schema.names)}"
+    named = next((name for name in preferred if name in schema.names), None)
+    if named is None:
+        raise DataError(problem, f"call it {preferred[0]!r}")
+    raise DataError(f"{problem}: {named} holds {schema.field(named).type}", f"write {named} as {what}")
 
 
 def _class_names(schema: Any, label: str) -> tuple[str, ...]:

@@ -16,7 +16,7 @@ from __future__ import annotations
 import hashlib
 import re
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 import numpy as np
 import torch
@@ -26,12 +26,21 @@ from ..core.errors import BadValue
 from .dataset import Dataset
 
 HELD_OUT = 0.1
-_STREAM = re.compile(r"(\d+)steps-order(\d+)-(step|upto)(\d+)")
+_NUMBER = "(0|[1-9][0-9]*)"  # one spelling of each, since a name is part of a key
+_STREAM = re.compile(rf"{_NUMBER}steps-order{_NUMBER}-(step|upto){_NUMBER}")
 _LIKE = re.compile(r"(holdout|\d+step)[\w-]*", re.IGNORECASE)
 
 
 class Split(Protocol):
-    """How one data set is made from another."""
+    """How one data set is made from another.
+
+    Attributes
+    ----------
+    keeps_test : bool
+        Whether its test images are the parent's, which must have some then.
+    """
+
+    keeps_test: ClassVar[bool]
 
     def classes(self, count: int, name: str) -> int:
         """Classes of the derived data set ``name``, of a parent with ``count``; an error if they are too few."""
@@ -48,6 +57,8 @@ class Holdout:
 
     The parent's own test images are not part of the derived data set: no choice made on it can depend on them.
     """
+
+    keeps_test: ClassVar[bool] = False
 
     def classes(self, count: int, name: str) -> int:
         return count
@@ -91,6 +102,7 @@ class Stream:
     order: int
     step: int
     seen: bool
+    keeps_test: ClassVar[bool] = True
 
     def bounds(self, count: int) -> tuple[int, int]:
         """First and last + 1 of the derived classes in the order of ``count`` classes."""

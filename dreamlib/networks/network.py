@@ -155,10 +155,13 @@ def largest_map(network: Network, shape: tuple[int, int, int]) -> int:
     def note(module: nn.Module, inputs: object, output: Tensor) -> None:
         sizes.append(output.numel() * 4)
 
-    meta = copy.deepcopy(network).to("meta")
-    for layer in meta.modules():
+    # On the meta device nothing would be computed, but there PyTorch takes a norm for something to compile, and imports
+    # its compiler: three seconds of every process. One image costs less.
+    copied = copy.deepcopy(network).eval()
+    for layer in copied.modules():
         layer.register_forward_hook(note)
-    meta.eval()(torch.empty(1, *shape, device="meta"))
+    with torch.no_grad():
+        copied(torch.empty(1, *shape, device=next(network.parameters()).device))
     return max(sizes)
 
 

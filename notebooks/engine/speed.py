@@ -47,7 +47,6 @@ import textwrap
 import matplotlib.pyplot as plt
 import numpy as np
 
-from dreamlib.companion.report.reported import project_root
 from dreamlib.companion.report.speed import (
     by_mode,
     growth,
@@ -59,6 +58,7 @@ from dreamlib.companion.report.speed import (
 )
 from dreamlib.companion.report.style import PALETTE
 from dreamlib.companion.session import Session
+from dreamlib.core.places import project_root
 
 session = Session(
     "engine/speed",

@@ -338,9 +338,9 @@ def test_a_data_set_that_cannot_be_read_is_not_read_again(
     calls = []
     load = worker_module.load
 
-    def counting(*arguments: Any) -> Any:
+    def counting(*arguments: Any, **how: Any) -> Any:
         calls.append(arguments)
-        return load(*arguments)
+        return load(*arguments, **how)
 
     monkeypatch.setattr(worker_module, "load", counting)
     run([cell(dataset="folder:nowhere", seed=seed) for seed in range(3)], tmp_path, data_root=str(tmp_path))

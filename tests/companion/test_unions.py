@@ -180,7 +180,7 @@ def test_a_worker_keeps_the_last_data_sets_only(tmp_path: Path) -> None:
         assert again.fingerprint == load(name).fingerprint
     assert len(worker._derived) == DERIVED_KEPT
     assert {name for name, _ in worker._classes} <= {*worker._derived, "digits"}
-    assert list(worker._datasets) == ["digits"]
+    assert [name for name, _ in worker._datasets] == ["digits"]
 
 
 def test_the_study_has_a_memory_after_every_step_in_every_order() -> None:

@@ -126,6 +126,12 @@ def no_label_column(write: Write, file: Path) -> None:
     pq.write_table(table.set_column(1, "word", pa.array(["a", "b"])), file)
 
 
+def labels_are_text(write: Write, file: Path) -> None:
+    write(file, noise(2), [0, 1])
+    table = pq.read_table(file)
+    pq.write_table(table.set_column(1, "label", pa.array(["cat", "dog"])), file)
+
+
 def two_label_columns(write: Write, file: Path) -> None:
     write(file, noise(2), [0, 1], label="one", extra={"two": [0, 1]})
 
@@ -138,12 +144,13 @@ def two_label_columns(write: Write, file: Path) -> None:
         (broken_image, r"train.parquet, row 1 cannot be decoded"),
         (not_an_image, r"train.parquet, row 1 cannot be decoded"),
         (two_sizes, r"row 1 is 6x6 RGB, but .*row 0 is 6x5 RGB"),
-        (two_modes, r"row 1 is 6x5 grey, but .*row 0 is 6x5 RGB(.|\n)*mode='RGB'"),
+        (two_modes, r"row 1 is 6x5 grey, but .*row 0 is 6x5 RGB(.|\n)*@rgb behind the name"),
         (no_rows, "holds no rows"),
         (other_names, r"\('dog', 'cat'\) are not test classes \('cat', 'dog'\)"),
         (label_beyond_names, "train label 2 is outside 0 to 1"),
         (no_image_column, "no image column .* among text, label"),
         (no_label_column, "no integer label column among img, word"),
+        (labels_are_text, r"label holds string(.|\n)*write label as integer label column"),
         (two_label_columns, "more than one integer label column: one, two(.|\n)*call it 'label'"),
     ],
 )

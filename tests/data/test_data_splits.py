@@ -129,6 +129,8 @@ def test_bounds_have_no_gap(count: int, steps: int) -> None:
             r"unknown part '5steps'(.|\n)*try: digits@holdout or digits@5steps-order0",
         ),
         ("digits@5steps-order-1-step2", BadValue, "unknown part"),
+        ("digits@5steps-order00-step1", BadValue, "unknown part"),  # one part, one name
+        ("digits@５steps-order0-step1", BadValue, "unknown part"),
         ("digits@0steps-order1-step0", BadValue, "0 steps; expected at least 1"),
         ("digits@5steps-order1-step6", BadValue, r"step 6 of 5; expected 1 to 5(.|\n)*5steps-order1-step5"),
         ("digits@5steps-order1-upto0", BadValue, "step 0 of 5; expected 1 to 5"),

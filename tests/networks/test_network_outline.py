@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from torch.utils.flop_counter import FlopCounterMode
 
 from dreamlib.networks import (
     DiscriminatorNetwork,
@@ -14,6 +15,7 @@ from dreamlib.networks import (
     misfit,
     parameter_count,
 )
+from dreamlib.networks.spec import names
 
 NOISE = (torch.zeros(1, 100), torch.zeros(1, dtype=torch.int64))
 
@@ -78,3 +80,11 @@ def test_the_operations_of_the_published_convnet_are_those_of_its_three_convolut
     """Two for each product: 32 x 32 pixels of 3 x 9 x 128, 16 x 16 and 8 x 8 of 128 x 9 x 128, and 2048 x 10."""
     products = 32 * 32 * 27 * 128 + (16 * 16 + 8 * 8) * 128 * 9 * 128 + 2048 * 10
     assert forward_operations(NetworkSpec(), (3, 32, 32), 10) == 2 * products
+
+
+@pytest.mark.parametrize("name", sorted(names()))
+def test_operations_are_those_that_pytorch_counts(name: str) -> None:
+    spec = NetworkSpec(name)
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        build(spec, (3, 32, 32), 10, device="meta").eval()(torch.empty(1, 3, 32, 32, device="meta"))
+    assert forward_operations(spec, (3, 32, 32), 10) == counter.get_total_flops()

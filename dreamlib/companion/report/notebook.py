@@ -24,7 +24,7 @@ from papermill.exceptions import PapermillExecutionError, PapermillMissingParame
 
 from ...core.atomic import cannot_write, write_atomically
 from ...core.errors import DataError, DreamlibError, unknown
-from .reported import project_root
+from ...core.places import project_root
 
 SOCKETS = "dreamlib-run"  # where a kernel is talked to: folders of this name and a process number
 KERNEL = {"name": "python3", "display_name": "Python 3", "language": "python"}

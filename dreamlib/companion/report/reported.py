@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
@@ -11,6 +10,7 @@ from pathlib import Path
 import pandas as pd
 
 from ...core.errors import DataError
+from ...core.places import project_root
 
 COLUMNS = ("paper", "item", "dataset", "budget", "ipc", "method", "network", "metric", "value", "std", "note")
 TEXTS = tuple(name for name in COLUMNS if name not in ("ipc", "value", "std"))
@@ -56,36 +56,6 @@ class Reported:
     value: float
     std: float | None
     note: str
-
-
-def project_root() -> Path:
-    """The folder that holds notebooks/ and reports/.
-
-    ``DREAMLIB_ROOT`` wins; otherwise the nearest folder from the working directory upwards whose
-    pyproject.toml is ours.
-
-    Raises
-    ------
-    DataError
-        ``DREAMLIB_ROOT`` is no folder, or no pyproject.toml of dreamlib lies above the working directory.
-    """
-    chosen = os.environ.get("DREAMLIB_ROOT")
-    if chosen:
-        root = Path(chosen).expanduser().resolve()
-        if not root.is_dir():
-            raise DataError(
-                f"DREAMLIB_ROOT={chosen!r} is not a folder", "unset DREAMLIB_ROOT, or mend its path"
-            )
-        return root
-    here = Path.cwd()
-    for folder in (here, *here.parents):
-        file = folder / "pyproject.toml"
-        if file.is_file() and "dreamlib" in file.read_text(encoding="utf-8"):
-            return folder
-    raise DataError(
-        f"no dreamlib project at or above {here}",
-        "cd into the repository, or set DREAMLIB_ROOT=/path/to/the/repository",
-    )
 
 
 def load_reported(path: str | Path | None = None) -> pd.DataFrame:

@@ -7,8 +7,9 @@ import pandas as pd
 import pytest
 
 from dreamlib.companion.report import reported as papers
-from dreamlib.companion.report.reported import COLUMNS, find, load_reported, project_root, rows, where
+from dreamlib.companion.report.reported import COLUMNS, find, load_reported, rows, where
 from dreamlib.core.errors import DataError
+from dreamlib.core.places import project_root
 
 ROOT = Path(__file__).resolve().parents[3]
 
