@@ -7,23 +7,57 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 from torch.utils import _pytree as pytree
 
-from ..augment import Transform
+from ..augment import Siamese, Transform
 from ..compute.memory import GIB, held_bytes, peak_bytes
+from ..containers import ImageContainer
 from ..core.errors import BadValue, OutOfMemory
-from ..networks import largest_map
+from ..matchers import Matcher
+from ..networks import Network, largest_map
 from ..teachers import Scene
+from .base import Tensors
 
-if TYPE_CHECKING:
-    from .matching import Compared
-
-Tensors = dict[str, Tensor]
 Augmented = Callable[[Tensor], Tensor]
+
+
+class Settings(Protocol):
+    """What two steps of one compiled version have in common."""
+
+    @property
+    def matcher(self) -> Matcher: ...
+    @property
+    def augment(self) -> Siamese: ...
+
+
+class Comparison(Protocol):
+    """What is computed, as pure functions of tensors; see :class:`~dreamlib.criteria.matching.Compared`."""
+
+    container: ImageContainer
+    decoded: int  # images of each class
+
+    @property
+    def how(self) -> Settings: ...
+    @property
+    def network(self) -> Network: ...
+    def measured(self, weights: Tensors, real: Tensor, classes: Tensor) -> list[Tensor]: ...
+    def pull(
+        self, weights: Tensors, images: Tensor, classes: Tensor, target: list[Tensor]
+    ) -> tuple[Tensor, Tensor]: ...
+    def stored_pull(
+        self,
+        pull: Any,
+        augment: Augmented,
+        weights: Tensors,
+        classes: Tensor,
+        stored: Tensors,
+        subset: tuple[Tensor, ...],
+        target: list[Tensor],
+    ) -> tuple[Tensor, Tensors]: ...
 
 
 class Classwise:
@@ -31,7 +65,7 @@ class Classwise:
 
     Parameters
     ----------
-    compared : Compared
+    compared : Comparison
         Says what is computed.
     scene : Scene
         Where.
@@ -41,7 +75,7 @@ class Classwise:
         Classes have to go through the network together: fewer at once would be other statistics, and another result.
     """
 
-    def __init__(self, compared: Compared, scene: Scene, at_once: int | None, inseparable: bool) -> None:
+    def __init__(self, compared: Comparison, scene: Scene, at_once: int | None, inseparable: bool) -> None:
         self.compared, self.scene, self.inseparable = compared, scene, inseparable
         self.classes = torch.arange(scene.data.num_classes, device=scene.device)
         self.at_once = at_once or scene.data.num_classes
