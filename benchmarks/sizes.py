@@ -12,7 +12,7 @@ from dreamlib.data import ClassData
 from dreamlib.distillation.loop import Distillation
 
 from .measure import memory, seconds
-from .works import images_of, published
+from .works import endless, images_of, published
 
 REPEATS = 3
 LONG = 10.0  # a step of more seconds is timed once
@@ -53,13 +53,8 @@ def points(work: str, threads: int) -> Iterator[tuple[str, int, Size]]:
 def measure(work: str, size: Size, device: torch.device) -> dict[str, Any]:
     """Seconds of a step in fast mode, and the MiB it holds at its peak."""
     method, _ = WORKS[work]
-    recipe = published(method, size.images)
-    recipe = replace(
-        recipe,
-        mode="fast",
-        network=replace(recipe.network, width=size.width),
-        schedule=replace(recipe.teacher, steps=10**6 if recipe.teacher.trained_on != "nothing" else 1),
-    )
+    recipe = endless(published(method, size.images))
+    recipe = replace(recipe, mode="fast", network=replace(recipe.network, width=size.width))
     before = torch.get_num_threads()
     torch.set_num_threads(size.threads or before)
     try:

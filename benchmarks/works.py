@@ -16,18 +16,18 @@ import torch
 from torch import Tensor
 
 from dreamlib.compute.engine import MODES, Engine
-from dreamlib.containers import Drawing, GenerativeContainer
+from dreamlib.containers import Drawing, Generator
 from dreamlib.coresets import RealImages
 from dreamlib.data import ClassData, Dataset, load, statistics
 from dreamlib.distillation.evaluate import EvaluationRun, Generated
-from dreamlib.distillation.generate import GeneratorTraining
 from dreamlib.distillation.loop import Distillation
-from dreamlib.distillation.recipe import Recipe
+from dreamlib.distillation.recipe import Recipe, change
 from dreamlib.networks import NetworkSpec, build, embed, initialise
 from dreamlib.networks.training import Stack, Training
 from dreamlib.recipes import methods, protocol
 from dreamlib.samplers import Random
 from dreamlib.samplers.clustering import kmeans
+from dreamlib.teachers import Networks
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 import reference
@@ -89,8 +89,15 @@ def images_of(per_class: int, seed: int = 0, classes: int = CLASSES, side: int =
 def published(method: str, ipc: int) -> Recipe:
     """The published recipe on CIFAR-10, matching images drawn at random (clustering is a work of its own)."""
     recipe, _ = methods[method].resolve("cifar10", ipc)
-    schedule = replace(recipe.teacher, steps=max(recipe.teacher.steps, 1))
-    return replace(recipe, sampler=Random(), initial=RealImages(), iterations=10**6, schedule=schedule)
+    return replace(change(recipe, "sampler", Random()), initial=RealImages(), iterations=10**6)
+
+
+def endless(recipe: Recipe) -> Recipe:
+    """With one network that learns, if it does, after every step: none is the last."""
+    teacher = cast(Networks, recipe.teacher)
+    return (
+        recipe if teacher.trained_on == "nothing" else replace(recipe, teacher=replace(teacher, steps=10**6))
+    )
 
 
 def step(
@@ -98,10 +105,7 @@ def step(
 ) -> Work:
     """One matching step, the training of the matching network after it included."""
     recipe = published(method, ipc)
-    if recipe.teacher.trained_on != "nothing":
-        recipe = replace(
-            recipe, schedule=replace(recipe.teacher, steps=10**6)
-        )  # never at the end of a network
+    recipe = endless(recipe)
     data = ClassData(images_of(max(300, recipe.matching.real_batch)), device)
     start = Distillation(data, replace(recipe, iterations=0), ipc, 0)
     start.advance()
@@ -222,19 +226,19 @@ def evaluation(name: str, each: int, targets: dict[str, float], device: torch.de
 def generator_step(name: str, title: str, method: str, device: torch.device) -> Work:
     """One step of a GAN or of DiM (under ConvNet-3), the training of the network that is matched under included."""
     recipe, _ = methods[method].resolve("cifar10", 10)
-    assert recipe.criterion is not None
     # Timed from the very start, where Adam has nothing to carry on with.
-    how = replace(recipe.criterion, models=(NetworkSpec(),), carries_adam=False)
-    recipe = replace(recipe, generation=how)
+    recipe = change(recipe, "carries_adam", False)
+    if recipe.first is not None:
+        recipe = change(recipe, "teacher.models", (NetworkSpec(),))
     data = ClassData(images_of(GENERATED_FROM), device)
-    start = GeneratorTraining(data, recipe.first or recipe, 0).snapshots[0]
+    start = Distillation(data, recipe.first or recipe, 0, 0).snapshots[0]
 
     def run(mode: str) -> Call:
-        state: dict[str, GeneratorTraining] = {}
+        state: dict[str, Distillation] = {}
 
         def once() -> object:
             if "run" not in state:
-                state["run"] = GeneratorTraining(data, replace(recipe, mode=mode), 0, start)
+                state["run"] = Distillation(data, replace(recipe, mode=mode), 0, 0, start=start)
             state["run"].advance()
             return state["run"].stored
 
@@ -249,7 +253,7 @@ def generator_step(name: str, title: str, method: str, device: torch.device) -> 
 def deployment(device: torch.device) -> Work:
     """One training step of five networks on freshly drawn images, by the protocol of DiM."""
     row = methods["gan"].resolve("cifar10", 10)[0]
-    container = cast(GenerativeContainer, row.container)
+    container = cast(Generator, row.container)
     judged = protocol("dim", {"dataset": "cifar10", "ipc": 50})[0]
     how, dataset = replace(judged, generated=Generated(per_class=50)), images_of(GENERATED_FROM)
     settings = how.training

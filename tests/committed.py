@@ -54,14 +54,12 @@ def looks(about: dict[str, Any]) -> str:
 
 
 def key_of(about: dict[str, Any]) -> str | None:
-    """The key that today's code gives to what a record describes; None where a record alone does not say it all.
-
-    Of a generator's recipe only a part counts, and a union is described by the names of its parts.
-    """
-    recipe = about["recipe"]
-    if recipe["generation"] is not None or about.get("parts"):
+    """The key that today's code gives to what a record describes; None for a union, described by its parts' names."""
+    if about.get("parts"):
         return None
-    set_key = digest([NUMERICS, recipe, about["dataset"], about["ipc"], about["seed"]])
+    recipe = about["recipe"]
+    stored = 0 if recipe["container"]["part"] == "Generator" else about["ipc"]  # it is one for every number
+    set_key = digest([NUMERICS, recipe, about["dataset"], stored, about["seed"]])
     return digest([NUMERICS, set_key, about["evaluation"], about["iteration"]])
 
 

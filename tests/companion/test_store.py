@@ -320,7 +320,7 @@ def test_a_set_is_held_by_one_at_a_time(store: Store) -> None:
 
 def test_who_holds_a_lock_says_so(store: Store) -> None:
     assert store.holder(cell()) is None
-    with Store(store.root, "run 7").lock(cell()), store.lock(cell()) as mine:
+    with Store(store.root, run_id="run 7").lock(cell()), store.lock(cell()) as mine:
         assert not mine
         who = store.holder(cell())
     assert who is not None

@@ -81,7 +81,7 @@ def test_a_record_of_another_version_is_noticed(tmp_path: Path) -> None:
     assert problems(path) == []
     resealed(path, lambda data: data.update(key="0" * 64))
     renamed = path.rename(path.with_name(path.name.replace(old.key[:10], "0" * 10)))
-    assert "today's code computes another cell in its place" in problems(renamed)[0]
+    assert any("today's code computes another cell in its place" in problem for problem in problems(renamed))
 
 
 def test_a_renamed_record_is_noticed(record: Path) -> None:
