@@ -37,7 +37,7 @@ def course(update: Update, pulls: Iterable[Tensor], start: Tensor) -> list[Tenso
         (Adam(0.01), lambda p: torch.optim.Adam(p, 0.01)),
         (Adam(0.04, (0.5, 0.99), 1e-3), lambda p: torch.optim.Adam(p, 0.04, (0.5, 0.99), 1e-3)),
     ],
-    ids=str,
+    ids=["sgd", "momentum", "adam", "adam with other settings"],
 )
 def test_bits_are_those_of_pytorch(
     update: Update, theirs: Callable[[list[Tensor]], torch.optim.Optimizer]

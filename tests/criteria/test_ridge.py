@@ -13,9 +13,9 @@ from torch import Tensor
 
 from dreamlib.core.errors import BadValue, Diverged, Singular
 from dreamlib.criteria.kernels import Convolutional, Features, FullyConnected
-from dreamlib.criteria.labels import centred
 from dreamlib.criteria.ridge import (
     accuracy,
+    centred,
     frepo_loss,
     kip_loss,
     platt_loss,
