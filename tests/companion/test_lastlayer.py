@@ -8,6 +8,7 @@ from tiny import generator
 
 from dreamlib.companion import lastlayer
 from dreamlib.core.errors import BadValue
+from dreamlib.criteria import Matching
 from dreamlib.data import ClassData
 from dreamlib.distillation.recipe import Recipe
 from dreamlib.matchers import Feature, Gradient
@@ -101,7 +102,7 @@ def test_uniformity_is_seeded_and_counts_every_prediction(few: ClassData) -> Non
 
 
 def test_agreement_of_a_loss_with_itself_is_perfect_and_networks_learn(few: ClassData) -> None:
-    recipe = Recipe(network=CONVNET, real_batch=8)
+    recipe = Recipe(criterion=Matching(real_batch=8), network=CONVNET)
     found = lastlayer.agreement(
         few,
         recipe,

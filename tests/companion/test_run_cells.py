@@ -24,11 +24,13 @@ from dreamlib.compute import backend
 from dreamlib.core.errors import BadValue, DreamlibError, OutOfMemory, StoreError
 from dreamlib.core.files import read_tensors
 from dreamlib.coresets import FirstImages
+from dreamlib.criteria.matching import Compared
 from dreamlib.data import load, statistics
 from dreamlib.distillation.evaluate import EvaluationRun, evaluate
 from dreamlib.distillation.loop import Distillation
 from dreamlib.distillation.sets import load_set
 from dreamlib.recipes import rule
+from dreamlib.teachers.networks import Learning
 
 pytestmark = pytest.mark.usefixtures("tiny")
 
@@ -181,8 +183,8 @@ def signal_in(monkeypatch: pytest.MonkeyPatch, kind: type, place: str, at: int, 
     ("kind", "place", "phase"),
     [
         # After the image update, before the network is trained on it: a step torn here would change the result.
-        (Distillation, "_train_on_synthetic", "distill"),
-        (Distillation, "_gradient", "distill"),
+        (Learning, "_learn_synthetic", "distill"),
+        (Compared, "gradients", "distill"),
         (EvaluationRun, "_fetch", "evaluate"),
     ],
 )
@@ -208,7 +210,7 @@ def test_a_second_ctrl_c_does_not_wait_and_saves_nothing_torn(
     run([cell("dc")], tmp_path / "whole")
     monkeypatch.setenv("DREAMLIB_CHECKPOINT_SECONDS", "0")
     with monkeypatch.context() as patch:
-        signal_in(patch, Distillation, "_train_on_synthetic", 5, signal.SIGINT, signal.SIGINT)
+        signal_in(patch, Learning, "_learn_synthetic", 5, signal.SIGINT, signal.SIGINT)
         with pytest.raises(KeyboardInterrupt):
             run([cell("dc")], tmp_path / "cut")
     found = Store(tmp_path / "cut").read_checkpoint(cell("dc"), "distill")
@@ -222,7 +224,7 @@ def test_a_second_ctrl_c_does_not_wait_and_saves_nothing_torn(
 
 def test_sigterm_twice_is_as_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A cluster sends it to every process, and the parent sends it to its workers too."""
-    signal_in(monkeypatch, Distillation, "_gradient", 3, signal.SIGTERM, signal.SIGTERM)
+    signal_in(monkeypatch, Compared, "gradients", 3, signal.SIGTERM, signal.SIGTERM)
     with pytest.raises(KeyboardInterrupt):
         run([cell()], tmp_path)
     found = Store(tmp_path).read_checkpoint(cell(), "distill")

@@ -15,11 +15,12 @@ from dreamlib.companion.run import Summary, expected_seconds, run_cells
 from dreamlib.companion.store import Store
 from dreamlib.companion.studies import study
 from dreamlib.companion.worker import DERIVED_KEPT, Clock, Worker
+from dreamlib.containers import Container
 from dreamlib.core.errors import BadValue
 from dreamlib.core.files import tensors_digest
 from dreamlib.data import load
 from dreamlib.distillation.evaluate import evaluate
-from dreamlib.distillation.loop import Distillation
+from dreamlib.distillation.selection import Selection
 
 pytestmark = pytest.mark.usefixtures("tiny")
 
@@ -97,13 +98,13 @@ def test_a_union_is_judged_on_all_its_sets(tmp_path: Path, method: str) -> None:
 
 def test_a_set_is_distilled_once_for_all_memories(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     made: list[str] = []
-    before = Distillation._select
+    before = Selection.choose
 
-    def select(self: Distillation) -> None:
-        made.append(self.data.name)
-        before(self)
+    def choose(self: Selection, container: Container) -> torch.Tensor:
+        made.append(self.scene.data.name)
+        return before(self, container)
 
-    monkeypatch.setattr(Distillation, "_select", select)
+    monkeypatch.setattr(Selection, "choose", choose)
     run(memories(seeds=2), tmp_path)
     assert sorted(made) == sorted(f"digits@5steps-order{k}-step{t}" for k in (0, 1) for t in range(1, 6))
     sets = list((tmp_path / "tiny" / "sets").glob("*.safetensors"))
