@@ -203,7 +203,8 @@ def _prepared(unit: Tensor, mean: Tensor, std: Tensor, per_image: bool) -> Tenso
     if not per_image:
         return (unit - mean.view(-1, 1, 1)) / std.view(-1, 1, 1)
     own = _own(unit, mean, std)
-    return own / _norms(own).clamp(min=torch.finfo(own.dtype).tiny)  # an image of one colour stays at 0
+    # One grey level of one pixel is a norm of 0.007 or more. Below is rounding: an evenly grey image is 0.
+    return own / _norms(own).clamp(min=1e-3)
 
 
 def _own(unit: Tensor, mean: Tensor, std: Tensor) -> Tensor:

@@ -121,9 +121,10 @@ def test_nothing_is_changed_in_place_and_the_state_is_all_that_is_remembered(upd
     assert tensor.equal(before)
     assert pulls[3].equal(given)
     assert all(type(value) is Tensor and value.equal(kept[name]) for name, value in state.items())
-    again, _ = update(before, given, kept)
+    again, _ = update(before.requires_grad_(), given, kept)
+    assert not again.requires_grad
     assert again.equal(once)
-    assert not once.equal(before)
+    assert not once.equal(before.detach())
 
 
 @pytest.mark.parametrize("update", ALL, ids=str)

@@ -158,6 +158,9 @@ def test_images_of_one_colour_stay_finite() -> None:
     data[:, 2] = 0.5  # a channel that never changes
     for kind in sorted(KINDS):
         assert bool(fit(data, kind).apply(data.float()).isfinite().all())
+    grey = data[:, :1]  # where one colour is no contrast at all, and not rounding errors of length 1
+    white = fit(grey, "kip").apply(grey.float())
+    assert float(white[0].abs().max()) < 0.05 < 0.5 < float(white[1].abs().max())
 
 
 @pytest.mark.parametrize(
