@@ -11,7 +11,6 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cache, partial
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Protocol, TypeVar, cast
 
@@ -23,9 +22,10 @@ from ..compute.engine import Engine
 from ..containers import Container, Drawing, GenerativeContainer, drawing
 from ..core.errors import BadValue, DataError, Diverged, DreamlibError, OutOfMemory, StoreError
 from ..core.files import below, digest, tensors_digest
+from ..core.version import version
 from ..data import ClassData, Dataset, derive, load, names, statistics
 from ..data.splits import parse
-from ..distillation.evaluate import EvaluationRun
+from ..distillation.evaluate import EvaluationRun, check_judge
 from ..distillation.generate import GeneratorTraining
 from ..distillation.loop import Distillation
 from .cells import Cell, first_stage
@@ -252,6 +252,7 @@ class Worker:
         try:
             for one in (cell, *cell.parts):
                 self.dataset(one.dataset)  # a download can be broken off at any moment, a step cannot
+            check_judge(self.dataset(cell.dataset))
             with self.interrupts.deferred():
                 backend.forget_peak(self.device)
                 sets = []
@@ -556,10 +557,7 @@ def versions() -> dict[str, str]:
     """Versions that decide numbers."""
     import platform
 
-    own = "0"
-    with suppress(PackageNotFoundError):
-        own = version("dreamlib")
-    return {"python": platform.python_version(), "torch": torch.__version__, "dreamlib": own}
+    return {"python": platform.python_version(), "torch": torch.__version__, "dreamlib": version()}
 
 
 @cache

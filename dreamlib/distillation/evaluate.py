@@ -10,12 +10,13 @@ from torch import Tensor
 
 from ..compute.backend import Stopwatch
 from ..compute.engine import Engine
-from ..core.errors import BadValue
+from ..core.errors import BadValue, DataError
 from ..core.files import below
 from ..core.streams import Streams
 from ..data import ClassData, Dataset
 from ..networks import NetworkSpec, forward_operations
 from ..networks.training import SGD, Fetch, Stack, Training
+from .sets import DistilledSet
 
 
 @dataclass(frozen=True)
@@ -113,6 +114,17 @@ class Evaluation:
         return self.training.passes * -(-classes * self.stop_ipc // self.training.batch)
 
 
+def check_judge(dataset: Dataset) -> None:
+    """Raise DataError for a data set on which every network is right."""
+    if (
+        dataset.num_classes < 2 and "steps-order" not in dataset.name
+    ):  # a stream of classes may begin with one
+        raise DataError(
+            f"{dataset.name}: 1 class ({dataset.classes[0]!r}), so that every answer is right; expected at least 2",
+            "a folder for each class, below train/",
+        )
+
+
 class EvaluationRun:
     """Trains all networks of an evaluation together; last-epoch top-1 on the whole test set is the result.
 
@@ -143,6 +155,7 @@ class EvaluationRun:
         evaluation: Evaluation,
         also: Dataset | None = None,
     ) -> None:
+        check_judge(dataset)
         if evaluation.steps and evaluation.stop_ipc:
             raise BadValue(
                 f"evaluation for {evaluation.steps} steps and for those of {evaluation.stop_ipc} images per class; "
@@ -180,6 +193,13 @@ class EvaluationRun:
         if isinstance(images, ClassData):
             return images.at, images.total
         if isinstance(images, Tensor):
+            shape = (classes, *self.dataset.shape)
+            if images.dim() != 5 or (images.shape[0], *images.shape[2:]) != shape:
+                raise BadValue(
+                    f"the synthetic images are {tuple(images.shape)}; expected ({classes}, M, "
+                    f"{', '.join(map(str, shape[1:]))}): for each class of {self.dataset.name} its M images",
+                    "evaluate(load_set(...), ...), or images.unflatten(0, (classes, M)) if they stand class by class",
+                )
             return _in_memory(images)
         if how is None:
             raise BadValue(
@@ -262,8 +282,16 @@ def _in_memory(images: Tensor) -> tuple[Fetch, int]:
     return fetch, len(labels)
 
 
-def evaluate(images: Tensor | ClassData | Drawing, dataset: Dataset, evaluation: Evaluation) -> list[float]:
-    """Accuracies in percent, one per network, in one call; see :class:`EvaluationRun`."""
+def evaluate(
+    images: DistilledSet | Tensor | ClassData | Drawing, dataset: Dataset, evaluation: Evaluation
+) -> list[float]:
+    """Accuracies in percent, one per network, in one call; see :class:`EvaluationRun`.
+
+    ``images`` may also be a distilled set: its own normalisation is then the one of the test images too.
+    """
+    if isinstance(images, DistilledSet):
+        dataset = dataset.normalised_as(images.normalisation)
+        images = images.by_class
     run = EvaluationRun(images, dataset, evaluation)
     while not run.done:
         run.advance()
