@@ -176,7 +176,7 @@ def _studies(args: argparse.Namespace) -> list[Any]:
     from .studies import study
 
     plugins.load(names_of(args.plugins))
-    store = Store(args.results, args.data)
+    store = Store(args.results, data=args.data)
     items = (
         [name for name, plan in PLANS.items() if plan.methods] if args.item.lower() == "all" else [args.item]
     )
@@ -198,11 +198,12 @@ def _run(args: argparse.Namespace) -> int:
     from ..compute import backend
     from .forecast import BUDGET
     from .profiles import profiles
-    from .run import check_effort, expected_seconds, run_cells
+    from .run import check_choices, expected_seconds, run_cells
 
     seconds = None if args.seconds is None else duration(args.seconds)
     studies = _studies(args)
-    check_effort(args.workers, args.device, seconds, args.memory_gb)
+    check_choices(args.workers, seconds, args.memory_gb)  # before the forecast, which takes its time
+    backend.resolve_device(args.device)
     # By name, not by key: a method under a second name is the same computation, but a row and a record of its own.
     # Those whose set is wanted too come last, since the last of a name is the one that stays.
     listed = sorted((cell for entry in studies for cell in entry.cells), key=lambda cell: cell.with_set)
@@ -350,7 +351,7 @@ def _export(args: argparse.Namespace) -> int:
                     "dreamlib export --methods dm --datasets digits --ipc 10 --to set.safetensors",
                 )
         cell = make_cell(args.profile, rows[0], datasets[0], ipcs[0], args.seed)
-        store = Store(args.results, args.data)
+        store = Store(args.results, data=args.data)
         path = store.set_path(cell)
         distilled = _drawn(path, ipcs[0], args.seed) if cell.recipe.generation else load_set(path)
         if not store.fits(cell, distilled.about, path):
@@ -384,9 +385,10 @@ def _drawn(path: Path, per_class: int, seed: int, dataset: str = "") -> Any:
 
 
 def _notebook(args: argparse.Namespace) -> int:
+    from ..compute import backend
     from .report import html
     from .report.notebook import check_parameters, run_notebook
-    from .run import check_effort
+    from .run import check_choices
     from .store import Store
     from .studies import study
 
@@ -399,9 +401,10 @@ def _notebook(args: argparse.Namespace) -> int:
         ipcs=numbers_of(args.ipc),
         methods=names_of(args.methods),
         seeds=args.seeds,
-        store=Store(args.results, args.data),
+        store=Store(args.results, data=args.data),
     )
-    check_effort(args.workers, args.device)
+    check_choices(args.workers)
+    backend.resolve_device(args.device)
     paper, _, name = chosen.item.partition("/")
     root = project_root()
     reports = path_of(args.reports)

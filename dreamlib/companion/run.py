@@ -29,6 +29,7 @@ from .interrupts import Interrupts, ignoring_keyboard
 from .store import Store
 from .worker import Clock, OutOfTime, Worker, checkpoint_seconds
 
+LONGEST = 100 * 365 * 86400.0  # seconds
 UNGUARDED = 79  # exit code of a worker whose script starts workers when it is read; no other part uses it
 LINE_SECONDS = 30.0  # between two lines about the steps at work, where there is no terminal
 log = logging.getLogger(__name__)
@@ -139,10 +140,12 @@ def run_cells(
         raise SystemExit(
             UNGUARDED
         )  # a worker reads the script that started it, and the script starts workers
-    where = check_effort(workers, device, seconds, memory_gb)
+    check_choices(workers, seconds, memory_gb)
     if data_root is not None:
-        store = Store(store.root, data_root)
+        store = Store(store.root, data=data_root)
     deadline = None if seconds is None else time.time() + seconds
+    where = backend.resolve_device(device)
+    checkpoint_seconds()  # raises here rather than in every worker
     todo = [cell for cell in cells if not store.finished(cell)]
     if workers == -1:
         return Summary(0, len(cells) - len(todo), len(todo), {})
@@ -191,21 +194,19 @@ def run_cells(
     return Summary(len(todo) - len(left), found, len(left) - len(failed), failed)
 
 
-def check_effort(
-    workers: int, device: str, seconds: float | None = None, memory_gb: float | None = None
-) -> torch.device:
-    """The device of a run, or what :func:`run_cells` would raise for these arguments, before anything is computed."""
+def check_choices(workers: int = 0, seconds: float | None = None, memory_gb: float | None = None) -> None:
+    """Raise BadValue for what :func:`run_cells` would not take, before anything is computed."""
     if workers < -1:
         raise BadValue(
             f"workers is {workers}; expected 0 (automatic), a number of processes, or -1 to compute nothing",
             "--workers 2",
         )
-    if seconds is not None and not seconds > 0:
-        raise BadValue(f"the time to run is {seconds} s; expected more than 0", "--for 9m")
-    if memory_gb is not None and not 0 < memory_gb < math.inf:
-        raise BadValue(f"memory is {memory_gb} GiB; expected a number above 0", "--memory-gb 8")
-    checkpoint_seconds()  # raises here rather than in every worker
-    return backend.resolve_device(device)
+    if seconds is not None and not 0 < seconds < LONGEST:
+        raise BadValue(
+            f"the time to run is {seconds:g} s; expected more than 0, and less than a century", "--for 9m"
+        )
+    if memory_gb is not None and not (memory_gb > 0 and math.isfinite(memory_gb)):
+        raise BadValue(f"memory is {memory_gb} GiB; expected a finite number, more than 0", "--memory-gb 8")
 
 
 class Progress:
@@ -267,7 +268,7 @@ def _run_here(
             show(f"{text} {step}/{steps}" + ("" if loss is None else f" loss {loss:.4g}"))
 
     worker = Worker(
-        Store(order.root, order.data_root),
+        Store(order.root, data=order.data_root),
         torch.device(order.device),
         order.clock(),
         interrupts,
@@ -336,7 +337,7 @@ def _run_workers(
             "every worker process reads the script that starts it, and this script starts workers wherever it is read",
             'put what the script does below a line: if __name__ == "__main__":',
         )
-    store = Store(order.root, order.data_root)
+    store = Store(order.root, data=order.data_root)
     if any(codes) and any(
         not store.finished(cell) and store.failure(cell, order.run_id) is None for cell in cells
     ):

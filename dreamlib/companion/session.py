@@ -92,7 +92,7 @@ class Session:
             ipcs=numbers_of(ipcs),
             methods=names_of(methods),
             seeds=seeds,
-            store=Store(root / path_of(results) if results else Store().root.absolute(), self.data_root),
+            store=Store(root / path_of(results) if results else Store().root.absolute(), data=self.data_root),
         )
         self.profile = profiles[self.study.profile]
         self.workers, self.device = workers, device

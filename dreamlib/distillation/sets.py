@@ -383,7 +383,7 @@ def _pictures(path: Path, dataset: str) -> DistilledSet:
         classes = tuple(notes.get("classes", _without_numbers(classes)))
         images = torch.from_numpy(pixels)
         normalisation = _normalisation(notes) if notes else measured(images)
-    except (KeyError, TypeError, ValueError, DataError) as error:
+    except (KeyError, TypeError, ValueError, OSError, DataError) as error:
         raise StoreError(f"{path} is no set of images: {error}", "a folder of images with labels") from error
     _expect(path, about, dataset)
     order = torch.from_numpy(labels).sort(stable=True)

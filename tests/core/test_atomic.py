@@ -48,3 +48,13 @@ def test_a_folder_that_is_a_file(tmp_path: Path) -> None:
     (tmp_path / "reports").write_text("")
     with pytest.raises(StoreError, match="reports"):
         write_text(tmp_path / "reports" / "a.md", "text")
+
+
+@pytest.mark.parametrize("umask", [0o002, 0o022, 0o077])
+def test_files_are_for_those_whom_the_umask_lets(tmp_path: Path, umask: int) -> None:
+    before = os.umask(umask)  # a group that shares results: huggingface/datasets#7900
+    try:
+        write_text(tmp_path / "a", "words")
+    finally:
+        os.umask(before)
+    assert (tmp_path / "a").stat().st_mode & 0o777 == 0o666 & ~umask
