@@ -412,7 +412,10 @@ def _notebook(args: argparse.Namespace) -> int:
     parameters |= {"datasets": args.datasets, "ipcs": args.ipc, "methods": args.methods}
     parameters |= {"device": args.device, "plugins": args.plugins}
     parameters |= {"results": _inside(path_of(args.results), root) if args.results else ""}
-    parameters |= {"data": args.data or "", "reports": _inside(reports, root)}
+    parameters |= {
+        "data": _inside(path_of(args.data), root) if args.data else "",
+        "reports": _inside(reports, root),
+    }
     for pair in args.extra:
         key, separator, value = pair.partition("=")
         if not separator:
