@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
-from ..core.errors import BadValue
+from ..core.errors import BadValue, known
 from ..core.files import digest
 from ..core.registry import plain
 from ..criteria import OBJECTIVES, Generative
@@ -184,10 +184,13 @@ def make_cell(
         Naming what is not known or out of range, with the valid names.
     """
     if ipc < 1:
-        raise BadValue(f"IPC is {ipc}; expected at least 1 image per class", "IPC=1,10")
+        raise BadValue(
+            f"IPC is {ipc}; expected at least 1 image per class", "--ipc 1,10, or IPC=1,10 to make"
+        )
     if seed < 0:
         raise BadValue(f"seed is {seed}; expected 0 or more", "--seed 0")
-    check_name(dataset)
+    profile, method = known("profile", profile, profiles), known("method", method, methods)
+    dataset = check_name(dataset)
     scale, row = profiles[profile], methods[method]
     ipc = 0 if row.recipe.whole else ipc
     recipe, sources = row.resolve(dataset, ipc, scale.recipe_rules, recipe_rules)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import argparse
 import json
+import logging
 import os
 import re
 import sys
 import time
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -49,17 +51,27 @@ def names_of(text: str) -> tuple[str, ...]:
     return tuple(part.strip() for part in text.split(",") if part.strip())
 
 
+def whole(text: str) -> int:
+    """A whole number in plain digits: Python would take "1_0" and the digits of every script."""
+    if not re.fullmatch(r"-?[0-9]{1,18}", text.strip()):
+        raise argparse.ArgumentTypeError(f"{text!r}; expected a whole number")
+    return int(text)
+
+
 def numbers_of(text: str) -> tuple[int, ...]:
     """The numbers of a comma-separated list."""
     try:
-        return tuple(int(part) for part in names_of(text))
-    except ValueError as error:
-        raise BadValue(f"IPC {text!r}; expected whole numbers separated by commas", "IPC=1,10") from error
+        return tuple(whole(part) for part in names_of(text))
+    except argparse.ArgumentTypeError as error:
+        hint = "--ipc 1,10, or IPC=1,10 to make"
+        raise BadValue(f"IPC {text!r}; expected whole numbers separated by commas", hint) from error
 
 
 def parser() -> argparse.ArgumentParser:
     """The whole grammar."""
     top = argparse.ArgumentParser(prog="dreamlib", description="Dataset distillation that can be reproduced.")
+    top.add_argument("--version", action=_Version, help="print the version and stop")
+    top.add_argument("-v", "--verbose", action="store_true", help="say what is done, on standard error")
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     choice = argparse.ArgumentParser(add_help=False)
@@ -68,7 +80,7 @@ def parser() -> argparse.ArgumentParser:
     choice.add_argument("--ipc", default="", help="images per class, comma-separated; default: the profile's")
     choice.add_argument("--methods", default="", help="comma-separated; default: the item's")
     choice.add_argument(
-        "--seeds", type=int, default=0, help="synthetic sets per cell; default: the profile's"
+        "--seeds", type=whole, default=0, help="synthetic sets per cell; default: the profile's"
     )
     choice.add_argument("--results", default=None, help="results folder (default: reports/results)")
     choice.add_argument("--data", default=None, help="data folder (default: DREAMLIB_DATA, else data)")
@@ -78,7 +90,7 @@ def parser() -> argparse.ArgumentParser:
     effort.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps (default: auto)")
     effort.add_argument(
         "--workers",
-        type=int,
+        type=whole,
         default=0,
         help="processes; default: one per CPU core, one on a GPU; -1: compute nothing",
     )
@@ -93,11 +105,16 @@ def parser() -> argparse.ArgumentParser:
         action="store_true",
         help="the same bits every time on a GPU too; may be slower there",
     )
-    run.add_argument("--for", dest="seconds", default=None, help="stop cleanly inside this time: 90s, 9m, 2h")
+    run.add_argument(
+        "--for",
+        dest="seconds",
+        default=None,
+        help="stop cleanly inside this time, the start included: 90s, 9m, 2h; one step is always made",
+    )
     run.add_argument(
         "--no-forecast", action="store_true", help="do not time a few steps of each kind of cell"
     )
-    run.add_argument("--quiet", action="store_true", help="no progress bar")
+    run.add_argument("--quiet", action="store_true", help="no progress")
 
     status = commands.add_parser(
         "status", parents=[choice], help="what is done, missing, failed, and the time left"
@@ -115,8 +132,10 @@ def parser() -> argparse.ArgumentParser:
         help="a .safetensors set; default: chosen by --methods, --datasets, --ipc",
     )
     export.add_argument("--to", required=True, help="file (safetensors, parquet) or folder (images)")
-    export.add_argument("--format", default="safetensors", help="safetensors, images or parquet")
-    export.add_argument("--seed", type=int, default=0)
+    export.add_argument(
+        "--format", default="", help="safetensors, images or parquet (default: what --to ends in)"
+    )
+    export.add_argument("--seed", type=whole, default=0)
     export.add_argument(
         "--overwrite", action="store_true", help="replace a file that is not an earlier export"
     )
@@ -134,7 +153,24 @@ def parser() -> argparse.ArgumentParser:
     index.add_argument("--reports", default="reports")
 
     commands.add_parser("list", help="items, methods, data sets and profiles")
+    for command in commands.choices.values():  # the same before and behind the command
+        command.add_argument(
+            "-v", "--verbose", action="store_true", default=argparse.SUPPRESS, help="say more"
+        )
     return top
+
+
+class _Version(argparse.Action):
+    """Looked up when it is asked for: that takes longer than all the rest of the grammar."""
+
+    def __init__(self, option_strings: Sequence[str], dest: str, help: str | None = None) -> None:
+        super().__init__(option_strings, dest, nargs=0, default=argparse.SUPPRESS, help=help)
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        from ..core.version import version
+
+        print(f"dreamlib {version()}")
+        parser.exit()
 
 
 def _studies(args: argparse.Namespace) -> list[Any]:
@@ -143,8 +179,10 @@ def _studies(args: argparse.Namespace) -> list[Any]:
     from .studies import study
 
     plugins.load(names_of(args.plugins))
-    store = Store(args.results, args.data)
-    items = [name for name, plan in PLANS.items() if plan.methods] if args.item == "all" else [args.item]
+    store = Store(args.results, data=args.data)
+    items = (
+        [name for name, plan in PLANS.items() if plan.methods] if args.item.lower() == "all" else [args.item]
+    )
     return [
         study(
             item,
@@ -163,11 +201,12 @@ def _run(args: argparse.Namespace) -> int:
     from ..compute import backend
     from .forecast import BUDGET
     from .profiles import profiles
-    from .run import expected_seconds, run_cells
+    from .run import check_choices, expected_seconds, run_cells
 
-    begun = time.monotonic()
     seconds = None if args.seconds is None else duration(args.seconds)
     studies = _studies(args)
+    check_choices(args.workers, seconds, args.memory_gb)  # before the forecast, which takes its time
+    backend.resolve_device(args.device)
     # By name, not by key: a method under a second name is the same computation, but a row and a record of its own.
     # Those whose set is wanted too come last, since the last of a name is the one that stays.
     listed = sorted((cell for entry in studies for cell in entry.cells), key=lambda cell: cell.with_set)
@@ -182,10 +221,12 @@ def _run(args: argparse.Namespace) -> int:
     print(f"{args.item}, profile {args.profile}: {len(cells)} cells, {missing} to compute{about}", flush=True)
     # Before the first work on a GPU, which the forecast is.
     backend.deterministic(args.deterministic)
-    if not (args.quiet or args.no_forecast or args.workers == -1):
-        _forecast(args, cells, store, BUDGET if seconds is None else min(BUDGET, seconds / 20))
-    if seconds:  # what we have done so far is part of the time given
-        seconds = max(seconds - (time.monotonic() - begun), 0.001)
+    # A forecast compiles what it times. In a short time nothing else would be done.
+    short = seconds is not None and seconds < 20 * BUDGET
+    if not (args.quiet or args.no_forecast or args.workers == -1 or short):
+        _forecast(args, cells, store, BUDGET)
+    if seconds:  # what we have done so far, importing PyTorch included, is part of the time given
+        seconds = max(seconds - (time.monotonic() - args.begun), 0.001)
     summary = run_cells(
         cells,
         store,
@@ -297,11 +338,12 @@ def _show(args: argparse.Namespace) -> int:
 
 
 def _export(args: argparse.Namespace) -> int:
-    from ..distillation.sets import export, load_set
+    from ..distillation.sets import export, form_of, load_set
     from .cells import make_cell
     from .store import Store
 
     plugins.load(names_of(args.plugins))
+    form = form_of(args.to, args.format)  # refused before images are drawn
     path = path_of(args.set)
     if not args.set:
         rows, datasets, ipcs = names_of(args.methods), names_of(args.datasets), numbers_of(args.ipc)
@@ -312,7 +354,7 @@ def _export(args: argparse.Namespace) -> int:
                     "dreamlib export --methods dm --datasets digits --ipc 10 --to set.safetensors",
                 )
         cell = make_cell(args.profile, rows[0], datasets[0], ipcs[0], args.seed)
-        store = Store(args.results, args.data)
+        store = Store(args.results, data=args.data)
         path = store.set_path(cell)
         if path.is_file() and store.read_set(cell) is None:
             raise StoreError(
@@ -331,9 +373,9 @@ def _export(args: argparse.Namespace) -> int:
             if len(drawn) != 1:
                 raise
             distilled = _drawn(path, drawn[0], args.seed, expected)
-    written = export(distilled, path_of(args.to), args.format, overwrite=args.overwrite)
+    written = export(distilled, path_of(args.to), form, overwrite=args.overwrite)
     print(f"{len(distilled.labels)} images of {len(distilled.classes)} classes -> {written}")
-    if args.format != "safetensors" and distilled.clipped:
+    if form != "safetensors" and distilled.clipped:
         share = f"{distilled.clipped:.1%} of the pixels lay outside [0, 1] and were clamped"
         print(f"note: {share}; safetensors keeps them")
     return 0
@@ -347,11 +389,13 @@ def _drawn(path: Path, per_class: int, seed: int, dataset: str = "") -> Any:
 
 
 def _notebook(args: argparse.Namespace) -> int:
+    from ..compute import backend
     from .report import html
-    from .report.notebook import run_notebook
+    from .report.notebook import check_parameters, run_notebook
+    from .run import check_choices
+    from .store import Store
     from .studies import study
 
-    paper, _, name = args.item.partition("/")
     # Checked here, before a kernel is started, and by the very code that will read them.
     plugins.load(names_of(args.plugins))
     chosen = study(
@@ -361,15 +405,21 @@ def _notebook(args: argparse.Namespace) -> int:
         ipcs=numbers_of(args.ipc),
         methods=names_of(args.methods),
         seeds=args.seeds,
-        store=args.results,
+        store=Store(args.results, data=args.data),
     )
+    check_choices(args.workers)
+    backend.resolve_device(args.device)
+    paper, _, name = chosen.item.partition("/")
     root = project_root()
     reports = path_of(args.reports)
-    parameters: dict[str, Any] = {"profile": args.profile, "seeds": args.seeds, "workers": args.workers}
+    parameters: dict[str, Any] = {"profile": chosen.profile, "seeds": args.seeds, "workers": args.workers}
     parameters |= {"datasets": args.datasets, "ipcs": args.ipc, "methods": args.methods}
     parameters |= {"device": args.device, "plugins": args.plugins}
     parameters |= {"results": _inside(path_of(args.results), root) if args.results else ""}
-    parameters |= {"data": args.data or "", "reports": _inside(reports, root)}
+    parameters |= {
+        "data": _inside(path_of(args.data), root) if args.data else "",
+        "reports": _inside(reports, root),
+    }
     for pair in args.extra:
         key, separator, value = pair.partition("=")
         if not separator:
@@ -378,6 +428,7 @@ def _notebook(args: argparse.Namespace) -> int:
             parameters[key] = json.loads(value)
         except ValueError:
             parameters[key] = value
+    check_parameters(root / "notebooks" / paper / f"{name}.py", parameters)
     if chosen.missing() and args.workers != -1:
         # The notebook would compute its cells by itself; computed here, their progress can be seen and interrupted.
         print(
@@ -389,7 +440,7 @@ def _notebook(args: argparse.Namespace) -> int:
             plugin_files=names_of(args.plugins),
             data_root=args.data,
         )
-    output = reports / args.profile / paper / f"{name}.ipynb"
+    output = reports / chosen.profile / paper / f"{name}.ipynb"
     run_notebook(root / "notebooks" / paper / f"{name}.py", output, parameters)
     page = html.render(output)
     index = html.index(reports, notebooks=root / "notebooks", command=MAKE)
@@ -446,7 +497,13 @@ COMMANDS = {
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Entry point; returns the exit status: 0 done, 1 a cell failed, 2 bad input, 130 interrupted."""
+    begun = time.monotonic()
     args = parser().parse_args(arguments)
+    args.begun = begun
+    if args.verbose:
+        logging.basicConfig(format="dreamlib: %(message)s")
+        logging.getLogger("dreamlib").setLevel(logging.INFO)
+    plainly, warnings.formatwarning = warnings.formatwarning, _one_line
     try:
         with Interrupts().listening():
             status = COMMANDS[args.command](args)
@@ -461,3 +518,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("\ninterrupted; what is finished is kept, run the same command again to go on", file=sys.stderr)
         return 130
+    finally:
+        warnings.formatwarning = plainly
+
+
+def _one_line(message: object, *_: object, **__: object) -> str:
+    """A warning for a reader of a terminal: what it says, and not the line of code that said it."""
+    return f"dreamlib: {message}\n"

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import logging
+import math
 import multiprocessing
 import os
 import pickle
 import statistics
+import sys
 import time
 import uuid
 from collections.abc import Callable, Iterable, Sequence
@@ -26,6 +29,11 @@ from .forecast import Kind, like
 from .interrupts import Interrupts, ignoring_keyboard
 from .store import Store
 from .worker import Clock, OutOfTime, Worker, checkpoint_seconds
+
+LONGEST = 100 * 365 * 86400.0  # seconds
+UNGUARDED = 79  # exit code of a worker whose script starts workers when it is read; no other part uses it
+LINE_SECONDS = 30.0  # between two lines about the steps at work, where there is no terminal
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -109,7 +117,7 @@ def run_cells(
     seconds : float, optional
         Stop cleanly inside this time; the next run goes on from there. At least one step is always made.
     progress : bool
-        Show a tqdm bar.
+        Show a bar on a terminal; elsewhere single lines, for a log.
     plugin_files : iterable of str
         Python files that register a user's parts and methods, for the workers to import too.
     data_root : str, optional
@@ -129,18 +137,14 @@ def run_cells(
         After Ctrl-C or SIGTERM, when everything has been saved. A second Ctrl-C stops at once; what then holds is
         the last checkpoint.
     """
-    if workers < -1:
-        raise BadValue(
-            f"workers is {workers}; expected 0 (automatic), a number of processes, or -1 to compute nothing",
-            "--workers 2",
-        )
-    if seconds is not None and not seconds > 0:
-        raise BadValue(f"the time to run is {seconds} s; expected more than 0", "--for 9m")
+    if getattr(multiprocessing.current_process(), "_inheriting", False):
+        raise SystemExit(
+            UNGUARDED
+        )  # a worker reads the script that started it, and the script starts workers
+    check_choices(workers, seconds, memory_gb)
     if data_root is not None:
-        store = Store(store.root, data_root)
+        store = Store(store.root, data=data_root)
     deadline = None if seconds is None else time.time() + seconds
-    if memory_gb is not None and not memory_gb > 0:
-        raise BadValue(f"memory is {memory_gb} GiB; expected more than 0", "--memory-gb 8")
     where = backend.resolve_device(device)
     checkpoint_seconds()  # raises here rather than in every worker
     todo = [cell for cell in cells if not store.finished(cell)]
@@ -166,26 +170,76 @@ def run_cells(
         memory_gb=memory_gb,
         deterministic=deterministic,
     )
-    bar = tqdm(total=len(todo), unit="cell", disable=not progress, dynamic_ncols=True, smoothing=0)
+    bar = Progress(len(todo), progress)
     errors: dict[str, str] = {}
 
     seen: set[str] = set()
 
     def done(name: str, error: str | None) -> None:
-        bar.update(name not in seen)  # every worker comes past every cell
+        if name not in seen:  # every worker comes past every cell
+            bar.done(name)
+            log.info("%s: %s", name, "finished" if error is None else error)
         seen.add(name)
         if error is not None:
             errors[name] = error
 
     interrupts = Interrupts()
+    log.info("%d cells to compute, %d processes on %s, results in %s", len(todo), count, where, store.root)
     with bar, interrupts.listening(), suppress(OutOfTime):
         if count == 1:
-            _run_here(todo, order, interrupts, done, bar.set_postfix_str)
+            _run_here(todo, order, interrupts, done, bar.say)
         else:
-            _run_workers(todo, order, count, done, bar.set_postfix_str)
+            _run_workers(todo, order, count, done, bar.say)
     left = {cell.name for cell in todo if not store.finished(cell)}
     failed = {name: error for name, error in errors.items() if name in left}
     return Summary(len(todo) - len(left), found, len(left) - len(failed), failed)
+
+
+def check_choices(workers: int = 0, seconds: float | None = None, memory_gb: float | None = None) -> None:
+    """Raise BadValue for what :func:`run_cells` would not take, before anything is computed."""
+    if workers < -1:
+        raise BadValue(
+            f"workers is {workers}; expected 0 (automatic), a number of processes, or -1 to compute nothing",
+            "--workers 2",
+        )
+    if seconds is not None and not 0 < seconds < LONGEST:
+        raise BadValue(
+            f"the time to run is {seconds:g} s; expected more than 0, and less than a century", "--for 9m"
+        )
+    if memory_gb is not None and not (memory_gb > 0 and math.isfinite(memory_gb)):
+        raise BadValue(f"memory is {memory_gb} GiB; expected a finite number, more than 0", "--memory-gb 8")
+
+
+class Progress:
+    """Cells done and steps made: a bar on a terminal; elsewhere a line for every cell, and now and then one between."""
+
+    def __init__(self, total: int, shown: bool) -> None:
+        terminal = shown and sys.stderr.isatty()
+        self.total, self.lines, self.count, self.last = total, shown and not terminal, 0, time.monotonic()
+        self.bar = tqdm(total=total, unit="cell", disable=not terminal, dynamic_ncols=True, smoothing=0)
+
+    def __enter__(self) -> Progress:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.bar.close()
+
+    def done(self, name: str) -> None:
+        """A cell has been finished, or has failed."""
+        self.bar.update()
+        self.count += 1
+        self._line(f"{self.count}/{self.total} cells: {name}")
+
+    def say(self, text: str) -> None:
+        """What is at work."""
+        self.bar.set_postfix_str(text)
+        if time.monotonic() - self.last > LINE_SECONDS:
+            self._line(text)
+
+    def _line(self, text: str) -> None:
+        if self.lines:
+            print(text, file=sys.stderr, flush=True)
+            self.last = time.monotonic()
 
 
 def _cores() -> int:
@@ -279,7 +333,12 @@ def _run_workers(
     for error in errors:
         raise error
     codes = [process.exitcode for process in processes]
-    store = Store(order.root, order.data_root)
+    if UNGUARDED in codes:
+        raise DreamlibError(
+            "every worker process reads the script that starts it, and this script starts workers wherever it is read",
+            'put what the script does below a line: if __name__ == "__main__":',
+        )
+    store = Store(order.root, data=order.data_root)
     if any(codes) and any(
         not store.finished(cell) and store.failure(cell, order.run_id) is None for cell in cells
     ):

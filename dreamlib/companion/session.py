@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import ast
+import inspect
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
 import torch
+from IPython.core.getipython import get_ipython
 from IPython.display import HTML, Markdown, display
 from matplotlib.pyplot import close
 
@@ -15,6 +18,7 @@ from ..compute import backend
 from ..containers import Drawing, Images
 from ..core import plugins
 from ..core.atomic import write_text
+from ..core.errors import unknown
 from ..core.files import present
 from ..core.places import path_of, project_root
 from ..core.streams import Streams
@@ -76,6 +80,7 @@ class Session:
     ) -> None:
         from .cli import names_of, numbers_of
 
+        _check_injected()
         self.plugin_files = names_of(plugins)
         _load_plugins(self.plugin_files)
         root = project_root()
@@ -88,14 +93,14 @@ class Session:
             ipcs=numbers_of(ipcs),
             methods=names_of(methods),
             seeds=seeds,
-            store=Store(root / path_of(results) if results else Store().root.absolute(), self.data_root),
+            store=Store(root / path_of(results) if results else Store().root.absolute(), data=self.data_root),
         )
-        self.profile = profiles[profile]
+        self.profile = profiles[self.study.profile]
         self.workers, self.device = workers, device
         # The notebook's own measurements run in this process: as many threads as a worker has, so the same numbers.
         torch.set_num_threads(self.profile.threads)
-        paper, _, self.name = item.partition("/")
-        self.folder = root / path_of(reports) / profile / paper
+        paper, _, self.name = self.study.item.partition("/")
+        self.folder = root / path_of(reports) / self.profile.name / paper
         self.reported = load_reported()
         style.use()
 
@@ -555,6 +560,17 @@ class Session:
 
 def _load_plugins(files: Sequence[str]) -> None:
     plugins.load(files)
+
+
+def _check_injected() -> None:
+    """Refuse a parameter that no notebook has, where plain papermill has set one: it only warns, and runs on."""
+    shell, valid = get_ipython(), [name for name in inspect.signature(Session).parameters if name != "item"]
+    for source in shell.user_ns.get("In", []) if shell is not None else ():
+        if source.startswith("# Parameters\n"):  # what papermill puts before the cell that it inserts
+            set_here = (node.targets[0] for node in ast.parse(source).body if isinstance(node, ast.Assign))
+            for name in (target.id for target in set_here if isinstance(target, ast.Name)):
+                if name not in valid:
+                    raise unknown("notebook parameter", name, valid)
 
 
 def pixels(images: torch.Tensor) -> Any:

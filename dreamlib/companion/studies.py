@@ -8,7 +8,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from ..core import plugins
-from ..core.errors import BadValue, StoreError
+from ..core.errors import BadValue, StoreError, known
+from ..data import spelt
+from ..recipes import methods as all_methods
 from .cells import Cell
 from .plans import PLANS, plan
 from .profiles import profiles
@@ -115,12 +117,16 @@ def study(
     UnknownName, BadValue
         Naming what is not known or out of range, with the valid names.
     """
+    item, profile = known("item", item, PLANS), known("profile", profile, profiles)
     chosen, scale = plan(item), profiles[profile]
-    data = tuple(dict.fromkeys(datasets)) or chosen.datasets_of(profile)
+    data = tuple(dict.fromkeys(map(spelt, datasets))) or chosen.datasets_of(profile)
     budgets = tuple(dict.fromkeys(ipcs)) or chosen.ipcs_of(profile)
-    rows = tuple(dict.fromkeys(methods)) or chosen.methods
+    rows = tuple(dict.fromkeys(known("method", name, all_methods) for name in methods)) or chosen.methods
     if seeds < 0:
-        raise BadValue(f"seeds is {seeds}; expected 1 or more (0: the profile's {scale.seeds})", "SEEDS=3")
+        raise BadValue(
+            f"seeds is {seeds}; expected 1 or more (0: the profile's {scale.seeds})",
+            "--seeds 3, or SEEDS=3 to make",
+        )
     count = seeds or chosen.seeds_of(profile)
     cells: list[Cell] = []
     # Most valuable first: one seed of everything before the second of anything, then budget by budget.

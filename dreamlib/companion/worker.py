@@ -12,7 +12,6 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cache, partial
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
@@ -24,9 +23,10 @@ from ..compute.engine import Engine, Programs
 from ..containers import Images
 from ..core.errors import BadValue, DataError, Diverged, DreamlibError, OutOfMemory, StoreError
 from ..core.files import digest, tensors_digest
+from ..core.version import version
 from ..data import ClassData, Dataset, derive, load, names, statistics
 from ..data.splits import parse
-from ..distillation.evaluate import EvaluationRun, Trained
+from ..distillation.evaluate import EvaluationRun, Trained, check_judge
 from ..distillation.loop import BESIDE, Distillation
 from .cells import Cell
 from .interrupts import Interrupts
@@ -279,6 +279,7 @@ class Worker:
         try:
             for one in (cell, *cell.parts):
                 self.dataset(one.dataset)  # a download can be broken off at any moment, a step cannot
+            check_judge(self.dataset(cell.dataset))
             with self.interrupts.deferred():
                 backend.forget_peak(self.device)
                 sets = []
@@ -582,10 +583,7 @@ def versions() -> dict[str, str]:
     """Versions that decide numbers."""
     import platform
 
-    own = "0"
-    with suppress(PackageNotFoundError):
-        own = version("dreamlib")
-    return {"python": platform.python_version(), "torch": torch.__version__, "dreamlib": own}
+    return {"python": platform.python_version(), "torch": torch.__version__, "dreamlib": version()}
 
 
 @cache

@@ -6,7 +6,7 @@ import contextlib
 import errno
 import os
 import stat
-import tempfile
+import uuid
 from collections.abc import Callable
 from pathlib import Path
 
@@ -36,13 +36,15 @@ def write_atomically(path: str | Path, write: Callable[[Path], object]) -> Path:
                 f"cannot write {path}: it is a {kind}; expected a file, or nothing", "another name"
             )
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
-        os.close(handle)
-        temporary = Path(name)
+        name = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
+        name.touch(exist_ok=False)  # readable and writable for whom the umask lets, as any file
+        temporary, mode = name, name.stat().st_mode
         write(temporary)
         with temporary.open("rb+") as stream:
             os.fsync(stream.fileno())
-        temporary.chmod(0o644)  # mkstemp makes private files, but results are there to be read
+        temporary.chmod(
+            stat.S_IMODE(mode)
+        )  # a writer that makes a file of its own may have made a private one
         os.replace(temporary, path)
         temporary = None
     except OSError as error:

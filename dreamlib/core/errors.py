@@ -65,8 +65,28 @@ class PluginError(DreamlibError):
 
 
 def unknown(kind: str, name: object, valid: Iterable[str], extra: str = "") -> UnknownName:
-    """An :class:`UnknownName` that lists the valid names and points at the closest one."""
+    """An :class:`UnknownName` that lists the valid names and points at the closest one.
+
+    Of names with a slash, those that go on from it as ``name`` does are the closest: "dream/table1" for "table1".
+    """
     names = list(valid)
-    near = difflib.get_close_matches(str(name), names, n=1)
+    asked, lower = str(name).lower(), {known.lower(): known for known in names}
+    near = [known for known in names if known.lower().endswith(f"/{asked}")]
+    near = near or [lower[word] for word in difflib.get_close_matches(asked, lower, n=1)]
     message = f"unknown {kind} {name!r}; valid: {', '.join(names)}{extra}"
-    return UnknownName(message, f"did you mean {near[0]!r}?" if near else "")
+    return UnknownName(message, f"did you mean {' or '.join(map(repr, near))}?" if near else "")
+
+
+def known(kind: str, name: str, valid: Iterable[str], extra: str = "") -> str:
+    """The one of ``valid`` that ``name`` is, or the only one that it is but for upper and lower case.
+
+    Raises
+    ------
+    UnknownName
+        See :func:`unknown`.
+    """
+    names = list(valid)
+    alike = [name] if name in names else [word for word in names if word.lower() == str(name).lower()]
+    if len(alike) != 1:
+        raise unknown(kind, name, names, extra)
+    return alike[0]

@@ -26,13 +26,28 @@ def project_root() -> Path:
     """The folder that holds notebooks/ and reports/.
 
     ``DREAMLIB_ROOT`` wins; otherwise the nearest folder from the working directory upwards whose
-    pyproject.toml is ours.
+    pyproject.toml is ours; otherwise the checkout that this code is read from, so that a notebook runs in any folder.
 
     Raises
     ------
     DataError
-        ``DREAMLIB_ROOT`` is no folder, or no pyproject.toml of dreamlib lies above the working directory.
+        ``DREAMLIB_ROOT`` is no folder, or there is no checkout: dreamlib was installed from a wheel.
     """
+    above = _above()
+    if os.environ.get("DREAMLIB_ROOT") or _is_project(above):
+        return above
+    checkout = Path(__file__).resolve().parents[2]
+    if _is_project(checkout):
+        return checkout
+    raise DataError(
+        f"no dreamlib project at or above {Path.cwd()}; notebooks and reported numbers are part of the repository, "
+        "not of the installed package",
+        "clone the repository and cd into it, or set DREAMLIB_ROOT=/path/to/the/repository",
+    )
+
+
+def _above() -> Path:
+    """The project that one is in, as ``DREAMLIB_ROOT`` or the working directory says; the working directory if none."""
     chosen = os.environ.get("DREAMLIB_ROOT")
     if chosen:
         root = path_of(chosen).resolve()
@@ -42,15 +57,12 @@ def project_root() -> Path:
             )
         return root
     here = Path.cwd()
-    for folder in (here, *here.parents):
-        file = folder / "pyproject.toml"
-        if file.is_file() and '"dreamlib"' in file.read_text(encoding="utf-8", errors="replace"):
-            return folder
-    raise DataError(
-        f"no dreamlib project at or above {here}; notebooks and reported numbers are part of the repository, "
-        "not of the installed package",
-        "clone the repository and cd into it, or set DREAMLIB_ROOT=/path/to/the/repository",
-    )
+    return next(filter(_is_project, (here, *here.parents)), here)
+
+
+def _is_project(folder: Path) -> bool:
+    file = folder / "pyproject.toml"
+    return file.is_file() and '"dreamlib"' in file.read_text(encoding="utf-8", errors="replace")
 
 
 def setting(variable: str, default: str) -> Path:
@@ -61,10 +73,5 @@ def setting(variable: str, default: str) -> Path:
     path = path_of(os.environ.get(variable) or default)
     if path.is_absolute():
         return path
-    try:
-        root = project_root()
-        return path if root == Path.cwd() else root / path
-    except DataError:
-        if os.environ.get("DREAMLIB_ROOT"):
-            raise
-        return path
+    root = _above()
+    return path if root == Path.cwd() else root / path

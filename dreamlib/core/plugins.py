@@ -41,10 +41,15 @@ def load(files: Iterable[str | Path]) -> list[str]:
         if name in _loaded:
             continue
         if not path.is_file():
-            raise PluginError(f"plug-in {file} is not a file", "PLUGINS=path/to/my_sampler.py")
+            raise PluginError(
+                f"plug-in {file} is not a file", "--plugins mine.py, or PLUGINS=mine.py to make"
+            )
         spec = importlib.util.spec_from_file_location(name, path)
         if spec is None or spec.loader is None:
-            raise PluginError(f"plug-in {file} is not a Python file", "PLUGINS=path/to/my_sampler.py")
+            raise PluginError(
+                f"plug-in {file} is not a Python file",
+                "--plugins mine.py, or PLUGINS=mine.py to make",
+            )
         module = importlib.util.module_from_spec(spec)
         sys.modules[name] = module  # before it runs: dataclasses look their module up
         try:

@@ -7,6 +7,8 @@ import hashlib
 import torch
 from torch import Tensor
 
+from .errors import BadValue
+
 
 class Streams:
     """Named, independent random streams derived from one seed.
@@ -20,9 +22,16 @@ class Streams:
         Seed of the whole cell.
     device : torch.device or str
         Device on which the generators draw.
+
+    Raises
+    ------
+    BadValue
+        If ``seed`` is negative.
     """
 
     def __init__(self, seed: int, device: torch.device | str = "cpu") -> None:
+        if seed < 0:
+            raise BadValue(f"seed is {seed}; expected 0 or more", "seed=0")
         self.seed = int(seed)
         self.device = torch.device(device)
         self._streams: dict[str, torch.Generator] = {}

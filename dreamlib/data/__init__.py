@@ -2,7 +2,7 @@
 
 from .classes import ClassData
 from .dataset import Dataset
-from .loading import at_hand, check_name, class_count, data_folder, load, names
+from .loading import at_hand, check_name, class_count, data_folder, load, names, spelt
 from .normalisation import SPACES, Normalisation, statistics
 from .splits import derive, origin
 
@@ -19,5 +19,6 @@ __all__ = [
     "load",
     "names",
     "origin",
+    "spelt",
     "statistics",
 ]

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import gzip
+import math
+import struct
 import warnings
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -44,6 +48,11 @@ def read(name: str, root: Path, download: bool) -> Arrays:
         return _read(name, root, download=False)
     except Exception as error:  # torchvision and the formats beneath it raise almost anything on a bad file
         problem = error
+    if SOURCES[name].axes == "nhw" and (found := _idx_files(root / SOURCES[name].files)):
+        try:
+            return _read_idx(name, *found)
+        except (OSError, EOFError, ValueError, struct.error, zlib.error) as error:
+            problem = error
     if download:
         try:
             return _read(name, root, download=True)
@@ -61,6 +70,38 @@ def read(name: str, root: Path, download: bool) -> Arrays:
         f"{name}: not found in {where}, {tried}",
         f"set DREAMLIB_DATA to the folder of {SOURCES[name].files}, or use 'digits', which needs no files",
     ) from problem
+
+
+def _idx_files(folder: Path) -> list[Path]:
+    """The four files of MNIST as browsers and Kaggle leave them, packed or with a dot for a dash; none if one lacks."""
+    found = []
+    for part in ("train", "t10k"):
+        for what in ("images-idx3", "labels-idx1"):
+            stems = (f"{part}-{what}-ubyte", f"{part}-{what.replace('-', '.')}-ubyte")
+            files = [folder / f"{stem}{end}" for stem in stems for end in ("", ".gz")]
+            found += [next((file for file in files if file.is_file()), folder)]
+    as_published = all(
+        file.suffix == "" for file in found
+    )  # torchvision reads these, and says what is wrong with them
+    return [] if folder in found or as_published else found
+
+
+def _read_idx(name: str, *files: Path) -> Arrays:
+    from torchvision import datasets
+
+    arrays: list[Any] = []
+    for file in files:
+        with gzip.open(file) if file.suffix == ".gz" else file.open("rb") as stream:
+            raw = stream.read(2**27)
+        magic, count = struct.unpack(">ii", raw[:8])
+        images = magic == 2051
+        shape = (count, *struct.unpack(">ii", raw[8:16])) if images else (count,)
+        body = np.frombuffer(raw, np.uint8, offset=16 if images else 8)
+        if magic not in (2049, 2051) or body.size != math.prod(shape):
+            raise ValueError(f"{file.name} holds {body.size} values, and says {shape}")
+        arrays.append(body.reshape(count, 1, *shape[1:]).copy() if images else body.astype(np.int64))
+    names = getattr(datasets, SOURCES[name].loader).classes
+    return Arrays._make([*arrays, tuple(label.split(" - ")[0] for label in names)])
 
 
 def _read(name: str, root: Path, download: bool) -> Arrays:

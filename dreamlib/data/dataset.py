@@ -107,5 +107,7 @@ def _check_split(name: str, part: str, images: Tensor, labels: Tensor, classes: 
     if low < 0 or high >= len(classes):
         wrong = low if low < 0 else high
         raise DataError(
-            f"{name}: {part} label {wrong} is outside 0 to {len(classes) - 1} ({len(classes)} classes)"
+            f"{name}: {part} label {wrong} is outside 0 to {len(classes) - 1} ({len(classes)} classes)",
+            # -1 says that a class is not known: test parts of competitions have no other label.
+            f"{name}@holdout, tested on training images" if wrong == -1 and part == "test" else "",
         )

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import csv
+import io
+import json
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +24,7 @@ ANNOTATIONS = "val_annotations.txt"
 # Folders that file managers and storage boxes leave behind, with small copies of the images in them.
 LEFT_BEHIND = {"@eaDir", "__MACOSX"}
 Labelled = list[tuple[Path, str]]
+Part = tuple[np.ndarray, np.ndarray, tuple[str, ...]]  # images, labels, names of the classes
 
 
 def read(name: str, path: Path, mode: str | None, test: bool) -> Arrays:
@@ -49,6 +53,45 @@ def read(name: str, path: Path, mode: str | None, test: bool) -> Arrays:
 
     files = [file for file, _ in train + (tested or [])] + ([notes] if notes else [])
     return cache.through(name, files, f"mode={mode} tested={tested is not None}", decoded)
+
+
+def labelled(path: Path, mode: str | None = None) -> Part:
+    """Images of a single part (of ``path/train`` where there is one), their labels, and the names of the classes.
+
+    As Hugging Face's ``datasets`` reads a folder of images: with a folder for each class, or with ``metadata.csv`` or
+    ``metadata.jsonl``, whose ``file_name`` and ``label`` say what an image is.
+
+    Raises
+    ------
+    DataError
+        If there are no images, or they or the metadata are damaged.
+    """
+    path = next(iter(_parts(path, TRAIN)), path)
+    notes = next((p for kind in ("csv", "jsonl") if (p := path / f"metadata.{kind}").is_file()), None)
+    found = _sorted_into_classes(str(path), path) if notes is None else _listed(notes)
+    classes = tuple(sorted({label for _, label in found}))
+    if all(label.isdecimal() for label in classes):
+        classes = tuple(sorted(classes, key=int))
+    return *_part(found, classes, mode), classes
+
+
+def _listed(notes: Path) -> Labelled:
+    """What ``metadata.csv`` or ``metadata.jsonl`` says of the images beside it."""
+    try:
+        text = notes.read_text(encoding="utf-8-sig")
+        rows = list(csv.DictReader(io.StringIO(text))) if notes.suffix == ".csv" else None
+        rows = [json.loads(line) for line in text.splitlines() if line.strip()] if rows is None else rows
+        found = [(notes.parent / row["file_name"], str(row["label"])) for row in rows]
+    except (ValueError, KeyError, TypeError, csv.Error, RecursionError) as error:
+        raise DataError(
+            f"{notes} does not list images: {error!r}", "file_name and label in every line"
+        ) from error
+    for file, _ in found:
+        if not file.resolve().is_relative_to(notes.parent.resolve()):
+            raise DataError(f"{notes} lists {file}, which lies elsewhere", "file names below its own folder")
+    if not found:
+        raise DataError(f"{notes} lists no images", "file_name and label in every line")
+    return found
 
 
 def _parts(path: Path, names: tuple[str, ...]) -> list[Path]:

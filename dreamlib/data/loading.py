@@ -14,6 +14,7 @@ from . import normalisation as norms
 from .arrays import Arrays
 from .dataset import Dataset
 
+OWN = re.compile(r"(parquet|folder):.", re.IGNORECASE)
 MODES = {"rgb": "RGB", "grey": "L"}
 
 
@@ -22,8 +23,10 @@ def names() -> tuple[str, ...]:
     return ("digits", *classic.SOURCES)
 
 
-def check_name(name: str) -> None:
-    """Raise what :func:`load` would raise for a name that cannot be right, without reading anything.
+def check_name(name: str) -> str:
+    """The name as the library has it, for one in whatever case; what :func:`load` would raise for one that cannot be.
+
+    Nothing is read.
 
     Raises
     ------
@@ -32,11 +35,22 @@ def check_name(name: str) -> None:
     BadValue
         If it is derived (:mod:`dreamlib.data.splits`) in a way that cannot be.
     """
+    name = spelt(name)
     class_count(name)
     built_in = splits.origin(name)
-    if built_in not in names() and not re.match(r"(parquet|folder):.", built_in):
+    if built_in not in names() and not OWN.match(built_in):
         extra = "; or parquet:PATH, folder:PATH for your own; with @holdout or @5steps-order0-step1 behind it"
         raise unknown("data set", built_in, names(), extra)
+    return name
+
+
+def spelt(name: str) -> str:
+    """``name`` with a built-in data set, or the kind of one's own, spelt as here: mnist for MNIST."""
+    if OWN.match(name):
+        kind, _, path = name.partition(":")
+        return f"{kind.lower()}:{path}"
+    whole, at, part = name.partition("@")
+    return next((known for known in names() if known == whole.lower()), whole) + at + part
 
 
 def class_count(name: str) -> int | None:
@@ -98,7 +112,7 @@ def load(
         raise unknown("normalisation", normalisation, norms.KINDS)
     if mode not in (None, "L", "RGB"):
         raise unknown("image mode", mode, ("L", "RGB"))
-    check_name(name)
+    name = check_name(name)
     parent, split = splits.parse(name)
     if split is not None:
         whole = load(
@@ -115,6 +129,8 @@ def load(
         arrays = _read(name, home, download, mode, test)
     except OSError as error:
         raise DataError(f"{name}: cannot read {error.filename or home}: {error.strerror or error}") from error
+    if not test and (arrays.test_labels == -1).all():  # nobody says what they show
+        arrays = arrays._replace(test_images=arrays.train_images, test_labels=arrays.train_labels)
     train_images = torch.from_numpy(arrays.train_images)
     return Dataset(
         name=name,

@@ -111,6 +111,12 @@ def _decode(train: list[Path], test: list[Path], mode: str | None) -> Arrays:
     return Arrays(train_images, train_labels, test_images, test_labels, classes)
 
 
+def labelled(file: Path, mode: str | None = None) -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:
+    """Images, labels and class names of a single file; the classes are numbers where it has no names."""
+    images, labels, classes = _part([file], mode)
+    return images, labels, classes or tuple(map(str, range(int(labels.max()) + 1)))
+
+
 def _part(files: list[Path], mode: str | None) -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:
     """Images, labels and class names (none if the schema has none) of the files of one part."""
     tables = [_table(file) for file in files]

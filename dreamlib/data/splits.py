@@ -157,7 +157,7 @@ def parse(name: str) -> tuple[str, Split | None]:
         return parent, Holdout()
     found = _STREAM.fullmatch(tail)
     if found is None:
-        if re.match(r"(parquet|folder):", name) and not _LIKE.fullmatch(tail):
+        if re.match(r"(parquet|folder):", name, re.IGNORECASE) and not _LIKE.fullmatch(tail):
             return name, None
         raise BadValue(
             f"data set {name!r}: unknown part {tail!r}; expected holdout, Nsteps-orderK-stepT "

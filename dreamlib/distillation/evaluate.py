@@ -10,12 +10,13 @@ from torch import Tensor
 from ..compute.backend import Stopwatch
 from ..compute.engine import Engine, Programs
 from ..containers import Images, Source
-from ..core.errors import BadValue
+from ..core.errors import BadValue, DataError
 from ..core.files import below
 from ..core.streams import Streams
 from ..data import ClassData, Dataset
 from ..networks import NetworkSpec, forward_operations
 from ..networks.training import SGD, Learner, Lessons, Outputs
+from .sets import DistilledSet
 
 Trained = Images | Tensor | ClassData | Source  # what networks are trained on
 
@@ -109,6 +110,17 @@ class Evaluation:
         return learner.passes * -(-classes * self.stop_ipc // learner.batch)
 
 
+def check_judge(dataset: Dataset) -> None:
+    """Raise DataError for a data set on which every network is right."""
+    if (
+        dataset.num_classes < 2 and "steps-order" not in dataset.name
+    ):  # a stream of classes may begin with one
+        raise DataError(
+            f"{dataset.name}: 1 class ({dataset.classes[0]!r}), so that every answer is right; expected at least 2",
+            "a folder for each class, below train/",
+        )
+
+
 class EvaluationRun:
     """Trains all networks of an evaluation together; last-epoch top-1 on the whole test set is the result.
 
@@ -142,6 +154,7 @@ class EvaluationRun:
         also: Dataset | None = None,
         programs: Programs | None = None,
     ) -> None:
+        check_judge(dataset)
         if evaluation.steps and evaluation.stop_ipc:
             raise BadValue(
                 f"evaluation for {evaluation.steps} steps and for those of {evaluation.stop_ipc} images per class; "
@@ -178,6 +191,13 @@ class EvaluationRun:
         if isinstance(images, ClassData):
             return Lessons(images.at, images.total)
         if isinstance(images, Tensor):
+            shape = (classes, *self.dataset.shape)
+            if images.dim() != 5 or (images.shape[0], *images.shape[2:]) != shape:
+                raise BadValue(
+                    f"the synthetic images are {tuple(images.shape)}; expected ({classes}, M, "
+                    f"{', '.join(map(str, shape[1:]))}): for each class of {self.dataset.name} its M images",
+                    "evaluate(load_set(...), ...), or images.unflatten(0, (classes, M)) if they stand class by class",
+                )
             images = _by_class(images)
         if isinstance(images, Images):
             return _in_memory(images)
@@ -263,8 +283,15 @@ def _in_memory(made: Images) -> Lessons:
     return Lessons(fetch, len(made.targets), made.rates)
 
 
-def evaluate(images: Trained, dataset: Dataset, evaluation: Evaluation) -> list[float]:
-    """Accuracies in percent, one per network, in one call; see :class:`EvaluationRun`."""
+def evaluate(images: DistilledSet | Trained, dataset: Dataset, evaluation: Evaluation) -> list[float]:
+    """Accuracies in percent, one per network, in one call; see :class:`EvaluationRun`.
+
+    ``images`` may also be a distilled set: its own normalisation is then the one of the test images too, and its own
+    answers and rates are those that networks learn from.
+    """
+    if isinstance(images, DistilledSet):
+        dataset = dataset.normalised_as(images.normalisation)
+        images = Images(images.normalised, images.labels, images.rates)
     run = EvaluationRun(images, dataset, evaluation)
     while not run.done:
         run.advance()

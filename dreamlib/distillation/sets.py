@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+import json
+import re
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -19,18 +21,23 @@ from ..augment import Augmentation, PerImage, Siamese, cutmix
 from ..containers import CONTAINERS, Drawing, Generator, OfImages, drawing
 from ..containers.generator import AT_ONCE
 from ..core.atomic import cannot_write, write_atomically
-from ..core.errors import BadValue, Damaged, StoreError, unknown
-from ..core.files import COURSE, present, read_tensors, write_tensors
+from ..core.errors import BadValue, Damaged, DataError, StoreError, unknown
+from ..core.files import COURSE, present, read_json, read_tensors, write_json, write_tensors
+from ..core.places import path_of
 from ..core.registry import plain
 from ..core.streams import Streams
-from ..data import Normalisation
+from ..data import Normalisation, folder, parquet
+from ..data.normalisation import measured
 
 FORMATS = ("safetensors", "images", "parquet")
+NOTES = "dreamlib.json"  # beside exported pictures: what they do not say themselves
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class DistilledSet:
     """A synthetic training set, decoded, with everything needed to use it as it was evaluated.
+
+    ``len(found)`` is the number of images, ``found[3]`` the image in unit space and its label.
 
     Attributes
     ----------
@@ -40,7 +47,7 @@ class DistilledSet:
     labels : Tensor
         (N,) int64, or (N, C) floats where the set has answers of its own.
     stored : Tensor
-        (C, ipc, c, h, w) float32 in unit space: the images as they are stored, before decoding.
+        (C, ipc, c, h, w) float32 in unit space: the images as they are stored, before decoding; of pictures ``images``
     classes : tuple of str
         Class names by label.
     normalisation : Normalisation
@@ -59,10 +66,50 @@ class DistilledSet:
     about: dict[str, Any]
     rates: Tensor | None = None
 
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __getitem__(self, index: Any) -> tuple[Tensor, Tensor]:
+        return self.images[index], self.labels[index]
+
+    def __repr__(self) -> str:
+        about, (channels, height, width) = self.about, self.images.shape[1:]
+        names = ", ".join(self.classes[:4]) + (", ..." if len(self.classes) > 4 else "")
+        known = [
+            str(about.get("label") or about.get("method") or "of unknown method"),
+            *([f"from {about['dataset']}"] if about.get("dataset") else []),
+            *([f"seed {about['seed']}"] if "seed" in about else []),
+            *([f"profile {about['profile']}"] if "profile" in about else []),
+        ]
+        return (
+            f"DistilledSet of {len(self)} images, {channels} x {height} x {width}, "
+            f"{len(self.classes)} classes ({names})\n"
+            f"  {', '.join(known)}\n"
+            f"  {self.clipped:.1%} of the pixels outside [0, 1]; normalisation {self.normalisation.name!r}"
+        )
+
     @property
     def normalised(self) -> Tensor:
         """Images as networks see them, (N, c, h, w)."""
         return self.normalisation.apply(self.images)
+
+    @property
+    def by_class(self) -> Tensor:
+        """Images as networks see them, (C, M, c, h, w): what :func:`~dreamlib.distillation.evaluate.evaluate` takes.
+
+        Raises
+        ------
+        BadValue
+            If the classes have different numbers of images.
+        """
+        sizes = self.labels.bincount(minlength=len(self.classes))
+        if not bool((sizes == sizes[0]).all()):
+            raise BadValue(
+                f"the classes have {int(sizes.min())} to {int(sizes.max())} images; expected as many of each",
+                "loader(), which takes any",
+            )
+        order = self.labels.sort(stable=True).indices
+        return self.normalised[order].unflatten(0, (len(self.classes), -1))
 
     @property
     def clipped(self) -> float:
@@ -104,7 +151,18 @@ class DistilledSet:
         return DataLoader(self.dataset(), batch_size=size, shuffle=True, generator=order, collate_fn=collate)
 
     def bytes(self) -> Tensor:
-        """Images (N, c, h, w) as uint8, clamped and rounded."""
+        """Images (N, c, h, w) as uint8, clamped and rounded.
+
+        Raises
+        ------
+        BadValue
+            If a value is no number.
+        """
+        if wrong := int((~self.images.isfinite()).sum()):
+            raise BadValue(
+                f"{wrong} values of the images are NaN or infinite, which no picture can show",
+                "distil it again; safetensors keeps what there is",
+            )
         return self.images.clamp(0, 1).mul(255).round().to(torch.uint8)
 
 
@@ -261,12 +319,15 @@ class FreshImages(IterableDataset[tuple[Tensor, Tensor]]):
 
 
 def load_set(path: str | Path, dataset: str = "") -> DistilledSet:
-    """Load a distilled set from its safetensors file, or from the one that :func:`export` made of it.
+    """Load a distilled set from its safetensors file, or from what :func:`export` made of it, in any format.
+
+    Pictures of others are read too: a folder of images with labels, as Hugging Face's ``datasets`` reads it
+    (:func:`dreamlib.data.folder.labelled`), or a parquet file. Their normalisation is measured on them.
 
     Parameters
     ----------
     path : path
-        The file.
+        The file, or the folder of images.
     dataset : str
         The data set it is expected to hold; empty takes any.
 
@@ -275,6 +336,9 @@ def load_set(path: str | Path, dataset: str = "") -> DistilledSet:
     StoreError
         If the file is missing, damaged, not a distilled set, or holds another data set.
     """
+    path = path_of(path)
+    if path.is_dir() or _is_parquet(path):
+        return _pictures(path, dataset)
     stored, about = _read(path)
     try:
         _expect(path, about, dataset)
@@ -299,6 +363,51 @@ def load_set(path: str | Path, dataset: str = "") -> DistilledSet:
     labels, rates = container.targets(stored, decoded.shape[1]), container.rates(stored)
     kept = unit(stored["images"])
     return DistilledSet(decoded.flatten(0, 1), labels, kept, classes, normalisation, about, rates)
+
+
+def _is_parquet(path: Path) -> bool:
+    try:
+        with path.open("rb") as file:
+            return path.is_file() and file.read(4) == b"PAR1"
+    except OSError:  # said by the reader
+        return False
+
+
+def _pictures(path: Path, dataset: str) -> DistilledSet:
+    """A set from a folder of images or a parquet file."""
+    import pyarrow.parquet as pq
+
+    try:
+        if path.is_dir():
+            pixels, labels, classes = folder.labelled(path)
+            notes = read_json(path / NOTES) if (path / NOTES).is_file() else {}
+            if notes:  # labels by the place of a folder's name among those that were written
+                place = torch.tensor([_folder_names(notes["classes"]).index(name) for name in classes])
+                labels = place[torch.from_numpy(labels)].numpy()
+        else:
+            pixels, labels, classes = parquet.labelled(path)
+            notes = json.loads((pq.read_schema(path).metadata or {}).get(NOTES.encode(), b"{}"))
+        about = dict(notes.get("about", {}))
+        classes = tuple(notes.get("classes", _without_numbers(classes)))
+        images = torch.from_numpy(pixels)
+        normalisation = _normalisation(notes) if notes else measured(images)
+    except (KeyError, TypeError, ValueError, OSError, DataError) as error:
+        raise StoreError(f"{path} is no set of images: {error}", "a folder of images with labels") from error
+    _expect(path, about, dataset)
+    order = torch.from_numpy(labels).sort(stable=True)
+    unit = images[order.indices].float() / 255
+    sizes = order.values.bincount(minlength=len(classes))
+    even = bool((sizes == sizes[0]).all())
+    stored = unit.unflatten(0, (len(classes), -1)) if even else unit
+    return DistilledSet(unit, order.values, stored, classes, normalisation, about)
+
+
+def _without_numbers(classes: Sequence[str]) -> tuple[str, ...]:
+    """Names of class folders without what :func:`_folder_names` puts in front of them."""
+    found = [re.fullmatch(r"(\d{3,})-(.+)", name) for name in classes]
+    if all(match and int(match[1]) == label for label, match in enumerate(found)):
+        return tuple(match[2] for match in found if match)
+    return tuple(classes)
 
 
 def load_generator(
@@ -351,9 +460,9 @@ def _read(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
 
 
 def _expect(path: str | Path, about: dict[str, Any], dataset: str) -> None:
-    if dataset and about["dataset"] != dataset:
-        held = about["dataset"]
-        raise StoreError(f"{path} holds {held!r}, not {dataset!r}", f"dataset={held!r}")
+    if dataset and (held := about.get("dataset")) != dataset:
+        what = repr(held) if held else "what it does not name"
+        raise StoreError(f"{path} holds {what}, not {dataset!r}", f"another set, or the name {what}")
 
 
 def _normalisation(about: dict[str, Any]) -> Normalisation:
@@ -368,8 +477,31 @@ def _container(about: dict[str, Any]) -> Any:
     return kinds[about["container"]["part"]](**fields)
 
 
-def export(distilled: DistilledSet, target: str | Path, form: str, *, overwrite: bool = False) -> Path:
-    """Write a distilled set for use elsewhere.
+def form_of(target: str | Path, form: str = "") -> str:
+    """The format that ``target`` is written in: what it ends in says it, or ``form``, where that is not clear.
+
+    Raises
+    ------
+    UnknownName, BadValue
+        For a format that there is not, an ending that says nothing, or one that says another format than ``form``.
+    """
+    target = path_of(target)
+    endings = {".safetensors": "safetensors", ".parquet": "parquet", "": "images"}
+    ending = "" if target.is_dir() else target.suffix.lower()
+    if form and form not in FORMATS:
+        raise unknown("export format", form, FORMATS)
+    if not form and ending not in endings:
+        raise BadValue(
+            f"{target} ends in {ending}; expected .safetensors, .parquet, or a folder for images",
+            "--format images",
+        )
+    if form and ending and endings.get(ending, form) != form:
+        raise BadValue(f"{target} ends in {ending}, and the format is {form}", f"{target.with_suffix('')}")
+    return form or endings[ending]
+
+
+def export(distilled: DistilledSet, target: str | Path, form: str = "", *, overwrite: bool = False) -> Path:
+    """Write a distilled set for use elsewhere; :func:`load_set` reads it again.
 
     Parameters
     ----------
@@ -378,10 +510,11 @@ def export(distilled: DistilledSet, target: str | Path, form: str, *, overwrite:
     target : path
         A file for ``safetensors`` and ``parquet``, a folder for ``images``.
     form : str
-        ``"safetensors"``: float32 images in unit space (decoded, and as stored) and labels, lossless.
-        ``"images"``: PNG files, one folder per class, as torchvision's ImageFolder reads them. ``"parquet"``: PNG
-        bytes and labels as Hugging Face's ``datasets`` reads them. The last two hold 8 bits per value and clamp to
-        [0, 1].
+        By default what ``target`` ends in says it; see :func:`form_of`. ``"safetensors"``: float32 images in unit
+        space (decoded, and as stored) and labels, lossless. ``"images"``: PNG files, one folder per class, as
+        torchvision's ImageFolder reads them; the folders bear the names of the classes, with numbers in front where
+        their order would not be that of the labels. ``"parquet"``: PNG bytes and labels as Hugging Face's ``datasets``
+        reads them. The last two hold 8 bits per value and clamp to [0, 1].
     overwrite : bool
         Replace a file that is not an earlier export. A computed set of a results folder, a folder that holds
         something, a device or a pipe are never replaced.
@@ -400,9 +533,7 @@ def export(distilled: DistilledSet, target: str | Path, form: str, *, overwrite:
     StoreError
         If it cannot be written.
     """
-    target = Path(target)
-    if form not in FORMATS:
-        raise unknown("export format", form, FORMATS)
+    target, form = path_of(target), form_of(target, form)
     _refuse_to_replace(target, form, overwrite)
     if form == "safetensors":
         tensors = {"images": distilled.images, "labels": distilled.labels, "stored": distilled.stored}
@@ -423,19 +554,20 @@ def export(distilled: DistilledSet, target: str | Path, form: str, *, overwrite:
         )
     pictures = [_png(image) for image in distilled.bytes()]
     labels = distilled.labels.tolist()
+    classes = list(distilled.classes)
+    notes = {"classes": classes, "normalisation": plain(distilled.normalisation), "about": distilled.about}
     if form == "images":
+        names = _folder_names(distilled.classes)
         for number, (picture, label) in enumerate(zip(pictures, labels, strict=True)):
-            folder = target / f"{label:03d}-{_safe(distilled.classes[label])}"
-            write_atomically(folder / f"{number:05d}.png", partial(_write, picture))
+            write_atomically(target / names[label] / f"{number:05d}.png", partial(_write, picture))
+        write_json(target / NOTES, notes)
         return target
-    import json
-
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     features = {
         "image": {"_type": "Image"},
-        "label": {"names": list(distilled.classes), "_type": "ClassLabel"},
+        "label": {"names": classes, "_type": "ClassLabel"},
     }
     table = pa.table(
         {
@@ -446,7 +578,11 @@ def export(distilled: DistilledSet, target: str | Path, form: str, *, overwrite:
             "label": pa.array(labels, type=pa.int64()),
         }
     ).replace_schema_metadata(
-        {"huggingface": json.dumps({"info": {"features": features}}), "dreamlib": "export"}
+        {
+            "huggingface": json.dumps({"info": {"features": features}}),
+            NOTES: json.dumps(notes),
+            "dreamlib": "export",
+        }
     )
     write_atomically(target, lambda file: pq.write_table(table, file))
     return target
@@ -499,6 +635,14 @@ def _png(image: Tensor) -> bytes:
 
 def _write(data: bytes, path: Path) -> None:
     path.write_bytes(data)
+
+
+def _folder_names(classes: Sequence[str]) -> list[str]:
+    """Names of the folders of classes: sorted by name, as all readers do, they are in the order of the labels."""
+    names = [_safe(name) for name in classes]
+    if names == sorted(set(names)) and all(names):
+        return names
+    return [f"{label:0{max(3, len(str(len(names) - 1)))}d}-{name}" for label, name in enumerate(names)]
 
 
 def _safe(name: str) -> str:

@@ -156,10 +156,18 @@ def test_list(say: Say) -> None:
             "dream/table1 --datasets mnits",
             "unknown data set 'mnits'; valid: digits.*parquet:PATH.*\n  did you mean 'mnist'",
         ),
-        ("dream/table1 --ipc 0", "IPC is 0; expected at least 1 .*\n  try: IPC=1,10"),
-        ("dream/table1 --ipc ten", "IPC 'ten'; expected whole numbers.*\n  try: IPC=1,10"),
-        ("dream/table1 --seeds -1", "seeds is -1; expected 1 or more.*\n  try: SEEDS=3"),
-        ("dream/table1 --plugins nowhere.py", "plug-in nowhere.py is not a file\n  try: PLUGINS="),
+        ("dream/table1 --ipc 0", "IPC is 0; expected at least 1 .*\n  try: --ipc 1,10"),
+        ("dream/table1 --ipc 1_0", "IPC '1_0'; expected whole numbers.*\n  try: --ipc 1,10"),
+        ("dream/table1 --ipc \uff11", "IPC '.'; expected whole numbers.*\n  try: --ipc 1,10"),
+        ("table1", "unknown item 'table1'.*\n  did you mean 'dream/table1' or 'dim/table1'"),
+        ("dream/table1 --datasets CIFAR-10", "unknown data set 'CIFAR-10'.*\n  did you mean 'cifar10'"),
+        (
+            "dream/table1 --datasets cifar10@order00",
+            "data set 'cifar10@order00': unknown part.*\n  try: cif",
+        ),
+        ("dream/table1 --ipc ten", "IPC 'ten'; expected whole numbers.*\n  try: --ipc 1,10"),
+        ("dream/table1 --seeds -1", "seeds is -1; expected 1 or more.*\n  try: --seeds 3"),
+        ("dream/table1 --plugins nowhere.py", "plug-in nowhere.py is not a file\n  try: --plugins mine"),
     ],
 )
 @pytest.mark.parametrize("command", ["run", "status", "show"])
@@ -268,7 +276,7 @@ def test_export_three_formats(say: Say, tmp_path: Path, done: Path) -> None:
     assert torch.equal(whole["images"], stored.images)
     assert whole["labels"].tolist() == list(range(10))
     pictures = sorted((tmp_path / "out" / "folder").rglob("*.png"))
-    assert [picture.parent.name for picture in pictures] == [f"{label:03d}-{label}" for label in range(10)]
+    assert [picture.parent.name for picture in pictures] == [str(label) for label in range(10)]
     rows = pq.read_table(tmp_path / "out" / "train.parquet").to_pylist()
     for label, (picture, row) in enumerate(zip(pictures, rows, strict=True)):
         assert list(Image.open(picture).tobytes()) == stored.bytes()[label].flatten().tolist()
@@ -368,14 +376,14 @@ def test_export_draws_from_a_generator(say: Say, tmp_path: Path, trained: Path, 
 def test_a_generators_file_is_exported_when_it_is_said_how_many_images(
     say: Say, tmp_path: Path, trained: Path
 ) -> None:
-    path, to = str(Store(trained).set_path(cell("gan"))), ["--to", str(tmp_path / "out")]
+    path, to = str(Store(trained).set_path(cell("gan"))), ["--to", str(tmp_path / "out.safetensors")]
     status, _, err = say("export", path, *to)
     assert status == 2
     assert "holds a generator, not a set of images" in err
     status, out, _ = say("export", path, *to, "--ipc", "2", "--seed", "5")
     assert status == 0
     assert out.startswith("20 images of 10 classes")
-    assert load_set(tmp_path / "out").images.equal(load_generator(path).draw(2, seed=5).images)
+    assert load_set(tmp_path / "out.safetensors").images.equal(load_generator(path).draw(2, seed=5).images)
     for many in ("1,10", "0"):
         status, _, err = say("export", path, *to, "--ipc", many)
         assert status == 2

@@ -62,3 +62,13 @@ def test_a_device_a_pipe_or_a_folder_is_never_replaced(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="it is a device"):
         write_text("/dev/full", "text")
     assert sorted(entry.name for entry in tmp_path.iterdir()) == ["folder", "link", "pipe"]
+
+
+@pytest.mark.parametrize("umask", [0o002, 0o022, 0o077])
+def test_files_are_for_those_whom_the_umask_lets(tmp_path: Path, umask: int) -> None:
+    before = os.umask(umask)  # a group that shares results: huggingface/datasets#7900
+    try:
+        write_text(tmp_path / "a", "words")
+    finally:
+        os.umask(before)
+    assert (tmp_path / "a").stat().st_mode & 0o777 == 0o666 & ~umask

@@ -8,7 +8,7 @@ import pytest
 
 from dreamlib.companion.session import Session
 from dreamlib.companion.store import Store
-from dreamlib.core.errors import BadValue
+from dreamlib.core.errors import BadValue, DataError
 from dreamlib.core.places import path_of, project_root, setting
 from dreamlib.data import data_folder
 
@@ -60,3 +60,14 @@ def test_outside_of_a_project_paths_count_from_the_working_folder(
     monkeypatch.delenv("DREAMLIB_RESULTS", raising=False)
     monkeypatch.chdir(tmp_path)
     assert setting("DREAMLIB_RESULTS", "reports/results") == Path("reports/results")
+
+
+def test_project_root(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("DREAMLIB_ROOT", str(tmp_path))
+    assert project_root() == tmp_path.resolve()
+    monkeypatch.setenv("DREAMLIB_ROOT", str(tmp_path / "none"))
+    with pytest.raises(DataError, match="DREAMLIB_ROOT"):
+        project_root()
+    monkeypatch.delenv("DREAMLIB_ROOT")
+    monkeypatch.chdir(tmp_path)
+    assert project_root() == ROOT  # the checkout that this code is read from: a notebook runs in any folder

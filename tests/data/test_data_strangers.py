@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import gzip
 import shutil
+import struct
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from data_files import encoded, noise
 from PIL import Image
@@ -213,3 +217,65 @@ def test_parquet_with_only_a_training_part(tmp_path: Path, write_parquet: Write)
     assert len(load(f"parquet:{tmp_path}@holdout").test_labels) == 2
     with pytest.raises(DataError, match=r"no test\*.parquet(.|\n)*@holdout"):
         load(f"parquet:{tmp_path}")
+
+
+def test_a_test_part_whose_labels_are_kept_secret(tmp_path: Path, write_parquet: Write) -> None:
+    write_parquet(tmp_path / "train.parquet", noise(20), np.arange(20) % 2)
+    write_parquet(tmp_path / "test.parquet", noise(2), [-1, -1])  # as on the Hub: huggingface/datasets#5624
+    with pytest.raises(DataError, match=r"test label -1 is outside(.|\n)*@holdout"):
+        load(f"parquet:{tmp_path}")
+    assert len(load(f"parquet:{tmp_path}@holdout").test_labels) == 2
+
+
+def test_labels_as_pandas_keeps_categories(tmp_path: Path, write_parquet: Write) -> None:
+    for part in ("train", "test"):
+        file = write_parquet(tmp_path / f"{part}.parquet", noise(2), [0, 1])
+        table = pq.read_table(file)
+        pq.write_table(table.set_column(1, "label", pa.array(["a", "b"]).dictionary_encode()), file)
+    with pytest.raises(DataError, match=r"label holds dictionary<(.|\n)*write label as integer"):
+        load(f"parquet:{tmp_path}")
+
+
+def test_what_a_macintosh_writes_beside_every_image_on_other_disks(own: Path) -> None:
+    (own / "train/a/._0.png").write_bytes(b"\0\5\x16\7" + bytes(4000))  # AppleDouble: no image
+    (own / "train/a/.DS_Store").write_bytes(b"\0\0\0\1Bud1")
+    assert len(load(f"folder:{own}").train_labels) == 6
+
+
+@pytest.mark.parametrize(
+    "kept", [8, 20, 41, 60]
+)  # Pillow raises struct.error, SyntaxError and OSError for these
+def test_a_png_that_ends_early(own: Path, kept: int) -> None:
+    file = own / "train/a/0.png"
+    file.write_bytes(file.read_bytes()[:kept])
+    with pytest.raises(DataError, match=r"a/0.png cannot be decoded"):
+        load(f"folder:{own}")
+
+
+# MNIST as browsers and Kaggle leave it: pytorch/vision#451, #3554
+
+
+@pytest.mark.parametrize("dotted", [False, True])
+@pytest.mark.parametrize("packed", [False, True])
+def test_mnist_packed_or_with_other_names_needs_no_network(
+    tmp_path: Path, dotted: bool, packed: bool
+) -> None:
+    raw = tmp_path / "MNIST" / "raw"
+    raw.mkdir(parents=True)
+    images, labels = noise(20, (1, 28, 28)), np.arange(20, dtype=np.uint8) % 10
+    for part in ("train", "t10k"):
+        for kind, head, body in (
+            ("images-idx3", struct.pack(">iiii", 2051, 20, 28, 28), images),
+            ("labels-idx1", struct.pack(">ii", 2049, 20), labels),
+        ):
+            content = head + body.tobytes()
+            stem = f"{part}-{kind.replace('-', '.') if dotted else kind}-ubyte"
+            (raw / f"{stem}{'.gz' * packed}").write_bytes(gzip.compress(content) if packed else content)
+    data = load("mnist", tmp_path, download=False)
+    assert np.array_equal(data.train_images.numpy(), images)
+    assert data.test_labels.tolist() == labels.tolist()
+    assert data.classes == tuple("0123456789")
+    damaged = next(iter(sorted(raw.iterdir())))
+    damaged.write_bytes(damaged.read_bytes()[:-9])
+    with pytest.raises(DataError, match="incomplete or damaged"):
+        load("mnist", tmp_path, download=False)

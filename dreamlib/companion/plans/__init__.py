@@ -1,6 +1,6 @@
 """Which cells stand behind each table and figure, paper by paper. The story is in the notebook of the same name."""
 
-from ...core.errors import unknown
+from ...core.errors import known
 from . import dim, dm, dream, engine
 from .base import Plan
 
@@ -9,9 +9,7 @@ PLANS: dict[str, Plan] = {plan.item: plan for plan in (*dream.PLANS, *engine.PLA
 
 def plan(item: str) -> Plan:
     """The plan of an item, or an error that lists the items."""
-    if item not in PLANS:
-        raise unknown("item", item, PLANS)
-    return PLANS[item]
+    return PLANS[known("item", item, PLANS)]
 
 
 __all__ = ["PLANS", "Plan", "plan"]

@@ -121,10 +121,10 @@ def run_notebook(
     folder = Path(root) if root is not None else project_root()
     failed = output.with_suffix(".failed.ipynb")
     notebook = _read(source, kernel)
+    _check(notebook, parameters, source)
     with _scratch(output) as scratch:
         given, ran = scratch / "in.ipynb", scratch / "out.ipynb"
         nbformat.write(notebook, given)
-        _check(given, parameters, source)
         error = _execute(given, ran, parameters, folder, kernel, timeout, progress)
         if ran.exists():
             result = tidy(nbformat.read(ran, as_version=4))
@@ -190,9 +190,14 @@ def _alive(scratch: Path) -> bool:
     return True
 
 
-def _check(notebook: Path, parameters: Mapping[str, Any], source: Path) -> None:
+def check_parameters(source: str | Path, parameters: Mapping[str, Any]) -> None:
+    """Raise what :func:`run_notebook` would raise for these parameters, before anything is computed."""
+    _check(_read(Path(source), KERNEL["name"]), parameters, Path(source))
+
+
+def _check(notebook: nbformat.NotebookNode, parameters: Mapping[str, Any], source: Path) -> None:
     """Papermill only warns about a name it does not know, and runs on with the default: refuse it instead."""
-    valid = papermill.inspect_notebook(str(notebook))
+    valid = papermill.inspect_notebook(notebook)
     for name in parameters:
         if name not in valid:
             raise unknown(
@@ -218,7 +223,7 @@ def _execute(
                 parameters=dict(parameters),
                 kernel_name=kernel,
                 language=KERNEL["language"],
-                progress_bar={"leave": False} if progress else False,
+                progress_bar={"leave": False} if progress and sys.stderr.isatty() else False,
                 execution_timeout=timeout,
                 cwd=str(folder),
                 kernel_manager_class=ThisInterpreter,

@@ -76,18 +76,6 @@ def test_bad_files(tmp_path: Path) -> None:
         load_reported(tmp_path / "value.csv")
 
 
-def test_project_root(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("DREAMLIB_ROOT", str(tmp_path))
-    assert project_root() == tmp_path.resolve()
-    monkeypatch.setenv("DREAMLIB_ROOT", str(tmp_path / "none"))
-    with pytest.raises(DataError, match="DREAMLIB_ROOT"):
-        project_root()
-    monkeypatch.delenv("DREAMLIB_ROOT")
-    monkeypatch.chdir(tmp_path)
-    with pytest.raises(DataError, match="no dreamlib project"):
-        project_root()
-
-
 @pytest.mark.parametrize(
     ("paper", "item", "words"),
     [

@@ -1,0 +1,218 @@
+"""How the command line and a notebook treat who types: names, numbers, parameters, progress, scripts."""
+
+from __future__ import annotations
+
+import logging
+import os
+import subprocess
+import sys
+import textwrap
+import time
+import warnings
+from pathlib import Path
+from typing import Any
+
+import papermill
+import pytest
+from IPython.core.interactiveshell import InteractiveShell
+from tinyruns import PLUGIN, cell, run_words, words
+
+import dreamlib
+from dreamlib.companion import cli, session
+from dreamlib.companion.cli import main
+from dreamlib.companion.run import Progress
+from dreamlib.companion.session import Session
+from dreamlib.companion.studies import study
+from dreamlib.core.errors import UnknownName, known
+from dreamlib.data import load
+
+pytestmark = pytest.mark.usefixtures("tiny")
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.mark.parametrize("word", ["--version", "-v --version"])
+def test_the_version(word: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(word.split())
+    assert ended.value.code == 0
+    assert capsys.readouterr().out == f"dreamlib {dreamlib.__version__}\n"
+
+
+def test_help_and_version_import_no_torch() -> None:
+    code = "import sys; from dreamlib.companion.cli import main\ntry: main(sys.argv[1:])\n"
+    code += "except SystemExit: sys.exit('torch' in sys.modules)"
+    for word in ("--help", "--version", "run --help"):
+        assert (
+            subprocess.run([sys.executable, "-c", code, *word.split()], capture_output=True).returncode == 0
+        )
+
+
+def test_names_in_any_case(tmp_path: Path) -> None:
+    typed = study(
+        "Dream/TABLE1", profile="TINY", datasets=["MNIST"], methods=["DM", "dc+Dream"], store=str(tmp_path)
+    )
+    plain = study(
+        "dream/table1", profile="tiny", datasets=["mnist"], methods=["dm", "dc+dream"], store=str(tmp_path)
+    )
+    assert [one.key for one in typed.cells] == [one.key for one in plain.cells]
+    assert typed.command() == plain.command()
+    assert load("DIGITS").name == "digits"
+    assert cell("DM", dataset="Digits@holdout").name == cell("dm", dataset="digits@holdout").name
+
+
+def test_names_that_differ_in_nothing_but_case_are_taken_as_they_are() -> None:
+    assert known("part", "A", ["a", "A"]) == "A"
+    with pytest.raises(UnknownName):
+        known("part", "ab", ["aB", "Ab"])
+
+
+def test_arguments_are_checked_before_forecasts_and_notebooks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def never(*_: object, **__: object) -> None:
+        raise AssertionError("something was computed first")
+
+    monkeypatch.setattr(cli, "_forecast", never)
+    monkeypatch.setattr("dreamlib.companion.run.run_cells", never)
+    monkeypatch.setattr("dreamlib.companion.studies.run_cells", never)
+    for more in ("--workers -5", "--device abacus", "--memory-gb inf", "--memory-gb 0", "--for 0"):
+        assert main(words(tmp_path, "--methods", "dm", *more.split())) == 2
+    notebook = [
+        "notebook",
+        "dream/table1",
+        "--profile",
+        "tiny",
+        "--plugins",
+        PLUGIN,
+        "--results",
+        str(tmp_path),
+    ]
+    for more in ("--workers -5", "--device abacus", "-p profil=cpu", "-p seeds"):
+        assert main([*notebook, *more.split()]) == 2
+    said = capsys.readouterr().err
+    assert "unknown notebook parameter 'profil'" in said
+    assert "did you mean 'profile'" in said
+    assert "parameter 'seeds'; expected NAME=VALUE" in said
+
+
+def test_a_short_time_is_not_spent_on_a_forecast(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[Any] = []
+    monkeypatch.setattr(cli, "_forecast", lambda *about: asked.append(about))
+    command = [word for word in run_words(tmp_path, "dm") if word != "--quiet"]
+    assert main([*command, "--for", "90s"]) == 0
+    assert not asked
+    assert main([*command, "--seeds", "2", "--for", "1h"]) == 0
+    assert len(asked) == 1
+
+
+def test_the_start_is_part_of_the_time_given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[float] = []
+
+    def slow(*about: Any) -> Any:
+        time.sleep(0.3)
+        return studies(*about)
+
+    def note(*_: object, seconds: float, **__: object) -> None:
+        given.append(seconds)
+        raise KeyboardInterrupt
+
+    studies = cli._studies
+    monkeypatch.setattr(cli, "_studies", slow)
+    monkeypatch.setattr("dreamlib.companion.run.run_cells", note)
+    main(run_words(tmp_path, "dm", "--for", "60s"))
+    assert given[0] < 59.7
+
+
+def test_misspelt_parameters_of_plain_papermill_stop_before_anything(monkeypatch: pytest.MonkeyPatch) -> None:
+    shell = InteractiveShell()
+    monkeypatch.setattr(session, "get_ipython", lambda: shell)
+    injected = papermill.translators.PythonTranslator.codify({"profile": "tiny", "sedes": 3})
+    shell.user_ns["In"] = ["", 'profile = "quick"', injected]
+    with pytest.raises(UnknownName, match=r"unknown notebook parameter 'sedes'(.|\n)*did you mean 'seeds'"):
+        Session("dream/table1")
+    shell.user_ns["In"] = [
+        "",
+        "sedes = 3",
+        injected.replace("sedes", "seeds"),
+    ]  # one's own variables are one's own
+    Session("dream/table1")
+
+
+def test_a_log_gets_single_lines_and_a_terminal_a_bar(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def told(terminal: bool, shown: bool = True) -> str:
+        monkeypatch.setattr(sys.stderr, "isatty", lambda: terminal)
+        with Progress(2, shown) as progress:
+            for step in range(500):
+                progress.say(f"dm distill {step}/500")
+            progress.done("one")
+            progress.last -= 31  # half a minute later
+            progress.say("dm distill 7/500")
+            progress.done("two")
+        return capsys.readouterr().err
+
+    assert told(terminal=False) == "1/2 cells: one\ndm distill 7/500\n2/2 cells: two\n"
+    assert "\r" in told(terminal=True)
+    assert told(terminal=True, shown=False) == told(terminal=False, shown=False) == ""
+
+
+def test_a_warning_is_a_sentence_on_the_command_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def warn(_: object) -> int:
+        sys.stderr.write(warnings.formatwarning("the sky is falling", UserWarning, "file.py", 1))
+        return 0
+
+    monkeypatch.setitem(cli.COMMANDS, "list", warn)
+    before = warnings.formatwarning
+    assert main(["list"]) == 0
+    assert capsys.readouterr().err == "dreamlib: the sky is falling\n"
+    assert warnings.formatwarning is before
+
+
+def test_more_is_said_when_asked(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    logger = logging.getLogger("dreamlib")
+    before = logger.level
+    try:
+        assert main([*run_words(tmp_path, "dm"), "-v"]) == 0
+    finally:
+        logger.setLevel(before)
+    assert f"{cell().name}: finished" in caplog.text
+
+
+SCRIPT = """
+from dreamlib.companion.cells import make_cell
+from dreamlib.companion.run import run_cells
+from dreamlib.companion.store import Store
+from dreamlib.core import plugins
+from dreamlib.core.errors import DreamlibError
+
+plugins.load([{plugin!r}])
+try:
+    cells = [make_cell("tiny", "dm", "digits", 1, seed) for seed in (0, 1)]
+    run_cells(cells, Store({results!r}), workers=2, device="cpu", progress=False, plugin_files=[{plugin!r}])
+except DreamlibError as error:
+    print(error)
+"""
+
+
+@pytest.mark.slow
+def test_a_script_without_a_guard_is_told_in_one_sentence(tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(textwrap.dedent(SCRIPT.format(plugin=PLUGIN, results=str(tmp_path / "r"))))
+    path = os.pathsep.join([str(ROOT), str(ROOT / "tests")])
+    ran = subprocess.run(
+        [sys.executable, str(script)], capture_output=True, text=True, env=os.environ | {"PYTHONPATH": path}
+    )
+    assert 'if __name__ == "__main__":' in ran.stdout, ran.stderr
+    assert ran.stdout.count("this script starts workers wherever it is read") == 1
+    assert "Traceback" not in ran.stderr
+
+
+@pytest.mark.parametrize("text", ["1_0", "\uff11\uff10", "1e1", "0x1", "9" * 40, ""])
+@pytest.mark.parametrize("option", ["--seeds", "--workers"])
+def test_whole_numbers_are_plain_digits(option: str, text: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["run", "dream/table1", option, text])
+    assert "expected a whole number" in capsys.readouterr().err
