@@ -48,7 +48,13 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from dreamlib.companion.report.reported import project_root
-from dreamlib.companion.report.speed import (
+from dreamlib.companion.report.style import PALETTE
+from dreamlib.companion.session import Session
+
+session = Session.of_notebook("engine/speed", globals())
+
+# The modules beside this notebook.
+from ratios import (
     by_mode,
     growth,
     load_benchmarks,
@@ -57,23 +63,7 @@ from dreamlib.companion.report.speed import (
     ratios,
     side_by_side,
 )
-from dreamlib.companion.report.style import PALETTE
-from dreamlib.companion.session import Session
 
-session = Session(
-    "engine/speed",
-    profile=profile,
-    datasets=datasets,
-    ipcs=ipcs,
-    methods=methods,
-    seeds=seeds,
-    workers=workers,
-    device=device,
-    results=results,
-    data=data,
-    plugins=plugins,
-    reports=reports,
-)
 session.about()
 
 # %%
