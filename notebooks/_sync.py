@@ -32,9 +32,16 @@ def twin(source: Path, executed: Path) -> nbformat.NotebookNode:
     return notebook
 
 
+def sources() -> list[Path]:
+    """The notebooks: files that say so in jupytext's header. The others are modules that lie beside them."""
+    return sorted(
+        path for path in HERE.glob("*/*.py") if path.read_text(encoding="utf-8").startswith("# ---\n")
+    )
+
+
 def main() -> None:
     """Write every twin."""
-    for source in sorted(HERE.glob("*/*.py")):
+    for source in sources():
         executed = HERE.parent / "reports" / "quick" / source.parent.name / f"{source.stem}.ipynb"
         nbformat.write(twin(source, executed), source.with_suffix(".ipynb"))
         print(source.with_suffix(".ipynb").relative_to(HERE.parent))

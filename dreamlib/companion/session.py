@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+import sys
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -18,7 +19,7 @@ from ..compute import backend
 from ..containers import Drawing, Images
 from ..core import plugins
 from ..core.atomic import write_text
-from ..core.errors import unknown
+from ..core.errors import BadValue, unknown
 from ..core.files import present
 from ..core.places import path_of, project_root
 from ..core.streams import Streams
@@ -101,8 +102,32 @@ class Session:
         torch.set_num_threads(self.profile.threads)
         paper, _, self.name = self.study.item.partition("/")
         self.folder = root / path_of(reports) / self.profile.name / paper
+        # Analyses that one page alone needs lie beside its notebook. Jupyter finds them by itself; papermill starts a
+        # kernel in any folder.
+        beside = str(root / "notebooks" / paper)
+        if beside not in sys.path:
+            sys.path.insert(0, beside)
         self.reported = load_reported()
         style.use()
+
+    @classmethod
+    def of_notebook(cls, item: str, variables: Mapping[str, Any]) -> Session:
+        """The session of a notebook, whose variables hold every parameter by its name.
+
+        From here on the notebook can import the modules that lie beside it.
+
+        Raises
+        ------
+        BadValue
+            A parameter is not among the variables.
+        """
+        names = [name for name in inspect.signature(cls).parameters if name != "item"]
+        if lacking := [name for name in names if name not in variables]:
+            raise BadValue(
+                f"notebook {item} sets no {', '.join(lacking)}; expected every parameter",
+                "run the cell tagged parameters first",
+            )
+        return cls(item, **{name: variables[name] for name in names})
 
     def run(self) -> None:
         """Compute what is missing and say what was done; a failed cell is shown and the page still made."""
@@ -327,12 +352,6 @@ class Session:
         ]
         return None if found.empty else float(found.value.iloc[0])
 
-    def reported_fraction(self, method: str, dataset: str) -> float | None:
-        """The fraction of the iterations that the paper's Figure 1 names for a method, or None."""
-        panel = {"dc+dream": ("fig1a", "DC+DREAM"), "dsa+dream": ("fig1b", "DSA+DREAM")}
-        item, name = panel.get(method, ("fig1c", "IDC-DM+DREAM"))
-        return self.reported_number(item, dataset, name, "fraction_of_iterations_to_match_original")
-
     def check_complete(self, failures: int = 0) -> str:
         """Fail when a cell is missing or an accuracy leaves its range: what can be checked without numbers."""
         missing = self.study.missing()
@@ -533,7 +552,7 @@ class Session:
         Parameters
         ----------
         frame : DataFrame
-            As :func:`~dreamlib.companion.report.architectures.along` makes it.
+            As ``along`` of ``notebooks/dim/architectures.py`` makes it.
         networks : dict of str to str
             What the item calls a network; others keep their names.
         """

@@ -1,6 +1,6 @@
 """Decoded images, kept uncompressed, so that the second load is a memory map.
 
-One file per data set: a line of checksum and JSON (shapes, offsets, checksums, class names), then the arrays.
+One safetensors file per data set, with checksums and class names in its header.
 Its name holds a digest of the source files' paths, sizes and times, so changed data never meets an old file.
 Whatever goes wrong with the cache, the data are decoded again and the caller never notices.
 """
@@ -13,19 +13,20 @@ import logging
 import os
 import tempfile
 import time
-import uuid
-import zlib
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
+import torch
+from safetensors import SafetensorError, safe_open
 
+from ..core.errors import StoreError
+from ..core.files import digest, tensors_digest, write_tensors
 from ..core.places import path_of
 from .arrays import Arrays
 
-FORMAT = "dreamlib-arrays-2"  # another number when the same files are decoded to other arrays
-ALIGN = 64
+FORMAT = "dreamlib-arrays-3"  # another number when the same files are decoded to other arrays
 ABANDONED = 3600.0  # seconds after which nobody goes on with a draft: writing one takes a few
 log = logging.getLogger(__name__)
 
@@ -57,17 +58,17 @@ def through(name: str, files: Iterable[Path], settings: str, decode: Callable[[]
         Makes the arrays; called at most once.
     """
     readable = "".join(c if c.isalnum() else "-" for c in name)[-40:]
-    path = folder() / f"{readable}-{_key(files, settings)}.arrays"
+    path = folder() / f"{readable}-{_key(files, settings)}.safetensors"
     try:
         return _load(path)
     except FileNotFoundError:
         log.info("decoding %s into %s", name, path)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
         log.info("decoding %s again, its cache %s is unusable: %s", name, path, error)
     arrays = decode()
     try:
         _save(path, arrays)
-    except OSError as error:
+    except StoreError as error:
         log.info("%s is not cached: %s", name, error)
     return arrays
 
@@ -81,54 +82,28 @@ def _key(files: Iterable[Path], settings: str) -> str:
 
 
 def _load(path: Path) -> Arrays:
-    with path.open("rb") as file:
-        checksum, _, text = file.readline().partition(b" ")
-        base = file.tell()
-    if int(checksum, 16) != zlib.crc32(text):
-        raise ValueError("its header is damaged")
-    header = json.loads(text)
-    arrays = {}
-    for name, shape, dtype, offset, expected in header["arrays"]:
-        # Copy on write: the file stays as it is, and all processes share the pages that none of them writes.
-        array = np.memmap(path, dtype, "c", base + offset, tuple(shape))
-        if zlib.crc32(array.data) != expected:
-            raise ValueError(f"its {name} are damaged")
-        arrays[name] = array.view(np.ndarray)
-    return Arrays(**arrays, classes=tuple(header["classes"]))
+    # The library maps the file, copy on write: it stays as it is, and all processes share the pages that none writes.
+    with safe_open(path, "pt") as file:
+        header = file.metadata() or {}
+        parts = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - it is no mapping
+    about = json.loads(header["dreamlib"])
+    if (header["sha256"], header["sha256_of_metadata"]) != (tensors_digest(parts), digest(about)):
+        raise ValueError("its contents do not match its checksum")
+    return Arrays(**{name: part.numpy() for name, part in parts.items()}, classes=tuple(about["classes"]))
 
 
 def _save(path: Path, arrays: Arrays) -> None:
-    contents = {
-        name: np.ascontiguousarray(part) for name, part in zip(arrays._fields[:-1], arrays[:-1], strict=True)
-    }
-    entries, offset = [], 0
-    for name, array in contents.items():
-        entries.append((name, array.shape, array.dtype.str, offset, zlib.crc32(array.data)))
-        offset += array.nbytes + _gap(array.nbytes)
-    text = json.dumps({"classes": arrays.classes, "arrays": entries}).encode()
-    text += b" " * _gap(len(text) + 10) + b"\n"  # 8 digits of checksum, a space, and the line's end
-    path.parent.mkdir(parents=True, exist_ok=True)
     _sweep(path.parent)
-    draft = path.with_name(f"{path.name}.{uuid.uuid4().hex}.draft")
-    try:
-        with draft.open("xb") as file:
-            file.write(b"%08x " % zlib.crc32(text) + text)
-            for array in contents.values():
-                file.write(array.data)
-                file.write(b"\0" * _gap(array.nbytes))
-        os.replace(draft, path)
-    finally:
-        draft.unlink(missing_ok=True)
+    parts = {
+        name: torch.from_numpy(np.require(part, requirements=["C", "W"]))
+        for name, part in zip(arrays._fields[:-1], arrays[:-1], strict=True)
+    }
+    write_tensors(path, parts, {"classes": list(arrays.classes)})
 
 
 def _sweep(folder: Path) -> None:
     """Remove drafts that nobody writes any more: a process was killed at it."""
-    for draft in folder.glob("*.draft"):
+    for draft in folder.glob(".*.tmp"):
         with suppress(OSError):
             if time.time() - draft.stat().st_mtime > ABANDONED:
                 draft.unlink()
-
-
-def _gap(size: int) -> int:
-    """Bytes from ``size`` to the next multiple of the alignment."""
-    return -size % ALIGN

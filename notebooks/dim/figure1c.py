@@ -34,26 +34,16 @@ reports: str = "reports"  # where rendered pages and tables go
 # %%
 import math
 
-from dreamlib.companion.report import budgets, tables, words
+from dreamlib.companion.report import tables, words
 from dreamlib.companion.report.reported import find
 from dreamlib.companion.report.reported import rows as numbers_of
 from dreamlib.companion.report.verdicts import Evidence, all_of, compare, paired
 from dreamlib.companion.session import Session
 
-session = Session(
-    "dim/figure1c",
-    profile=profile,
-    datasets=datasets,
-    ipcs=ipcs,
-    methods=methods,
-    seeds=seeds,
-    workers=workers,
-    device=device,
-    results=results,
-    data=data,
-    plugins=plugins,
-    reports=reports,
-)
+session = Session.of_notebook("dim/figure1c", globals())
+
+import budgets  # beside this notebook
+
 session.about()
 
 # %%

@@ -37,23 +37,13 @@ reports: str = "reports"  # where rendered pages and tables go
 # %%
 import pandas as pd
 
-from dreamlib.companion.report import budgets, figures, tables, words
+from dreamlib.companion.report import figures, tables, words
 from dreamlib.companion.session import Session
 
-session = Session(
-    "dim/figure1d",
-    profile=profile,
-    datasets=datasets,
-    ipcs=ipcs,
-    methods=methods,
-    seeds=seeds,
-    workers=workers,
-    device=device,
-    results=results,
-    data=data,
-    plugins=plugins,
-    reports=reports,
-)
+session = Session.of_notebook("dim/figure1d", globals())
+
+import budgets  # beside this notebook
+
 session.about()
 
 # %%

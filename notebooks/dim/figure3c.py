@@ -38,24 +38,14 @@ from dataclasses import replace
 import pandas as pd
 
 from dreamlib.companion.plans import dim
-from dreamlib.companion.report import ablation, budgets, figures, tables, words
+from dreamlib.companion.report import ablation, figures, tables, words
 from dreamlib.companion.report.verdicts import Evidence, all_of, compare
 from dreamlib.companion.session import Session
 
-session = Session(
-    "dim/figure3c",
-    profile=profile,
-    datasets=datasets,
-    ipcs=ipcs,
-    methods=methods,
-    seeds=seeds,
-    workers=workers,
-    device=device,
-    results=results,
-    data=data,
-    plugins=plugins,
-    reports=reports,
-)
+session = Session.of_notebook("dim/figure3c", globals())
+
+import budgets  # beside this notebook
+
 session.about()
 
 # %%

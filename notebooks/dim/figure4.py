@@ -35,24 +35,14 @@ import pandas as pd
 import torch
 
 from dreamlib import networks
-from dreamlib.companion.report import diagrams, tables, words
+from dreamlib.companion.report import tables, words
 from dreamlib.companion.session import Session
 from dreamlib.containers import Generator
 
-session = Session(
-    "dim/figure4",
-    profile=profile,
-    datasets=datasets,
-    ipcs=ipcs,
-    methods=methods,
-    seeds=seeds,
-    workers=workers,
-    device=device,
-    results=results,
-    data=data,
-    plugins=plugins,
-    reports=reports,
-)
+session = Session.of_notebook("dim/figure4", globals())
+
+import diagrams  # beside this notebook
+
 session.about()
 
 # %% [markdown]

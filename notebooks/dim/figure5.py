@@ -40,20 +40,7 @@ from dreamlib.companion.report.verdicts import decide
 from dreamlib.companion.session import Session, pixels
 from dreamlib.distillation.sets import DistilledSet
 
-session = Session(
-    "dim/figure5",
-    profile=profile,
-    datasets=datasets,
-    ipcs=ipcs,
-    methods=methods,
-    seeds=seeds,
-    workers=workers,
-    device=device,
-    results=results,
-    data=data,
-    plugins=plugins,
-    reports=reports,
-)
+session = Session.of_notebook("dim/figure5", globals())
 session.about()
 
 # %%

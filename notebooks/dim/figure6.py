@@ -34,24 +34,14 @@ reports: str = "reports"  # where rendered pages and tables go
 import pandas as pd
 
 from dreamlib.companion.plans import dim
-from dreamlib.companion.report import architectures, tables, words
+from dreamlib.companion.report import tables, words
 from dreamlib.companion.report.verdicts import all_of, compare, interval
 from dreamlib.companion.session import Session
 
-session = Session(
-    "dim/figure6",
-    profile=profile,
-    datasets=datasets,
-    ipcs=ipcs,
-    methods=methods,
-    seeds=seeds,
-    workers=workers,
-    device=device,
-    results=results,
-    data=data,
-    plugins=plugins,
-    reports=reports,
-)
+session = Session.of_notebook("dim/figure6", globals())
+
+import architectures  # beside this notebook
+
 session.about()
 
 # %%

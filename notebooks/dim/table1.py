@@ -40,24 +40,16 @@ reports: str = "reports"  # where rendered pages and tables go
 # %%
 import pandas as pd
 
-from dreamlib.companion.report import architectures, budgets, tables, words
+from dreamlib.companion.report import tables, words
 from dreamlib.companion.report.verdicts import Evidence, all_of, compare
 from dreamlib.companion.session import Session
 
-session = Session(
-    "dim/table1",
-    profile=profile,
-    datasets=datasets,
-    ipcs=ipcs,
-    methods=methods,
-    seeds=seeds,
-    workers=workers,
-    device=device,
-    results=results,
-    data=data,
-    plugins=plugins,
-    reports=reports,
-)
+session = Session.of_notebook("dim/table1", globals())
+
+# The modules beside this notebook.
+import architectures
+import budgets
+
 session.about()
 
 # %%

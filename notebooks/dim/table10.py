@@ -34,20 +34,7 @@ from dreamlib.companion.plans import dim
 from dreamlib.companion.report import ablation, figures, tables
 from dreamlib.companion.session import Session
 
-session = Session(
-    "dim/table10",
-    profile=profile,
-    datasets=datasets,
-    ipcs=ipcs,
-    methods=methods,
-    seeds=seeds,
-    workers=workers,
-    device=device,
-    results=results,
-    data=data,
-    plugins=plugins,
-    reports=reports,
-)
+session = Session.of_notebook("dim/table10", globals())
 session.about()
 
 # %%

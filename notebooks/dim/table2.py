@@ -34,25 +34,15 @@ plugins: str = ""  # Python files with your own parts
 reports: str = "reports"  # where rendered pages and tables go
 
 # %%
-from dreamlib.companion.report import budgets, tables, words
+from dreamlib.companion.report import tables, words
 from dreamlib.companion.report.reported import rows as numbers_of
 from dreamlib.companion.report.verdicts import Evidence, all_of, compare, paired
 from dreamlib.companion.session import Session
 
-session = Session(
-    "dim/table2",
-    profile=profile,
-    datasets=datasets,
-    ipcs=ipcs,
-    methods=methods,
-    seeds=seeds,
-    workers=workers,
-    device=device,
-    results=results,
-    data=data,
-    plugins=plugins,
-    reports=reports,
-)
+session = Session.of_notebook("dim/table2", globals())
+
+import budgets  # beside this notebook
+
 session.about()
 
 # %%

@@ -35,24 +35,14 @@ reports: str = "reports"  # where rendered pages and tables go
 import pandas as pd
 
 from dreamlib.companion.plans import dim
-from dreamlib.companion.report import budgets, tables, words
+from dreamlib.companion.report import tables, words
 from dreamlib.companion.report.verdicts import decide
 from dreamlib.companion.session import Session
 
-session = Session(
-    "dim/table3",
-    profile=profile,
-    datasets=datasets,
-    ipcs=ipcs,
-    methods=methods,
-    seeds=seeds,
-    workers=workers,
-    device=device,
-    results=results,
-    data=data,
-    plugins=plugins,
-    reports=reports,
-)
+session = Session.of_notebook("dim/table3", globals())
+
+import budgets  # beside this notebook
+
 session.about()
 
 # %%

@@ -43,20 +43,7 @@ from dreamlib.companion.plans import dim
 from dreamlib.companion.report import ablation, figures, tables
 from dreamlib.companion.session import Session
 
-session = Session(
-    "dim/table4",
-    profile=profile,
-    datasets=datasets,
-    ipcs=ipcs,
-    methods=methods,
-    seeds=seeds,
-    workers=workers,
-    device=device,
-    results=results,
-    data=data,
-    plugins=plugins,
-    reports=reports,
-)
+session = Session.of_notebook("dim/table4", globals())
 session.about()
 
 # %%

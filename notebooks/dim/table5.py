@@ -37,20 +37,7 @@ from dreamlib.companion.report import ablation, figures, tables
 from dreamlib.companion.report.verdicts import all_of
 from dreamlib.companion.session import Session
 
-session = Session(
-    "dim/table5",
-    profile=profile,
-    datasets=datasets,
-    ipcs=ipcs,
-    methods=methods,
-    seeds=seeds,
-    workers=workers,
-    device=device,
-    results=results,
-    data=data,
-    plugins=plugins,
-    reports=reports,
-)
+session = Session.of_notebook("dim/table5", globals())
 session.about()
 
 # %%

@@ -38,27 +38,19 @@ reports: str = "reports"  # where rendered pages and tables go
 import pandas as pd
 
 from dreamlib.companion.plans import dim
-from dreamlib.companion.report import architectures, budgets, figures, tables, words
+from dreamlib.companion.report import figures, tables, words
 from dreamlib.companion.report.reported import find
 from dreamlib.companion.report.reported import rows as numbers_of
 from dreamlib.companion.report.verdicts import all_of, compare
 from dreamlib.companion.session import Session
 from dreamlib.networks import misfit
 
-session = Session(
-    "dim/table7",
-    profile=profile,
-    datasets=datasets,
-    ipcs=ipcs,
-    methods=methods,
-    seeds=seeds,
-    workers=workers,
-    device=device,
-    results=results,
-    data=data,
-    plugins=plugins,
-    reports=reports,
-)
+session = Session.of_notebook("dim/table7", globals())
+
+# The modules beside this notebook.
+import architectures
+import budgets
+
 session.about()
 
 # %%
@@ -211,11 +203,13 @@ for (name, ipc), frame in learned.items():
     ]
     steps = budgets.unequal(*sides)
 
-    def seeds(method, network, at=(name, ipc)):
+    def accuracies(method, network, at=(name, ipc)):
         return architectures.by_seed(session.records, method, *at, network)
 
     lead = {
-        f"{where}, {words.NETWORKS[network]}": compare(seeds(DIM, network), seeds(DSA, network)).barred(steps)
+        f"{where}, {words.NETWORKS[network]}": compare(
+            accuracies(DIM, network), accuracies(DSA, network)
+        ).barred(steps)
         for network in there
     }
     claims.append(("DiM (INPC) is better than DSA (IPC) under every network", *all_of(lead)))
@@ -227,8 +221,8 @@ for (name, ipc), frame in learned.items():
             )
             continue
         gap = compare(
-            seeds(DIM, network),
-            seeds(DIM, "convnet"),
+            accuracies(DIM, network),
+            accuracies(DIM, "convnet"),
             printed_gap(network),
             source="on CIFAR-10",
             made="generator",

@@ -31,23 +31,13 @@ plugins: str = ""  # Python files with your own parts
 reports: str = "reports"  # where rendered pages and tables go
 
 # %%
-from dreamlib.companion.report import ablation, budgets, figures, tables
+from dreamlib.companion.report import ablation, figures, tables
 from dreamlib.companion.session import Session
 
-session = Session(
-    "dim/table8",
-    profile=profile,
-    datasets=datasets,
-    ipcs=ipcs,
-    methods=methods,
-    seeds=seeds,
-    workers=workers,
-    device=device,
-    results=results,
-    data=data,
-    plugins=plugins,
-    reports=reports,
-)
+session = Session.of_notebook("dim/table8", globals())
+
+import budgets  # beside this notebook
+
 session.about()
 
 # %%

@@ -35,7 +35,6 @@ reports: str = "reports"  # where rendered pages and tables go
 import pandas as pd
 import torch
 
-from dreamlib.companion import timing
 from dreamlib.companion.plans import dim
 from dreamlib.companion.report import figures, tables, words
 from dreamlib.companion.report.reported import rows as numbers_of
@@ -44,20 +43,10 @@ from dreamlib.compute import backend
 from dreamlib.containers import drawing
 from dreamlib.networks import GeneratorNetwork, initialise, misfit, parameter_count
 
-session = Session(
-    "dim/table9",
-    profile=profile,
-    datasets=datasets,
-    ipcs=ipcs,
-    methods=methods,
-    seeds=seeds,
-    workers=workers,
-    device=device,
-    results=results,
-    data=data,
-    plugins=plugins,
-    reports=reports,
-)
+session = Session.of_notebook("dim/table9", globals())
+
+import timing  # beside this notebook
+
 session.about()
 
 # %% [markdown]

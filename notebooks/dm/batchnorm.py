@@ -44,26 +44,15 @@ import numpy as np
 import pandas as pd
 
 from dreamlib.companion.plans.dm import norm_networks
-from dreamlib.companion.probes import class_signal, gradient_texture
 from dreamlib.companion.report import figures, tables, words
 from dreamlib.companion.report.verdicts import decide, paired
 from dreamlib.companion.session import Session
 from dreamlib.core.registry import plain
 
-session = Session(
-    "dm/batchnorm",
-    profile=profile,
-    datasets=datasets,
-    ipcs=ipcs,
-    methods=methods,
-    seeds=seeds,
-    workers=workers,
-    device=device,
-    results=results,
-    data=data,
-    plugins=plugins,
-    reports=reports,
-)
+session = Session.of_notebook("dm/batchnorm", globals())
+
+from batchsignal import class_signal, gradient_texture  # beside this notebook
+
 session.about()
 
 # %%

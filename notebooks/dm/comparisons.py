@@ -42,20 +42,7 @@ from dreamlib.companion.report.reported import rows as numbers_of
 from dreamlib.companion.report.verdicts import all_of, compare, decide
 from dreamlib.companion.session import Session
 
-session = Session(
-    "dm/comparisons",
-    profile=profile,
-    datasets=datasets,
-    ipcs=ipcs,
-    methods=methods,
-    seeds=seeds,
-    workers=workers,
-    device=device,
-    results=results,
-    data=data,
-    plugins=plugins,
-    reports=reports,
-)
+session = Session.of_notebook("dm/comparisons", globals())
 session.about()
 
 # %%

@@ -46,24 +46,14 @@ reports: str = "reports"  # where rendered pages and tables go
 import matplotlib.pyplot as plt
 import pandas as pd
 
-from dreamlib.companion.report import figures, streams, style, tables
+from dreamlib.companion.report import figures, style, tables
 from dreamlib.companion.report.verdicts import all_of
 from dreamlib.companion.session import Session
 
-session = Session(
-    "dm/continual",
-    profile=profile,
-    datasets=datasets,
-    ipcs=ipcs,
-    methods=methods,
-    seeds=seeds,
-    workers=workers,
-    device=device,
-    results=results,
-    data=data,
-    plugins=plugins,
-    reports=reports,
-)
+session = Session.of_notebook("dm/continual", globals())
+
+import incremental  # beside this notebook
+
 session.about()
 judged = session.study.cells[0].evaluation
 session.say(
@@ -93,7 +83,7 @@ session.run()
 
 # %%
 records = session.records
-steps, orders = streams.by_step(records), streams.by_order(records)
+steps, orders = incremental.by_step(records), incremental.by_order(records)
 chosen = session.study.methods
 bases = [name for name in chosen if not style.with_dream(name)] or list(chosen)
 for (name, budget), part in steps.groupby(["stream", "ipc"], sort=False):
@@ -121,7 +111,7 @@ for (name, budget), part in steps.groupby(["stream", "ipc"], sort=False):
 
 # %%
 for (name, budget), part in orders.groupby(["stream", "ipc"], sort=False):
-    gains = streams.gains(part, "random")
+    gains = incremental.gains(part, "random")
     if gains.empty:
         session.say(f"*{name}: no random memory to compare with; `{session.study.command()}`*")
         continue
@@ -148,7 +138,7 @@ for (name, budget), part in orders.groupby(["stream", "ipc"], sort=False):
 # whole memory, and training on it once. The supplement prints no number for this study, so none is shown as reported.
 
 # %%
-final = streams.by_step(streams.at_the_end(records))
+final = incremental.by_step(incremental.at_the_end(records))
 names = {
     "stream": "data set",
     "label": "memory",
@@ -168,7 +158,7 @@ session.save_frame(final[list(names)].rename(columns=names).astype({"images": in
 # supplement prints no number, so there is no difference of the paper to ask how many orders would decide it.
 
 # %%
-ends = streams.at_the_end(records)
+ends = incremental.at_the_end(records)
 arrived = list(dict.fromkeys(record["dataset"] for record in ends))
 rivals = [("dm", name) for name in ("dsa", "herding", "random") if {"dm", name} <= set(chosen)]
 rivals += [(name, style.stem(name)) for name in chosen if {name, style.stem(name)} <= set(chosen)]

@@ -38,26 +38,16 @@ import numpy as np
 import pandas as pd
 from IPython.display import display
 
-from dreamlib.companion.report import figures, ranking, tables, words
+from dreamlib.companion.report import figures, tables, words
 from dreamlib.companion.report.verdicts import compare
 from dreamlib.companion.report.words import data_set, duration
 from dreamlib.companion.session import Session
 from dreamlib.recipes import architecture
 
-session = Session(
-    "dm/figureF1",
-    profile=profile,
-    datasets=datasets,
-    ipcs=ipcs,
-    methods=methods,
-    seeds=seeds,
-    workers=workers,
-    device=device,
-    results=results,
-    data=data,
-    plugins=plugins,
-    reports=reports,
-)
+session = Session.of_notebook("dm/figureF1", globals())
+
+import ranking  # beside this notebook
+
 session.about()
 
 # %% [markdown]

@@ -38,26 +38,15 @@ import math
 
 import pandas as pd
 
-from dreamlib.companion.lastlayer import same_change
 from dreamlib.companion.probes import texture
 from dreamlib.companion.report import figures, words
 from dreamlib.companion.report.verdicts import all_of, compare
 from dreamlib.companion.session import Session, pixels
 
-session = Session(
-    "dm/figureF2",
-    profile=profile,
-    datasets=datasets,
-    ipcs=ipcs,
-    methods=methods,
-    seeds=seeds,
-    workers=workers,
-    device=device,
-    results=results,
-    data=data,
-    plugins=plugins,
-    reports=reports,
-)
+session = Session.of_notebook("dm/figureF2", globals())
+
+from lastlayer import same_change  # beside this notebook
+
 session.about()
 
 # %%

@@ -44,27 +44,16 @@ reports: str = "reports"  # where rendered pages and tables go
 # %%
 import pandas as pd
 
-from dreamlib.companion import lastlayer
 from dreamlib.companion.report import figures, tables, words
 from dreamlib.companion.report.verdicts import decide
 from dreamlib.companion.session import Session
 from dreamlib.core.registry import plain
 from dreamlib.networks import NetworkSpec
 
-session = Session(
-    "dm/section4",
-    profile=profile,
-    datasets=datasets,
-    ipcs=ipcs,
-    methods=methods,
-    seeds=seeds,
-    workers=workers,
-    device=device,
-    results=results,
-    data=data,
-    plugins=plugins,
-    reports=reports,
-)
+session = Session.of_notebook("dm/section4", globals())
+
+import lastlayer  # beside this notebook
+
 session.about()
 
 # %% [markdown]

@@ -50,20 +50,7 @@ from dreamlib.companion.report.verdicts import all_of, every, negation
 from dreamlib.companion.session import Session, pixels
 from dreamlib.distillation.sets import load_generator, load_set
 
-session = Session(
-    "dm/tableT1",
-    profile=profile,
-    datasets=datasets,
-    ipcs=ipcs,
-    methods=methods,
-    seeds=seeds,
-    workers=workers,
-    device=device,
-    results=results,
-    data=data,
-    plugins=plugins,
-    reports=reports,
-)
+session = Session.of_notebook("dm/tableT1", globals())
 session.about()
 
 # %%

@@ -39,20 +39,7 @@ from dreamlib.companion.report import figures, tables
 from dreamlib.companion.report.verdicts import Evidence, all_of, compare
 from dreamlib.companion.session import Session
 
-session = Session(
-    "dream/figure1",
-    profile=profile,
-    datasets=datasets,
-    ipcs=ipcs,
-    methods=methods,
-    seeds=seeds,
-    workers=workers,
-    device=device,
-    results=results,
-    data=data,
-    plugins=plugins,
-    reports=reports,
-)
+session = Session.of_notebook("dream/figure1", globals())
 session.about()
 
 # %%
@@ -88,6 +75,16 @@ for name in session.study.datasets:
 # ## Where the curves cross
 
 # %%
+# The panels of the paper's figure, and what it calls the method in each.
+printed = {"dc+dream": ("fig1a", "DC+DREAM"), "dsa+dream": ("fig1b", "DSA+DREAM")}
+
+
+def reported_fraction(method: str, dataset: str) -> float | None:
+    """The fraction of the iterations that the paper's figure names for a method."""
+    panel, label = printed.get(method, ("fig1c", "IDC-DM+DREAM"))
+    return session.reported_number(panel, dataset, label, "fraction_of_iterations_to_match_original")
+
+
 lines = []
 for (name, ipc), part in curves.groupby(["dataset", "ipc"], sort=False):
     for base, plugged in panels:
@@ -110,7 +107,7 @@ for (name, ipc), part in curves.groupby(["dataset", "ipc"], sort=False):
                 "steps": total,
                 "reached at step": at,
                 "fraction of steps": None if at is None else at / total,
-                "fraction, reported": session.reported_fraction(plugged, name),
+                "fraction, reported": reported_fraction(plugged, name),
             }
         )
 crossings = pd.DataFrame(lines)
@@ -141,7 +138,7 @@ def against_final(place: tuple[str, int], base: str, plugged: str, fraction: flo
 
 claims = []
 for base, plugged in panels:
-    fraction = session.reported_fraction(plugged, "cifar10")
+    fraction = reported_fraction(plugged, "cifar10")
     early, late = {}, {}
     for place in ((name, ipc) for name in session.study.datasets for ipc in session.study.ipcs):
         found, at = against_final(place, base, plugged, fraction)

@@ -36,20 +36,7 @@ from dreamlib.companion.report import figures
 from dreamlib.companion.report.verdicts import all_of
 from dreamlib.companion.session import Session, pixels
 
-session = Session(
-    "dream/figure2",
-    profile=profile,
-    datasets=datasets,
-    ipcs=ipcs,
-    methods=methods,
-    seeds=seeds,
-    workers=workers,
-    device=device,
-    results=results,
-    data=data,
-    plugins=plugins,
-    reports=reports,
-)
+session = Session.of_notebook("dream/figure2", globals())
 session.about()
 
 # %%

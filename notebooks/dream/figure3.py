@@ -32,20 +32,10 @@ reports: str = "reports"  # where rendered pages and tables go
 from dreamlib.companion.report import figures
 from dreamlib.companion.session import Session, pixels
 
-session = Session(
-    "dream/figure3",
-    profile=profile,
-    datasets=datasets,
-    ipcs=ipcs,
-    methods=methods,
-    seeds=seeds,
-    workers=workers,
-    device=device,
-    results=results,
-    data=data,
-    plugins=plugins,
-    reports=reports,
-)
+session = Session.of_notebook("dream/figure3", globals())
+
+from nearness import reach  # beside this notebook
+
 session.about()
 
 # %%
@@ -86,8 +76,6 @@ session.verdict(
 
 # %%
 # NBVAL_CHECK_OUTPUT
-from dreamlib.companion.probes import reach
-
 course = session.course(session.cell("dream", "digits", 10))
 print(
     session.check(

@@ -34,20 +34,10 @@ import torch
 from dreamlib.companion.report import figures
 from dreamlib.companion.session import Session, pixels
 
-session = Session(
-    "dream/figure_comparison",
-    profile=profile,
-    datasets=datasets,
-    ipcs=ipcs,
-    methods=methods,
-    seeds=seeds,
-    workers=workers,
-    device=device,
-    results=results,
-    data=data,
-    plugins=plugins,
-    reports=reports,
-)
+session = Session.of_notebook("dream/figure_comparison", globals())
+
+from nearness import reach  # beside this notebook
+
 session.about()
 
 # %%
@@ -87,8 +77,6 @@ session.verdict(
 
 # %%
 # NBVAL_CHECK_OUTPUT
-from dreamlib.companion.probes import reach
-
 # What is shown, beside what it is shown as.
 sets = {name: session.distilled(name, "digits", 10) for name in ("dc", "dc+dream")}
 far = {

@@ -37,24 +37,13 @@ reports: str = "reports"  # where rendered pages and tables go
 import numpy as np
 import pandas as pd
 
-from dreamlib.companion.probes import gradient_study
 from dreamlib.companion.report import figures
 from dreamlib.companion.session import Session
 
-session = Session(
-    "dream/figure_gradnorm",
-    profile=profile,
-    datasets=datasets,
-    ipcs=ipcs,
-    methods=methods,
-    seeds=seeds,
-    workers=workers,
-    device=device,
-    results=results,
-    data=data,
-    plugins=plugins,
-    reports=reports,
-)
+session = Session.of_notebook("dream/figure_gradnorm", globals())
+
+from gradients import gradient_study  # beside this notebook
+
 session.about()
 
 # %%

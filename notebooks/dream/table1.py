@@ -44,20 +44,7 @@ from dreamlib.companion.report import figures, tables
 from dreamlib.companion.report.verdicts import all_of
 from dreamlib.companion.session import Session
 
-session = Session(
-    "dream/table1",
-    profile=profile,
-    datasets=datasets,
-    ipcs=ipcs,
-    methods=methods,
-    seeds=seeds,
-    workers=workers,
-    device=device,
-    results=results,
-    data=data,
-    plugins=plugins,
-    reports=reports,
-)
+session = Session.of_notebook("dream/table1", globals())
 session.about()
 
 # %% [markdown]

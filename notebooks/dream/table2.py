@@ -37,20 +37,7 @@ import pandas as pd
 from dreamlib.companion.report import words
 from dreamlib.companion.session import Session
 
-session = Session(
-    "dream/table2",
-    profile=profile,
-    datasets=datasets,
-    ipcs=ipcs,
-    methods=methods,
-    seeds=seeds,
-    workers=workers,
-    device=device,
-    results=results,
-    data=data,
-    plugins=plugins,
-    reports=reports,
-)
+session = Session.of_notebook("dream/table2", globals())
 session.about()
 
 # %%

@@ -47,7 +47,14 @@ import textwrap
 import matplotlib.pyplot as plt
 import numpy as np
 
-from dreamlib.companion.report.speed import (
+from dreamlib.companion.report.style import PALETTE
+from dreamlib.companion.session import Session
+from dreamlib.core.places import project_root
+
+session = Session.of_notebook("engine/speed", globals())
+
+# The modules beside this notebook.
+from ratios import (
     by_mode,
     growth,
     load_benchmarks,
@@ -56,24 +63,7 @@ from dreamlib.companion.report.speed import (
     ratios,
     side_by_side,
 )
-from dreamlib.companion.report.style import PALETTE
-from dreamlib.companion.session import Session
-from dreamlib.core.places import project_root
 
-session = Session(
-    "engine/speed",
-    profile=profile,
-    datasets=datasets,
-    ipcs=ipcs,
-    methods=methods,
-    seeds=seeds,
-    workers=workers,
-    device=device,
-    results=results,
-    data=data,
-    plugins=plugins,
-    reports=reports,
-)
 session.about()
 
 # %%

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import sys
+from importlib.machinery import PathFinder
 from pathlib import Path
 
 import pandas as pd
@@ -22,6 +24,30 @@ def test_a_page_of_generators_speaks_of_inpc(tmp_path: Path, monkeypatch: pytest
     assert "; INPC 10; 1 generator(s) per cell." in said[0]
     assert "INPC" not in said[1]
     assert "synthetic set(s) per cell" in said[1]
+
+
+PARAMETERS = dict.fromkeys(("datasets", "ipcs", "methods", "data", "plugins"), "")
+PARAMETERS |= {"profile": "quick", "seeds": 0, "workers": 0, "device": "auto", "reports": "reports"}
+
+
+def test_a_notebook_finds_its_modules_whatever_folder_its_kernel_starts_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Papermill starts a kernel in the folder of whoever types; only Jupyter and nbval start it beside the notebook."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DREAMLIB_ROOT", str(Path(__file__).parents[2]))
+    monkeypatch.setattr(sys, "path", [path for path in sys.path if "notebooks" not in Path(path).parts])
+    session = Session.of_notebook("dm/section4", PARAMETERS | {"results": str(tmp_path), "lines": []})
+    assert session.study.item == "dm/section4"
+    found = PathFinder.find_spec("lastlayer", sys.path)
+    assert found is not None
+    assert found.origin is not None
+    assert Path(found.origin).parts[-3:] == ("notebooks", "dm", "lastlayer.py")
+
+
+def test_a_notebook_that_sets_no_parameter_is_told_which() -> None:
+    with pytest.raises(BadValue, match="dm/section4 sets no results; expected every parameter"):
+        Session.of_notebook("dm/section4", PARAMETERS)
 
 
 def test_rows_are_grouped_by_what_they_are(tmp_path: Path) -> None:

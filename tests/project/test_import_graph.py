@@ -102,7 +102,7 @@ def test_the_ground_floor_stands_on_few_packages(room: str) -> None:
     allowed = (
         {"torch"}
         if room != "data"
-        else {"torch", "numpy", "torchvision", "sklearn", "pyarrow", "PIL", "scipy"}
+        else {"torch", "numpy", "torchvision", "sklearn", "pyarrow", "PIL", "scipy", "safetensors"}
     )
     for file in files(room):
         assert others(file) <= allowed, file

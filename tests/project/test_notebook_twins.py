@@ -10,7 +10,12 @@ import pytest
 from dreamlib.companion.plans import PLANS
 
 ROOT = Path(__file__).parents[2]
-SOURCES = sorted((ROOT / "notebooks").glob("*/*.py"))
+SPEC = importlib.util.spec_from_file_location("sync", ROOT / "notebooks" / "_sync.py")
+assert SPEC is not None
+assert SPEC.loader is not None
+SYNC = importlib.util.module_from_spec(SPEC)
+SPEC.loader.exec_module(SYNC)
+SOURCES = SYNC.sources()  # a module that lies beside a notebook is none
 
 
 def test_there_is_a_notebook_for_every_item_and_no_other() -> None:
@@ -58,12 +63,7 @@ def test_one_cell_holds_the_numbers_to_what_is_expected_and_is_committed_as_it_s
 
 
 def test_sync_would_change_no_source_cell(tmp_path: Path) -> None:
-    spec = importlib.util.spec_from_file_location("sync", ROOT / "notebooks" / "_sync.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
     for source in SOURCES:
-        made = module.twin(source, tmp_path / "not-there.ipynb")
+        made = SYNC.twin(source, tmp_path / "not-there.ipynb")
         kept = nbformat.read(source.with_suffix(".ipynb"), as_version=4)
         assert [cell.id for cell in made.cells] == [cell.id for cell in kept.cells]

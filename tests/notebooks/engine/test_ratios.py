@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
-from dreamlib.companion.report.speed import (
+from ratios import (
     by_mode,
     growth,
     load_benchmarks,
@@ -17,6 +16,7 @@ from dreamlib.companion.report.speed import (
     ratios,
     side_by_side,
 )
+
 from dreamlib.core.errors import DataError
 
 

@@ -1,12 +1,12 @@
 """The last layer's gradient is a weighted feature: against automatic differentiation, and where it stops being so."""
 
+import lastlayer
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 from tiny import generator
 
-from dreamlib.companion import lastlayer
 from dreamlib.core.errors import BadValue
 from dreamlib.criteria import Matching
 from dreamlib.data import ClassData

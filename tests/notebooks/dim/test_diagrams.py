@@ -2,9 +2,9 @@
 
 import matplotlib.pyplot as plt
 import pytest
+from diagrams import Block, chain
 from matplotlib.patches import FancyBboxPatch
 
-from dreamlib.companion.report.diagrams import Block, chain
 from dreamlib.core.errors import BadValue
 
 

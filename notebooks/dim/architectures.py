@@ -6,13 +6,21 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
+from budgets import pooled
 
-from . import tables
-from .budgets import pooled
-from .reported import find
-from .reported import rows as numbers_of
-from .tables import Row, at_its_end
-from .words import MEASURED, MISSING, NETWORKS, NOT_HERE, NOT_IMPLEMENTED, NOTHING, percent
+from dreamlib.companion.report import tables
+from dreamlib.companion.report.reported import find
+from dreamlib.companion.report.reported import rows as numbers_of
+from dreamlib.companion.report.tables import Row, at_its_end
+from dreamlib.companion.report.words import (
+    MEASURED,
+    MISSING,
+    NETWORKS,
+    NOT_HERE,
+    NOT_IMPLEMENTED,
+    NOTHING,
+    percent,
+)
 
 Record = Mapping[str, Any]
 IMPOSSIBLE = "not possible"

@@ -14,10 +14,10 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.pyplot import subplots
 
-from ...core.errors import BadValue
-from .style import line
-from .tables import at_its_end
-from .words import size
+from dreamlib.companion.report.style import line
+from dreamlib.companion.report.tables import at_its_end
+from dreamlib.companion.report.words import size
+from dreamlib.core.errors import BadValue
 
 Record = Mapping[str, Any]
 

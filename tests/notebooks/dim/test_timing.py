@@ -6,9 +6,9 @@ import time
 
 import pytest
 import torch
+from timing import WARM_UP, BatchTimes, batch_times, operations
 from torch import Tensor
 
-from dreamlib.companion.timing import WARM_UP, BatchTimes, batch_times, operations
 from dreamlib.core.errors import BadValue
 from dreamlib.networks import GeneratorNetwork, NetworkSpec, build
 from dreamlib.networks.training import SGD

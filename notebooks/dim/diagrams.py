@@ -11,8 +11,8 @@ from matplotlib.axes import Axes
 from matplotlib.patches import FancyBboxPatch
 from matplotlib.pyplot import subplots
 
-from ...core.errors import BadValue
-from .style import GREY, PALETTE
+from dreamlib.companion.report.style import GREY, PALETTE
+from dreamlib.core.errors import BadValue
 
 TONES = {
     "Linear": PALETTE[0],

@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import incremental
 import numpy as np
 import pytest
 
-from dreamlib.companion.report import streams, tables
+from dreamlib.companion.report import tables
 from dreamlib.companion.report.words import stream
 
 
@@ -44,7 +45,7 @@ RECORDS = [
 
 
 def test_networks_of_all_orders_are_pooled_and_orders_told_apart() -> None:
-    frame = streams.by_step(RECORDS)
+    frame = incremental.by_step(RECORDS)
     assert len(frame) == 4
     line = frame[(frame.method == "random") & (frame.step == 1)].iloc[0]
     pooled = np.array([90.0, 92.0, 70.0, 72.0])
@@ -61,36 +62,36 @@ def test_networks_of_all_orders_are_pooled_and_orders_told_apart() -> None:
 
 
 def test_one_network_of_one_order_has_no_spread() -> None:
-    line = streams.by_step([record("dm", 0, 1, [50.0])]).iloc[0]
+    line = incremental.by_step([record("dm", 0, 1, [50.0])]).iloc[0]
     assert math.isnan(line["std"])
     assert math.isnan(line.order_std)
-    assert streams.by_step([]).empty
-    assert streams.by_order([]).columns.tolist()[:2] == ["stream", "method"]
+    assert incremental.by_step([]).empty
+    assert incremental.by_order([]).columns.tolist()[:2] == ["stream", "method"]
 
 
 def test_streams_and_budgets_are_not_mixed() -> None:
     other = record("dm", 0, 1, [1.0], dataset="mnist@5steps-order0-upto1")
-    frame = streams.by_step([*RECORDS, other, record("dm", 0, 1, [2.0], ipc=1)])
+    frame = incremental.by_step([*RECORDS, other, record("dm", 0, 1, [2.0], ipc=1)])
     assert len(frame) == 6
     assert set(frame.stream) == {"MNIST in 2 steps", "MNIST in 5 steps"}
 
 
 def test_gains_are_paired_by_order() -> None:
-    frame = streams.gains(streams.by_order(RECORDS), "random")
+    frame = incremental.gains(incremental.by_order(RECORDS), "random")
     first, last = frame.iloc[0], frame.iloc[1]
     assert (first.method, first.step, first["mean"], first.orders) == ("dm", 1, pytest.approx(1.0), 2)
     assert first["std"] == pytest.approx(np.std([3.0, -1.0], ddof=1))
     assert last["mean"] == pytest.approx(2.5)
-    assert streams.gains(streams.by_order(RECORDS), "herding").empty
+    assert incremental.gains(incremental.by_order(RECORDS), "herding").empty
 
 
 def test_an_order_that_only_one_has_does_not_count() -> None:
-    frame = streams.gains(streams.by_order(RECORDS[:-2]), "random")
+    frame = incremental.gains(incremental.by_order(RECORDS[:-2]), "random")
     assert frame.orders.tolist() == [1, 1]
 
 
 def test_the_end_pairs_orders_like_seeds() -> None:
-    ends = streams.at_the_end(RECORDS)
+    ends = incremental.at_the_end(RECORDS)
     assert [(one["method"], one["seed"]) for one in ends] == [
         ("random", 0),
         ("dm", 0),
@@ -100,8 +101,8 @@ def test_the_end_pairs_orders_like_seeds() -> None:
     names = ["MNIST in 2 steps"]
     pairs = tables.paired_difference(ends, "dm", "random", names, [20])
     assert (pairs.difference[0], pairs.n[0]) == (pytest.approx(2.5), 2)
-    assert streams.by_step(ends).step.tolist() == [2, 2]
-    assert streams.by_step(ends).stream.tolist() == names * 2
+    assert incremental.by_step(ends).step.tolist() == [2, 2]
+    assert incremental.by_step(ends).stream.tolist() == names * 2
 
 
 def test_settings_name_the_stream_once() -> None:

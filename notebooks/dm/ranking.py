@@ -13,9 +13,9 @@ import numpy as np
 import pandas as pd
 from scipy.stats import rankdata
 
-from ...core.errors import BadValue
-from .verdicts import Evidence, decide
-from .words import duration, number, percent
+from dreamlib.companion.report.verdicts import Evidence, decide
+from dreamlib.companion.report.words import duration, number, percent
+from dreamlib.core.errors import BadValue
 
 Record = Mapping[str, Any]
 COLUMNS = (

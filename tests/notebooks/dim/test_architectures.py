@@ -6,10 +6,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import architectures
 import pandas as pd
 import pytest
 
-from dreamlib.companion.report import architectures
 from dreamlib.companion.report.reported import COLUMNS, load_reported
 from dreamlib.companion.report.tables import Row
 

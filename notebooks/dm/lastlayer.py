@@ -20,13 +20,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..core.errors import BadValue
-from ..core.streams import Streams
-from ..data import ClassData
-from ..distillation.recipe import Recipe
-from ..matchers import Feature, Gradient, Matcher
-from ..networks import Network, NetworkSpec, build, initialise
-from ..networks.training import SGD, Stack, Training, module_from
+from dreamlib.core.errors import BadValue
+from dreamlib.core.streams import Streams
+from dreamlib.data import ClassData
+from dreamlib.distillation.recipe import Recipe
+from dreamlib.matchers import Feature, Gradient, Matcher
+from dreamlib.networks import Network, NetworkSpec, build, initialise
+from dreamlib.networks.training import SGD, Stack, Training, module_from
 
 # The equations
 

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ...core.errors import DataError
-from .verdicts import Evidence, compare, decide
+from dreamlib.companion.report.verdicts import Evidence, compare, decide
+from dreamlib.core.errors import DataError
 
 
 def load_benchmarks(folder: str | Path) -> list[dict[str, Any]]:

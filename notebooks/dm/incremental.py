@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from .words import stream
+from dreamlib.companion.report.words import stream
 
 Record = Mapping[str, Any]
 

@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+import ranking
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import kendalltau, spearmanr
 
-from dreamlib.companion.report import figures, ranking
+from dreamlib.companion.report import figures
 from dreamlib.core.errors import BadValue
 from dreamlib.core.registry import plain
 from dreamlib.networks import NetworkSpec

@@ -10,12 +10,12 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from ..compute.backend import clock
-from ..compute.engine import Engine
-from ..core.errors import BadValue
-from ..core.streams import Streams
-from ..networks import NetworkSpec
-from ..networks.training import SGD, Stack, Training
+from dreamlib.compute.backend import clock
+from dreamlib.compute.engine import Engine
+from dreamlib.core.errors import BadValue
+from dreamlib.core.streams import Streams
+from dreamlib.networks import NetworkSpec
+from dreamlib.networks.training import SGD, Stack, Training
 
 WARM_UP = 3  # batches that are not timed: first calls set memory aside and choose algorithms
 

@@ -6,11 +6,11 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+import budgets
 import matplotlib.pyplot as plt
 import pandas as pd
 import pytest
 
-from dreamlib.companion.report import budgets
 from dreamlib.core.errors import BadValue
 
 Make = Callable[..., dict[str, Any]]

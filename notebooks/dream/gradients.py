@@ -1,0 +1,147 @@
+"""Gradient norms of the batches that samplers choose, and how well a batch stands for its class."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from dreamlib.core.errors import BadValue
+from dreamlib.core.streams import Streams
+from dreamlib.data import ClassData, Dataset
+from dreamlib.distillation.recipe import Recipe
+from dreamlib.networks import Network
+from dreamlib.networks.training import SGD, Stack, Training, module_from
+from dreamlib.samplers import Random, Representative, Sampler, View, gradient_norms
+
+
+@dataclass(frozen=True)
+class GradientStudy:
+    """Gradient norms of one class, and how well batches stand for its mean gradient.
+
+    Attributes
+    ----------
+    class_name : str
+    batch : int
+        Images of a batch.
+    norms_all, norms_random, norms_representative : ndarray
+        Norms of the images of the class, of the random batches and of the representative ones (float32).
+    errors_random, errors_representative : ndarray
+        For each batch, the distance of its mean gradient from that of the class.
+    bias_random, bias_representative : float
+        That distance for all batches of a sampler taken together: what averaging over steps does not remove. Batches
+        without a bias of their own leave about ``errors / sqrt(batches)`` by chance.
+    mean_norm : float
+        Norm of the class's mean gradient, to compare the distances with.
+    """
+
+    class_name: str
+    batch: int
+    norms_all: np.ndarray
+    norms_random: np.ndarray
+    norms_representative: np.ndarray
+    errors_random: np.ndarray
+    errors_representative: np.ndarray
+    bias_random: float
+    bias_representative: float
+    mean_norm: float
+
+
+def gradient_study(
+    dataset: Dataset,
+    recipe: Recipe,
+    *,
+    label: int = 0,
+    batches: int = 20,
+    warm_up: int = 20,
+    seed: int = 0,
+    device: torch.device | str = "cpu",
+) -> GradientStudy:
+    """Compare random with representative batches of one class under one network (DREAM README, figure a).
+
+    Parameters
+    ----------
+    dataset : Dataset
+        The data.
+    recipe : Recipe
+        Gives the network, the real batch and ``per_class``.
+    label : int
+        The class.
+    batches : int
+        Batches of each sampler; k-means starts anew for each.
+    warm_up : int
+        SGD steps on real images before the measurement, as IDC trains its networks between matching steps.
+    seed : int
+        Of everything drawn.
+    device : torch.device or str
+        Where to compute.
+    """
+    if not 0 <= label < dataset.num_classes:
+        raise BadValue(
+            f"class {label} of {dataset.name}; expected 0..{dataset.num_classes - 1}", "-p label=0"
+        )
+    data, streams = ClassData(dataset, device, per_class=recipe.per_class), Streams(seed, device)
+    network = _warm_network(data, recipe, streams, warm_up)
+    size = int(data.sizes[label])
+    index = torch.arange(size, device=data.device).unsqueeze(0)
+    images = data.take(index, index.new_tensor([label]))[0]
+    labels = index.new_full((size,), label)
+    norms = gradient_norms(network, images, labels)
+    target = _mean_gradient(network, images, labels)
+
+    def draw(sampler: Sampler, stream: str) -> tuple[Tensor, Tensor, float]:
+        found, gaps = [], []
+        for _ in range(batches):
+            chosen = sampler.choose(View(data, network, recipe.real_batch, streams[stream]))[label]
+            found.append(norms[chosen])
+            gaps.append(_mean_gradient(network, images[chosen], labels[chosen]) - target)
+        every = torch.stack(gaps)
+        return torch.cat(found), every.norm(dim=1), float(every.mean(0).norm())
+
+    random_norms, random_errors, random_bias = draw(Random(), "random")
+    rep_norms, rep_errors, rep_bias = draw(
+        Representative(pool=getattr(recipe.sampler, "pool", None)), "representative"
+    )
+    return GradientStudy(
+        class_name=dataset.classes[label],
+        batch=recipe.real_batch,
+        norms_all=norms.cpu().numpy(),
+        norms_random=random_norms.cpu().numpy(),
+        norms_representative=rep_norms.cpu().numpy(),
+        errors_random=random_errors.cpu().numpy(),
+        errors_representative=rep_errors.cpu().numpy(),
+        bias_random=random_bias,
+        bias_representative=rep_bias,
+        mean_norm=float(target.norm()),
+    )
+
+
+def _warm_network(data: ClassData, recipe: Recipe, streams: Streams, steps: int) -> Network:
+    """A network after ``steps`` SGD steps on real batches of 64."""
+    stack = Stack(recipe.network, data.shape, data.num_classes, 1, streams["network"])
+    if not steps:
+        return module_from(stack)
+
+    def fetch(index: Tensor) -> tuple[Tensor, Tensor]:
+        images, labels = data.draw_flat(index.shape[1], streams["training"])
+        return images.unsqueeze(0), labels.unsqueeze(0)
+
+    training = Training(stack, fetch, 64, SGD(epochs=steps, batch=64, decay_at=()), streams["training"])
+    while not training.done:
+        training.advance()
+    return module_from(stack)
+
+
+def _mean_gradient(network: Network, images: Tensor, labels: Tensor, chunk: int = 512) -> Tensor:
+    """Gradient of the mean cross-entropy over all weights, flattened."""
+    weights = list(network.parameters())
+    total: list[Tensor] = [torch.zeros_like(weight) for weight in weights]
+    for x, y in zip(images.split(chunk), labels.split(chunk), strict=True):
+        with torch.enable_grad():
+            loss = F.cross_entropy(network(x), y, reduction="sum") / len(labels)
+        for part, gradient in zip(total, torch.autograd.grad(loss, weights), strict=True):
+            part += gradient
+    return torch.cat([part.flatten() for part in total])

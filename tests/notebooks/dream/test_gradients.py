@@ -1,0 +1,35 @@
+"""Gradient norms of the batches of samplers."""
+
+import numpy as np
+import pytest
+from gradients import gradient_study
+
+from dreamlib.core.errors import BadValue
+from dreamlib.data import load
+from dreamlib.distillation.recipe import Recipe
+from dreamlib.networks import NetworkSpec
+
+RECIPE = Recipe(network=NetworkSpec(depth=2, width=8), real_batch=20, per_class=60)
+
+
+def test_gradient_study_is_seeded_and_measures_whole_batches() -> None:
+    digits = load("digits")
+    one, two = (gradient_study(digits, RECIPE, label=3, batches=4, warm_up=3, seed=5) for _ in range(2))
+    assert one.class_name == "3"
+    assert one.norms_all.shape == (60,)
+    assert one.norms_random.shape == one.norms_representative.shape == (80,)
+    assert one.errors_random.shape == one.errors_representative.shape == (4,)
+    assert np.array_equal(one.errors_representative, two.errors_representative)
+    assert set(one.norms_random) <= set(one.norms_all)
+
+
+def test_the_whole_class_as_a_batch_has_no_distance_to_its_mean_gradient() -> None:
+    recipe = Recipe(network=NetworkSpec(depth=2, width=8), real_batch=60, per_class=60)
+    study = gradient_study(load("digits"), recipe, batches=2, warm_up=0)
+    assert study.errors_random == pytest.approx(0, abs=1e-5 * study.mean_norm)
+    assert study.errors_representative == pytest.approx(0, abs=1e-5 * study.mean_norm)
+
+
+def test_a_class_that_is_not_there_is_an_error() -> None:
+    with pytest.raises(BadValue, match=r"class 10 of digits; expected 0\.\.9"):
+        gradient_study(load("digits"), RECIPE, label=10)
