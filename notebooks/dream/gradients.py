@@ -95,7 +95,7 @@ def gradient_study(
     def draw(sampler: Sampler, stream: str) -> tuple[Tensor, Tensor, float]:
         found, gaps = [], []
         for _ in range(batches):
-            chosen = sampler.choose(View(data, network, recipe.real_batch, streams[stream]))[label]
+            chosen = sampler.choose(View(data, network, recipe.matching.real_batch, streams[stream]))[label]
             found.append(norms[chosen])
             gaps.append(_mean_gradient(network, images[chosen], labels[chosen]) - target)
         every = torch.stack(gaps)
@@ -103,11 +103,11 @@ def gradient_study(
 
     random_norms, random_errors, random_bias = draw(Random(), "random")
     rep_norms, rep_errors, rep_bias = draw(
-        Representative(pool=getattr(recipe.sampler, "pool", None)), "representative"
+        Representative(pool=getattr(recipe.matching.sampler, "pool", None)), "representative"
     )
     return GradientStudy(
         class_name=dataset.classes[label],
-        batch=recipe.real_batch,
+        batch=recipe.matching.real_batch,
         norms_all=norms.cpu().numpy(),
         norms_random=random_norms.cpu().numpy(),
         norms_representative=rep_norms.cpu().numpy(),

@@ -5,11 +5,12 @@ import pytest
 from gradients import gradient_study
 
 from dreamlib.core.errors import BadValue
+from dreamlib.criteria import Matching
 from dreamlib.data import load
 from dreamlib.distillation.recipe import Recipe
 from dreamlib.networks import NetworkSpec
 
-RECIPE = Recipe(network=NetworkSpec(depth=2, width=8), real_batch=20, per_class=60)
+RECIPE = Recipe(criterion=Matching(real_batch=20), network=NetworkSpec(depth=2, width=8), per_class=60)
 
 
 def test_gradient_study_is_seeded_and_measures_whole_batches() -> None:
@@ -24,7 +25,7 @@ def test_gradient_study_is_seeded_and_measures_whole_batches() -> None:
 
 
 def test_the_whole_class_as_a_batch_has_no_distance_to_its_mean_gradient() -> None:
-    recipe = Recipe(network=NetworkSpec(depth=2, width=8), real_batch=60, per_class=60)
+    recipe = Recipe(criterion=Matching(real_batch=60), network=NetworkSpec(depth=2, width=8), per_class=60)
     study = gradient_study(load("digits"), recipe, batches=2, warm_up=0)
     assert study.errors_random == pytest.approx(0, abs=1e-5 * study.mean_norm)
     assert study.errors_representative == pytest.approx(0, abs=1e-5 * study.mean_norm)
