@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import os
 import signal
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -116,7 +115,7 @@ def _dying(count: int) -> None:
 
         return call
 
-    tempfile.mkstemp = dying(tempfile.mkstemp)
+    Path.touch = dying(Path.touch)  # type: ignore[method-assign]
     os.fsync = dying(os.fsync)
     os.replace = dying(os.replace)
 

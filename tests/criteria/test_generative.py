@@ -14,8 +14,7 @@ from safetensors.torch import load, save
 from tiny import NETWORK, generative
 from torch import Tensor, nn
 
-from dreamlib.compute import engine
-from dreamlib.compute.engine import Engine
+from dreamlib.compute.engine import Engine, Programs
 from dreamlib.containers import SGD, Generator, Moves, Pixels, Update
 from dreamlib.core.errors import BadValue, Diverged
 from dreamlib.core.files import below
@@ -441,7 +440,7 @@ def test_a_traced_step_is_the_plain_one(
     few: ClassData, start: Tensors, monkeypatch: pytest.MonkeyPatch, stage: str
 ) -> None:
     """What the compiler is given, the gradient penalty's second derivatives included, run as it is."""
-    monkeypatch.setattr(engine, "_COMPILED", compiled := {})
+    programs = Programs()
     monkeypatch.setattr(torch, "compile", lambda traced, **how: traced)
     recipe = generative("gan", container__lr=0.02)
     if stage != "first":  # under an augmentation, whose numbers are another every step
@@ -452,8 +451,8 @@ def test_a_traced_step_is_the_plain_one(
 
     # At this seed, rounding moves no response over a kink of the discriminator's activations.
     def fresh(recipe: Recipe, seed: int = 1) -> Distillation:
-        run = begun(few, recipe, seed, begin)
-        run.criterion.engine = Engine(recipe.mode, "cpu")  # as on a GPU
+        run = Distillation(few, recipe, 0, seed, start=begin, programs=programs)
+        run.criterion.engine = Engine(recipe.mode, "cpu", programs=programs)  # as on a GPU
         return run
 
     plain, traced = runs = [fresh(replace(recipe, mode=mode)) for mode in ("plain", "compiled")]
@@ -461,7 +460,9 @@ def test_a_traced_step_is_the_plain_one(
     for run in runs:
         run.advance()
         run.advance()
-    assert len(compiled) == (2 if stage == "first" else 3)  # with the network's learning: whole batches
+    assert len(programs.compiled) == (
+        2 if stage == "first" else 3
+    )  # with the network's learning: whole batches
     assert traced.losses == [(step, pytest.approx(loss, rel=1e-4)) for step, loss in plain.losses]
     net = networks(plain)["generator"]
     net.load_state_dict(plain.stored)
@@ -476,13 +477,13 @@ def test_a_traced_step_is_the_plain_one(
     # Another weight, rate, or pool beside it: the discriminator's share is compiled already.
     again = fresh(replace(change(recipe, "weight", 0.5), mode="compiled"), 2)
     again.advance()
-    assert len(compiled) == (2 if stage == "first" else 4)
+    assert len(programs.compiled) == (2 if stage == "first" else 4)
 
 
-def test_on_a_cpu_a_step_is_not_compiled(few: ClassData, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engine, "_COMPILED", compiled := {})
-    begun(few, replace(GAN, mode="compiled")).advance()
-    assert not compiled
+def test_on_a_cpu_a_step_is_not_compiled(few: ClassData) -> None:
+    run = begun(few, replace(GAN, mode="compiled"))
+    run.advance()
+    assert not run.engine.programs.compiled
 
 
 @pytest.mark.parametrize("name", ["gan", "dim", "dim-feature", "dim-gradient", "vae", "biggan"])
