@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import os
 import re
@@ -162,10 +163,12 @@ def _run(args: argparse.Namespace) -> int:
     from ..compute import backend
     from .forecast import BUDGET
     from .profiles import profiles
-    from .run import expected_seconds, run_cells
+    from .run import check_choices, expected_seconds, run_cells
 
     begun = time.monotonic()
     seconds = None if args.seconds is None else duration(args.seconds)
+    check_choices(args.workers, seconds, args.memory_gb)  # before the forecast, which takes its time
+    backend.resolve_device(args.device)
     studies = _studies(args)
     # By name, not by key: a method under a second name is the same computation, but a row and a record of its own.
     # Those whose set is wanted too come last, since the last of a name is the one that stays.
@@ -441,7 +444,17 @@ COMMANDS = {
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Entry point; returns the exit status: 0 done, 1 a cell failed, 2 bad input, 130 interrupted."""
-    args = parser().parse_args(arguments)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(
+            stream, io.TextIOWrapper
+        ):  # a path or a name that the terminal cannot show stops nothing
+            stream.reconfigure(errors="backslashreplace")
+    grammar = parser()
+    args = grammar.parse_args(arguments)
+    if lost := [name for name, value in vars(args).items() if value == [] and name != "extra"]:
+        grammar.error(
+            f"argument {lost[0]}: expected one value, got '--'"
+        )  # Python 3.11 makes an empty list of it
     try:
         with Interrupts().listening():
             status = COMMANDS[args.command](args)
@@ -452,6 +465,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
     except DreamlibError as error:
         print(f"dreamlib: {error}", file=sys.stderr)
+        return 2
+    except OSError as error:
+        what = f"cannot use {error.filename}" if error.filename else "the system refuses"
+        print(
+            f"dreamlib: {what}: {error.strerror or error}\n  try: another place, or mend this one",
+            file=sys.stderr,
+        )
+        return 2
+    except MemoryError as error:
+        print(
+            f"dreamlib: not enough memory {error}\n  try: fewer --workers, a smaller --ipc", file=sys.stderr
+        )
         return 2
     except KeyboardInterrupt:
         print("\ninterrupted; what is finished is kept, run the same command again to go on", file=sys.stderr)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import multiprocessing
 import os
 import pickle
@@ -20,12 +21,14 @@ from tqdm import tqdm
 from ..compute import backend
 from ..core import plugins
 from ..core.errors import BadValue, DreamlibError, PluginError
-from ..core.files import present
+from ..core.reading import present
 from .cells import Cell
 from .forecast import Kind, like
 from .interrupts import Interrupts, ignoring_keyboard
 from .store import Store
 from .worker import Clock, OutOfTime, Worker, checkpoint_seconds
+
+LONGEST = 100 * 365 * 86400.0  # seconds
 
 
 @dataclass(frozen=True)
@@ -129,16 +132,8 @@ def run_cells(
         After Ctrl-C or SIGTERM, when everything has been saved. A second Ctrl-C stops at once; what then holds is
         the last checkpoint.
     """
-    if workers < -1:
-        raise BadValue(
-            f"workers is {workers}; expected 0 (automatic), a number of processes, or -1 to compute nothing",
-            "--workers 2",
-        )
-    if seconds is not None and not seconds > 0:
-        raise BadValue(f"the time to run is {seconds} s; expected more than 0", "--for 9m")
+    check_choices(workers, seconds, memory_gb)
     deadline = None if seconds is None else time.time() + seconds
-    if memory_gb is not None and not memory_gb > 0:
-        raise BadValue(f"memory is {memory_gb} GiB; expected more than 0", "--memory-gb 8")
     where = backend.resolve_device(device)
     checkpoint_seconds()  # raises here rather than in every worker
     todo = [cell for cell in cells if not store.finished(cell)]
@@ -184,6 +179,21 @@ def run_cells(
     left = {cell.name for cell in todo if not store.finished(cell)}
     failed = {name: error for name, error in errors.items() if name in left}
     return Summary(len(todo) - len(left), found, len(left) - len(failed), failed)
+
+
+def check_choices(workers: int = 0, seconds: float | None = None, memory_gb: float | None = None) -> None:
+    """Raise BadValue for what :func:`run_cells` would not take, before anything is computed."""
+    if workers < -1:
+        raise BadValue(
+            f"workers is {workers}; expected 0 (automatic), a number of processes, or -1 to compute nothing",
+            "--workers 2",
+        )
+    if seconds is not None and not 0 < seconds < LONGEST:
+        raise BadValue(
+            f"the time to run is {seconds:g} s; expected more than 0, and less than a century", "--for 9m"
+        )
+    if memory_gb is not None and not (memory_gb > 0 and math.isfinite(memory_gb)):
+        raise BadValue(f"memory is {memory_gb} GiB; expected a finite number, more than 0", "--memory-gb 8")
 
 
 def _cores() -> int:

@@ -16,7 +16,8 @@ from ..compute import backend
 from ..containers import Container, GenerativeContainer, drawing
 from ..core import plugins
 from ..core.atomic import write_text
-from ..core.files import below, present
+from ..core.files import below
+from ..core.reading import present
 from ..core.streams import Streams
 from ..data import ClassData, Dataset, load, statistics
 from ..distillation.sets import DistilledSet, load_set

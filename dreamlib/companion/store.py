@@ -21,7 +21,8 @@ from torch import Tensor
 
 from ..core.atomic import cannot_write, write_atomically
 from ..core.errors import Damaged, StoreError
-from ..core.files import COURSE, present, read_json, read_tensors, write_json, write_tensors
+from ..core.files import COURSE, read_json, read_tensors, write_json, write_tensors
+from ..core.reading import present
 from .cells import Cell
 
 SCHEMA = 1

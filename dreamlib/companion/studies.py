@@ -9,6 +9,7 @@ from typing import Any
 
 from ..core import plugins
 from ..core.errors import BadValue
+from ..core.limits import MOST_CELLS
 from .cells import Cell
 from .plans import PLANS, plan
 from .profiles import profiles
@@ -107,6 +108,12 @@ def study(
     if seeds < 0:
         raise BadValue(f"seeds is {seeds}; expected 1 or more (0: the profile's {scale.seeds})", "SEEDS=3")
     count = seeds or chosen.seeds_of(profile)
+    if (many := count * len(budgets) * len(data) * len(rows)) > MOST_CELLS:
+        raise BadValue(
+            f"{count} seeds x {len(budgets)} IPC x {len(data)} data sets x {len(rows)} methods are {many:,} cells; "
+            f"expected at most {MOST_CELLS:,}",
+            "SEEDS=3",
+        )
     cells: list[Cell] = []
     # Most valuable first: one seed of everything before the second of anything, then budget by budget.
     for seed in range(count):

@@ -24,11 +24,13 @@ from ..compute.engine import Engine
 from ..containers import Container, Drawing, GenerativeContainer, drawing
 from ..core.errors import BadValue, DataError, Diverged, DreamlibError, OutOfMemory, StoreError
 from ..core.files import below, digest, tensors_digest
+from ..core.limits import check_fits
 from ..data import ClassData, Dataset, derive, load, statistics
 from ..data.splits import parse
 from ..distillation.evaluate import EvaluationRun
 from ..distillation.generate import GeneratorTraining
 from ..distillation.loop import Distillation
+from ..distillation.sets import NOT_OURS
 from .cells import Cell, first_stage
 from .interrupts import Interrupts
 from .store import Holder, Store
@@ -307,7 +309,10 @@ class Worker:
             raise  # a folder that cannot be written will not take the next cell either
         except DreamlibError as error:
             return self._failed(at, phase, error)
-        except torch.OutOfMemoryError:  # before the first step: of images, weights, a forecast's leavings
+        except (MemoryError, RuntimeError) as error:
+            # Before the first step: of images, weights, a forecast's leavings. On a CPU PyTorch has no class for it.
+            if not backend.out_of_memory(error):
+                raise
             message = f"{self.device} has too little memory to begin with {phase} of {at.name}"
             return self._failed(
                 at, phase, OutOfMemory(message, "--device cpu, or a GPU that nobody else uses")
@@ -395,6 +400,8 @@ class Worker:
         """How the making of a cell's set starts, and the seconds of what has to be there before."""
         data = self.classes(cell.dataset, cell.recipe.per_class)
         if not cell.recipe.generation:
+            size = 4 * data.num_classes * cell.ipc * math.prod(data.shape)
+            check_fits(size, f"IPC {cell.ipc} of {cell.dataset}", "a smaller --ipc", OutOfMemory)
             return partial(Distillation, data, cell.recipe, cell.ipc, cell.seed, self.memory_gb), {}
         first = first_stage(cell)
         if first is None:
@@ -489,8 +496,21 @@ class Worker:
 
     def _images(self, cell: Cell, stored: dict[str, Tensor]) -> Tensor:
         """The decoded images of a set, normalised as networks see them."""
-        with torch.no_grad():
-            images = cast(Container, cell.recipe.container).decode(stored)
+        dataset = self.dataset(cell.dataset)
+        try:
+            with torch.no_grad():
+                images = cast(Container, cell.recipe.container).decode(stored)
+            if images.shape[0] != dataset.num_classes or tuple(images.shape[2:]) != dataset.shape:
+                raise ValueError(
+                    f"{tuple(images.shape)}, expected ({dataset.num_classes}, n, *{dataset.shape})"
+                )
+        except NOT_OURS as error:
+            if backend.out_of_memory(error):
+                raise
+            path = self.store.set_path(cell)
+            raise DataError(
+                f"{path} does not hold a set of {cell.dataset}: {error!r}", f"remove {path}"
+            ) from error
         if cell.recipe.container.space == "unit":
             # Not clamped: images are judged as the last step left them (IDC, released code).
             images = _normalised(self.dataset(cell.dataset), cell).normalisation.apply(images)

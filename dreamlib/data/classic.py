@@ -23,6 +23,7 @@ class Source:
     axes: str
 
 
+LARGEST = 2**31  # bytes
 SOURCES = {
     "mnist": Source("MNIST", ".", "MNIST/raw", "nhw"),
     "fashionmnist": Source("FashionMNIST", ".", "FashionMNIST/raw", "nhw"),
@@ -40,6 +41,7 @@ def read(name: str, root: Path, download: bool) -> Arrays:
     DataError
         If it is missing, damaged, or cannot be downloaded.
     """
+    _check_regular(name, root / SOURCES[name].files)
     try:
         return _read(name, root, download=False)
     except Exception as error:  # torchvision and the formats beneath it raise almost anything on a bad file
@@ -61,6 +63,18 @@ def read(name: str, root: Path, download: bool) -> Arrays:
         f"{name}: not found in {where}, {tried}",
         f"set DREAMLIB_DATA to the folder of {SOURCES[name].files}, or use 'digits', which needs no files",
     ) from problem
+
+
+def _check_regular(name: str, folder: Path) -> None:
+    """Torchvision would wait for ever at a pipe, and read a file of any size into memory."""
+    for file in folder.iterdir() if folder.is_dir() else ():
+        if file.exists() and not (file.is_file() or file.is_dir()):
+            raise DataError(f"{name}: {file} is no regular file", f"remove {folder} and load again")
+        if file.is_file() and file.stat().st_size > LARGEST:
+            raise DataError(
+                f"{name}: {file} has {file.stat().st_size:,} bytes; none of its files has more than {LARGEST:,}",
+                f"remove {folder} and load again",
+            )
 
 
 def _read(name: str, root: Path, download: bool) -> Arrays:

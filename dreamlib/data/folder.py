@@ -7,6 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from ..core.errors import DataError
+from ..core.limits import MOST_FILE
+from ..core.reading import contents, no_more_than
 from . import cache
 from .arrays import Arrays
 from .decoding import decode
@@ -53,6 +55,8 @@ def _sorted_into_classes(name: str, folder: Path) -> Labelled:
         raise DataError(f"{name}: no folder {folder}", "expected train/CLASS/*.png and test/CLASS/*.png")
     labelled: Labelled = []
     for place in sorted(p for p in folder.iterdir() if p.is_dir() and not p.name.startswith(".")):
+        if place.name != place.name.encode("utf-8", "replace").decode("utf-8"):
+            raise DataError(f"{name}: the name of class folder {str(place)!r} is not UTF-8", "rename it")
         images = sorted(
             p for p in place.rglob("*") if p.suffix.lower() in SUFFIXES and not p.name.startswith(".")
         )
@@ -66,7 +70,11 @@ def _sorted_into_classes(name: str, folder: Path) -> Labelled:
 
 def _annotated(file: Path) -> Labelled:
     labelled: Labelled = []
-    for number, line in enumerate(file.read_text().splitlines(), start=1):
+    try:
+        lines = _bytes(file).decode("utf-8").splitlines()
+    except UnicodeDecodeError as error:
+        raise DataError(f"{file} is no text: {error}", "unpack the data set again") from error
+    for number, line in enumerate(lines, start=1):
         fields = line.split("\t")
         if len(fields) < 2:
             raise DataError(
@@ -78,7 +86,14 @@ def _annotated(file: Path) -> Labelled:
     return labelled
 
 
+def _bytes(file: Path) -> bytes:
+    try:
+        return contents(file, no_more_than(MOST_FILE))
+    except ValueError as error:  # a pipe, a device
+        raise DataError(f"{file}: {error}", "replace it by a copy, or remove it") from error
+
+
 def _part(labelled: Labelled, classes: tuple[str, ...], mode: str | None) -> tuple[np.ndarray, np.ndarray]:
     number = {label: i for i, label in enumerate(classes)}
-    images = decode(len(labelled), lambda i: labelled[i][0].read_bytes(), lambda i: str(labelled[i][0]), mode)
+    images = decode(len(labelled), lambda i: _bytes(labelled[i][0]), lambda i: str(labelled[i][0]), mode)
     return images, np.array([number[label] for _, label in labelled], dtype=np.int64)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from ..core.errors import DataError, unknown
+from ..core.errors import BadValue, DataError, unknown
 from . import classic, digits, folder, parquet, splits
 from . import normalisation as norms
 from .arrays import Arrays
@@ -30,6 +30,8 @@ def check_name(name: str) -> None:
     BadValue
         If it is derived (:mod:`dreamlib.data.splits`) in a way that cannot be.
     """
+    if name != name.encode("utf-8", "replace").decode("utf-8"):
+        raise BadValue(f"data set {name!r} is not valid Unicode (UTF-8)", "rename the folder")
     class_count(name)
     built_in = splits.origin(name)
     if built_in not in names() and not re.match(r"(parquet|folder):.", built_in):

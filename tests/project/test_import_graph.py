@@ -127,7 +127,10 @@ def test_a_loop_knows_parts_by_their_protocols_and_not_by_name() -> None:
 def test_a_report_knows_records_and_no_torch() -> None:
     for file in files("companion/report"):
         own = {name for name in imports(file) if name.startswith("dreamlib.")}
-        known = ("dreamlib.companion.report", "dreamlib.core.atomic", "dreamlib.core.errors")
+        known = (
+            "dreamlib.companion.report",
+            *(f"dreamlib.core.{name}" for name in ("atomic", "errors", "limits", "reading")),
+        )
         assert all(name.startswith(known) for name in own), file
         assert not others(file) & {"torch", "torchvision", "safetensors"}, file
 
