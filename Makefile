@@ -99,8 +99,8 @@ test: $(stamp) lint ## lint, types, unit, property and fault tests, and nbval ov
 	  $(python) -m dreamlib run all --profile quick --results $$results --quiet && \
 	  DREAMLIB_RESULTS=$$results $(python) -m pytest --nbval-lax --nbval-current-env -n 2 --dist loadfile notebooks
 
-nightly: $(stamp) ## break parts on purpose, which nbval must notice; compute some committed records again
-	$(python) -m pytest -m nightly tests/nightly
+nightly: $(stamp) ## break parts on purpose, which nbval must notice; compute some committed records again; bad input
+	$(python) -m pytest -m nightly tests/nightly tests/faults
 
 lint: $(stamp) ## ruff and mypy
 	$(python) -m ruff check .

@@ -10,6 +10,7 @@ from typing import Any
 
 from ..core.errors import BadValue, known
 from ..core.files import digest
+from ..core.limits import check_per_class
 from ..core.registry import plain
 from ..criteria import OBJECTIVES, Generative
 from ..data import check_name
@@ -183,12 +184,9 @@ def make_cell(
     UnknownName, BadValue
         Naming what is not known or out of range, with the valid names.
     """
-    if ipc < 1:
-        raise BadValue(
-            f"IPC is {ipc}; expected at least 1 image per class", "--ipc 1,10, or IPC=1,10 to make"
-        )
-    if seed < 0:
-        raise BadValue(f"seed is {seed}; expected 0 or more", "--seed 0")
+    check_per_class(ipc, "IPC", "--ipc 1,10, or IPC=1,10 to make")
+    if not 0 <= seed < 2**63:
+        raise BadValue(f"seed is {seed}; expected 0 or more, and less than 2**63", "--seed 0")
     profile, method = known("profile", profile, profiles), known("method", method, methods)
     dataset = check_name(dataset)
     scale, row = profiles[profile], methods[method]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import logging
 import os
@@ -204,9 +205,9 @@ def _run(args: argparse.Namespace) -> int:
     from .run import check_choices, expected_seconds, run_cells
 
     seconds = None if args.seconds is None else duration(args.seconds)
-    studies = _studies(args)
     check_choices(args.workers, seconds, args.memory_gb)  # before the forecast, which takes its time
     backend.resolve_device(args.device)
+    studies = _studies(args)
     # By name, not by key: a method under a second name is the same computation, but a row and a record of its own.
     # Those whose set is wanted too come last, since the last of a name is the one that stays.
     listed = sorted((cell for entry in studies for cell in entry.cells), key=lambda cell: cell.with_set)
@@ -498,7 +499,15 @@ COMMANDS = {
 def main(arguments: Sequence[str] | None = None) -> int:
     """Entry point; returns the exit status: 0 done, 1 a cell failed, 2 bad input, 130 interrupted."""
     begun = time.monotonic()
-    args = parser().parse_args(arguments)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # A path or a name that the terminal cannot show stops nothing.
+            stream.reconfigure(errors="backslashreplace")
+    grammar = parser()
+    args = grammar.parse_args(arguments)
+    if lost := [name for name, value in vars(args).items() if value == [] and name != "extra"]:
+        # Python 3.11 makes an empty list of it.
+        grammar.error(f"argument {lost[0]}: expected one value, got '--'")
     args.begun = begun
     if args.verbose:
         logging.basicConfig(format="dreamlib: %(message)s")
@@ -514,6 +523,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
     except DreamlibError as error:
         print(f"dreamlib: {error}", file=sys.stderr)
+        return 2
+    except OSError as error:
+        what = f"cannot use {error.filename}" if error.filename else "the system refuses"
+        print(
+            f"dreamlib: {what}: {error.strerror or error}\n  try: another place, or mend this one",
+            file=sys.stderr,
+        )
+        return 2
+    except MemoryError as error:
+        print(
+            f"dreamlib: not enough memory {error}\n  try: fewer --workers, a smaller --ipc", file=sys.stderr
+        )
         return 2
     except KeyboardInterrupt:
         print("\ninterrupted; what is finished is kept, run the same command again to go on", file=sys.stderr)

@@ -23,7 +23,7 @@ from tqdm import tqdm
 from ..compute import backend
 from ..core import plugins
 from ..core.errors import BadValue, DreamlibError, PluginError
-from ..core.files import present
+from ..core.reading import present
 from .cells import Cell
 from .forecast import Kind, like
 from .interrupts import Interrupts, ignoring_keyboard

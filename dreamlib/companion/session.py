@@ -20,8 +20,8 @@ from ..containers import Drawing, Images
 from ..core import plugins
 from ..core.atomic import write_text
 from ..core.errors import BadValue, unknown
-from ..core.files import present
 from ..core.places import path_of, project_root
+from ..core.reading import present
 from ..core.streams import Streams
 from ..data import ClassData, Dataset, data_folder, load, statistics
 from ..distillation.loop import BESIDE

@@ -21,8 +21,9 @@ from torch import Tensor
 
 from ..core.atomic import cannot_write, write_atomically
 from ..core.errors import Damaged, StoreError
-from ..core.files import COURSE, present, read_json, read_tensors, write_json, write_tensors
+from ..core.files import COURSE, read_json, read_tensors, write_json, write_tensors
 from ..core.places import path_of, setting
+from ..core.reading import present
 from ..data import at_hand
 from .cells import Cell
 

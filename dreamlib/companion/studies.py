@@ -9,6 +9,7 @@ from typing import Any
 
 from ..core import plugins
 from ..core.errors import BadValue, StoreError, known
+from ..core.limits import MOST_CELLS
 from ..data import spelt
 from ..recipes import methods as all_methods
 from .cells import Cell
@@ -128,6 +129,12 @@ def study(
             "--seeds 3, or SEEDS=3 to make",
         )
     count = seeds or chosen.seeds_of(profile)
+    if (many := count * len(budgets) * len(data) * len(rows)) > MOST_CELLS:
+        raise BadValue(
+            f"{count} seeds x {len(budgets)} IPC x {len(data)} data sets x {len(rows)} methods are {many:,} cells; "
+            f"expected at most {MOST_CELLS:,}",
+            "SEEDS=3",
+        )
     cells: list[Cell] = []
     # Most valuable first: one seed of everything before the second of anything, then budget by budget.
     for seed in range(count):

@@ -23,11 +23,13 @@ from ..compute.engine import Engine, Programs
 from ..containers import Images
 from ..core.errors import BadValue, DataError, Diverged, DreamlibError, OutOfMemory, StoreError
 from ..core.files import digest, tensors_digest
+from ..core.limits import check_fits
 from ..core.version import version
 from ..data import ClassData, Dataset, derive, load, names, statistics
 from ..data.splits import parse
 from ..distillation.evaluate import EvaluationRun, Trained, check_judge
 from ..distillation.loop import BESIDE, Distillation
+from ..distillation.sets import NOT_OURS
 from .cells import Cell
 from .interrupts import Interrupts
 from .store import Holder, Store
@@ -294,7 +296,10 @@ class Worker:
             raise  # a folder that cannot be written will not take the next cell either
         except DreamlibError as error:
             return self._failed(at, phase, error)
-        except torch.OutOfMemoryError:  # before the first step: of images, weights, a forecast's leavings
+        except (MemoryError, RuntimeError) as error:
+            # Before the first step: of images, weights, a forecast's leavings. On a CPU PyTorch has no class for it.
+            if not backend.out_of_memory(error):
+                raise
             message = f"{self.device} has too little memory to begin with {phase} of {at.name}"
             return self._failed(
                 at, phase, OutOfMemory(message, "--device cpu, or a GPU that nobody else uses")
@@ -382,6 +387,9 @@ class Worker:
         data = self.classes(cell.dataset, cell.recipe.per_class)
         about = data, cell.recipe, cell.ipc, cell.seed, self.memory_gb
         start = partial(Distillation, *about, programs=self.programs)
+        if not cell.recipe.drawn:
+            size = 4 * data.num_classes * cell.ipc * math.prod(data.shape)
+            check_fits(size, f"IPC {cell.ipc} of {cell.dataset}", "a smaller --ipc", OutOfMemory)
         if not cell.needs:
             return start, {}
         (first,) = cell.needs
@@ -467,9 +475,20 @@ class Worker:
         """What networks are trained on, normalised as they see it."""
         dataset = _normalised(self.dataset(cell.dataset), cell)
         about = dataset.shape, dataset.num_classes, dataset.normalisation
-        return cell.recipe.container.training_set(
-            stored, *about, self.device, fast=cell.evaluation.mode == "fast"
-        )
+        try:
+            made = cell.recipe.container.training_set(
+                stored, *about, self.device, fast=cell.evaluation.mode == "fast"
+            )
+            if isinstance(made, Images) and tuple(made.images.shape[1:]) != dataset.shape:
+                raise ValueError(f"images {tuple(made.images.shape)}, expected (n, *{dataset.shape})")
+            return made
+        except NOT_OURS as error:
+            if backend.out_of_memory(error):
+                raise
+            path = self.store.set_path(cell)
+            raise DataError(
+                f"{path} does not hold a set of {cell.dataset}: {error!r}", f"remove {path}"
+            ) from error
 
     def _drive(
         self, cell: Cell, start: Callable[[], T], phase: str, origin: dict[str, Any]

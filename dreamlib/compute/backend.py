@@ -75,13 +75,18 @@ def resolve_device(name: str = "auto") -> torch.device:
 def _usable(name: str) -> torch.device:
     try:
         device = torch.device(name)
-        torch.empty(0, device=device)
+        torch.ones(1, device=device).item()  # "meta" can hold shapes, and no numbers
     except (RuntimeError, AssertionError) as error:  # by the build of PyTorch, one of these
         first = str(error).splitlines()[0]
         raise BadValue(
             f"device {name!r} cannot be used: {first}", "--device cpu, or --device auto"
         ) from error
     return device
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that there is no memory left, on whatever device."""
+    return isinstance(error, (MemoryError, torch.OutOfMemoryError)) or "can't allocate memory" in str(error)
 
 
 def describe(device: torch.device) -> str:

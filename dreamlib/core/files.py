@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import json
-import os
-import stat
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
@@ -16,7 +13,8 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 from .atomic import write_atomically
-from .errors import Damaged, StoreError
+from .errors import Damaged
+from .reading import cannot_read, contents, no_more_than
 
 TRIES = 3  # looks at a file that changes between them, before giving up
 COURSE = ".course.safetensors"  # in place of .safetensors: a set or a generator along its training
@@ -62,50 +60,12 @@ def read_json(path: Path) -> dict[str, Any]:
             raise ValueError("its contents do not match its checksum")
         return dict(data)
 
-    return _parsed(path, parse, _no_larger)
+    return _parsed(path, parse, no_more_than(_LARGEST_JSON))
 
 
-def contents(path: Path, check: Callable[[BinaryIO, int], None] = lambda stream, size: None) -> bytes:
-    """The bytes of a regular file, opened and read once.
-
-    Parameters
-    ----------
-    path : Path
-        The file.
-    check : callable
-        ``check(stream, size)`` may look at the start and raise ValueError before the rest takes memory.
-
-    Raises
-    ------
-    OSError
-        If it cannot be opened or read.
-    ValueError
-        If it is no regular file, or does not pass ``check``.
-    """
-    # Without waiting: a pipe that nobody writes to would hold us for ever.
-    with open(path, "rb", opener=lambda name, flags: os.open(name, flags | _NO_WAIT)) as stream:
-        about = os.fstat(stream.fileno())
-        if not stat.S_ISREG(about.st_mode):
-            raise ValueError("it is no regular file")
-        check(stream, about.st_size)
-        stream.seek(0)
-        return stream.read()
-
-
-def present(path: Path) -> bool:
-    """Whether there is a regular file. Raises StoreError if that cannot be found out."""
-    try:
-        return stat.S_ISREG(path.stat().st_mode)
-    except (FileNotFoundError, NotADirectoryError):
-        return False
-    except OSError as error:
-        raise _cannot_read(path, error) from error
-
-
-_NO_WAIT = getattr(os, "O_NONBLOCK", 0)
 _LARGEST_JSON = 64 * 2**20  # bytes; our records have some thousand
 _LARGEST_HEADER = 100 * 10**6  # bytes; the format's own bound
-_NOT_OURS = (ValueError, KeyError, TypeError, AttributeError, RecursionError, SafetensorError)
+_NOT_OURS = (ValueError, LookupError, TypeError, AttributeError, RecursionError, SafetensorError)
 T = TypeVar("T")
 
 
@@ -122,19 +82,14 @@ def _parsed(path: Path, parse: Callable[[bytes], T], check: Callable[[BinaryIO, 
         except IsADirectoryError as error:
             raise _damaged(path, error) from error
         except (OSError, MemoryError) as error:
-            raise _cannot_read(path, error) from error
+            raise cannot_read(path, error) from error
         except _NOT_OURS as error:
             # Look again: what is written by other means than ours (a copy, a mirror) may have been half of a file.
             found = raw, str(error)
             if found == before:
                 raise _damaged(path, error) from error
             before = found
-    raise _cannot_read(path, OSError("it changes while it is read"))
-
-
-def _no_larger(stream: BinaryIO, size: int) -> None:
-    if size > _LARGEST_JSON:
-        raise ValueError(f"it has {size} bytes; a record has at most {_LARGEST_JSON}")
+    raise cannot_read(path, OSError("it changes while it is read"))
 
 
 def _as_declared(stream: BinaryIO, size: int) -> None:
@@ -146,14 +101,6 @@ def _as_declared(stream: BinaryIO, size: int) -> None:
     ends = [entry["data_offsets"][1] for name, entry in entries.items() if name != "__metadata__"]
     if (declared := 8 + length + max(ends, default=0)) != size:
         raise ValueError(f"it has {size} bytes, its header speaks of {declared}")
-
-
-def _cannot_read(path: Path, error: OSError | MemoryError) -> StoreError:
-    reason = getattr(error, "strerror", None) or str(error) or "it does not fit into memory"
-    hint = "read permission for it, a disk that answers, or fewer open files; nothing was changed"
-    if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:
-        hint = "a shorter path"
-    return StoreError(f"cannot read {path}: {reason}", hint)
 
 
 def _damaged(path: Path, error: Exception) -> Damaged:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+import os
 import sys
 import traceback
 from collections.abc import Iterable
@@ -35,7 +36,9 @@ def load(files: Iterable[str | Path]) -> list[str]:
     """
     names = []
     for file in files:
-        path = Path(file).expanduser().resolve()
+        path = Path(
+            os.path.realpath(Path(file).expanduser())
+        )  # unlike resolve(), no error for a link to itself
         name = f"{PLUGIN}{path.stem}_{hashlib.sha256(str(path).encode()).hexdigest()[:8]}"
         names.append(name)
         if name in _loaded:

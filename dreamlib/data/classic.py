@@ -27,6 +27,7 @@ class Source:
     axes: str
 
 
+LARGEST = 2**31  # bytes
 SOURCES = {
     "mnist": Source("MNIST", ".", "MNIST/raw", "nhw"),
     "fashionmnist": Source("FashionMNIST", ".", "FashionMNIST/raw", "nhw"),
@@ -44,6 +45,7 @@ def read(name: str, root: Path, download: bool) -> Arrays:
     DataError
         If it is missing, damaged, or cannot be downloaded.
     """
+    _check_regular(name, root / SOURCES[name].files)
     try:
         return _read(name, root, download=False)
     except Exception as error:  # torchvision and the formats beneath it raise almost anything on a bad file
@@ -102,6 +104,18 @@ def _read_idx(name: str, *files: Path) -> Arrays:
         arrays.append(body.reshape(count, 1, *shape[1:]).copy() if images else body.astype(np.int64))
     names = getattr(datasets, SOURCES[name].loader).classes
     return Arrays._make([*arrays, tuple(label.split(" - ")[0] for label in names)])
+
+
+def _check_regular(name: str, folder: Path) -> None:
+    """Torchvision would wait for ever at a pipe, and read a file of any size into memory."""
+    for file in folder.iterdir() if folder.is_dir() else ():
+        if file.exists() and not (file.is_file() or file.is_dir()):
+            raise DataError(f"{name}: {file} is no regular file", f"remove {folder} and load again")
+        if file.is_file() and file.stat().st_size > LARGEST:
+            raise DataError(
+                f"{name}: {file} has {file.stat().st_size:,} bytes; none of its files has more than {LARGEST:,}",
+                f"remove {folder} and load again",
+            )
 
 
 def _read(name: str, root: Path, download: bool) -> Arrays:

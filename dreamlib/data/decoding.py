@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
@@ -10,6 +11,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from ..core.errors import DataError
+from ..core.limits import MOST_PIXELS, check_fits
 
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "PPM", "TIFF")
 CHUNK = 256
@@ -47,6 +49,7 @@ def decode(
         Naming the first image that cannot be decoded, or that differs from image 0 in size or mode.
     """
     first = pixels(fetch(0), label(0), mode)
+    check_fits(count * first.size, f"{count} images like {label(0)}", "resize the images first", DataError)
     out = np.empty((count, *first.shape), dtype=np.uint8)
 
     def fill(start: int) -> None:
@@ -72,6 +75,11 @@ def pixels(encoded: bytes, label: str, mode: str | None) -> np.ndarray:
     """
     try:
         with Image.open(io.BytesIO(encoded), formats=FORMATS) as image:
+            if math.prod(image.size) > MOST_PIXELS:  # known from the header, before anything is decoded
+                width, height = image.size
+                raise ValueError(
+                    f"it has {width} x {height} pixels; resize it to at most {MOST_PIXELS:,} pixels"
+                )
             found, transparent = image.mode, image.has_transparency_data
             frames = (
                 1 if image.format == "MPO" else getattr(image, "n_frames", 1)

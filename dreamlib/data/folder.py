@@ -10,6 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from ..core.errors import DataError
+from ..core.limits import MOST_FILE
+from ..core.reading import contents, no_more_than
 from . import cache
 from .arrays import TEST, TRAIN, Arrays
 from .decoding import decode
@@ -139,6 +141,8 @@ def _sorted_into_classes(name: str, folder: Path, but: tuple[str, ...] = ()) -> 
         raise DataError(f"{name}: no folder {folder}", "expected train/CLASS/*.png and test/CLASS/*.png")
     labelled: Labelled = []
     for place in (p for p in _folders(folder) if p.name not in but):
+        if place.name != place.name.encode("utf-8", "replace").decode("utf-8"):
+            raise DataError(f"{name}: the name of class folder {str(place)!r} is not UTF-8", "rename it")
         images = _images(place, sorted(place.rglob("*")))
         if not images:
             raise DataError(f"{name}: class folder {place} holds no image ({', '.join(sorted(SUFFIXES))})")
@@ -166,7 +170,7 @@ def _images(place: Path, found: list[Path]) -> list[Path]:
 def _annotated(file: Path) -> Labelled:
     labelled: Labelled = []
     try:
-        lines = file.read_text(encoding="utf-8").splitlines()
+        lines = _bytes(file).decode("utf-8").splitlines()
     except UnicodeDecodeError as error:
         raise DataError(f"{file} is no text: {error}", "the file as TinyImageNet has it") from error
     for number, line in enumerate(lines, start=1):
@@ -181,7 +185,14 @@ def _annotated(file: Path) -> Labelled:
     return labelled
 
 
+def _bytes(file: Path) -> bytes:
+    try:
+        return contents(file, no_more_than(MOST_FILE))
+    except ValueError as error:  # a pipe, a device
+        raise DataError(f"{file}: {error}", "replace it by a copy, or remove it") from error
+
+
 def _part(labelled: Labelled, classes: tuple[str, ...], mode: str | None) -> tuple[np.ndarray, np.ndarray]:
     number = {label: i for i, label in enumerate(classes)}
-    images = decode(len(labelled), lambda i: labelled[i][0].read_bytes(), lambda i: str(labelled[i][0]), mode)
+    images = decode(len(labelled), lambda i: _bytes(labelled[i][0]), lambda i: str(labelled[i][0]), mode)
     return images, np.array([number[label] for _, label in labelled], dtype=np.int64)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from ..core.errors import DataError, unknown
+from ..core.errors import BadValue, DataError, unknown
 from ..core.places import path_of, setting
 from . import classic, digits, folder, parquet, splits
 from . import normalisation as norms
@@ -35,6 +35,8 @@ def check_name(name: str) -> str:
     BadValue
         If it is derived (:mod:`dreamlib.data.splits`) in a way that cannot be.
     """
+    if name != name.encode("utf-8", "replace").decode("utf-8"):
+        raise BadValue(f"data set {name!r} is not valid Unicode (UTF-8)", "rename the folder")
     name = spelt(name)
     class_count(name)
     built_in = splits.origin(name)

@@ -17,6 +17,8 @@ from .decoding import decode
 IMAGE_COLUMNS = ("img", "image")
 LABEL_COLUMNS = ("label", "labels", "fine_label", "target", "class")
 SHARD = re.compile(r"-(\d+)-of-(\d+)(-[0-9a-f]+)?$")  # the Hub's older files have a hash behind their number
+BATCH = 256  # rows unpacked at a time
+MOST_UNPACKED, LEAST_UNPACKED = 100, 2**28  # times the file's bytes, or bytes: what it may unpack to
 
 
 def found_in(path: Path) -> bool:
@@ -107,6 +109,14 @@ def _decode(train: list[Path], test: list[Path], mode: str | None) -> Arrays:
             f"{train[0].parent}: training classes {train_classes} are not test classes {test_classes}"
         )
     highest = max(int(train_labels.max()), int(test_labels.max()))
+    if not train_classes and highest >= len(
+        train_labels
+    ):  # each class needs an image, and their names take memory
+        raise DataError(
+            f"{train[0].parent}: label {highest}, but {len(train_labels)} training images; expected labels from 0 to "
+            "the number of classes - 1, each with a training image",
+            "number the classes 0, 1, 2, ...",
+        )
     classes = train_classes or tuple(map(str, range(highest + 1)))
     return Arrays(train_images, train_labels, test_images, test_labels, classes)
 
@@ -139,9 +149,12 @@ def _table(file: Path) -> tuple[list[Any], np.ndarray, tuple[str, ...]]:
     import pyarrow.parquet as pq
 
     try:
-        schema = pq.read_schema(file)
-        image, label = _columns(file, schema)
-        table = pq.read_table(file, columns=[image, label])
+        if not file.is_file():  # a pipe would be waited for
+            raise DataError(f"{file} is no regular file", "replace it by a copy")
+        with pq.ParquetFile(file) as opened:
+            schema = opened.schema_arrow
+            image, label = _columns(file, schema)
+            table = _unpacked(file, opened, [image, label])
     except (pa.ArrowException, OSError) as error:
         raise DataError(f"{file} cannot be read as parquet: {error}", "copy the file again") from error
     encoded, labels = pc.struct_field(table[image], "bytes"), table[label]
@@ -149,6 +162,30 @@ def _table(file: Path) -> tuple[list[Any], np.ndarray, tuple[str, ...]]:
         if values.null_count:
             raise DataError(f"{file}: {values.null_count} of {len(values)} rows have no {column}")
     return encoded.to_pylist(), labels.to_numpy().astype(np.int64), _class_names(schema, label)
+
+
+def _unpacked(file: Path, opened: Any, columns: list[str]) -> Any:
+    """The columns as a table, read in small batches: what takes little room packed may take all memory unpacked."""
+    import pyarrow as pa
+
+    most = max(LEAST_UNPACKED, MOST_UNPACKED * file.stat().st_size)
+    groups = (opened.metadata.row_group(i) for i in range(opened.num_row_groups))
+    declared = sum(group.total_byte_size for group in groups)
+    batches, size = [], declared
+    if declared <= most:
+        size = 0
+        for batch in opened.iter_batches(BATCH, columns=columns):
+            batches.append(batch)
+            size += batch.nbytes
+            if size > most:
+                break
+    if size > most:
+        raise DataError(
+            f"{file} of {file.stat().st_size:,} bytes unpacks to {size:,} or more; expected encoded images, which do "
+            "not shrink further",
+            "store PNG or JPEG bytes",
+        )
+    return pa.Table.from_batches(batches, pa.schema([opened.schema_arrow.field(name) for name in columns]))
 
 
 def _columns(file: Path, schema: Any) -> tuple[str, str]:
@@ -179,6 +216,7 @@ def _one(file: Path, what: str, found: list[str], preferred: tuple[str, ...], sc
 def _class_names(schema: Any, label: str) -> tuple[str, ...]:
     """The names a Hugging Face ClassLabel carries in the schema's metadata; empty if there are none."""
     try:
-        return tuple(json.loads(schema.metadata[b"huggingface"])["info"]["features"][label]["names"])
-    except (TypeError, KeyError, ValueError):
+        names = json.loads(schema.metadata[b"huggingface"])["info"]["features"][label]["names"]
+    except (TypeError, KeyError, ValueError, RecursionError):
         return ()
+    return tuple(names) if isinstance(names, list) and all(isinstance(name, str) for name in names) else ()

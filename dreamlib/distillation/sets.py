@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import math
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
@@ -22,13 +23,17 @@ from ..containers import CONTAINERS, Drawing, Generator, OfImages, drawing
 from ..containers.generator import AT_ONCE
 from ..core.atomic import cannot_write, write_atomically
 from ..core.errors import BadValue, Damaged, DataError, StoreError, unknown
-from ..core.files import COURSE, present, read_json, read_tensors, write_json, write_tensors
+from ..core.files import COURSE, read_json, read_tensors, write_json, write_tensors
+from ..core.limits import check_fits, check_per_class
 from ..core.places import path_of
+from ..core.reading import present
 from ..core.registry import plain
 from ..core.streams import Streams
 from ..data import Normalisation, folder, parquet
 from ..data.normalisation import measured
 
+# What a file of another version, or of nobody's, makes of the steps that read it.
+NOT_OURS = (KeyError, TypeError, ValueError, AttributeError, IndexError, RuntimeError)
 FORMATS = ("safetensors", "images", "parquet")
 NOTES = "dreamlib.json"  # beside exported pictures: what they do not say themselves
 
@@ -244,9 +249,12 @@ class DistilledGenerator:
         Raises
         ------
         BadValue
-            If ``per_class`` is below 1.
+            If ``per_class`` is below 1, or so many images do not fit into memory.
         """
         labels = self._labels(per_class)
+        check_fits(
+            4 * len(labels) * math.prod(self.shape), f"{len(labels)} images to draw", "fewer: per_class=10"
+        )
         images = self.drawing.unit(labels, Streams(seed, self.drawing.device)["noise"])
         each = images.unflatten(0, (per_class, len(self.classes))).transpose(0, 1)
         about = {**self.about, "drawn": {"per_class": per_class, "seed": seed}}
@@ -287,11 +295,7 @@ class DistilledGenerator:
         return DataLoader(self.dataset(per_class, seed=seed), batch_size=size, collate_fn=collate)
 
     def _labels(self, per_class: int) -> Tensor:
-        if not isinstance(per_class, int) or per_class < 1:
-            raise BadValue(
-                f"INPC is {per_class!r}; expected a whole number of at least 1 image per class",
-                "per_class=10",
-            )
+        check_per_class(per_class, "INPC", "per_class=10")
         return torch.arange(len(self.classes), device=self.drawing.device).repeat(per_class)
 
 
@@ -342,15 +346,19 @@ def load_set(path: str | Path, dataset: str = "") -> DistilledSet:
     stored, about = _read(path)
     try:
         _expect(path, about, dataset)
-        normalisation, classes = _normalisation(about), tuple(about["classes"])
-        if "stored" in stored:  # exported: already images in unit space
-            images, labels, kept = stored["images"], stored["labels"], stored["stored"]
-            return DistilledSet(images, labels, kept, classes, normalisation, about, stored.get("rates"))
-        container = _container(about)
-    except (KeyError, TypeError) as error:
+        return _checked(_decoded(path, stored, about))
+    except NOT_OURS as error:
         raise StoreError(
-            f"{path} is not a distilled set of this version: {error!r}", "distil it again"
+            f"{path} is not a distilled set of this version: {_short(error)}", "distil it again"
         ) from error
+
+
+def _decoded(path: str | Path, stored: dict[str, Tensor], about: dict[str, Any]) -> DistilledSet:
+    normalisation, classes = _normalisation(about), tuple(about["classes"])
+    if "stored" in stored:  # exported: already images in unit space
+        images, labels, kept = stored["images"], stored["labels"], stored["stored"]
+        return DistilledSet(images, labels, kept, classes, normalisation, about, stored.get("rates"))
+    container = _container(about)
     if not isinstance(container, OfImages):
         raise StoreError(
             f"{path} holds a generator, not a set of images", f"load_generator({str(path)!r}).draw(10)"
@@ -410,6 +418,26 @@ def _without_numbers(classes: Sequence[str]) -> tuple[str, ...]:
     return tuple(classes)
 
 
+def _checked(found: DistilledSet) -> DistilledSet:
+    """The set, if its parts fit each other."""
+    images, labels, classes = found.images, found.labels, len(found.classes)
+    if images.dim() != 4 or not images.is_floating_point() or not images.numel():
+        raise ValueError(f"images are {images.dtype} {tuple(images.shape)}, expected floats (N, c, h, w)")
+    if images.shape[1] != found.normalisation.channels:
+        raise ValueError(f"{images.shape[1]} channels, normalised as {found.normalisation.channels}")
+    if labels.is_floating_point() and labels.shape == (len(images), classes):
+        return found  # answers of its own
+    if labels.shape != images.shape[:1] or labels.dtype != torch.int64:
+        raise ValueError(f"labels are {labels.dtype} {tuple(labels.shape)}, expected int64 ({len(images)},)")
+    if labels.min() < 0 or labels.max() >= classes:
+        raise ValueError(f"labels are {labels.min()} to {labels.max()}, expected 0 to {classes - 1}")
+    return found
+
+
+def _short(error: Exception) -> str:
+    return repr(error) if len(repr(error)) < 200 else f"{repr(error)[:200]} ..."
+
+
 def load_generator(
     path: str | Path, dataset: str = "", device: torch.device | str = "cpu"
 ) -> DistilledGenerator:
@@ -437,9 +465,10 @@ def load_generator(
         _expect(path, about, dataset)
         classes, shape = tuple(about["classes"]), tuple(about["shape"])
         draws = drawing(container, stored, shape, len(classes), _normalisation(about), device)
-    except (KeyError, TypeError, ValueError, RuntimeError) as error:
-        short = repr(error) if len(repr(error)) < 200 else f"{repr(error)[:200]} ..."
-        raise StoreError(f"{path} is not a generator of this version: {short}", "train it again") from error
+    except NOT_OURS as error:
+        raise StoreError(
+            f"{path} is not a generator of this version: {_short(error)}", "train it again"
+        ) from error
     return DistilledGenerator(draws, shape, classes, about)
 
 

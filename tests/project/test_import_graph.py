@@ -130,7 +130,7 @@ def test_a_report_knows_records_and_no_torch() -> None:
         own = {name for name in imports(file) if name.startswith("dreamlib.")}
         known = (
             "dreamlib.companion.report",
-            *(f"dreamlib.core.{part}" for part in ("atomic", "errors", "places")),
+            *(f"dreamlib.core.{name}" for name in ("atomic", "errors", "limits", "places", "reading")),
         )
         assert all(name.startswith(known) for name in own), file
         assert not others(file) & {"torch", "torchvision", "safetensors"}, file

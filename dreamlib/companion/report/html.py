@@ -5,7 +5,9 @@ from __future__ import annotations
 import base64
 import hashlib
 import html
+import io
 import re
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -20,8 +22,10 @@ from markupsafe import Markup
 from nbconvert.filters import Highlight2HTML, ansi2html
 from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
 
-from ...core.atomic import cannot_write, write_text
+from ...core.atomic import write_text
 from ...core.errors import BadValue, DataError, StoreError
+from ...core.limits import MOST_FILE
+from ...core.reading import contents, no_more_than
 from .layouts import profile_words, templates
 from .reported import PAPERS, where
 from .words import MISSING, duration
@@ -134,26 +138,48 @@ def render(notebook_path: str | Path) -> Path:
 
 def fingerprint(notebook: Path) -> str:
     """What ties a page to the notebook it shows; file times say nothing after a clone."""
-    return hashlib.sha256(notebook.read_bytes()).hexdigest()[:16]
+    return hashlib.sha256(_bytes(notebook)).hexdigest()[:16]
 
 
 def _shows(page: Path, notebook: Path) -> bool:
     """Whether a page was made from the notebook as it is now."""
-    return f'<meta name="notebook" content="{fingerprint(notebook)}">' in page.read_text(encoding="utf-8")
+    return f'<meta name="notebook" content="{fingerprint(notebook)}">'.encode() in _bytes(page)
 
 
 def _load(path: Path) -> nbformat.NotebookNode:
     try:
-        return nbformat.read(path, as_version=4)
-    except OSError as error:
-        raise DataError(f"no notebook {path}", f"ls {path.parent}") from error
-    except (ValueError, nbformat.ValidationError, AttributeError) as error:
-        raise DataError(f"{path} is not a notebook: {error}", "run it again") from error
+        return nbformat.reads(_bytes(path).decode("utf-8"), as_version=4)
+    except DataError:
+        raise
+    except Exception as error:  # nbformat raises almost anything at a file that is none
+        raise DataError(f"{path} is not a notebook: {str(error)[:200]}", "run it again") from error
+
+
+def _bytes(path: Path) -> bytes:
+    """What a file in the reports holds."""
+    try:
+        return contents(path, no_more_than(MOST_FILE))
+    except FileNotFoundError as error:
+        raise DataError(f"no notebook, page or table {path}", f"ls {path.parent}") from error
+    except (OSError, ValueError) as error:
+        raise DataError(f"cannot read {path}: {error}", "mend or remove it") from error
 
 
 def describe(path: Path, notebook: nbformat.NotebookNode | None = None) -> About:
-    """Title, claim, profile and state of an executed notebook."""
-    notebook = _load(path) if notebook is None else notebook
+    """Title, claim, profile and state of an executed notebook.
+
+    Raises
+    ------
+    DataError
+        If it is no notebook, or does not say of its run what papermill writes.
+    """
+    try:
+        return _described(path, _load(path) if notebook is None else notebook)
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
+        raise DataError(f"{path} is not a notebook that was run here: {error!r}", "run it again") from error
+
+
+def _described(path: Path, notebook: nbformat.NotebookNode) -> About:
     prose = "\n\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
     heading = TITLE.search(prose)
     title = heading.group(1) if heading else path.stem
@@ -421,7 +447,7 @@ class Entry:
         None: not run yet.
     status : str
         ``"rendered"``, ``"3 cells missing"``, ``"failed"``, ``"not executed"`` (a notebook without a run), ``"stale
-        page"``, ``"no page"`` or ``"not run"``.
+        page"``, ``"no page"``, ``"unreadable"`` (a file that is not what its name says) or ``"not run"``.
     links : tuple of (str, str)
         File kind and relative link.
     command : str
@@ -497,11 +523,7 @@ def index(
 def _write_page(path: Path, page: str) -> Path:
     """Write a page that needs nothing but itself; one that is not ours is not replaced."""
     assert_offline(page)
-    try:
-        taken = path.is_file() and not any(mark in path.read_bytes() for mark in OURS)
-    except OSError as error:
-        raise cannot_write(path, error) from error
-    if taken:
+    if path.exists() and not any(mark in _bytes(path) for mark in OURS):
         raise StoreError(
             f"{path} is not a page of dreamlib; it is left as it is", "move it away, or --reports DIR"
         )
@@ -510,25 +532,17 @@ def _write_page(path: Path, page: str) -> Path:
 
 def _entry(root: Path, profile: str, paper: str, item: str, command: str, renderer: PageRenderer) -> Entry:
     stem = root / profile / paper / item
-    notebook, page = stem.with_name(f"{item}.ipynb"), stem.with_name(f"{item}.html")
-    failed = stem.with_name(f"{item}.failed.ipynb")
+    notebook, failed = stem.with_name(f"{item}.ipynb"), stem.with_name(f"{item}.failed.ipynb")
     files = [(kind, stem.with_name(f"{item}.{kind}")) for kind in KINDS]
     files.append(("failed run", failed))
     links = tuple((kind, file.relative_to(root).as_posix()) for kind, file in files if file.exists())
-    about = describe(notebook) if notebook.exists() else None
-    if failed.exists() or (about is not None and about.failed):
-        status = "failed"
-    elif about is None:
-        status = "not run"
-    elif not about.when:
-        status = "not executed"
-    elif not page.exists():
-        status = "no page"
-    elif not _shows(page, notebook):
-        status = "stale page"
-    else:
-        missing = _missing(stem.with_name(f"{item}.csv"))
-        status = f"{missing} cell{'s' * (missing != 1)} missing" if missing else "rendered"
+    about = None
+    try:
+        about = describe(notebook) if notebook.exists() else None
+        status = _status(stem, about)
+    except DataError as error:  # one bad file stops no other
+        status = "unreadable"
+        warnings.warn(f"{paper}/{item} under {profile} is listed as unreadable: {error}", stacklevel=3)
     return Entry(
         paper=paper,
         item=item,
@@ -547,11 +561,32 @@ def _entry(root: Path, profile: str, paper: str, item: str, command: str, render
     )
 
 
+def _status(stem: Path, about: About | None) -> str:
+    """Where an item stands; see :class:`Entry`."""
+    notebook, page = stem.with_name(f"{stem.name}.ipynb"), stem.with_name(f"{stem.name}.html")
+    if stem.with_name(f"{stem.name}.failed.ipynb").exists() or (about is not None and about.failed):
+        return "failed"
+    if about is None:
+        return "not run"
+    if not about.when:
+        return "not executed"
+    if not page.exists():
+        return "no page"
+    if not _shows(page, notebook):
+        return "stale page"
+    missing = _missing(stem.with_name(f"{stem.name}.csv"))
+    return f"{missing} cell{'s' * (missing != 1)} missing" if missing else "rendered"
+
+
 def _missing(table: Path) -> int:
     """Cells of an accuracy table's CSV that could be measured and were not; 0 for any other file."""
-    if not table.exists() or not table.read_text(encoding="utf-8").strip():
+    raw = _bytes(table) if table.exists() else b""
+    if not raw.strip():
         return 0
-    frame = pd.read_csv(table)
+    try:
+        frame = pd.read_csv(io.BytesIO(raw))
+    except ValueError as error:
+        raise DataError(f"{table} is no table: {error}", "run its notebook again") from error
     return int((frame["status"] == MISSING).sum()) if "status" in frame else 0
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
@@ -10,7 +11,9 @@ from pathlib import Path
 import pandas as pd
 
 from ...core.errors import DataError
+from ...core.limits import MOST_FILE
 from ...core.places import project_root
+from ...core.reading import contents, no_more_than
 
 COLUMNS = ("paper", "item", "dataset", "budget", "ipc", "method", "network", "metric", "value", "std", "note")
 TEXTS = tuple(name for name in COLUMNS if name not in ("ipc", "value", "std"))
@@ -87,9 +90,13 @@ def load_reported(path: str | Path | None = None) -> pd.DataFrame:
 @lru_cache(maxsize=4)
 def _read(file: Path, changed: int, size: int) -> pd.DataFrame:
     """Parse the file once per content; `changed` and `size` only serve to notice a new one."""
-    frame = pd.read_csv(file, dtype=str, keep_default_na=False, encoding="utf-8")
+    try:
+        raw = contents(file, no_more_than(MOST_FILE))
+        frame = pd.read_csv(io.BytesIO(raw), dtype=str, keep_default_na=False, encoding="utf-8")
+    except (OSError, ValueError) as error:
+        raise DataError(f"{file} is no table of numbers: {error}", "git checkout reports/reported") from error
     if tuple(frame.columns) != COLUMNS:
-        raise DataError(f"{file} has columns {list(frame.columns)}; expected {list(COLUMNS)}")
+        raise DataError(f"{file} has columns {str(list(frame.columns))[:300]}; expected {list(COLUMNS)}")
     try:
         frame["value"] = pd.to_numeric(frame["value"])
         frame["std"] = pd.to_numeric(frame["std"].mask(frame["std"] == ""))
