@@ -256,7 +256,7 @@ def test_an_export_replaces_an_earlier_one_and_nothing_else_unless_told_to(
     pq.write_table(pa.table({"x": [1]}), tmp_path / "theirs.parquet")
     with pytest.raises(BadValue, match="exists and is no parquet"):
         export(made, tmp_path / "theirs.parquet", "parquet")
-    with pytest.raises(BadValue, match="exists and is no parquet"):
+    with pytest.raises(BadValue, match=r"ends in \.safetensors, and the format is parquet"):
         export(made, tmp_path / "out.safetensors", "parquet")
 
 
@@ -265,8 +265,11 @@ def test_an_export_never_replaces_what_was_computed_nor_a_device(
     tmp_path: Path, written: Path, overwrite: bool
 ) -> None:
     made, whole = load_set(written), written.read_bytes()
-    for form in ("safetensors", "parquet"):
-        with pytest.raises(BadValue, match="is what was computed, not a copy of it"):
+    for form, why in (
+        ("safetensors", "is what was computed, not a copy"),
+        ("parquet", "the format is parquet"),
+    ):
+        with pytest.raises(BadValue, match=why):
             export(made, written, form, overwrite=overwrite)
     assert written.read_bytes() == whole
     os.mkfifo(tmp_path / "pipe")

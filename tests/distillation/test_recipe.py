@@ -173,7 +173,9 @@ def test_a_first_stage_does_not_know_what_is_matched_later() -> None:
 
 def test_without_a_matcher_only_what_trains_the_objective_is_left() -> None:
     other = replace(BOTH, objective=Adversarial(penalty=1.0), weight=9.0, augment=Siamese("flip"))
-    assert other.stage == replace(ALONE, objective=Adversarial(penalty=1.0))
+    first = drawn(other).first
+    assert first is not None
+    assert first.criterion == replace(ALONE, objective=Adversarial(penalty=1.0))
     names = [field.name for field in fields(Generative)]
     common = names.index("carries_adam") + 1  # the order that the class promises
     assert set(names[common:]) == {
