@@ -371,6 +371,17 @@ def test_a_page_that_is_not_ours_is_left_as_it_is(tmp_path: Path) -> None:
         assert make().read_text() == make().read_text(), "our own are replaced"
 
 
+@pytest.mark.parametrize("text", ["", "[" * 100_000, '{"cells": 1}', "\udcff"], ids=range(4))
+def test_one_bad_notebook_does_not_stop_the_others(tmp_path: Path, text: str) -> None:
+    render(write(tmp_path / "quick" / "dream" / "table1.ipynb", notebook()))
+    bad = tmp_path / "quick" / "dream" / "table2.ipynb"
+    bad.write_text(text, errors="surrogateescape")
+    with pytest.warns(UserWarning, match="dream/table2 under quick is listed as unreadable"):
+        page = index(tmp_path).read_text()
+    assert '<span class="status rendered">rendered</span>' in page
+    assert '<td class="status unreadable">unreadable</td>' in page
+
+
 def test_index_of_nothing(tmp_path: Path) -> None:
     text = index(
         tmp_path / "reports", profiles=["quick"], command="make {item} PROFILE={profile}"
