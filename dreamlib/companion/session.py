@@ -7,6 +7,8 @@ import inspect
 import sys
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from html import escape
 from typing import Any
 
 import pandas as pd
@@ -195,12 +197,14 @@ class Session:
 
     def _claims(self, heading: str, claims: Sequence[Claim]) -> str:
         word = {True: "holds", False: "does not hold", None: "not decided here"}
+        shown = partial(escape, quote=False)  # a claim may name a folder
         rows = "".join(
-            f"<tr><td>{words.sound(claim)}</td><td><b>{word[holds]}</b></td><td>{words.sound(evidence)}</td></tr>"
+            f"<tr><td>{shown(words.sound(claim))}</td><td><b>{word[holds]}</b></td>"
+            f"<td>{shown(words.sound(evidence))}</td></tr>"
             for claim, holds, evidence in claims
         )
         return (
-            f'<table class="verdict"><thead><tr><th>{heading}</th><th>Profile {self.profile.name}</th>'
+            f'<table class="verdict"><thead><tr><th>{shown(heading)}</th><th>Profile {shown(self.profile.name)}</th>'
             f"<th>Evidence</th></tr></thead><tbody>{rows}</tbody></table>"
         )
 

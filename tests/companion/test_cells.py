@@ -209,6 +209,9 @@ def test_names_are_fit_for_files(tiny: None) -> None:
         (("quick", "dm", "digit", 1, 0), UnknownName, "did you mean 'digits'"),
         (("quick", "dm", "parquet:", 1, 0), UnknownName, "parquet:PATH"),
         (("quick", "dm", "digits", 0, 0), BadValue, "IPC is 0; expected at least 1"),
+        (("quick", "dm", "digits", 10**8, 0), BadValue, "IPC is 100000000; expected .* up to 100000"),
+        (("quick", "dm", "folder:\udcff", 1, 0), BadValue, "not valid Unicode"),
+        (("quick", "dm", "digits", 1, 2**63), BadValue, "expected 0 or more, and less than 2"),
         (("quick", "dm", "digits", 1, -1), BadValue, "seed is -1; expected 0 or more"),
     ],
 )

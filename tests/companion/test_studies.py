@@ -65,6 +65,7 @@ def test_what_is_named_twice_is_computed_once() -> None:
         ({"ipcs": (1, 0)}, BadValue, "IPC is 0"),
         ({"ipcs": (-3,)}, BadValue, "IPC is -3"),
         ({"seeds": -1}, BadValue, "seeds is -1; expected 1 or more"),
+        ({"seeds": 10**9}, BadValue, "1000000000 seeds x .* cells; expected at most 100,000"),
     ],
 )
 def test_bad_choices_are_named(choice: dict[str, Any], error: type[Exception], says: str) -> None:

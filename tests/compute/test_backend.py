@@ -41,7 +41,7 @@ def test_auto_takes_the_accelerator_when_there_is_one(monkeypatch: pytest.Monkey
     assert backend.resolve_device("cpu") == torch.device("cpu")
 
 
-@pytest.mark.parametrize("name", ["gpu", "cuda:99", ""])
+@pytest.mark.parametrize("name", ["gpu", "cuda:99", "", "meta"])
 def test_a_device_that_is_not_there_is_an_error(name: str) -> None:
     with pytest.raises(BadValue, match=f"device '{name}' cannot be used") as caught:
         backend.resolve_device(name)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -97,6 +98,41 @@ def test_broken_image(tree: Path, part: str) -> None:
     file = tree / part / "b" / "3.PNG"
     file.write_bytes(file.read_bytes()[:-40])
     with pytest.raises(DataError, match=rf"{part}/b/3.PNG cannot be decoded"):
+        load(f"folder:{tree}")
+
+
+@pytest.mark.parametrize("side", [4500, 10400])
+def test_an_image_of_many_megapixels_is_refused_by_its_header(tree: Path, side: int) -> None:
+    """Of 20, and of 108, of which Pillow warns too: warnings are errors here."""
+    write(tree / "train" / "a" / "huge.png", np.zeros((1, side, side), np.uint8))
+    says = (
+        rf"huge\.png cannot be decoded: (it has {side} x {side} pixels; resize|Image size .* exceeds limit)"
+    )
+    with pytest.raises(DataError, match=says):
+        load(f"folder:{tree}")
+
+
+def test_a_pipe_is_not_waited_for_and_an_endless_file_not_read(tree: Path) -> None:
+    file = tree / "train" / "a" / "pipe.png"
+    os.mkfifo(file)
+    with pytest.raises(DataError, match=r"pipe\.png: it is no regular file"):
+        load(f"folder:{tree}")
+    file.unlink()
+    file.symlink_to("/dev/zero")
+    with pytest.raises(DataError, match=r"pipe\.png: it is no regular file"):
+        load(f"folder:{tree}")
+
+
+def test_binary_annotations(tree: Path) -> None:
+    (tree / "val").mkdir()
+    (tree / "val" / "val_annotations.txt").write_bytes(b"\xff\xfe\0")
+    with pytest.raises(DataError, match=r"val_annotations\.txt is no text"):
+        load(f"folder:{tree}")
+
+
+def test_a_class_whose_name_is_not_utf_8(tree: Path) -> None:
+    (tree / "train" / "\udcff").mkdir()
+    with pytest.raises(DataError, match="is not UTF-8"):
         load(f"folder:{tree}")
 
 

@@ -161,3 +161,32 @@ def test_damage(
     spoil(write_parquet, tmp_path / "train.parquet")
     with pytest.raises(DataError, match=message):
         load(f"parquet:{tmp_path}")
+
+
+@pytest.mark.parametrize("label", [10**12, 6])
+def test_a_label_beyond_the_number_of_images_names_no_classes(
+    tmp_path: Path, write_parquet: Write, label: int
+) -> None:
+    for part in ("train", "test"):
+        write_parquet(tmp_path / f"{part}.parquet", noise(6), [0, 1, 2, 3, 4, label])
+    with pytest.raises(DataError, match=f"label {label}, but 6 training images; expected labels from 0"):
+        load(f"parquet:{tmp_path}")
+
+
+@pytest.mark.parametrize("dictionary", [False, True])
+def test_a_small_file_that_unpacks_to_gigabytes_is_refused(tmp_path: Path, dictionary: bool) -> None:
+    """Without a dictionary the file says how large it gets, with one it does not: the same value again and again."""
+    table = pa.table({"image": [{"bytes": bytes(10**6)}] * 300, "label": [0] * 300})
+    for part in ("train", "test"):
+        pq.write_table(
+            table,
+            tmp_path / f"{part}.parquet",
+            compression="zstd",
+            use_dictionary=dictionary,
+            row_group_size=100,
+        )
+    assert (tmp_path / "train.parquet").stat().st_size < 500_000
+    with pytest.raises(
+        DataError, match=r"train.parquet of [\d,]+ bytes unpacks to \d\d\d,\d\d\d,\d\d\d or more"
+    ):
+        load(f"parquet:{tmp_path}")

@@ -164,9 +164,7 @@ def test_a_loader_gives_batches_as_the_evaluation_has_them(made: DistilledGenera
 @pytest.mark.parametrize("per_class", [0, -1, 1.5, "a"])
 def test_no_images_are_no_number_of_images(made: DistilledGenerator, per_class: Any) -> None:
     for draw in (made.draw, made.dataset, lambda count: made.loader(per_class=count)):
-        with pytest.raises(
-            BadValue, match=f"INPC is {per_class!r}; expected at least 1 image per class: a whole number"
-        ):
+        with pytest.raises(BadValue, match=f"INPC is {per_class!r}; expected at least 1 image"):
             draw(per_class)
 
 

@@ -8,10 +8,9 @@ import html
 import io
 import re
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
@@ -219,7 +218,8 @@ class PageRenderer(IPythonRenderer):
     """
 
     def __init__(self, folder: Path) -> None:
-        super().__init__(escape=False, embed_images=True, exclude_anchor_links=True, path=str(folder))
+        # Tags in Markdown are shown, not obeyed: what a notebook says may hold the name of a folder.
+        super().__init__(escape=True, embed_images=True, exclude_anchor_links=True, path=str(folder))
         self.headings: list[tuple[int, str, str]] = []
 
     def markdown(self, source: str) -> str:
@@ -233,6 +233,11 @@ class PageRenderer(IPythonRenderer):
         name = next(one for one in (base, *(f"{base}-{k}" for k in range(2, 1000))) if one not in taken)
         self.headings.append((level, name, text))
         return f'<h{level} id="{html.escape(name)}">{text}</h{level}>\n'
+
+    def link(self, text: str, url: str, title: str | None = None) -> str:
+        """A link where a browser may go; to nowhere in place of a script."""
+        harmless = _LINK.match(_IGNORED.sub("", html.unescape(url)))
+        return str(super().link(text, url if harmless else "#", title))
 
     def inline_math(self, body: str) -> str:
         """``$..$``"""
@@ -355,77 +360,121 @@ def _image(kind: str, content: str, metadata: Mapping[str, Any]) -> str:
 
 # ---------------------------------------------------------------------------------------------------- offline
 
-_LOADS = {
-    "src",
-    "poster",
-    "data",
-    "background",
-    "action",
-    "formaction",
-    "xlink:href",
-    "href",
-    "ping",
+# The only markup that a page may have: a stricter form than HTML's, which every browser reads in the same way. No
+# comments, no CDATA, no processing instructions, no tag with a stray quote: parsers differ about where those end.
+_VALUE = r"\"[^\"]*\"|'[^']*'|[^\s\"'=<>`]+"
+_ATTRIBUTE = re.compile(rf"\s+([^\s\"'<>/=]+)(?:\s*=\s*({_VALUE}))?")
+_TOKEN = re.compile(
+    rf"(?P<text>[^<]+)|<!doctype html>|</(?P<end>[a-z][\w:.-]*)\s*>"
+    rf"|<(?P<start>[a-z][\w:.-]*)(?P<attributes>(?:\s+[^\s\"'<>/=]+(?:\s*=\s*(?:{_VALUE}))?)*)\s*/?>",
+    re.IGNORECASE,
+)
+# Tags that run or fetch something, change another tag's attributes, or whose contents a browser does not read as tags.
+_NEVER = {
+    *(
+        "script",
+        "iframe",
+        "object",
+        "embed",
+        "base",
+        "frame",
+        "frameset",
+        "applet",
+        "portal",
+        "foreignobject",
+    ),
+    *("animate", "set", "animatemotion", "animatetransform", "discard", "handler", "listener", "template"),
+    *("textarea", "xmp", "noscript", "noembed", "noframes", "plaintext"),
 }
-_NEVER = {"script", "iframe", "object", "embed", "base", "frame", "applet", "portal"}
-_REMOTE = re.compile(r"^\s*(?:[a-z][a-z0-9+.-]*:)?//|^\s*(?:https?|ftp|javascript|file):", re.IGNORECASE)
-_CSS = re.compile(r"@import|url\(\s*['\"]?\s*(?:[a-z][a-z0-9+.-]*:)?//", re.IGNORECASE)
+_LOADS = {
+    *(
+        "src",
+        "srcset",
+        "imagesrcset",
+        "srcdoc",
+        "poster",
+        "data",
+        "background",
+        "action",
+        "formaction",
+        "manifest",
+    ),
+    *("href", "xlink:href", "ping"),
+}
+_IGNORED = re.compile(r"[\x00-\x20\x7f]")  # what a browser leaves out of an address, in part or everywhere
+_INSIDE = re.compile(
+    r"(?:#|data:image/(?!svg)[a-z.+-]*[;,]|data:,|data:image/svg\+xml;base64,|$)", re.IGNORECASE
+)
+_LINK = re.compile(r"https?:|mailto:|(?![a-z][a-z0-9+.-]*:)", re.IGNORECASE)
+_CSS_ESCAPE = re.compile(r"\\([0-9a-f]{1,6})\s?", re.IGNORECASE)
+_CSS = re.compile(
+    r"@import|(?:image|image-set|src|expression)\(|url\((?!\s*['\"]?\s*(?:#|data:))|-moz-binding|(?<![\w-])behavior\s*:",
+    re.IGNORECASE,
+)
+_CONTROL = re.compile(r"[\x00-\x08\x0b\x0e-\x1f\x7f]")
 
 
-class _Offline(HTMLParser):
-    """Collects everything a browser would load or run."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.found: list[str] = []
-        self._in_style = False
-
-    def handle_starttag(self, tag: str, attrs: Sequence[tuple[str, str | None]]) -> None:
-        self._in_style = tag == "style"
+def _not_offline(page: str) -> Iterator[str]:
+    """What a browser would load or run, or may read in another way than we do."""
+    if found := _CONTROL.search(page):
+        yield f"control character {found.group()!r}"
+    at, inside = 0, ""  # the tag whose text is read as text alone
+    while at < len(page):
+        token = _TOKEN.match(page, at)
+        if token is None:
+            yield f"markup {page[at : at + 40]!r}"
+            return
+        at, tag = token.end(), (token["start"] or "").lower()
+        if inside and (token["start"] or (token["end"] and token["end"].lower() != inside)):
+            yield f"markup in <{inside}>: {token.group()[:40]!r}"
+        if token["text"] and inside == "style" and _loads_css(token["text"]):
+            yield f"style sheet: {token['text'][:80]!r}"
+        if token["end"]:
+            inside = ""
         if tag in _NEVER:
-            self.found.append(f"<{tag}>")
-        for name, value in attrs:
-            text = value or ""
-            if name.startswith("on"):
-                self.found.append(f"<{tag} {name}=...>")
-            if name in _LOADS and _REMOTE.match(text) and not (tag == "a" and not _script_link(text)):
-                self.found.append(f"<{tag} {name}={text[:80]!r}>")
-            if name == "srcset" and any(_REMOTE.match(one) for one in text.split(",")):
-                self.found.append(f"<{tag} srcset={text[:80]!r}>")
-            if name == "style" and _CSS.search(text):
-                self.found.append(f"<{tag} style={text[:80]!r}>")
-            if tag == "link" and name == "href" and not text.startswith("data:"):
-                self.found.append(f"<link href={text[:80]!r}>")
-            if tag == "meta" and name == "http-equiv" and text.lower() == "refresh":
-                self.found.append("<meta http-equiv=refresh>")
-
-    def handle_endtag(self, tag: str) -> None:
-        self._in_style = False
-
-    def handle_data(self, data: str) -> None:
-        if self._in_style and (found := _CSS.search(data)):
-            self.found.append(f"style sheet: {data[found.start() : found.start() + 80]!r}")
+            yield f"<{tag}>"
+        if tag in ("style", "title"):
+            inside = tag
+        if tag:
+            yield from (f"<{tag} {one}>" for one in _loading(tag, token["attributes"]))
 
 
-def _script_link(text: str) -> bool:
-    return text.strip().lower().startswith("javascript:")
+def _loading(tag: str, attributes: str) -> Iterator[str]:
+    """The attributes of a tag that load or run something."""
+    found = [
+        (name.lower(), html.unescape(value.strip("\"'"))) for name, value in _ATTRIBUTE.findall(attributes)
+    ]
+    for name, value in found:
+        address = _IGNORED.sub("", value)
+        link = tag in ("a", "area") and name in ("href", "xlink:href")
+        wrong = name.startswith("on")
+        wrong |= name in _LOADS and not (_LINK if link else _INSIDE).match(address)
+        wrong |= name in ("srcset", "imagesrcset", "srcdoc") and bool(address)
+        wrong |= name not in ("alt", "title", "aria-label", "content", "href") and _loads_css(value)
+        wrong |= name == "http-equiv" and address.lower() != "content-security-policy"
+        if wrong:
+            yield f"{name}={value[:80]!r}"
+
+
+def _loads_css(text: str) -> bool:
+    plain = re.sub(r"/\*.*?\*/", "", text, flags=re.DOTALL)
+    plain = _CSS_ESCAPE.sub(lambda code: chr(min(int(code[1], 16), 0x10FFFF)), plain)
+    return _CSS.search(plain) is not None
 
 
 def assert_offline(page: str) -> None:
     """Refuse a page that needs anything but itself.
 
-    Ordinary ``<a>`` links may lead anywhere; scripts, event handlers, frames, remote images, style sheets and
-    fonts may not be there.
+    Ordinary ``<a>`` links may lead anywhere; scripts, event handlers, frames, images, style sheets and fonts from
+    elsewhere may not be there, nor markup that browsers may read in another way than this function does.
 
     Raises
     ------
     BadValue
         Names what would be loaded or run.
     """
-    parser = _Offline()
-    parser.feed(page)
-    parser.close()
-    if parser.found:
-        listed = "; ".join(dict.fromkeys(parser.found))
+    if found := list(_not_offline(page)):
+        listed = "; ".join(dict.fromkeys(found[:20]))
         raise BadValue(
             f"the page is not offline: {listed}", "put images and styles into the notebook, and no script"
         )

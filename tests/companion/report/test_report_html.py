@@ -189,6 +189,37 @@ def test_pages_that_need_the_network_are_refused(place: Path) -> None:
         '<svg><use xlink:href="https://a.b/c.svg#d"/></svg>',
         '<form action="https://a.b"></form>',
         '<video poster="https://a.b/c.png"></video>',
+        # Where a lenient parser and a browser part ways: comments, CDATA, raw text, stray quotes, foreign content.
+        "<!--x--!><img src=x onerror=alert(1)>-->",
+        "<!--><img src=x onerror=alert(1)>-->",
+        "<!-- harmless -->",
+        "<svg><![CDATA[><img src=x onerror=alert(1)>]]></svg>",
+        "<?x><img src=x onerror=alert(1)>?>",
+        "<svg><style><img src=x onerror=alert(1)></style></svg>",
+        "<style></style ><script>1</script>",
+        '<textarea><p title="</textarea><img src=x onerror=alert(1)>"></textarea>',
+        '<title><p title="</title><img src=x onerror=alert(1)>"></title>',
+        """<p a="b"'"><img src=x onerror=alert(1)>'>""",
+        "<img/src=x/onerror=alert(1)>",
+        "<p\x00 onclick=x>",
+        "<p",
+        # Addresses that a browser cleans first.
+        '<a href="java&#10;script:alert(1)">',
+        '<a href="&#106;avascript&colon;alert(1)">',
+        '<a href=" \x01javascript:alert(1)">',
+        '<a href="data:text/html,x">',
+        '<a href="vbscript:x">',
+        '<img src="https&colon;//a.b/c.png">',
+        '<img src="beside.png">',
+        '<img src="\\\\a.b\\c.png">',
+        '<svg><a><animate attributeName="href" values="javascript:alert(1)"/></a></svg>',
+        '<svg><set attributeName="href" to="javascript:alert(1)"/></svg>',
+        '<svg><a xlink:href="java&Tab;script:alert(1)"></a></svg>',
+        '<svg><rect fill="url(https://a.b/c.svg#d)"/></svg>',
+        "<style>p { background: u\\72l(https://a.b/c.png) }</style>",
+        "<style>@im/**/port 'a.css'; @\\69mport 'a.css'</style>",
+        "<style>p { background: image-set('https://a.b/c.png' 1x) }</style>",
+        '<meta http-equiv="Set-Cookie" content="a=b">',
     ],
 )
 def test_offline_refuses(page: str) -> None:
@@ -206,10 +237,33 @@ def test_offline_refuses(page: str) -> None:
         '<svg xmlns="http://www.w3.org/2000/svg"><use href="#a"/></svg>',
         "<code>&lt;script src=&quot;https://a.b&quot;&gt;</code>",
         "<p>@import url(https://a.b)</p>",
+        '<p title="a > b, url(https://a.b)">a &gt; b > c</p>',
+        "<style>p > a::before { content: '\\201c'; background: url(data:image/png;base64,AA) }</style>",
+        '<a href="mailto:a@b.c">x</a><br/><hr class=thin>',
     ],
 )
 def test_offline_allows(page: str) -> None:
     assert_offline(page)
+
+
+NAME = '<!--x--!><img src=x onerror="alert(1)">-->'
+
+
+def test_the_name_of_a_folder_does_not_run_in_a_page(place: Path, tmp_path: Path) -> None:
+    v4 = nbformat.v4
+    said = v4.new_output("display_data", {"text/markdown": f"Data sets {NAME}; [x](javascript:alert(1))."})
+    printed = v4.new_output("stream", name="stdout", text=NAME)
+    prose = f"# Of {NAME}\n\nMeasured on {NAME}."
+    write(place, notebook(prose=prose, outputs=[said, printed]))
+    for text in (render(place).read_text(), index(tmp_path / "reports").read_text()):
+        assert_offline(text)
+        assert "<img" not in text
+        assert "&lt;img src=x onerror=" in text
+        assert "default-src 'none'" in text.partition("<title>")[0]
+    rich = v4.new_output("display_data", {"text/html": f"<p>{NAME}</p>"})
+    write(place, notebook(outputs=[rich]))
+    with pytest.raises(BadValue, match=r"not offline: markup '<!--x--!>"):
+        render(place)
 
 
 def test_describe(place: Path) -> None:
@@ -315,6 +369,17 @@ def test_a_page_that_is_not_ours_is_left_as_it_is(tmp_path: Path) -> None:
         assert page.read_text() == theirs
         page.unlink()
         assert make().read_text() == make().read_text(), "our own are replaced"
+
+
+@pytest.mark.parametrize("text", ["", "[" * 100_000, '{"cells": 1}', "\udcff"], ids=range(4))
+def test_one_bad_notebook_does_not_stop_the_others(tmp_path: Path, text: str) -> None:
+    render(write(tmp_path / "quick" / "dream" / "table1.ipynb", notebook()))
+    bad = tmp_path / "quick" / "dream" / "table2.ipynb"
+    bad.write_text(text, errors="surrogateescape")
+    with pytest.warns(UserWarning, match="dream/table2 under quick is listed as unreadable"):
+        page = index(tmp_path).read_text()
+    assert '<span class="status rendered">rendered</span>' in page
+    assert '<td class="status unreadable">unreadable</td>' in page
 
 
 def test_index_of_nothing(tmp_path: Path) -> None:
