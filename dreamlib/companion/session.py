@@ -26,8 +26,9 @@ from ..distillation.sets import DistilledSet, load_set
 from ..recipes import methods as all_methods
 from .cells import Cell, first_stage, make_cell
 from .profiles import profiles
-from .report import ablation, expected, figures, style, tables, verdicts, words
+from .report import ablation, expected, figures, settings, style, tables, verdicts, words
 from .report.reported import load_reported, project_root
+from .report.statistics import DIFFERENCE, comparison, paired_difference
 from .studies import Study, study
 
 Claim = tuple[str, bool | None, str]
@@ -262,15 +263,15 @@ class Session:
 
     def settings(self) -> Any:
         """What must stand beside the numbers: protocol, epochs, normalisation, seeds, device, seconds, memory."""
-        return tables.settings(self.records)
+        return settings.shown(self.records)
 
     def pairs(self, claimed: Mapping[tuple[str, str, int], float] | None = None) -> pd.DataFrame:
-        """Difference of every method to its base by data set and IPC, as :func:`.tables.paired_difference` makes it.
+        """Difference of every method to its base by data set and IPC, as :func:`paired_difference` makes it.
 
         ``claimed`` holds the paper's own difference by method, data set and IPC.
         """
         frames = [
-            tables.paired_difference(
+            paired_difference(
                 self.records,
                 name,
                 base,
@@ -281,9 +282,7 @@ class Session:
             for name in self.study.methods
             if (base := all_methods[name].base) in self.study.methods
         ]
-        return (
-            pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=list(tables.DIFFERENCE))
-        )
+        return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=list(DIFFERENCE))
 
     def compare(
         self,
@@ -297,7 +296,7 @@ class Session:
     ) -> verdicts.Evidence:
         """Whether a method is better than another at one place, decided over the study's sets."""
         made = "generator" if self._drawn else "set"
-        return tables.comparison(self.records, method, base, dataset, ipc, claimed, source=source, made=made)
+        return comparison(self.records, method, base, dataset, ipc, claimed, source=source, made=made)
 
     def over_sets(
         self,

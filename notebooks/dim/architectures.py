@@ -6,12 +6,12 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
-from budgets import pooled
 
-from dreamlib.companion.report import tables
+from dreamlib.companion.report import statistics
 from dreamlib.companion.report.reported import find
 from dreamlib.companion.report.reported import rows as numbers_of
-from dreamlib.companion.report.tables import Row, at_its_end
+from dreamlib.companion.report.statistics import at_its_end, pooled
+from dreamlib.companion.report.tables import Row
 from dreamlib.companion.report.words import (
     MEASURED,
     MISSING,
@@ -206,7 +206,7 @@ def by_seed(
 ) -> dict[int, tuple[float, ...]]:
     """The accuracies of a method's finished sets under one network of judgement, by seed."""
     own = [record for record in records if record["evaluation"]["network"]["name"] == network]
-    return tables.by_seed(own, method, dataset, ipc)
+    return statistics.by_seed(own, method, dataset, ipc)
 
 
 def spreads(

@@ -34,7 +34,7 @@ reports: str = "reports"  # where rendered pages and tables go
 import pandas as pd
 
 from dreamlib.companion.plans import dim
-from dreamlib.companion.report import tables, words
+from dreamlib.companion.report import settings, statistics, words
 from dreamlib.companion.report.verdicts import all_of, compare, interval
 from dreamlib.companion.session import Session
 
@@ -83,7 +83,7 @@ printed = {network: f"{low:g} to {high:g}" for network, (low, high) in ENDS.item
 def lead(name, ipc, epoch, network):
     """DiM above its GAN at an epoch, generator by generator."""
     own = [record for record in session.records if record["evaluation"]["network"]["name"] == network]
-    sides = [tables.by_seed(own, method, name, ipc, epoch) for method in ("dim", "gan")]
+    sides = [statistics.by_seed(own, method, name, ipc, epoch) for method in ("dim", "gan")]
     return compare(*sides, ENDS[network][0], source="at least, on CIFAR-10,", made="generator")
 
 
@@ -128,7 +128,7 @@ session.curves_along(frame, NAMES)
 # *Iterations* are the epochs at which a generator was judged.
 
 # %%
-tables.settings([record | {"iterations": record["iteration"]} for record in session.records])
+settings.shown([record | {"iterations": record["iteration"]} for record in session.records])
 
 # %% [markdown]
 # ## What holds here

@@ -34,7 +34,7 @@ reports: str = "reports"  # where rendered pages and tables go
 import pandas as pd
 
 from dreamlib.companion.plans import dim
-from dreamlib.companion.report import tables, words
+from dreamlib.companion.report import settings, statistics, words
 from dreamlib.companion.report.verdicts import all_of, compare
 from dreamlib.companion.session import Session
 
@@ -135,7 +135,7 @@ session.show(
 # *Iterations* are the epochs at which a generator was judged.
 
 # %%
-tables.settings([record | {"iterations": record["iteration"]} for record in session.records])
+settings.shown([record | {"iterations": record["iteration"]} for record in session.records])
 
 # %% [markdown]
 # ## What holds here
@@ -148,7 +148,7 @@ tables.settings([record | {"iterations": record["iteration"]} for record in sess
 def lead(name, ipc, step, network):
     """Feature matching above gradient matching at an epoch."""
     own = [record for record in session.records if record["evaluation"]["network"]["name"] == network]
-    sides = [tables.by_seed(own, method, name, ipc, step) for method in ("dim-feature", "dim-gradient")]
+    sides = [statistics.by_seed(own, method, name, ipc, step) for method in ("dim-feature", "dim-gradient")]
     return compare(*sides, made="generator")
 
 

@@ -39,6 +39,7 @@ from dreamlib.companion.plans.dm import WIDTHS
 from dreamlib.companion.report import figures, tables, words
 from dreamlib.companion.report.reported import find
 from dreamlib.companion.report.reported import rows as numbers_of
+from dreamlib.companion.report.statistics import deviation
 from dreamlib.companion.report.verdicts import all_of, compare, decide
 from dreamlib.companion.session import Session
 
@@ -142,7 +143,7 @@ for record in records:
             + done * (record["seconds"]["distill"] - record["seconds"]["select"]),
             "evaluation": record["seconds"]["evaluate"],
             "mean": sum(values) / len(values),
-            "std": pd.Series(values).std(ddof=1),
+            "std": deviation(values),
             "n": len(values),
             "device": record["device"],
         }

@@ -38,7 +38,7 @@ import numpy as np
 import pandas as pd
 from IPython.display import display
 
-from dreamlib.companion.report import figures, tables, words
+from dreamlib.companion.report import figures, settings, tables, words
 from dreamlib.companion.report.verdicts import compare
 from dreamlib.companion.report.words import data_set, duration
 from dreamlib.companion.session import Session
@@ -155,7 +155,7 @@ for cell, why in failures.items():
 # ## What stands behind each number
 
 # %%
-tables.settings(ranking.merged(session.records))
+settings.shown(ranking.merged(session.records))
 
 # %% [markdown]
 # ## What holds here

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import rankdata
 
+from dreamlib.companion.report.statistics import deviation
 from dreamlib.companion.report.verdicts import Evidence, decide
 from dreamlib.companion.report.words import duration, number, percent
 from dreamlib.core.errors import BadValue
@@ -75,9 +76,9 @@ def search_frame(records: Sequence[Record], ipc: int) -> pd.DataFrame:
                 "label": record["label"],
                 "architecture": architecture(how["network"]),
                 "validation": held_out.mean(),
-                "validation_std": _std(held_out),
+                "validation_std": deviation(held_out),
                 "test": tested.mean(),
-                "test_std": _std(tested),
+                "test_std": deviation(tested),
                 "n": len(tested),
                 "distill_seconds": float(record["seconds"]["distill"]),
                 "train_seconds": float(record["seconds"]["evaluate"]),
@@ -97,10 +98,6 @@ def search_frame(records: Sequence[Record], ipc: int) -> pd.DataFrame:
 
 def _spread(mean: float, std: float) -> str:
     return percent(mean, std)
-
-
-def _std(values: np.ndarray) -> float:
-    return float(values.std(ddof=1)) if len(values) > 1 else float("nan")
 
 
 def spearman(x: np.ndarray, y: np.ndarray) -> np.ndarray:

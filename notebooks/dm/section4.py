@@ -45,6 +45,7 @@ reports: str = "reports"  # where rendered pages and tables go
 import pandas as pd
 
 from dreamlib.companion.report import figures, tables, words
+from dreamlib.companion.report.statistics import deviation
 from dreamlib.companion.report.verdicts import decide
 from dreamlib.companion.session import Session
 from dreamlib.core.registry import plain
@@ -114,7 +115,7 @@ for name in session.study.datasets:
                 "data set": name,
                 "network": label,
                 "largest probability": found.largest.mean(),
-                "std": found.largest.std(ddof=1),
+                "std": deviation(found.largest),
                 "if equal": 1 / part.num_classes,
                 "entropy / log C": found.entropy.mean(),
                 "distance from equal": found.distance.mean(),
@@ -172,7 +173,7 @@ for name in session.study.datasets:
         loss: (
             STEPS,
             [found.cosine[loss].mean() for found in trained[name]],
-            [found.cosine[loss].std(ddof=1) for found in trained[name]],
+            [deviation(found.cosine[loss]) for found in trained[name]],
         )
         for loss in lastlayer.LOSSES
     }
@@ -222,7 +223,7 @@ for name in session.study.datasets:
             loss: (
                 list(distilled[name]),
                 [found.cosine[loss].mean() for found in distilled[name].values()],
-                [found.cosine[loss].std(ddof=1) for found in distilled[name].values()],
+                [deviation(found.cosine[loss]) for found in distilled[name].values()],
             )
             for loss in lastlayer.LOSSES
         },

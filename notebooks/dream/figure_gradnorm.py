@@ -38,6 +38,7 @@ import numpy as np
 import pandas as pd
 
 from dreamlib.companion.report import figures
+from dreamlib.companion.report.statistics import deviation
 from dreamlib.companion.session import Session
 
 session = Session.of_notebook("dream/figure_gradnorm", globals())
@@ -71,7 +72,7 @@ for name in session.study.datasets:
                 "batch": study.batch,
                 "sampler": sampler,
                 "distance to the class's mean gradient": float(np.mean(errors)),
-                "std": float(np.std(errors, ddof=1)),
+                "std": deviation(errors),
                 "of all batches together": bias,
                 "n": len(errors),
                 "norm of the class's mean gradient": study.mean_norm,
@@ -97,7 +98,7 @@ for name, study in compared.items():
             "and one network",
         )
     )
-    spread, other = (norms.std(ddof=1) for norms in (study.norms_representative, study.norms_random))
+    spread, other = (deviation(norms) for norms in (study.norms_representative, study.norms_random))
     claims.append(
         (
             "the gradient norms of representative batches spread less than those of random ones",

@@ -15,10 +15,11 @@ import numpy as np
 import pandas as pd
 
 from ...core.errors import BadValue
-from .accuracies import Budgets, Cell, Column, Record, Wording
+from .accuracies import Cell, Column, Wording
 from .reported import Reported, find
 from .reported import rows as numbers_of
-from .tables import AccuracyTable, Row, budgets, make_cell, of_one_profile
+from .statistics import Budgets, Record, budgets, of_one_profile
+from .tables import AccuracyTable, Row, make_cell
 from .verdicts import Evidence, Verdict, all_of, conjunction, frame_line
 from .words import MEASURED, MISSING, NOT_HERE, NOTHING, data_set, network, points
 

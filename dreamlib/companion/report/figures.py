@@ -16,6 +16,7 @@ from matplotlib.pyplot import subplots
 
 from ...core.atomic import write_atomically
 from ...core.errors import BadValue
+from .statistics import deviation
 from .style import GREY, MARKERS, PALETTE, colour, line
 from .words import percent
 
@@ -238,7 +239,7 @@ def curve_frame(records: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
                 "label": found[0]["label"],
                 "iteration": iteration,
                 "mean": values.mean() if len(values) else math.nan,
-                "std": values.std(ddof=1) if len(values) > 1 else math.nan,
+                "std": deviation(values),
                 "n": len(values),
                 "sets": len({record["seed"] for record in found}),
             }

@@ -1,4 +1,4 @@
-"""One setting of DiM varied: the rows are the paper's, and its best value is held against the ends that were measured."""
+"""One setting of DiM varied: the rows are the paper's; its best value is held against the ends that were measured."""
 
 from __future__ import annotations
 
