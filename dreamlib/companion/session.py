@@ -495,69 +495,6 @@ class Session:
             found[epoch] = draws.unit(labels, Streams(0, self.torch_device)["preview"]).cpu()
         return found
 
-    def images_along(
-        self, published: Sequence[int], here: Callable[[Cell, int], int], per_class: int = 10
-    ) -> None:
-        """A figure for every data set: images of the study's generators at epochs of a paper, a row for each class.
-
-        Parameters
-        ----------
-        published : sequence of int
-            Epochs as the paper counts them.
-        here : callable
-            ``here(cell, epoch)``: which epoch of the cell's own training stands for one of the paper's.
-        per_class : int
-            Images of each class.
-        """
-        for name in self.study.datasets:
-            shown: dict[str, Any] = {}
-            for method in self.study.methods:
-                cell, label = self.cell(method, name, self.study.ipcs[0]), self.label(method)
-                found = self.generated(cell, per_class)
-                if not found:
-                    self.say(
-                        f"*{label} on {words.data_set(name)}: the states along the way are not here. "
-                        f"`{self.study.command()} RESULTS=another-folder` trains again and keeps them.*"
-                    )
-                for epoch in published:
-                    own = here(cell, epoch)
-                    if own in found:
-                        part = found[own][:10]
-                        title = f"{label}, epoch {epoch}" + (f" ({own} here)" if own != epoch else "")
-                        shown[title] = pixels(part.flatten(0, 1)).reshape(
-                            len(part), per_class, *part.shape[3:], part.shape[2]
-                        )
-            if shown:
-                figure = figures.image_panels(
-                    shown,
-                    row_labels=self.dataset(name).classes[:10],
-                    across=len(published),
-                    title=f"{words.data_set(name)}, profile {self.profile.name}",
-                )
-                self.save_figure(figure, name, kinds=("png",))
-
-    def curves_along(self, frame: pd.DataFrame, networks: Mapping[str, str]) -> None:
-        """Accuracy by epoch of training, a figure for every data set and network of judgement.
-
-        Parameters
-        ----------
-        frame : DataFrame
-            As ``along`` of ``notebooks/dim/architectures.py`` makes it.
-        networks : dict of str to str
-            What the item calls a network; others keep their names.
-        """
-        if self.study.missing():
-            self.say(f"*What is missing is filled by `{self.study.command()}`.*")
-        for (name, network), part in frame.groupby(["dataset", "network"], sort=False):
-            judge = networks.get(str(network), str(network))
-            about = words.data_set(str(name)), judge, f"INPC {part.ipc.iloc[0]}"
-            axes, _ = figures.accuracy_curves(
-                part.rename(columns={"step": "iteration"}),
-                title=", ".join((*about, f"profile {self.profile.name}")),
-                xlabel="epochs of training",
-            )
-            self.save_figure(axes.figure, f"{name}-{network}")
-
     def cell(self, method: str, dataset: str, ipc: int, seed: int = 0) -> Cell:
         """The final cell of a method under the session's profile."""
         return make_cell(self.profile.name, method, dataset, ipc, seed)

@@ -221,25 +221,3 @@ def spreads(
         for seed in set.intersection(*map(set, found))
     }
     return {seed: (max(values) - min(values),) for seed, values in sorted(means.items())}
-
-
-def along(records: Sequence[Record]) -> pd.DataFrame:
-    """Accuracies along a training under each network that judges: one line per method, network and step.
-
-    Returns
-    -------
-    DataFrame
-        `dataset`, `ipc`, `method`, `network`, `step`, `label`, `mean`, `std` (ddof 1, over all networks of all sets)
-        and `n`, in the order of the records.
-    """
-    places: dict[tuple[str, int, str, str, int], list[Record]] = {}
-    for record in records:
-        network = record["evaluation"]["network"]["name"]
-        place = (record["dataset"], int(record["ipc"]), record["method"], network, int(record["iteration"]))
-        places.setdefault(place, []).append(record)
-    columns = ("dataset", "ipc", "method", "network", "step", "label", "mean", "std", "n")
-    lines = [
-        dict(zip(columns, place, strict=False)) | {"label": found[0]["label"], **pooled(found)}
-        for place, found in places.items()
-    ]
-    return pd.DataFrame(lines, columns=list(columns))

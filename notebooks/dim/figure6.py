@@ -40,7 +40,7 @@ from dreamlib.companion.session import Session
 
 session = Session.of_notebook("dim/figure6", globals())
 
-import architectures  # beside this notebook
+from training import along, curves_along, images_along  # beside this notebook
 
 session.about()
 
@@ -58,7 +58,7 @@ NAMES = {"convnet": "C-3", "resnet10": "R-10"}
 
 # %%
 LABELS = {"gan": "GAN", "dim": "DiM"}
-session.images_along(dim.ALONG, dim.epoch, SHOWN)
+images_along(session, dim.ALONG, dim.epoch, SHOWN)
 
 # %% [markdown]
 # ## Accuracies
@@ -66,7 +66,7 @@ session.images_along(dim.ALONG, dim.epoch, SHOWN)
 # prints the range of the differences, not these accuracies. Differences are over generators, with their 95 % interval.
 
 # %%
-frame = architectures.along(session.records)
+frame = along(session.records)
 lines, leads = [], {}
 ENDS = {
     network: [
@@ -121,7 +121,7 @@ table = pd.DataFrame(lines)
 session.save_frame(table, digits=1)
 
 # %%
-session.curves_along(frame, NAMES)
+curves_along(session, frame, NAMES)
 
 # %% [markdown]
 # ## What stands behind each number

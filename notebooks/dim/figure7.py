@@ -40,7 +40,7 @@ from dreamlib.companion.session import Session
 
 session = Session.of_notebook("dim/figure7", globals())
 
-import architectures  # beside this notebook
+from training import along, curves_along, images_along  # beside this notebook
 
 session.about()
 
@@ -57,7 +57,7 @@ NAMES = {"convnet": "C-3", "resnet10": "R-10"}
 # them.
 
 # %%
-session.images_along(dim.ALONG, dim.epoch, SHOWN)
+images_along(session, dim.ALONG, dim.epoch, SHOWN)
 
 # %% [markdown]
 # ## How far apart they are
@@ -85,7 +85,7 @@ session.show(apart, digits=3)
 # Networks trained on INPC images of each class per epoch, drawn by the generator as it was at that epoch.
 
 # %%
-frame = architectures.along(session.records)
+frame = along(session.records)
 lines = []
 for line in frame.to_dict("records"):
     cell = session.cell(line["method"], line["dataset"], line["ipc"])
@@ -107,7 +107,7 @@ table = pd.DataFrame(lines)
 session.save_frame(table, digits=1)
 
 # %%
-session.curves_along(frame, NAMES)
+curves_along(session, frame, NAMES)
 
 # %% [markdown]
 # ## Reported

@@ -53,7 +53,9 @@ from dreamlib.networks import NetworkSpec
 
 session = Session.of_notebook("dm/section4", globals())
 
-import lastlayer  # beside this notebook
+# The modules beside this notebook.
+import lastlayer
+from boxes import boxes
 
 session.about()
 
@@ -124,7 +126,7 @@ for name in session.study.datasets:
                 "n": len(found.largest),
             }
         )
-    axes = figures.boxes(
+    axes = boxes(
         spread[name],
         xlabel="largest probability of an image",
         reference=1 / part.num_classes,

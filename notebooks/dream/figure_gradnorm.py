@@ -37,13 +37,12 @@ reports: str = "reports"  # where rendered pages and tables go
 import numpy as np
 import pandas as pd
 
-from dreamlib.companion.report import figures
 from dreamlib.companion.report.statistics import deviation
 from dreamlib.companion.session import Session
 
 session = Session.of_notebook("dream/figure_gradnorm", globals())
 
-from gradients import gradient_study  # beside this notebook
+from gradients import gradient_study, histogram_pair  # beside this notebook
 
 session.about()
 
@@ -53,7 +52,7 @@ for name in session.study.datasets:
     recipe = session.cell("dream", name, 10).recipe
     study = gradient_study(session.dataset(name), recipe, label=label, device=session.torch_device)
     compared[name] = study
-    axes = figures.histogram_pair(
+    axes = histogram_pair(
         study.norms_random,
         study.norms_representative,
         labels=("random", "representative"),
