@@ -26,7 +26,7 @@ from ..distillation.sets import DistilledSet, load_set
 from ..recipes import methods as all_methods
 from .cells import Cell, first_stage, make_cell
 from .profiles import profiles
-from .report import ablation, expected, figures, settings, style, tables, verdicts, words
+from .report import expected, figures, settings, style, tables, verdicts, words
 from .report.reported import load_reported, project_root
 from .report.statistics import DIFFERENCE, comparison, paired_difference
 from .studies import Study, study
@@ -235,30 +235,6 @@ class Session:
             self.reported,
             command=self.study.command(),
             beyond=beyond,
-        )
-
-    def ablation_table(
-        self,
-        rows: Sequence[tables.Row],
-        judges: Sequence[str] = ("C-3", "R-10", "R-18"),
-        *,
-        base: str = "",
-        average: bool = False,
-    ) -> ablation.AblationTable:
-        """Variants judged by several networks, beside the numbers of the study's own item."""
-        paper, _, name = self.study.item.partition("/")
-        return ablation.ablation_table(
-            self.records,
-            rows,
-            [ablation.JUDGES[judge] for judge in judges],
-            self.study.datasets,
-            self.study.ipcs,
-            self.reported,
-            paper=paper,
-            item=name.replace("figure", "fig"),
-            base=base,
-            average=average,
-            command=self.study.command(),
         )
 
     def settings(self) -> Any:

@@ -33,12 +33,14 @@ reports: str = "reports"  # where rendered pages and tables go
 
 # %%
 from dreamlib.companion.plans import dim
-from dreamlib.companion.report import ablation, tables
+from dreamlib.companion.report import tables
 from dreamlib.companion.session import Session
 
 session = Session.of_notebook("dim/figure3b", globals())
 
-from variation import draw, variants, worse_at_the_ends  # beside this notebook
+# The modules beside this notebook.
+import ablation
+from variation import draw, variants, worse_at_the_ends
 
 session.about()
 

@@ -38,13 +38,15 @@ from dataclasses import replace
 import pandas as pd
 
 from dreamlib.companion.plans import dim
-from dreamlib.companion.report import ablation, figures, statistics, tables, words
+from dreamlib.companion.report import statistics, tables, words
 from dreamlib.companion.report.verdicts import Evidence, all_of, compare
 from dreamlib.companion.session import Session
 
 session = Session.of_notebook("dim/figure3c", globals())
 
-import budgets  # beside this notebook
+# The modules beside this notebook.
+import ablation
+import budgets
 
 session.about()
 
@@ -102,7 +104,7 @@ panels = {
     words.data_set(str(name)): part.rename(columns={"measured": "mean"})
     for name, part in frame.groupby("dataset", sort=False)
 }
-figure = figures.varied(panels, xlabel="INPC (logarithmic)", logarithmic=True, suptitle=f"Profile {profile}")
+figure = ablation.varied(panels, xlabel="INPC (logarithmic)", logarithmic=True, suptitle=f"Profile {profile}")
 session.save_figure(figure, "networks")
 
 # %% [markdown]

@@ -33,13 +33,15 @@ reports: str = "reports"  # where rendered pages and tables go
 
 # %%
 from dreamlib.companion.plans import dim
-from dreamlib.companion.report import ablation, tables
+from dreamlib.companion.report import tables
 from dreamlib.companion.report.verdicts import all_of
 from dreamlib.companion.session import Session
 
 session = Session.of_notebook("dim/table5", globals())
 
-from variation import draw, variants  # beside this notebook
+# The modules beside this notebook.
+import ablation
+from variation import draw, variants
 
 session.about()
 

@@ -32,12 +32,14 @@ reports: str = "reports"  # where rendered pages and tables go
 
 # %%
 from dreamlib.companion.plans import dim
-from dreamlib.companion.report import ablation, tables
+from dreamlib.companion.report import tables
 from dreamlib.companion.session import Session
 
 session = Session.of_notebook("dim/table6", globals())
 
-from variation import draw, variants  # beside this notebook
+# The modules beside this notebook.
+import ablation
+from variation import draw, variants
 
 session.about()
 

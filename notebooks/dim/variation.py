@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import ablation
+
 from dreamlib.companion.cells import Cell
-from dreamlib.companion.report import ablation, figures, tables
+from dreamlib.companion.report import tables
 from dreamlib.companion.session import Claim, Session
 
 
@@ -40,7 +42,7 @@ def variants(
         rows = ablation.variants(methods, [str(name) for name in published], called)
     else:
         rows = [tables.Row(cell.method, name, None) for name, cell in named.items()]
-    table = session.ablation_table(rows, base=base, average=average)
+    table = ablation.of_session(session, rows, base=base, average=average)
     session.save(table)
     return named, table
 
@@ -58,7 +60,7 @@ def draw(
     ``values`` is the setting of every row as a number; without it rows stand side by side.
     """
     panels = table.curves(None if values is None else [float(value) for value in values])
-    figure = figures.varied(panels, xlabel=xlabel, suptitle=f"Profile {session.profile.name}", **how)
+    figure = ablation.varied(panels, xlabel=xlabel, suptitle=f"Profile {session.profile.name}", **how)
     session.save_figure(figure, name)
 
 

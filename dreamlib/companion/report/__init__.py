@@ -9,7 +9,6 @@ layouts       how it looks in Markdown, LaTeX and HTML
 statistics    which records count, means and deviations, paired differences
 settings      what must stand beside a number, and where a method is not the published one
 tables        measured beside reported
-ablation      variants of a method, each judged by several networks
 style         the one look of every figure: fonts, palette, one colour and line per method
 figures       curves, bars, histograms and image grids that any notebook can use
 notebook      runs one notebook with checked parameters

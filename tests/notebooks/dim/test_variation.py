@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import ablation
 from variation import variants, worse_at_the_ends
 
 from dreamlib.companion.plans import dim
@@ -30,3 +31,16 @@ def test_the_best_value_is_not_held_against_itself(tmp_path: Path) -> None:
         for much, name in (("small", ends[0]), ("large", ends[-1]))
         if name != "0.01"
     ]
+
+
+def test_an_ablation_of_nothing_is_missing_beside_the_papers_numbers(tmp_path: Path) -> None:
+    session = Session("dim/table6", results=str(tmp_path))
+    named = dim.pools("quick", "digits", 10)
+    methods = {name: cell.method for name, cell in named.items()}
+    rows = ablation.variants(methods, dim.MIXES["paper"], "DiM pool={}")
+    table = ablation.of_session(session, rows, base="C3+R10+R18", average=True)
+    assert table.missing == 3 * 4  # quick has three of the seven
+    assert "make dim-table6 PROFILE=quick" in table.markdown()
+    number = table.cells[6, ("CIFAR-10, INPC 50", "Avg.")].number
+    assert number is not None
+    assert number.value == 73.9
