@@ -31,8 +31,9 @@ from ..distillation.sets import DistilledSet, load_set
 from ..recipes import methods as all_methods
 from .cells import Cell, make_cell
 from .profiles import profiles
-from .report import ablation, expected, figures, style, tables, verdicts, words
+from .report import expected, figures, settings, style, tables, verdicts, words
 from .report.reported import load_reported
+from .report.statistics import DIFFERENCE, comparison, paired_difference
 from .store import Store
 from .studies import Study, study
 
@@ -245,41 +246,17 @@ class Session:
             beyond=beyond,
         )
 
-    def ablation_table(
-        self,
-        rows: Sequence[tables.Row],
-        judges: Sequence[str] = ("C-3", "R-10", "R-18"),
-        *,
-        base: str = "",
-        average: bool = False,
-    ) -> ablation.AblationTable:
-        """Variants judged by several networks, beside the numbers of the study's own item."""
-        paper, _, name = self.study.item.partition("/")
-        return ablation.ablation_table(
-            self.records,
-            rows,
-            [ablation.JUDGES[judge] for judge in judges],
-            self.study.datasets,
-            self.study.ipcs,
-            self.reported,
-            paper=paper,
-            item=name.replace("figure", "fig"),
-            base=base,
-            average=average,
-            command=self.study.command(),
-        )
-
     def settings(self) -> Any:
         """What must stand beside the numbers: protocol, epochs, normalisation, seeds, device, seconds, memory."""
-        return tables.settings(self.records)
+        return settings.shown(self.records)
 
     def pairs(self, claimed: Mapping[tuple[str, str, int], float] | None = None) -> pd.DataFrame:
-        """Difference of every method to its base by data set and IPC, as :func:`.tables.paired_difference` makes it.
+        """Difference of every method to its base by data set and IPC, as :func:`paired_difference` makes it.
 
         ``claimed`` holds the paper's own difference by method, data set and IPC.
         """
         frames = [
-            tables.paired_difference(
+            paired_difference(
                 self.records,
                 name,
                 base,
@@ -290,9 +267,7 @@ class Session:
             for name in self.study.methods
             if (base := all_methods[name].base) in self.study.methods
         ]
-        return (
-            pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=list(tables.DIFFERENCE))
-        )
+        return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=list(DIFFERENCE))
 
     def compare(
         self,
@@ -306,7 +281,7 @@ class Session:
     ) -> verdicts.Evidence:
         """Whether a method is better than another at one place, decided over the study's sets."""
         made = "generator" if self._drawn else "set"
-        return tables.comparison(self.records, method, base, dataset, ipc, claimed, source=source, made=made)
+        return comparison(self.records, method, base, dataset, ipc, claimed, source=source, made=made)
 
     def over_sets(
         self,
@@ -508,69 +483,6 @@ class Session:
             assert isinstance(draws, Drawing)
             found[epoch] = draws.unit(labels, Streams(0, self.torch_device)["preview"]).cpu()
         return found
-
-    def images_along(
-        self, published: Sequence[int], here: Callable[[Cell, int], int], per_class: int = 10
-    ) -> None:
-        """A figure for every data set: images of the study's generators at epochs of a paper, a row for each class.
-
-        Parameters
-        ----------
-        published : sequence of int
-            Epochs as the paper counts them.
-        here : callable
-            ``here(cell, epoch)``: which epoch of the cell's own training stands for one of the paper's.
-        per_class : int
-            Images of each class.
-        """
-        for name in self.study.datasets:
-            shown: dict[str, Any] = {}
-            for method in self.study.methods:
-                cell, label = self.cell(method, name, self.study.ipcs[0]), self.label(method)
-                found = self.generated(cell, per_class)
-                if not found:
-                    self.say(
-                        f"*{label} on {words.data_set(name)}: the states along the way are not here. "
-                        f"`{self.study.command()} RESULTS=another-folder` trains again and keeps them.*"
-                    )
-                for epoch in published:
-                    own = here(cell, epoch)
-                    if own in found:
-                        part = found[own][:10]
-                        title = f"{label}, epoch {epoch}" + (f" ({own} here)" if own != epoch else "")
-                        shown[title] = pixels(part.flatten(0, 1)).reshape(
-                            len(part), per_class, *part.shape[3:], part.shape[2]
-                        )
-            if shown:
-                figure = figures.image_panels(
-                    shown,
-                    row_labels=self.dataset(name).classes[:10],
-                    across=len(published),
-                    title=f"{words.data_set(name)}, profile {self.profile.name}",
-                )
-                self.save_figure(figure, name, kinds=("png",))
-
-    def curves_along(self, frame: pd.DataFrame, networks: Mapping[str, str]) -> None:
-        """Accuracy by epoch of training, a figure for every data set and network of judgement.
-
-        Parameters
-        ----------
-        frame : DataFrame
-            As ``along`` of ``notebooks/dim/architectures.py`` makes it.
-        networks : dict of str to str
-            What the item calls a network; others keep their names.
-        """
-        if self.study.missing():
-            self.say(f"*What is missing is filled by `{self.study.command()}`.*")
-        for (name, network), part in frame.groupby(["dataset", "network"], sort=False):
-            judge = networks.get(str(network), str(network))
-            about = words.data_set(str(name)), judge, f"INPC {part.ipc.iloc[0]}"
-            axes, _ = figures.accuracy_curves(
-                part.rename(columns={"step": "iteration"}),
-                title=", ".join((*about, f"profile {self.profile.name}")),
-                xlabel="epochs of training",
-            )
-            self.save_figure(axes.figure, f"{name}-{network}")
 
     def cell(self, method: str, dataset: str, ipc: int, seed: int = 0) -> Cell:
         """The final cell of a method under the session's profile."""

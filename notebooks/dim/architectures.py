@@ -6,12 +6,12 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
-from budgets import pooled
 
-from dreamlib.companion.report import tables
+from dreamlib.companion.report import statistics
 from dreamlib.companion.report.reported import find
 from dreamlib.companion.report.reported import rows as numbers_of
-from dreamlib.companion.report.tables import Row, at_its_end
+from dreamlib.companion.report.statistics import at_its_end, pooled
+from dreamlib.companion.report.tables import Row
 from dreamlib.companion.report.words import (
     MEASURED,
     MISSING,
@@ -206,7 +206,7 @@ def by_seed(
 ) -> dict[int, tuple[float, ...]]:
     """The accuracies of a method's finished sets under one network of judgement, by seed."""
     own = [record for record in records if record["evaluation"]["network"]["name"] == network]
-    return tables.by_seed(own, method, dataset, ipc)
+    return statistics.by_seed(own, method, dataset, ipc)
 
 
 def spreads(
@@ -221,25 +221,3 @@ def spreads(
         for seed in set.intersection(*map(set, found))
     }
     return {seed: (max(values) - min(values),) for seed, values in sorted(means.items())}
-
-
-def along(records: Sequence[Record]) -> pd.DataFrame:
-    """Accuracies along a training under each network that judges: one line per method, network and step.
-
-    Returns
-    -------
-    DataFrame
-        `dataset`, `ipc`, `method`, `network`, `step`, `label`, `mean`, `std` (ddof 1, over all networks of all sets)
-        and `n`, in the order of the records.
-    """
-    places: dict[tuple[str, int, str, str, int], list[Record]] = {}
-    for record in records:
-        network = record["evaluation"]["network"]["name"]
-        place = (record["dataset"], int(record["ipc"]), record["method"], network, int(record["iteration"]))
-        places.setdefault(place, []).append(record)
-    columns = ("dataset", "ipc", "method", "network", "step", "label", "mean", "std", "n")
-    lines = [
-        dict(zip(columns, place, strict=False)) | {"label": found[0]["label"], **pooled(found)}
-        for place, found in places.items()
-    ]
-    return pd.DataFrame(lines, columns=list(columns))

@@ -14,8 +14,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.pyplot import subplots
 
+from dreamlib.companion.report.statistics import at_its_end, pooled
 from dreamlib.companion.report.style import line
-from dreamlib.companion.report.tables import at_its_end
 from dreamlib.companion.report.words import size
 from dreamlib.core.errors import BadValue
 
@@ -86,16 +86,6 @@ def distinct_images(record: Record) -> int:
     drawn = record["evaluation"].get("generated")
     fresh = drawn is not None and drawn["fresh"] and record["images_stored"] == 0
     return seen if fresh else min(seen, int(record["images_decoded"]))
-
-
-def pooled(records: Sequence[Record]) -> dict[str, float]:
-    """`mean`, `std` (ddof 1; NaN for one) and `n` of the accuracies of all networks of several records."""
-    values = [float(value) for record in records for value in record["accuracies"]]
-    return {
-        "mean": float(np.mean(values)) if values else float("nan"),
-        "std": float(np.std(values, ddof=1)) if len(values) > 1 else float("nan"),
-        "n": len(values),
-    }
 
 
 COSTS = (

@@ -34,7 +34,7 @@ reports: str = "reports"  # where rendered pages and tables go
 # %%
 import math
 
-from dreamlib.companion.report import tables, words
+from dreamlib.companion.report import statistics, tables, words
 from dreamlib.companion.report.reported import find
 from dreamlib.companion.report.reported import rows as numbers_of
 from dreamlib.companion.report.verdicts import Evidence, all_of, compare, paired
@@ -125,7 +125,7 @@ session.settings()
 
 def at(method: str, name: str, ipc: int) -> dict[int, tuple[float, ...]]:
     """A method's accuracies at one place, by seed."""
-    return tables.by_seed(session.records, method, name, ipc)
+    return statistics.by_seed(session.records, method, name, ipc)
 
 
 def barred(found: Evidence, *places: tuple[str, str, int]) -> Evidence:

@@ -31,10 +31,15 @@ reports: str = "reports"  # where rendered pages and tables go
 
 # %%
 from dreamlib.companion.plans import dim
-from dreamlib.companion.report import ablation, figures, tables
+from dreamlib.companion.report import tables
 from dreamlib.companion.session import Session
 
 session = Session.of_notebook("dim/figure3a", globals())
+
+# The modules beside this notebook.
+import ablation
+from variation import draw, variants, worse_at_the_ends
+
 session.about()
 
 # %%
@@ -46,20 +51,11 @@ session.run()
 # so nothing stands beside the numbers.
 
 # %%
-named = dim.weights(profile, session.study.datasets[0], session.study.ipcs[0])
-rows = [tables.Row(cell.method, name, None) for name, cell in named.items()]
-table = session.ablation_table(rows, base="0.01", average=True)
-session.save(table)
+named, table = variants(session, dim.weights, "0.01")
 table
 
 # %%
-figure = figures.varied(
-    table.curves([float(name) for name in named]),
-    xlabel="weight of matching, λ (logarithmic)",
-    logarithmic=True,
-    suptitle=f"Profile {profile}",
-)
-session.save_figure(figure, "weight")
+draw(session, table, "weight", "weight of matching, λ (logarithmic)", list(named), logarithmic=True)
 
 # %% [markdown]
 # ## Differences
@@ -83,14 +79,8 @@ session.settings()
 
 # %%
 best = f"{session.reported_number('fig3a', 'cifar10', 'DiM', 'best_lambda', paper='dim'):g}"
-small, large = min(named, key=float), max(named, key=float)
 claims = [(f"λ = {best} is best", *table.best_is(best))]
-claims += [
-    (f"too {much} a λ is worse: {best} above {name}", *table.above(best, name))
-    for much, name in (("large", large), ("small", small))
-    if name != best
-]
-session.verdict(claims)
+session.verdict(claims + worse_at_the_ends(table, named, best, "λ"))
 
 # %%
 # NBVAL_CHECK_OUTPUT

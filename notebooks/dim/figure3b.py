@@ -33,10 +33,15 @@ reports: str = "reports"  # where rendered pages and tables go
 
 # %%
 from dreamlib.companion.plans import dim
-from dreamlib.companion.report import ablation, figures, tables
+from dreamlib.companion.report import tables
 from dreamlib.companion.session import Session
 
 session = Session.of_notebook("dim/figure3b", globals())
+
+# The modules beside this notebook.
+import ablation
+from variation import draw, variants, worse_at_the_ends
+
 session.about()
 
 # %%
@@ -48,20 +53,13 @@ session.run()
 # so nothing stands beside the numbers.
 
 # %%
-named = dim.batches(profile, session.study.datasets[0], session.study.ipcs[0])
-rows = [tables.Row(cell.method, name, None) for name, cell in named.items()]
-table = session.ablation_table(rows, base="64", average=True)
-session.save(table)
+named, table = variants(session, dim.batches, "64")
 table
 
 # %%
-figure = figures.varied(
-    table.curves([float(name) for name in named]),
-    xlabel="real images in a matching step, B (logarithmic)",
-    logarithmic=True,
-    suptitle=f"Profile {profile}",
+draw(
+    session, table, "batch", "real images in a matching step, B (logarithmic)", list(named), logarithmic=True
 )
-session.save_figure(figure, "batch")
 
 # %% [markdown]
 # ## Differences
@@ -85,14 +83,8 @@ session.settings()
 
 # %%
 best = f"{session.reported_number('fig3b', 'cifar10', 'DiM', 'best_batch_size', paper='dim'):.0f}"
-small, large = min(named, key=int), max(named, key=int)
 claims = [(f"B = {best} is best", *table.best_is(best))]
-claims += [
-    (f"too {much} a B is worse: {best} above {name}", *table.above(best, name))
-    for much, name in (("large", large), ("small", small))
-    if name != best
-]
-session.verdict(claims)
+session.verdict(claims + worse_at_the_ends(table, named, best, "B"))
 
 # %%
 # NBVAL_CHECK_OUTPUT

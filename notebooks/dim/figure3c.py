@@ -38,13 +38,15 @@ from dataclasses import replace
 import pandas as pd
 
 from dreamlib.companion.plans import dim
-from dreamlib.companion.report import ablation, figures, tables, words
+from dreamlib.companion.report import statistics, tables, words
 from dreamlib.companion.report.verdicts import Evidence, all_of, compare
 from dreamlib.companion.session import Session
 
 session = Session.of_notebook("dim/figure3c", globals())
 
-import budgets  # beside this notebook
+# The modules beside this notebook.
+import ablation
+import budgets
 
 session.about()
 
@@ -102,7 +104,7 @@ panels = {
     words.data_set(str(name)): part.rename(columns={"measured": "mean"})
     for name, part in frame.groupby("dataset", sort=False)
 }
-figure = figures.varied(panels, xlabel="INPC (logarithmic)", logarithmic=True, suptitle=f"Profile {profile}")
+figure = ablation.varied(panels, xlabel="INPC (logarithmic)", logarithmic=True, suptitle=f"Profile {profile}")
 session.save_figure(figure, "networks")
 
 # %% [markdown]
@@ -118,7 +120,7 @@ numbers = session.reported[
 printed = {(line.network, int(line.ipc)): line.value for line in numbers.itertuples()}
 leads = pd.concat(
     [
-        tables.paired_difference(
+        statistics.paired_difference(
             records,
             small,
             other,
@@ -189,7 +191,7 @@ def of(network: str, name: str, ipc: int) -> list[dict]:
 def ahead(one: str, others: list[str], ipc: int) -> tuple[bool | None, str]:
     """Whether a network is better than these at an INPC, generator by generator."""
     found = {
-        f"{words.data_set(name)}, INPC {ipc}, {judges[one]} to {judges[other]}": tables.comparison(
+        f"{words.data_set(name)}, INPC {ipc}, {judges[one]} to {judges[other]}": statistics.comparison(
             records, one, other, name, ipc, printed.get((other, ipc)), source="on CIFAR-10", made="generator"
         ).barred(budgets.unequal(of(one, name, ipc), of(other, name, ipc)))
         for name in session.study.datasets
@@ -200,7 +202,7 @@ def ahead(one: str, others: list[str], ipc: int) -> tuple[bool | None, str]:
 
 def rise(network: str, name: str) -> Evidence:
     """How much better a network is at the largest INPC than at the smallest, generator by generator."""
-    ends = [tables.by_seed(records, network, name, ipc) for ipc in (last, first)]
+    ends = [statistics.by_seed(records, network, name, ipc) for ipc in (last, first)]
     steps = budgets.unequal(of(network, name, last), of(network, name, first))
     return compare(*ends, made="generator").barred(steps)
 

@@ -34,13 +34,13 @@ reports: str = "reports"  # where rendered pages and tables go
 import pandas as pd
 
 from dreamlib.companion.plans import dim
-from dreamlib.companion.report import tables, words
+from dreamlib.companion.report import settings, statistics, words
 from dreamlib.companion.report.verdicts import all_of, compare, interval
 from dreamlib.companion.session import Session
 
 session = Session.of_notebook("dim/figure6", globals())
 
-import architectures  # beside this notebook
+from training import along, curves_along, images_along  # beside this notebook
 
 session.about()
 
@@ -58,7 +58,7 @@ NAMES = {"convnet": "C-3", "resnet10": "R-10"}
 
 # %%
 LABELS = {"gan": "GAN", "dim": "DiM"}
-session.images_along(dim.ALONG, dim.epoch, SHOWN)
+images_along(session, dim.ALONG, dim.epoch, SHOWN)
 
 # %% [markdown]
 # ## Accuracies
@@ -66,7 +66,7 @@ session.images_along(dim.ALONG, dim.epoch, SHOWN)
 # prints the range of the differences, not these accuracies. Differences are over generators, with their 95 % interval.
 
 # %%
-frame = architectures.along(session.records)
+frame = along(session.records)
 lines, leads = [], {}
 ENDS = {
     network: [
@@ -83,7 +83,7 @@ printed = {network: f"{low:g} to {high:g}" for network, (low, high) in ENDS.item
 def lead(name, ipc, epoch, network):
     """DiM above its GAN at an epoch, generator by generator."""
     own = [record for record in session.records if record["evaluation"]["network"]["name"] == network]
-    sides = [tables.by_seed(own, method, name, ipc, epoch) for method in ("dim", "gan")]
+    sides = [statistics.by_seed(own, method, name, ipc, epoch) for method in ("dim", "gan")]
     return compare(*sides, ENDS[network][0], source="at least, on CIFAR-10,", made="generator")
 
 
@@ -121,14 +121,14 @@ table = pd.DataFrame(lines)
 session.save_frame(table, digits=1)
 
 # %%
-session.curves_along(frame, NAMES)
+curves_along(session, frame, NAMES)
 
 # %% [markdown]
 # ## What stands behind each number
 # *Iterations* are the epochs at which a generator was judged.
 
 # %%
-tables.settings([record | {"iterations": record["iteration"]} for record in session.records])
+settings.shown([record | {"iterations": record["iteration"]} for record in session.records])
 
 # %% [markdown]
 # ## What holds here

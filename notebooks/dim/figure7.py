@@ -34,13 +34,13 @@ reports: str = "reports"  # where rendered pages and tables go
 import pandas as pd
 
 from dreamlib.companion.plans import dim
-from dreamlib.companion.report import tables, words
+from dreamlib.companion.report import settings, statistics, words
 from dreamlib.companion.report.verdicts import all_of, compare
 from dreamlib.companion.session import Session
 
 session = Session.of_notebook("dim/figure7", globals())
 
-import architectures  # beside this notebook
+from training import along, curves_along, images_along  # beside this notebook
 
 session.about()
 
@@ -57,7 +57,7 @@ NAMES = {"convnet": "C-3", "resnet10": "R-10"}
 # them.
 
 # %%
-session.images_along(dim.ALONG, dim.epoch, SHOWN)
+images_along(session, dim.ALONG, dim.epoch, SHOWN)
 
 # %% [markdown]
 # ## How far apart they are
@@ -85,7 +85,7 @@ session.show(apart, digits=3)
 # Networks trained on INPC images of each class per epoch, drawn by the generator as it was at that epoch.
 
 # %%
-frame = architectures.along(session.records)
+frame = along(session.records)
 lines = []
 for line in frame.to_dict("records"):
     cell = session.cell(line["method"], line["dataset"], line["ipc"])
@@ -107,7 +107,7 @@ table = pd.DataFrame(lines)
 session.save_frame(table, digits=1)
 
 # %%
-session.curves_along(frame, NAMES)
+curves_along(session, frame, NAMES)
 
 # %% [markdown]
 # ## Reported
@@ -135,7 +135,7 @@ session.show(
 # *Iterations* are the epochs at which a generator was judged.
 
 # %%
-tables.settings([record | {"iterations": record["iteration"]} for record in session.records])
+settings.shown([record | {"iterations": record["iteration"]} for record in session.records])
 
 # %% [markdown]
 # ## What holds here
@@ -148,7 +148,7 @@ tables.settings([record | {"iterations": record["iteration"]} for record in sess
 def lead(name, ipc, step, network):
     """Feature matching above gradient matching at an epoch."""
     own = [record for record in session.records if record["evaluation"]["network"]["name"] == network]
-    sides = [tables.by_seed(own, method, name, ipc, step) for method in ("dim-feature", "dim-gradient")]
+    sides = [statistics.by_seed(own, method, name, ipc, step) for method in ("dim-feature", "dim-gradient")]
     return compare(*sides, made="generator")
 
 

@@ -31,10 +31,15 @@ reports: str = "reports"  # where rendered pages and tables go
 
 # %%
 from dreamlib.companion.plans import dim
-from dreamlib.companion.report import ablation, figures, tables
+from dreamlib.companion.report import tables
 from dreamlib.companion.session import Session
 
 session = Session.of_notebook("dim/table10", globals())
+
+# The modules beside this notebook.
+import ablation
+from variation import draw, variants, worse_at_the_ends
+
 session.about()
 
 # %%
@@ -46,20 +51,12 @@ session.run()
 # the paper's own place, its numbers stand beside in columns of their own: compare the pattern, not the level.
 
 # %%
-named = dim.noises(profile, session.study.datasets[0], session.study.ipcs[0])
-published = [str(size) for size in dim.NOISES["paper"]]
-methods_of = {name: cell.method for name, cell in named.items()}
-table = session.ablation_table(
-    ablation.variants(methods_of, published, "DiM noise_dim={}"), base="100", average=True
-)
-session.save(table)
+published = dim.NOISES["paper"]
+named, table = variants(session, dim.noises, "100", published=published, called="DiM noise_dim={}")
 table
 
 # %%
-figure = figures.varied(
-    table.curves(dim.NOISES["paper"]), xlabel="K, dimensions of the noise", suptitle=f"Profile {profile}"
-)
-session.save_figure(figure, "noise")
+draw(session, table, "noise", "K, dimensions of the noise", published)
 
 # %% [markdown]
 # ## Differences
@@ -83,20 +80,11 @@ session.settings()
 # training one generator moves as far as these rows differ, so judging it once more says nothing of its row.
 
 # %%
-small, large = min(named, key=int), max(named, key=int)
 claims = [
     ("K = 100 is best under every network", *table.best_is("100")),
     ("K = 100 is best on average", *table.best_is("100", network="Avg.")),
 ]
-claims += [
-    (
-        f"too {much} a K is worse: K = 100 above K = {name}, on average",
-        *table.above("100", name, network="Avg."),
-    )
-    for much, name in (("small", small), ("large", large))
-    if name != "100"
-]
-session.verdict(claims)
+session.verdict(claims + worse_at_the_ends(table, named, "100", "K", "Avg."))
 
 # %%
 # NBVAL_CHECK_OUTPUT

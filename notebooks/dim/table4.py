@@ -40,10 +40,13 @@ reports: str = "reports"  # where rendered pages and tables go
 
 # %%
 from dreamlib.companion.plans import dim
-from dreamlib.companion.report import ablation, figures, tables
+from dreamlib.companion.report import tables
 from dreamlib.companion.session import Session
 
 session = Session.of_notebook("dim/table4", globals())
+
+import ablation  # beside this notebook
+
 session.about()
 
 # %%
@@ -58,12 +61,12 @@ session.run()
 named = dim.matchings(profile, session.study.datasets[0], session.study.ipcs[0])
 LABELS = {"none": "GAN alone", "feature": "features", "gradient": "gradients", "logits": "logits"}
 rows = [tables.Row(cell.method, LABELS[name], f"DiM matching={name}") for name, cell in named.items()]
-table = session.ablation_table(rows, base="GAN alone", average=True)
+table = ablation.of_session(session, rows, base="GAN alone", average=True)
 session.save(table)
 table
 
 # %%
-figure = figures.varied(
+figure = ablation.varied(
     table.curves(), xlabel="what is matched", connected=False, suptitle=f"Profile {profile}"
 )
 session.save_figure(figure, "matching")

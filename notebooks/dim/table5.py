@@ -33,11 +33,16 @@ reports: str = "reports"  # where rendered pages and tables go
 
 # %%
 from dreamlib.companion.plans import dim
-from dreamlib.companion.report import ablation, figures, tables
+from dreamlib.companion.report import tables
 from dreamlib.companion.report.verdicts import all_of
 from dreamlib.companion.session import Session
 
 session = Session.of_notebook("dim/table5", globals())
+
+# The modules beside this notebook.
+import ablation
+from variation import draw, variants
+
 session.about()
 
 # %%
@@ -50,12 +55,9 @@ session.run()
 # pattern, not the level.
 
 # %%
-named = dim.starts(profile, session.study.datasets[0], session.study.ipcs[0])
-published = [str(start) for start in dim.STARTS["paper"]]
-methods_of = {name: cell.method for name, cell in named.items()}
-rows = ablation.variants(methods_of, published, "DiM matching_from_epoch={}")
-table = session.ablation_table(rows, base="120")
-session.save(table)
+published = dim.STARTS["paper"]
+called = "DiM matching_from_epoch={}"
+named, table = variants(session, dim.starts, "120", published=published, called=called, average=False)
 table
 
 # %%
@@ -65,12 +67,7 @@ session.say(
     + "; ".join(f"N = {name} is epoch {first} of {last}" for name, (first, last) in epochs.items())
     + "."
 )
-figure = figures.varied(
-    table.curves(dim.STARTS["paper"]),
-    xlabel="N, the epoch of 200 from which on logits are matched",
-    suptitle=f"Profile {profile}",
-)
-session.save_figure(figure, "start")
+draw(session, table, "start", "N, the epoch of 200 from which on logits are matched", published)
 
 # %% [markdown]
 # ## Differences

@@ -32,10 +32,15 @@ reports: str = "reports"  # where rendered pages and tables go
 
 # %%
 from dreamlib.companion.plans import dim
-from dreamlib.companion.report import ablation, figures, tables
+from dreamlib.companion.report import tables
 from dreamlib.companion.session import Session
 
 session = Session.of_notebook("dim/table6", globals())
+
+# The modules beside this notebook.
+import ablation
+from variation import draw, variants
+
 session.about()
 
 # %%
@@ -48,16 +53,11 @@ session.run()
 # pattern, not the level.
 
 # %%
-named = dim.pools(profile, session.study.datasets[0], session.study.ipcs[0])
-methods_of = {name: cell.method for name, cell in named.items()}
-rows = ablation.variants(methods_of, dim.MIXES["paper"], "DiM pool={}")
-table = session.ablation_table(rows, base="C3+R10+R18", average=True)
-session.save(table)
+_, table = variants(session, dim.pools, "C3+R10+R18", published=dim.MIXES["paper"], called="DiM pool={}")
 table
 
 # %%
-figure = figures.varied(table.curves(), xlabel="models pool", connected=False, suptitle=f"Profile {profile}")
-session.save_figure(figure, "pool")
+draw(session, table, "pool", "models pool", connected=False)
 
 # %% [markdown]
 # ## Differences

@@ -31,12 +31,14 @@ plugins: str = ""  # Python files with your own parts
 reports: str = "reports"  # where rendered pages and tables go
 
 # %%
-from dreamlib.companion.report import ablation, figures, tables
+from dreamlib.companion.report import tables
 from dreamlib.companion.session import Session
 
 session = Session.of_notebook("dim/table8", globals())
 
-import budgets  # beside this notebook
+# The modules beside this notebook.
+import ablation
+import budgets
 
 session.about()
 
@@ -50,13 +52,15 @@ session.run()
 
 # %%
 rows = [tables.Row(name, session.label(name), session.label(name)) for name in session.study.methods]
-table = session.ablation_table(rows, ("C-3", "R-10"), base="GAN" if "gan" in session.study.methods else "")
+table = ablation.of_session(
+    session, rows, ("C-3", "R-10"), base="GAN" if "gan" in session.study.methods else ""
+)
 session.save(table)
 table
 
 # %%
 session.say(budgets.steps_told(session.records, lambda record: record["label"]))
-figure = figures.varied(table.curves(), xlabel="generator", connected=False, suptitle=f"Profile {profile}")
+figure = ablation.varied(table.curves(), xlabel="generator", connected=False, suptitle=f"Profile {profile}")
 session.save_figure(figure, "gan")
 
 # %% [markdown]

@@ -44,7 +44,8 @@ import numpy as np
 import pandas as pd
 
 from dreamlib.companion.plans.dm import norm_networks
-from dreamlib.companion.report import figures, tables, words
+from dreamlib.companion.report import figures, statistics, tables, words
+from dreamlib.companion.report.statistics import deviation
 from dreamlib.companion.report.verdicts import decide, paired
 from dreamlib.companion.session import Session
 from dreamlib.core.registry import plain
@@ -81,7 +82,7 @@ frames = []
 for name in session.study.datasets:
     for ipc in session.study.ipcs:
         here = [record for record in session.records if (record["dataset"], record["ipc"]) == (name, ipc)]
-        frame = tables.crossed(here, learned, tested)
+        frame = statistics.crossed(here, learned, tested)
         frames.append(frame.assign(dataset=name, ipc=ipc))
         session.say(
             f"**{words.data_set(name)}, {ipc} images per class**, n = {', '.join(map(str, sorted(set(frame.n))))}"
@@ -152,11 +153,11 @@ for name in session.study.datasets:
                 "short": short,
                 "network": words.network(plain(spec)),
                 "signal, classes together": signal.joint.mean(),
-                "std": signal.joint.std(ddof=1),
+                "std": deviation(signal.joint),
                 "signal, class by class": signal.per_class.mean(),
-                "std ": signal.per_class.std(ddof=1),
+                "std ": deviation(signal.per_class),
                 "finest part of the image gradient": smooth.mean(),
-                "std  ": smooth.std(ddof=1),
+                "std  ": deviation(smooth),
                 "n": len(signal.joint),
             }
         )

@@ -36,13 +36,17 @@ reports: str = "reports"  # where rendered pages and tables go
 import pandas as pd
 
 from dreamlib.companion.plans.dm import WIDTHS
-from dreamlib.companion.report import figures, tables, words
+from dreamlib.companion.report import tables, words
 from dreamlib.companion.report.reported import find
 from dreamlib.companion.report.reported import rows as numbers_of
+from dreamlib.companion.report.statistics import deviation
 from dreamlib.companion.report.verdicts import all_of, compare, decide
 from dreamlib.companion.session import Session
 
 session = Session.of_notebook("dm/comparisons", globals())
+
+from costs import accuracy_seconds  # beside this notebook
+
 session.about()
 
 # %%
@@ -142,7 +146,7 @@ for record in records:
             + done * (record["seconds"]["distill"] - record["seconds"]["select"]),
             "evaluation": record["seconds"]["evaluate"],
             "mean": sum(values) / len(values),
-            "std": pd.Series(values).std(ddof=1),
+            "std": deviation(values),
             "n": len(values),
             "device": record["device"],
         }
@@ -152,7 +156,7 @@ for (name, ipc), part in costs[costs.seed == 0].groupby(["dataset", "ipc"], sort
     known = frame[
         (frame.dataset == name) & (frame.ipc == ipc) & frame.label.str.startswith("KIP")
     ].reported.dropna()
-    axes = figures.accuracy_seconds(
+    axes = accuracy_seconds(
         part,
         reported={"KIP, reported (width 1,024)": known.iloc[0]} if len(known) else None,
         title=f"{words.data_set(name)}, IPC {ipc}, profile {profile}",

@@ -46,7 +46,7 @@ reports: str = "reports"  # where rendered pages and tables go
 import matplotlib.pyplot as plt
 import pandas as pd
 
-from dreamlib.companion.report import figures, style, tables
+from dreamlib.companion.report import figures, statistics, style, tables
 from dreamlib.companion.report.verdicts import all_of
 from dreamlib.companion.session import Session
 
@@ -164,8 +164,8 @@ rivals = [("dm", name) for name in ("dsa", "herding", "random") if {"dm", name} 
 rivals += [(name, style.stem(name)) for name in chosen if {name, style.stem(name)} <= set(chosen)]
 rivals = [(method, base) for method, base in rivals if method != base]
 pairs = pd.concat(
-    [tables.paired_difference(ends, method, base, arrived, session.study.ipcs) for method, base in rivals]
-    or [pd.DataFrame(columns=list(tables.DIFFERENCE))],
+    [statistics.paired_difference(ends, method, base, arrived, session.study.ipcs) for method, base in rivals]
+    or [pd.DataFrame(columns=list(statistics.DIFFERENCE))],
     ignore_index=True,
 )
 shown = pairs.drop(columns=["needed", "claimed"]).rename(columns={"n": "orders"})
@@ -185,7 +185,7 @@ session.settings()
 claims, also = [], []
 for method, base in rivals:
     found = {
-        f"{name}, {ipc} images per class, last step": tables.comparison(
+        f"{name}, {ipc} images per class, last step": statistics.comparison(
             ends, method, base, name, ipc, made="class order"
         )
         for name in arrived

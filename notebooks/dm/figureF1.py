@@ -38,7 +38,7 @@ import numpy as np
 import pandas as pd
 from IPython.display import display
 
-from dreamlib.companion.report import figures, tables, words
+from dreamlib.companion.report import settings, tables, words
 from dreamlib.companion.report.verdicts import compare
 from dreamlib.companion.report.words import data_set, duration
 from dreamlib.companion.session import Session
@@ -105,7 +105,7 @@ for name, ipc in places:
             points = first if count else np.arange(len(one))
             title = f"{one.label}: ρ = {words.number(one.correlation(count)['spearman'], 2)}"
             kept = np.isin(points, first)
-            figures.ranking(one.proxy[points], one.whole[points], kept, method=one.method, title=title, ax=ax)
+            ranking.scatter(one.proxy[points], one.whole[points], kept, method=one.method, title=title, ax=ax)
         for ax in axes.flat[len(shown) :]:
             ax.set_visible(False)
         figure.supxlabel("test accuracy after training on the proxy (%)", fontsize=10.5)
@@ -155,7 +155,7 @@ for cell, why in failures.items():
 # ## What stands behind each number
 
 # %%
-tables.settings(ranking.merged(session.records))
+settings.shown(ranking.merged(session.records))
 
 # %% [markdown]
 # ## What holds here

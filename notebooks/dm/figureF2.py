@@ -40,6 +40,7 @@ import pandas as pd
 
 from dreamlib.companion.probes import texture
 from dreamlib.companion.report import figures, words
+from dreamlib.companion.report.statistics import deviation
 from dreamlib.companion.report.verdicts import all_of, compare
 from dreamlib.companion.session import Session, pixels
 
@@ -93,7 +94,7 @@ for name in session.study.datasets:
                         [a for p in pool.values() for a in p["accuracies"]], dtype=float
                     ).mean(),
                     "accuracy of the set (%)": values.mean(),
-                    "std": values.std(ddof=1),
+                    "std": deviation(values),
                     "n": len(values),
                     "change": float((course[max(course)] - course[0]).square().mean().sqrt())
                     if course

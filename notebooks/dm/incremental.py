@@ -5,13 +5,13 @@ A record of such a study carries ``split`` (``steps``, ``order``, ``step``) and 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from dreamlib.companion.report.statistics import deviation
 from dreamlib.companion.report.words import stream
 
 Record = Mapping[str, Any]
@@ -82,10 +82,10 @@ def by_step(records: Sequence[Record]) -> pd.DataFrame:
                 "ipc": ipc,
                 "classes": int(found.classes.iloc[0]),
                 "mean": values.mean(),
-                "std": values.std(ddof=1) if len(values) > 1 else math.nan,
+                "std": deviation(values),
                 "n": len(values),
                 "orders": len(found),
-                "order_std": found["mean"].std(ddof=1) if len(found) > 1 else math.nan,
+                "order_std": deviation(found["mean"]),
                 "images": float(found.images.mean()),
                 "seconds": float(found.seconds.mean()),
             }

@@ -11,8 +11,12 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.pyplot import subplots
 from scipy.stats import rankdata
 
+from dreamlib.companion.report.statistics import deviation
+from dreamlib.companion.report.style import GREY, colour
 from dreamlib.companion.report.verdicts import Evidence, decide
 from dreamlib.companion.report.words import duration, number, percent
 from dreamlib.core.errors import BadValue
@@ -75,9 +79,9 @@ def search_frame(records: Sequence[Record], ipc: int) -> pd.DataFrame:
                 "label": record["label"],
                 "architecture": architecture(how["network"]),
                 "validation": held_out.mean(),
-                "validation_std": _std(held_out),
+                "validation_std": deviation(held_out),
                 "test": tested.mean(),
-                "test_std": _std(tested),
+                "test_std": deviation(tested),
                 "n": len(tested),
                 "distill_seconds": float(record["seconds"]["distill"]),
                 "train_seconds": float(record["seconds"]["evaluate"]),
@@ -97,10 +101,6 @@ def search_frame(records: Sequence[Record], ipc: int) -> pd.DataFrame:
 
 def _spread(mean: float, std: float) -> str:
     return percent(mean, std)
-
-
-def _std(values: np.ndarray) -> float:
-    return float(values.std(ddof=1)) if len(values) > 1 else float("nan")
 
 
 def spearman(x: np.ndarray, y: np.ndarray) -> np.ndarray:
@@ -301,3 +301,50 @@ def merged(records: Sequence[Record]) -> list[dict[str, Any]]:
         network = f"{count} architectures, listed above"
         out.append({**record, "evaluation": {**how, "training": training, "network": network}})
     return out
+
+
+def scatter(
+    x: Sequence[float] | np.ndarray,
+    y: Sequence[float] | np.ndarray,
+    chosen: Sequence[bool] | np.ndarray,
+    *,
+    method: str,
+    xlabel: str = "",
+    ylabel: str = "",
+    title: str | None = None,
+    ax: Axes | None = None,
+) -> Axes:
+    """One point per candidate: a cheap score against the expensive one, those that the search would keep filled.
+
+    Parameters
+    ----------
+    x, y : sequence of float
+        The two scores.
+    chosen : sequence of bool
+        Which candidates stand out.
+    method : str
+        Decides the colour.
+
+    Raises
+    ------
+    BadValue
+        Sequences of different lengths.
+    """
+    across, up, kept = np.asarray(x, dtype=float), np.asarray(y, dtype=float), np.asarray(chosen, dtype=bool)
+    if not across.shape == up.shape == kept.shape:
+        raise BadValue(
+            f"{len(across)} and {len(up)} scores, {len(kept)} choices", "one of each per candidate"
+        )
+    if ax is None:
+        _, ax = subplots(figsize=(3.6, 3.4))
+    points: dict[str, Any] = {"s": 26, "linewidths": 0.9, "zorder": 3}
+    ax.scatter(across[~kept], up[~kept], facecolors="none", edgecolors=GREY, label="the others", **points)
+    ax.scatter(
+        across[kept], up[kept], color=colour(method), label=f"best {kept.sum()} on held-out images", **points
+    )
+    ax.grid(True, axis="both")
+    ax.set_xlabel(xlabel)
+    ax.set_ylabel(ylabel)
+    if title:
+        ax.set_title(title)
+    return ax

@@ -45,6 +45,7 @@ reports: str = "reports"  # where rendered pages and tables go
 import pandas as pd
 
 from dreamlib.companion.report import figures, tables, words
+from dreamlib.companion.report.statistics import deviation
 from dreamlib.companion.report.verdicts import decide
 from dreamlib.companion.session import Session
 from dreamlib.core.registry import plain
@@ -52,7 +53,9 @@ from dreamlib.networks import NetworkSpec
 
 session = Session.of_notebook("dm/section4", globals())
 
-import lastlayer  # beside this notebook
+# The modules beside this notebook.
+import lastlayer
+from boxes import boxes
 
 session.about()
 
@@ -114,7 +117,7 @@ for name in session.study.datasets:
                 "data set": name,
                 "network": label,
                 "largest probability": found.largest.mean(),
-                "std": found.largest.std(ddof=1),
+                "std": deviation(found.largest),
                 "if equal": 1 / part.num_classes,
                 "entropy / log C": found.entropy.mean(),
                 "distance from equal": found.distance.mean(),
@@ -123,7 +126,7 @@ for name in session.study.datasets:
                 "n": len(found.largest),
             }
         )
-    axes = figures.boxes(
+    axes = boxes(
         spread[name],
         xlabel="largest probability of an image",
         reference=1 / part.num_classes,
@@ -172,7 +175,7 @@ for name in session.study.datasets:
         loss: (
             STEPS,
             [found.cosine[loss].mean() for found in trained[name]],
-            [found.cosine[loss].std(ddof=1) for found in trained[name]],
+            [deviation(found.cosine[loss]) for found in trained[name]],
         )
         for loss in lastlayer.LOSSES
     }
@@ -222,7 +225,7 @@ for name in session.study.datasets:
             loss: (
                 list(distilled[name]),
                 [found.cosine[loss].mean() for found in distilled[name].values()],
-                [found.cosine[loss].std(ddof=1) for found in distilled[name].values()],
+                [deviation(found.cosine[loss]) for found in distilled[name].values()],
             )
             for loss in lastlayer.LOSSES
         },

@@ -35,7 +35,7 @@ reports: str = "reports"  # where rendered pages and tables go
 import matplotlib.pyplot as plt
 import pandas as pd
 
-from dreamlib.companion.report import figures, tables
+from dreamlib.companion.report import figures, statistics
 from dreamlib.companion.report.verdicts import Evidence, all_of, compare
 from dreamlib.companion.session import Session
 
@@ -132,8 +132,8 @@ def against_final(place: tuple[str, int], base: str, plugged: str, fraction: flo
     own = [r for r in session.records if (r["method"], r["dataset"], r["ipc"]) == (plugged, *place)]
     total = max((r["iterations"] for r in own), default=0)
     at = min((r["iteration"] for r in own if r["iteration"] >= fraction * total), default=total)
-    ours = tables.by_seed(session.records, plugged, *place, at)
-    return compare(ours, tables.by_seed(session.records, base, *place)), at
+    ours = statistics.by_seed(session.records, plugged, *place, at)
+    return compare(ours, statistics.by_seed(session.records, base, *place)), at
 
 
 claims = []

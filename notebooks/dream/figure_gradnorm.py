@@ -37,12 +37,12 @@ reports: str = "reports"  # where rendered pages and tables go
 import numpy as np
 import pandas as pd
 
-from dreamlib.companion.report import figures
+from dreamlib.companion.report.statistics import deviation
 from dreamlib.companion.session import Session
 
 session = Session.of_notebook("dream/figure_gradnorm", globals())
 
-from gradients import gradient_study  # beside this notebook
+from gradients import gradient_study, histogram_pair  # beside this notebook
 
 session.about()
 
@@ -52,7 +52,7 @@ for name in session.study.datasets:
     recipe = session.cell("dream", name, 10).recipe
     study = gradient_study(session.dataset(name), recipe, label=label, device=session.torch_device)
     compared[name] = study
-    axes = figures.histogram_pair(
+    axes = histogram_pair(
         study.norms_random,
         study.norms_representative,
         labels=("random", "representative"),
@@ -71,7 +71,7 @@ for name in session.study.datasets:
                 "batch": study.batch,
                 "sampler": sampler,
                 "distance to the class's mean gradient": float(np.mean(errors)),
-                "std": float(np.std(errors, ddof=1)),
+                "std": deviation(errors),
                 "of all batches together": bias,
                 "n": len(errors),
                 "norm of the class's mean gradient": study.mean_norm,
@@ -97,7 +97,7 @@ for name, study in compared.items():
             "and one network",
         )
     )
-    spread, other = (norms.std(ddof=1) for norms in (study.norms_representative, study.norms_random))
+    spread, other = (deviation(norms) for norms in (study.norms_representative, study.norms_random))
     claims.append(
         (
             "the gradient norms of representative batches spread less than those of random ones",

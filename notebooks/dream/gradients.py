@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 import torch.nn.functional as F
+from matplotlib.axes import Axes
+from matplotlib.pyplot import subplots
 from torch import Tensor
 
+from dreamlib.companion.report.style import PALETTE
 from dreamlib.core.errors import BadValue
 from dreamlib.core.streams import Streams
 from dreamlib.data import ClassData, Dataset
@@ -145,3 +149,50 @@ def _mean_gradient(network: Network, images: Tensor, labels: Tensor, chunk: int 
         for part, gradient in zip(total, torch.autograd.grad(loss, weights), strict=True):
             part += gradient
     return torch.cat([part.flatten() for part in total])
+
+
+def histogram_pair(
+    a: Sequence[float] | np.ndarray,
+    b: Sequence[float] | np.ndarray,
+    labels: tuple[str, str],
+    *,
+    bins: int = 30,
+    xlabel: str = "",
+    title: str | None = None,
+    ax: Axes | None = None,
+) -> Axes:
+    """Two distributions over the same bins, as shares of their own number, with their means marked.
+
+    Parameters
+    ----------
+    a, b : sequence of float
+        The values; NaN and infinity are an error.
+    labels : (str, str)
+        What they are; the legend adds how many.
+    bins : int
+        Bins over the range of both.
+
+    Raises
+    ------
+    BadValue
+        Empty or not finite.
+    """
+    first, second = np.asarray(a, dtype=float).ravel(), np.asarray(b, dtype=float).ravel()
+    for values, label in ((first, labels[0]), (second, labels[1])):
+        if not len(values) or not np.isfinite(values).all():
+            raise BadValue(f"{label}: {len(values)} values, expected at least one and all finite", "")
+    if ax is None:
+        _, ax = subplots(figsize=(6.4, 3.4))
+    edges = np.histogram_bin_edges(np.concatenate([first, second]), bins=bins)
+    for values, label, tone in ((first, labels[0], PALETTE[0]), (second, labels[1], PALETTE[1])):
+        weights = np.full(len(values), 100 / len(values))
+        text = f"{label} (n = {len(values)})"
+        ax.hist(values, list(edges), weights=weights, color=tone, alpha=0.28)
+        ax.hist(values, list(edges), weights=weights, color=tone, histtype="step", linewidth=1.5, label=text)
+        ax.axvline(values.mean(), color=tone, linewidth=1.4, linestyle=(0, (4, 2)))
+    ax.set_xlabel(xlabel)
+    ax.set_ylabel("share (%)")
+    if title:
+        ax.set_title(title)
+    ax.legend(loc="best")
+    return ax

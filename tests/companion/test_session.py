@@ -10,8 +10,6 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from dreamlib.companion.plans import dim
-from dreamlib.companion.report import ablation
 from dreamlib.companion.session import Session
 from dreamlib.core.errors import BadValue
 
@@ -60,19 +58,6 @@ def test_rows_are_grouped_by_what_they_are(tmp_path: Path) -> None:
         "dm": "other methods",
         "dc+dream": "variants",
     }
-
-
-def test_an_ablation_of_nothing_is_missing_beside_the_papers_numbers(tmp_path: Path) -> None:
-    session = Session("dim/table6", results=str(tmp_path))
-    named = dim.pools("quick", "digits", 10)
-    methods = {name: cell.method for name, cell in named.items()}
-    rows = ablation.variants(methods, dim.MIXES["paper"], "DiM pool={}")
-    table = session.ablation_table(rows, base="C3+R10+R18", average=True)
-    assert table.missing == 3 * 4  # quick has three of the seven
-    assert "make dim-table6 PROFILE=quick" in table.markdown()
-    number = table.cells[6, ("CIFAR-10, INPC 50", "Avg.")].number
-    assert number is not None
-    assert number.value == 73.9
 
 
 def test_a_number_of_another_paper(tmp_path: Path) -> None:

@@ -6,8 +6,9 @@ words         names, percentages, differences and durations as sentences say the
 verdicts      the one rule by which every claim is decided
 accuracies    what an accuracy table holds
 layouts       how it looks in Markdown, LaTeX and HTML
-tables        measured beside reported: accuracy, settings, paired differences
-ablation      variants of a method, each judged by several networks
+statistics    which records count, means and deviations, paired differences
+settings      what must stand beside a number, and where a method is not the published one
+tables        measured beside reported
 style         the one look of every figure: fonts, palette, one colour and line per method
 figures       curves, bars, histograms and image grids that any notebook can use
 notebook      runs one notebook with checked parameters

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from ...core.errors import BadValue
 from .reported import Reported, where
+from .statistics import deviation
 from .verdicts import Evidence, Verdict, all_of, compare, conjunction, in_most
 from .words import MEASURED, MISSING, NOT_IMPLEMENTED, data_set
 
-Record = Mapping[str, Any]
-Budgets = Sequence[int] | Mapping[str, Sequence[int]]
 Column = tuple[str, int | str]
 
 
@@ -120,7 +118,7 @@ class Cell:
     @property
     def std(self) -> float | None:
         """Sample standard deviation (ddof 1) over all networks of all sets; None below two networks."""
-        return float(np.std(self.accuracies, ddof=1)) if self.n > 1 else None
+        return deviation(self.accuracies) if self.n > 1 else None
 
     @property
     def difference(self) -> float | None:

@@ -529,7 +529,7 @@ def index(
     reports_root : str or Path
         Holds ``<profile>/<paper>/<item>.ipynb`` and what belongs to it.
     notebooks : str or Path, optional
-        Holds ``<paper>/<item>.py``; by default ``notebooks`` beside `reports_root`. What is there and was not
+        Holds ``<paper>/<item>.ipynb``; by default ``notebooks`` beside `reports_root`. What is there and was not
         run is listed with the command that runs it.
     command : str
         That command, with ``{profile}``, ``{paper}``, ``{item}`` and ``{target}``, the name of make's target.
@@ -548,7 +548,8 @@ def index(
     """
     root = Path(reports_root)
     sources = Path(notebooks) if notebooks is not None else root.parent / "notebooks"
-    known = {(file.parent.name, file.stem) for file in sources.glob("*/*.py")}
+    # A module that lies beside notebooks is none: it has no twin.
+    known = {(file.parent.name, file.stem) for file in sources.glob("*/*.ipynb")}
     made = {
         (file.parts[-3], file.parts[-2], file.stem.removesuffix(".failed"))
         for file in root.glob("*/*/*.ipynb")

@@ -43,6 +43,16 @@ NOT_MEASURED = f"{NOT_HERE}: what the paper prints; this profile does not measur
 LATEX_PANEL = 6  # columns that fit on a page of A4 in \scriptsize
 
 
+@dataclass(frozen=True)
+class Fragment:
+    """A piece of HTML that notebooks show as such."""
+
+    text: str
+
+    def _repr_html_(self) -> str:
+        return self.text
+
+
 @cache
 def templates() -> Environment:
     """The templates of this package; values are escaped, and a missing one is an error."""

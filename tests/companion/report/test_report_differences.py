@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from dreamlib.companion.cells import make_cell
-from dreamlib.companion.report.tables import differences, settings
+from dreamlib.companion.report.settings import differences, shown
 from dreamlib.core.registry import plain
 from dreamlib.recipes import changes, methods
 
@@ -56,8 +56,8 @@ def test_a_difference_of_some_cells_names_them(make: Make) -> None:
 
 def test_the_page_says_what_all_share_once_and_escapes_it(make: Make) -> None:
     records = [make("dm", differs=["shared", "x < 3"]), make("dc", differs=["shared"])]
-    html = settings(records).text
+    html = shown(records).text
     assert html.count("shared") == 1
     assert "x &lt; 3" in html
     assert "Differs from paper and released code in" in html
-    assert "Differs from paper" not in settings([make("dm")]).text
+    assert "Differs from paper" not in shown([make("dm")]).text

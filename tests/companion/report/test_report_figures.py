@@ -135,15 +135,6 @@ def test_curves_of_different_cells_are_not_mixed(make: Make) -> None:
     assert figures.curve_frame([]).empty
 
 
-def test_histogram_pair() -> None:
-    ax = figures.histogram_pair([1, 2, 3], np.arange(10.0), ("a", "b"), bins=5, xlabel="norm")
-    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["a (n = 3)", "b (n = 10)"]
-    for bars in ax.containers:
-        assert sum(patch.get_height() for patch in bars) == pytest.approx(100)
-    with pytest.raises(BadValue, match="b: 0 values"):
-        figures.histogram_pair([1.0], [], ("a", "b"))
-
-
 def test_bars() -> None:
     ax = figures.bars(
         ["DC", "DM", "IDC"],
@@ -195,37 +186,6 @@ def test_lines_show_every_curve_and_zero_on_a_logarithmic_axis() -> None:
         figures.lines({"a": ([0, 1], [1.0], None)}, xlabel="", ylabel="")
     with pytest.raises(BadValue, match="no curve"):
         figures.lines({}, xlabel="", ylabel="")
-
-
-def test_boxes_name_their_distributions_from_top_to_bottom() -> None:
-    ax = figures.boxes({"a": [1, 2, 3], "b": [5.0]}, xlabel="x", reference=2, reference_label="two")
-    assert [label.get_text() for label in ax.get_yticklabels()] == ["a", "b"]
-    low, high = ax.get_ylim()
-    assert low > high
-    assert ax.get_legend().get_texts()[0].get_text() == "two"
-    for bad in ({"a": []}, {"a": [float("nan")]}, {}):
-        with pytest.raises(BadValue):
-            figures.boxes(bad, xlabel="x")
-
-
-def test_accuracy_against_seconds_has_a_mark_for_every_method_and_a_line_for_every_report() -> None:
-    frame = pd.DataFrame(
-        {
-            "method": ["dm", "dm", "dc"],
-            "label": ["DM", "DM", "DC"],
-            "seconds": [0.0, 40.0, 90.0],
-            "mean": [50.0, 60.0, 55.0],
-            "std": [1.0, 1.0, np.nan],
-            "n": [3, 3, 1],
-        }
-    )
-    ax = figures.accuracy_seconds(frame, reported={"KIP, reported": 62.7})
-    labels = [text.get_text() for text in ax.get_legend().get_texts()]
-    assert sorted(labels) == ["DC (n = 1)", "DM (n = 3)", "KIP, reported"]
-    assert ax.get_xlim()[1] == pytest.approx(1.3 * 90)
-    for bad in (frame.drop(columns="n"), frame.iloc[:0]):
-        with pytest.raises(BadValue, match="missing"):
-            figures.accuracy_seconds(bad)
 
 
 def test_panels_show_every_grid_under_its_title() -> None:

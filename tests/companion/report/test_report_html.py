@@ -114,6 +114,7 @@ def test_render(place: Path) -> None:
     assert text.count("<h1>") == 1
     assert "$5 and $6" in re.sub(r"<[^>]+>", "", text)
     assert "table1.md" not in text
+    assert "gradients" not in text
     assert text.count("<math ") >= 4
     assert len(re.findall(r"<details", text)) == len(re.findall(r"</details>", text)) == 3
 
@@ -310,7 +311,9 @@ def test_index(tmp_path: Path) -> None:
         "dream/new",
     ):
         (sources / name).parent.mkdir(parents=True, exist_ok=True)
-        (sources / f"{name}.py").write_text("")
+        for kind in ("py", "ipynb"):
+            (sources / f"{name}.{kind}").write_text("")
+    (sources / "dream" / "gradients.py").write_text("")  # a module beside the notebooks is no page
     done = write(reports / "quick" / "dream" / "table1.ipynb", notebook())
     render(done)
     for kind in ("csv", "tex"):

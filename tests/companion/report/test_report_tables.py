@@ -10,19 +10,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dreamlib.companion.report.tables import (
-    SETTINGS,
-    AccuracyTable,
-    Row,
-    accuracy_table,
-    by_seed,
-    crossed,
-    grid,
-    paired_difference,
-    settings,
-    settings_table,
-    styled,
-)
+from dreamlib.companion.report.settings import SETTINGS, of_methods, shown
+from dreamlib.companion.report.statistics import by_seed, crossed, paired_difference
+from dreamlib.companion.report.tables import AccuracyTable, Row, accuracy_table, grid, styled
 from dreamlib.companion.report.words import duration, network, number, percent, points, size, sound, times
 from dreamlib.core.errors import BadValue, StoreError
 
@@ -256,7 +246,7 @@ def test_settings_show_what_differs(make: Make) -> None:
         make("dm", seed=0, recipe={}, evaluation={}, peak_memory_bytes=0),
         make("dm", seed=0, iteration=1, key="halfway", ipc=50),
     ]
-    frame = settings_table(records)
+    frame = of_methods(records)
     assert tuple(frame.columns) == tuple(name for name in SETTINGS if name != "generator")
     dc, dm = frame.iloc[0], frame.iloc[1]
     assert dc["seeds"] == "0–2"
@@ -270,7 +260,7 @@ def test_settings_show_what_differs(make: Make) -> None:
     assert dc["versions"] == "python 3.11, torch 2.11"
     assert dm["images/class"] == "10"
     assert dm["real batch"] == dm["epochs"] == dm["peak memory"] == "not recorded"
-    assert settings_table([]).empty
+    assert of_methods([]).empty
 
 
 def test_settings_say_how_a_generator_was_made(make: Make) -> None:
@@ -296,13 +286,13 @@ def test_settings_say_how_a_generator_was_made(make: Make) -> None:
     alone, matched = made("gan", how, {}), made("dim", {**how, "matched_epochs": 8}, teacher)
     now = {"matched_epochs": 8, "matched_rate": 0.05, "carries_adam": True, "independent_draws": True}
     released = made("dim", {**how, **now}, {**teacher, "mode": "train", "space": "signed"})
-    (text,) = settings_table([released]).generator
+    (text,) = of_methods([released]).generator
     assert text.endswith(
         "20 epochs, its partner's images drawn by themselves; after epoch 12 for 8 epochs, lr 5e-05, Adam carried on: "
         "0.01 times Logits (scale raw), under ConvNet, ResNet-18 in training mode on images in [-1, 1], normalised as "
         "if in [0, 1], which learn from 128 real images before a step"
     )
-    frame = settings_table([alone, matched, make("dc")])
+    frame = of_methods([alone, matched, make("dc")])
     assert frame["real batch"].tolist()[:2] == ["64 of all classes", "32 of all classes"]
     assert frame.generator.tolist() == [
         "noise 100; Adversarial slope 0.2, penalty 10.0; batch 64, lr 0.001, 20 epochs",
@@ -314,7 +304,7 @@ def test_settings_say_how_a_generator_was_made(make: Make) -> None:
 
 
 def test_settings_page_lists_the_same_once(make: Make) -> None:
-    text = settings([make("dc"), make("dm", device="GPU <1>")]).text
+    text = shown([make("dc"), make("dm", device="GPU <1>")]).text
     assert "<dt>normalisation</dt><dd>pixels</dd>" in text
     assert "GPU &lt;1&gt;" in text
     assert '<th scope="col">device</th>' in text

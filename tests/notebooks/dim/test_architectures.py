@@ -9,6 +9,7 @@ from typing import Any
 import architectures
 import pandas as pd
 import pytest
+from training import along
 
 from dreamlib.companion.report.reported import COLUMNS, load_reported
 from dreamlib.companion.report.tables import Row
@@ -126,10 +127,10 @@ def test_along_a_training_keeps_steps_and_networks_apart(make: Make) -> None:
     records = [
         judged(make, "convnet", [60.0], iteration=step, seed=seed) for step in (7, 9) for seed in (0, 1)
     ]
-    frame = architectures.along([*records, judged(make, "resnet18", [50.0])])
+    frame = along([*records, judged(make, "resnet18", [50.0])])
     assert frame[["network", "step", "n"]].to_numpy().tolist() == [
         ["convnet", 7, 2],
         ["convnet", 9, 2],
         ["resnet18", 50, 1],
     ]
-    assert architectures.along([]).empty
+    assert along([]).empty

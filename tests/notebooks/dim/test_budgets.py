@@ -11,6 +11,7 @@ import matplotlib.pyplot as plt
 import pandas as pd
 import pytest
 
+from dreamlib.companion.report.statistics import pooled
 from dreamlib.core.errors import BadValue
 
 Make = Callable[..., dict[str, Any]]
@@ -110,7 +111,7 @@ def test_accuracies_are_pooled_by_budget(make: Make) -> None:
     frame = budgets.by_budget([images(make, accuracies=[40.0]), images(make, seed=1, accuracies=[50.0])])
     assert frame[["mean", "n"]].to_numpy().tolist() == [[45, 2]]
     assert frame["std"].iloc[0] == pytest.approx(math.sqrt(50))
-    assert math.isnan(budgets.pooled([images(make, accuracies=[40.0])])["std"])
+    assert math.isnan(pooled([images(make, accuracies=[40.0])])["std"])
 
 
 def test_lines_by_budget_tell_measured_from_reported(make: Make) -> None:

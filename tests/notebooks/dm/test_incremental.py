@@ -9,7 +9,7 @@ import incremental
 import numpy as np
 import pytest
 
-from dreamlib.companion.report import tables
+from dreamlib.companion.report import settings, statistics
 from dreamlib.companion.report.words import stream
 
 
@@ -99,14 +99,14 @@ def test_the_end_pairs_orders_like_seeds() -> None:
         ("dm", 1),
     ]
     names = ["MNIST in 2 steps"]
-    pairs = tables.paired_difference(ends, "dm", "random", names, [20])
+    pairs = statistics.paired_difference(ends, "dm", "random", names, [20])
     assert (pairs.difference[0], pairs.n[0]) == (pytest.approx(2.5), 2)
     assert incremental.by_step(ends).step.tolist() == [2, 2]
     assert incremental.by_step(ends).stream.tolist() == names * 2
 
 
 def test_settings_name_the_stream_once() -> None:
-    frame = tables.settings_table(RECORDS)
+    frame = settings.of_methods(RECORDS)
     assert frame["data sets"].tolist() == ["MNIST in 2 steps"] * 2
 
 

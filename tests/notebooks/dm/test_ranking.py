@@ -13,7 +13,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import kendalltau, spearmanr
 
-from dreamlib.companion.report import figures
 from dreamlib.core.errors import BadValue
 from dreamlib.core.registry import plain
 from dreamlib.networks import NetworkSpec
@@ -167,7 +166,7 @@ def test_many_networks_are_counted_in_the_settings(records: list[dict[str, Any]]
 
 
 def test_a_ranking_is_drawn_with_the_chosen_ones_filled() -> None:
-    axes = figures.ranking([1, 2, 3], [10, 30, 20], [False, True, True], method="dm", title="DM")
+    axes = ranking.scatter([1, 2, 3], [10, 30, 20], [False, True, True], method="dm", title="DM")
     others, best = axes.collections
     assert best.get_offsets().tolist() == [[2, 30], [3, 20]]
     assert others.get_offsets().tolist() == [[1, 10]]
@@ -175,4 +174,4 @@ def test_a_ranking_is_drawn_with_the_chosen_ones_filled() -> None:
     assert len(best.get_facecolor())
     assert not len(others.get_facecolor())
     with pytest.raises(BadValue, match="3 and 2 scores"):
-        figures.ranking([1, 2, 3], [1, 2], [True, False, True], method="dm")
+        ranking.scatter([1, 2, 3], [1, 2], [True, False, True], method="dm")

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from gradients import gradient_study
+from gradients import gradient_study, histogram_pair
 
 from dreamlib.core.errors import BadValue
 from dreamlib.criteria import Matching
@@ -34,3 +34,12 @@ def test_the_whole_class_as_a_batch_has_no_distance_to_its_mean_gradient() -> No
 def test_a_class_that_is_not_there_is_an_error() -> None:
     with pytest.raises(BadValue, match=r"class 10 of digits; expected 0\.\.9"):
         gradient_study(load("digits"), RECIPE, label=10)
+
+
+def test_histogram_pair() -> None:
+    ax = histogram_pair([1, 2, 3], np.arange(10.0), ("a", "b"), bins=5, xlabel="norm")
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["a (n = 3)", "b (n = 10)"]
+    for bars in ax.containers:
+        assert sum(patch.get_height() for patch in bars) == pytest.approx(100)
+    with pytest.raises(BadValue, match="b: 0 values"):
+        histogram_pair([1.0], [], ("a", "b"))

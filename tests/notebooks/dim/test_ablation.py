@@ -9,9 +9,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from ablation import JUDGES, AblationTable, ablation_table, told, variants, varied
 
-from dreamlib.companion.report import figures
-from dreamlib.companion.report.ablation import JUDGES, AblationTable, ablation_table, told, variants
 from dreamlib.companion.report.reported import COLUMNS, load_reported
 from dreamlib.companion.report.tables import Row
 from dreamlib.companion.report.words import MISSING, NOT_HERE
@@ -299,7 +298,7 @@ def test_curves_are_drawn_with_reported_markers_open(table: AblationTable) -> No
     curves = table.curves([1, 10, 100])
     assert list(curves) == [HERE, THERE]
     assert set(curves[HERE]["line"]) == {"C-3", "R-10"}
-    figure = figures.varied(curves, xlabel="way", logarithmic=True)
+    figure = varied(curves, xlabel="way", logarithmic=True)
     measured, reported = figure.axes
     assert [text.get_text() for text in measured.get_legend().get_texts()] == ["C-3 (n = 2)", "R-10 (n = 2)"]
     assert [text.get_text() for text in reported.get_legend().get_texts()] == [
@@ -316,7 +315,7 @@ def test_curves_are_drawn_with_reported_markers_open(table: AblationTable) -> No
 
 
 def test_categories_are_not_joined_and_do_not_cover_each_other(table: AblationTable) -> None:
-    figure = figures.varied(table.curves(), xlabel="way", connected=False)
+    figure = varied(table.curves(), xlabel="way", connected=False)
     first, second = (bars.lines[0] for bars in figure.axes[0].containers)
     assert {first.get_linestyle(), second.get_linestyle()} == {"None"}
     assert not set(first.get_xdata()) & set(second.get_xdata())
@@ -325,12 +324,12 @@ def test_categories_are_not_joined_and_do_not_cover_each_other(table: AblationTa
 def test_a_figure_of_nothing_says_missing(printed: pd.DataFrame) -> None:
     bare = [Row("dim", "b", None)]
     empty = ablation_table([], bare, TWO, ["digits"], [10], printed, item="table0")
-    figure = figures.varied(empty.curves(), xlabel="way")
+    figure = varied(empty.curves(), xlabel="way")
     assert [text.get_text() for text in figure.axes[0].texts] == ["missing"]
     assert "Reported" not in empty.markdown()
     for bad in ({}, {"a": pd.DataFrame({"line": []})}):
         with pytest.raises(BadValue):
-            figures.varied(bad, xlabel="way")
+            varied(bad, xlabel="way")
 
 
 def test_panels_go_on_in_a_second_line() -> None:
@@ -345,7 +344,7 @@ def test_panels_go_on_in_a_second_line() -> None:
             "reported": [np.nan],
         }
     )
-    figure = figures.varied({str(number): one for number in range(5)}, xlabel="x")
+    figure = varied({str(number): one for number in range(5)}, xlabel="x")
     assert len(figure.axes) == 6
     assert [ax.axison for ax in figure.axes] == [True] * 5 + [False]
     assert figure.get_figheight() > 7

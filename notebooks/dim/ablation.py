@@ -8,19 +8,25 @@ and never a number with another data set's.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pandas as pd
+from matplotlib.figure import Figure
+from matplotlib.pyplot import subplots
 
-from ...core.errors import BadValue
-from .accuracies import Budgets, Cell, Column, Record, Wording
-from .reported import Reported, find
-from .reported import rows as numbers_of
-from .tables import AccuracyTable, Row, budgets, make_cell, of_one_profile
-from .verdicts import Evidence, Verdict, all_of, conjunction, frame_line
-from .words import MEASURED, MISSING, NOT_HERE, NOTHING, data_set, network, points
+from dreamlib.companion.report.accuracies import Cell, Column, Wording
+from dreamlib.companion.report.reported import Reported, find
+from dreamlib.companion.report.reported import rows as numbers_of
+from dreamlib.companion.report.statistics import Budgets, Record, budgets, of_one_profile
+from dreamlib.companion.report.style import GREY, MARKERS, PALETTE
+from dreamlib.companion.report.tables import AccuracyTable, Row, make_cell
+from dreamlib.companion.report.verdicts import Evidence, Verdict, all_of, conjunction, frame_line
+from dreamlib.companion.report.words import MEASURED, MISSING, NOT_HERE, NOTHING, data_set, network, points
+from dreamlib.companion.session import Session
+from dreamlib.core.errors import BadValue
 
 AVERAGE = "Avg."
 CHANGES = (
@@ -203,7 +209,7 @@ class AblationTable(AccuracyTable):
         ]
 
     def curves(self, values: Sequence[float] | None = None) -> dict[str, pd.DataFrame]:
-        """What :func:`dreamlib.companion.report.figures.varied` draws: a frame for every data set and budget.
+        """What :func:`varied` draws: a frame for every data set and budget.
 
         Parameters
         ----------
@@ -358,6 +364,31 @@ def ablation_table(
     return replace(table, base=table.index(base)) if base else table
 
 
+def of_session(
+    session: Session,
+    rows: Sequence[Row],
+    judges: Sequence[str] = ("C-3", "R-10", "R-18"),
+    *,
+    base: str = "",
+    average: bool = False,
+) -> AblationTable:
+    """A session's variants judged by several networks, beside the numbers of its own item."""
+    paper, _, name = session.study.item.partition("/")
+    return ablation_table(
+        session.records,
+        rows,
+        [JUDGES[judge] for judge in judges],
+        session.study.datasets,
+        session.study.ipcs,
+        session.reported,
+        paper=paper,
+        item=name.replace("figure", "fig"),
+        base=base,
+        average=average,
+        command=session.study.command(),
+    )
+
+
 def variants(methods: Mapping[str, str], published: Sequence[str], reported_as: str) -> list[Row]:
     """Rows for all that the paper tries; what this profile leaves out is shown with the paper's number only.
 
@@ -460,3 +491,98 @@ def _networks(records: Sequence[Record], judges: Sequence[Judge]) -> list[str]:
         }
         told += [f"{judge.label} is {' or '.join(sorted(words))}"] if words else []
     return ["; ".join(told) + "."] if told else []
+
+
+def varied(
+    panels: Mapping[str, pd.DataFrame],
+    *,
+    xlabel: str,
+    connected: bool = True,
+    logarithmic: bool = False,
+    ylabel: str = "test accuracy (%)",
+    suptitle: str | None = None,
+) -> Figure:
+    """Accuracy against a varied setting: a line for each network, whiskers of one standard deviation.
+
+    Reported numbers are open markers, joined by dots where the setting is a number: never a line like a measured one.
+
+    Parameters
+    ----------
+    panels : mapping of str to DataFrame
+        Title to `line`, `x`, `tick`, `mean`, `std`, `n` and `reported`, as ``AblationTable.curves`` makes them. A panel
+        without any value is left out; where none has any, the first says "missing".
+    xlabel : str
+        What is varied.
+    connected : bool
+        The setting is a number; otherwise points of one setting stand beside each other, without lines.
+    logarithmic : bool
+        Of the setting.
+    ylabel, suptitle : str, optional
+
+    Raises
+    ------
+    BadValue
+        A column is missing, or there is no panel.
+    """
+    wanted = {"line", "x", "tick", "mean", "std", "n", "reported"}
+    for panel, frame in panels.items():
+        if absent := sorted(wanted - set(frame.columns)):
+            raise BadValue(f"{panel}: missing {', '.join(absent)}", "AblationTable.curves()")
+    shown = {
+        title: frame for title, frame in panels.items() if frame[["mean", "reported"]].notna().any(axis=None)
+    }
+    shown = shown or dict(list(panels.items())[:1])
+    if not shown:
+        raise BadValue("no panel to draw; expected at least one", "AblationTable.curves()")
+    across = min(3, len(shown))
+    down = math.ceil(len(shown) / across)
+    figure, axes = subplots(down, across, figsize=(max(6.4, 4.4 * across), 3.6 * down), squeeze=False)
+    for ax in axes.flat[len(shown) :]:
+        ax.set_axis_off()
+    order = list(dict.fromkeys(name for frame in shown.values() for name in frame["line"]))
+    for ax, (title, frame) in zip(axes.flat, shown.items(), strict=False):
+        for position, name in enumerate(order):
+            curve = frame[frame["line"] == name].sort_values("x")
+            tone, marker = PALETTE[position % len(PALETTE)], MARKERS[position % len(MARKERS)]
+            aside = 0.0 if connected else 0.16 * (position - (len(order) - 1) / 2)
+            for column, style in (("mean", "-"), ("reported", (0, (1, 2)))):
+                there = curve[curve[column].notna()]
+                if there.empty:
+                    continue
+                counts = sorted(set(there["n"]))
+                ax.errorbar(
+                    there["x"] + aside,
+                    there[column],
+                    there["std"] if column == "mean" else None,
+                    color=tone,
+                    linestyle=style if connected else "none",
+                    linewidth=1.7 if column == "mean" else 1.0,
+                    elinewidth=1,
+                    capsize=2,
+                    marker=marker,
+                    markersize=6,
+                    markerfacecolor=tone if column == "mean" else "white",
+                    markeredgewidth=1.2,
+                    label=f"{name} (n = {'–'.join(map(str, dict.fromkeys((counts[0], counts[-1]))))})"
+                    if column == "mean"
+                    else f"{name}, reported",
+                )
+        if logarithmic:
+            ax.set_xscale("log")
+        ticks = frame.drop_duplicates("x")
+        ax.set_xticks(ticks["x"].tolist(), ticks["tick"].tolist())
+        ax.minorticks_off()
+        if not connected:
+            ax.set_xlim(frame["x"].min() - 0.5, frame["x"].max() + 0.5)
+            ax.tick_params(axis="x", rotation=25 if ticks["tick"].str.len().max() > 5 else 0)
+        ax.set_title(title)
+        ax.set_xlabel(xlabel)
+        if ax.get_legend_handles_labels()[0]:
+            ax.legend(loc="best", fontsize=8.5)
+        else:
+            ax.text(0.5, 0.5, "missing", transform=ax.transAxes, ha="center", fontstyle="italic", color=GREY)
+    for ax in axes[:, 0]:
+        ax.set_ylabel(ylabel)
+    if suptitle:
+        figure.suptitle(suptitle)
+    return figure

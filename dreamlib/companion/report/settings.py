@@ -1,0 +1,248 @@
+"""What must stand beside a number: the settings of every method, and where they are not the published ones."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
+from .layouts import Fragment, differences_html, plain_html
+from .statistics import Record, at_its_end, seconds, unique
+from .words import NETWORKS, NOTHING, data_set, duration, size, stream
+
+
+def of_methods(records: Sequence[Record]) -> pd.DataFrame:
+    """What must stand beside a number: one line per method, in words.
+
+    A setting that differs between the records of a method is shown as all its values, or as a range, so that
+    a difference is never hidden.
+
+    Returns
+    -------
+    DataFrame
+        Strings only; "not recorded" where a record does not say. ``generator`` is a column only where there is one.
+    """
+    by_method: dict[str, list[Record]] = {}
+    for record in unique(records):
+        if at_its_end(record):
+            by_method.setdefault(str(record["method"]), []).append(record)
+    lines = [_settings(found) for found in by_method.values()]
+    told = pd.DataFrame(lines, columns=list(SETTINGS) if not lines else None)
+    return told if (told.generator != NOTHING).any() else told.drop(columns="generator")
+
+
+def shown(records: Sequence[Record], caption: str = "") -> Fragment:
+    """The :func:`of_methods` of a page: what all methods share is listed once, below what differs between them."""
+    told = of_methods(records)
+    shared = [name for name in told.columns[1:] if len(told) > 1 and told[name].nunique() == 1]
+    same = {name: str(told[name].iloc[0]) for name in shared}
+    table = plain_html(told.drop(columns=shared), caption, 2, same)
+    return Fragment(table + differences_html(differences(records)))
+
+
+def differences(records: Sequence[Record]) -> dict[str, list[str]]:
+    """Where each method, by its label, is not what paper and released code do; generated from the recipes.
+
+    A difference that not all records of a method share names the data sets and budgets it holds for.
+    """
+    found: dict[str, dict[str, list[str]]] = {}
+    places: dict[str, list[str]] = {}
+    for record in unique(records):
+        label, place = str(record["label"]), f"{data_set(record['dataset'])} {record['ipc']}"
+        if place not in places.setdefault(label, []):
+            places[label].append(place)
+        for words in record.get("differs", ()):
+            where = found.setdefault(label, {}).setdefault(words, [])
+            if place not in where:
+                where.append(place)
+    return {
+        label: [
+            words if len(where) == len(places[label]) else f"{words} ({', '.join(where)})"
+            for words, where in lines.items()
+        ]
+        for label, lines in found.items()
+    }
+
+
+SETTINGS = (
+    "method",
+    "data sets",
+    "images/class",
+    "normalisation",
+    "real batch",
+    "iterations",
+    "generator",
+    "evaluation",
+    "epochs",
+    "batch",
+    "augmentation",
+    "strengths",
+    "cutmix",
+    "network",
+    "networks",
+    "seeds",
+    "seconds",
+    "peak memory",
+    "images stored",
+    "bytes stored",
+    "mode",
+    "device",
+    "versions",
+    "revision",
+)
+
+
+def _settings(records: Sequence[Record]) -> dict[str, str]:
+    def every(*path: str) -> str:
+        return _values(_dig(record, *path) for record in records)
+
+    stored = [record.get("bytes_stored") for record in records]
+    peaks = [record.get("peak_memory_bytes") or None for record in records]
+    took = [seconds(record, "distill") + seconds(record, "evaluate") for record in records]
+    values = {
+        "method": every("label"),
+        "data sets": _values(stream(record["dataset"]) for record in records),
+        "images/class": every("ipc"),
+        "normalisation": every("normalisation", "name"),
+        "real batch": _values(_real_batch(record) for record in records),
+        "iterations": every("iterations"),
+        "generator": _values(_generator(record) for record in records),
+        "evaluation": every("evaluation", "protocol"),
+        "epochs": _values(_epochs(record) for record in records),
+        "batch": _values(_anywhere(record.get("evaluation"), "batch") for record in records),
+        "augmentation": _values(_augmentation(record)[0] for record in records),
+        "strengths": _values(_augmentation(record)[1] for record in records),
+        "cutmix": _values(_anywhere(record.get("evaluation"), "cutmix") for record in records),
+        "network": _values(_words(_dig(record, "evaluation", "network")) for record in records),
+        "networks": every("evaluation", "networks"),
+        "seeds": every("seed"),
+        "seconds": _span(took, duration),
+        "peak memory": _span(peaks, size),
+        "images stored": every("images_stored"),
+        "bytes stored": _span(stored, size),
+        "mode": _values(_mode(record) for record in records),
+        "device": every("device"),
+        "versions": _values(_words(record.get("versions")) for record in records),
+        "revision": _values(_short(str(record.get("revision") or "")) for record in records),
+    }
+    return {name: values[name] for name in SETTINGS}
+
+
+def _epochs(record: Record) -> object:
+    """How long the judging networks were trained: passes over the set, or steps where their number was given."""
+    if steps := _dig(record, "evaluation", "steps"):
+        return f"{steps:,} steps"
+    epochs, extra = (_anywhere(record.get("evaluation"), name) for name in ("epochs", "extra"))
+    return epochs + extra if isinstance(epochs, int) and isinstance(extra, int) else epochs
+
+
+def _mode(record: Record) -> str:
+    """Mode of the engine, and in which formats it ran: the machine decides those of fast mode."""
+    mode = str(_dig(record, "recipe", "mode") or "plain")
+    formats = _dig(record, "formats")
+    if not isinstance(formats, Mapping):
+        return mode
+    return f"{mode} ({'; '.join(dict.fromkeys(map(str, formats.values())))})"
+
+
+def _real_batch(record: Record) -> object:
+    """Real images of each class in a step; in a generator's, of all classes together."""
+    how = _dig(record, "recipe", "criterion")
+    if not isinstance(how, Mapping) or how["part"] != "Generative":
+        return _dig(record, "recipe", "criterion", "real_batch")
+    return f"{how['matched_batch' if how['matched_epochs'] else 'batch']} of all classes"
+
+
+def _generator(record: Record) -> str:
+    """How a generator was made: what it is, what it was trained by, and what was matched."""
+    how, container = _dig(record, "recipe", "criterion"), _dig(record, "recipe", "container")
+    if not isinstance(how, Mapping) or not isinstance(container, Mapping) or how["part"] != "Generative":
+        return NOTHING
+    # Adam's numbers are told where the training is.
+    made = {name: value for name, value in container.items() if name not in ("lr", "betas")}
+    parts = [_words(made), f"{how['objective']['part']} {_words(_objective(how['objective']))}".strip()]
+    drawn = ", its partner's images drawn by themselves" if how.get("independent_draws") else ""
+    parts.append(f"batch {how['batch']}, lr {container['lr']:g}, {how['epochs']} epochs{drawn}")
+    if how["matched_epochs"]:
+        matcher, teacher = how["matcher"], _dig(record, "recipe", "teacher")
+        assert isinstance(teacher, Mapping)
+        pool = ", ".join(NETWORKS.get(one["name"], one["name"]) for one in teacher["models"])
+        if teacher["mode"] == "train":
+            pool += " in training mode"
+        if teacher["space"] == "signed":
+            pool += " on images in [-1, 1], normalised as if in [0, 1]"
+        rate = container["lr"] * how["matched_rate"]
+        parts.append(
+            f"after epoch {how['matched_from']} for {how['matched_epochs']} epochs, lr {rate:g}, "
+            f"Adam {'carried on' if how.get('carries_adam') else 'afresh'}: "
+            f"{how['weight']:g} times {matcher['part']} ({_words(matcher)}), under {pool}, which learn from "
+            f"{teacher['images']} real images before a step"
+        )
+    return "; ".join(map(str, parts))
+
+
+def _objective(described: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Its numbers; the slope of a discriminator is left out of a record where it is 0.2."""
+    return {"slope": 0.2, **described} if described["part"] == "Adversarial" else described
+
+
+def _short(revision: str) -> str:
+    """Ten digits of a commit; a plus says that the code differed from it."""
+    return revision[:10] + ("+" if revision.endswith("+") else "")
+
+
+def _dig(record: Record, *path: str) -> object:
+    value: object = record
+    for name in path:
+        value = value.get(name) if isinstance(value, Mapping) else None
+    return value
+
+
+def _anywhere(tree: object, name: str) -> object:
+    """The value under `name`, on this level or else in the nested dicts below it."""
+    if not isinstance(tree, Mapping):
+        return None
+    if name in tree:
+        return tree[name]
+    return next((value for branch in tree.values() if (value := _anywhere(branch, name)) is not None), None)
+
+
+def _augmentation(record: Record) -> tuple[object, object]:
+    """Which transforms an evaluation uses, and how strong they are."""
+    value = _anywhere(record.get("evaluation"), "augment")
+    if not isinstance(value, Mapping):
+        return value, None
+    family = value.get("family")
+    named = f"{value.get('strategy')}" + (
+        f" ({family})" if family and value.get("strategy") != "none" else ""
+    )
+    return named, _words({name: one for name, one in value.items() if name not in ("strategy", "family")})
+
+
+def _words(value: object) -> object:
+    """A nested setting on one line: ``{"name": "flip", "p": 0.5}`` reads ``name flip, p 0.5``."""
+    if not isinstance(value, Mapping):
+        return value
+    told = {name: one for name, one in value.items() if name != "part" and one not in (None, "")}
+    return ", ".join(f"{name} {_words(one)}" for name, one in told.items())
+
+
+def _values(values: Iterable[object]) -> str:
+    """All distinct values: whole numbers in a row as ``0–4``, everything else separated by commas."""
+    distinct = list(dict.fromkeys("not recorded" if value in (None, "") else value for value in values))
+    numbers = [value for value in distinct if isinstance(value, int) and not isinstance(value, bool)]
+    if len(numbers) == len(distinct):
+        numbers.sort()
+        if len(numbers) > 2 and numbers == list(range(numbers[0], numbers[-1] + 1)):
+            return f"{numbers[0]}–{numbers[-1]}"
+        return ", ".join(str(value) for value in numbers)
+    return "; ".join(sorted(map(str, distinct)))
+
+
+def _span(values: Sequence[float | None], words: Any) -> str:
+    known = [value for value in values if value is not None]
+    if not known:
+        return "not recorded"
+    low, high = words(min(known)), words(max(known))
+    return low if low == high else f"{low} – {high}"

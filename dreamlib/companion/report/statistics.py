@@ -1,0 +1,200 @@
+"""Numbers of records: which of them count, their means and deviations, and paired differences.
+
+A record is the plain dict of one distilled set and its evaluation; the keys used here are ``method``, ``label``,
+``dataset``, ``ipc``, ``seed``, ``profile``, ``key``, ``iteration``, ``iterations``, ``accuracies`` (percent, one per
+trained network) and ``seconds``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ...core.errors import BadValue
+from .verdicts import Evidence, compare, frame_line
+
+Record = Mapping[str, Any]
+Budgets = Sequence[int] | Mapping[str, Sequence[int]]
+
+
+def deviation(values: Sequence[float] | np.ndarray | pd.Series[float]) -> float:
+    """Sample standard deviation (ddof 1); NaN below two values, which have none."""
+    return float(np.std(np.asarray(values, dtype=float), ddof=1)) if len(values) > 1 else float("nan")
+
+
+def pooled(records: Sequence[Record]) -> dict[str, Any]:
+    """`mean`, `std` (:func:`deviation`) and `n` of the accuracies of all networks of several records; NaN for none."""
+    values = [float(value) for record in records for value in record["accuracies"]]
+    mean = float(np.mean(values)) if values else float("nan")
+    return {"mean": mean, "std": deviation(values), "n": len(values)}
+
+
+def budgets(ipcs: Budgets, dataset: str) -> Sequence[int]:
+    """The images per class asked for under one data set."""
+    return ipcs.get(dataset, ()) if isinstance(ipcs, Mapping) else ipcs
+
+
+def at_its_end(record: Record) -> bool:
+    """Whether a record judges a set or generator at its end, not along the way."""
+    return record.get("iteration") == record.get("iterations")
+
+
+def unique(records: Iterable[Record]) -> list[Record]:
+    """The records, those with a known key and iteration only once."""
+    kept: dict[object, Record] = {}
+    for position, record in enumerate(records):
+        name = (record["key"], record.get("iteration")) if record.get("key") else position
+        kept.setdefault(name, record)
+    return list(kept.values())
+
+
+def of_one_profile(records: Sequence[Record]) -> tuple[list[Record], str]:
+    """The records of finished distillations, each once, and their profile (``""`` when there are none).
+
+    Raises
+    ------
+    BadValue
+        They are of several profiles.
+    """
+    finished = [record for record in unique(records) if at_its_end(record)]
+    profiles = sorted({str(record["profile"]) for record in finished})
+    if len(profiles) > 1:
+        raise BadValue(
+            f"records of the profiles {', '.join(profiles)} in one table; expected one profile",
+            "filter the records by record['profile'] first",
+        )
+    return finished, profiles[0] if profiles else ""
+
+
+def seconds(record: Record, phase: str) -> float:
+    """What a phase of a record took; 0 where it has none."""
+    return float(record.get("seconds", {}).get(phase) or 0.0)
+
+
+def crossed(
+    records: Sequence[Record], row: Callable[[Record], str], column: Callable[[Record], str]
+) -> pd.DataFrame:
+    """Accuracies by two properties of the records, such as the network of distillation and that of the test.
+
+    Parameters
+    ----------
+    records : sequence of dict
+        Of one profile, data set and budget; only finished distillations count.
+    row, column : callable
+        The name of a record's row and column.
+
+    Returns
+    -------
+    DataFrame
+        One line per place that has records, in the order of the records: `row`, `column`, `mean`, `std` (ddof 1, over
+        all networks of all sets; NaN for one) and `n`.
+
+    Raises
+    ------
+    BadValue
+        Records of several profiles, data sets or budgets.
+    """
+    finished = [record for record in unique(records) if at_its_end(record)]
+    kinds = {(record["profile"], record["dataset"], record["ipc"]) for record in finished}
+    if len(kinds) > 1:
+        raise BadValue(
+            f"records of {len(kinds)} different (profile, data set, images per class) in one table: {sorted(kinds)}",
+            "filter the records to one of them",
+        )
+    places: dict[tuple[str, str], list[Record]] = {}
+    for record in finished:
+        places.setdefault((row(record), column(record)), []).append(record)
+    lines = [{"row": place[0], "column": place[1], **pooled(found)} for place, found in places.items()]
+    return pd.DataFrame(lines, columns=["row", "column", "mean", "std", "n"])
+
+
+DIFFERENCE = (
+    "dataset",
+    "ipc",
+    "method",
+    "base",
+    "difference",
+    "low",
+    "high",
+    "n",
+    "verdict",
+    "needed",
+    "claimed",
+)
+
+
+def by_seed(
+    records: Sequence[Record], method: str, dataset: str, ipc: int, at: int | None = None
+) -> dict[int, tuple[float, ...]]:
+    """The accuracies of a method's sets, by seed: of finished ones, or as they were after ``at`` steps.
+
+    Raises
+    ------
+    BadValue
+        Two records of one seed.
+    """
+    found: dict[int, tuple[float, ...]] = {}
+    for record in unique(records):
+        place = record["method"], record["dataset"], int(record["ipc"] or 0)
+        wanted = at_its_end(record) if at is None else record["iteration"] == at
+        if place != (method, dataset, ipc) or not wanted or not record["accuracies"]:
+            continue
+        if record["seed"] in found:
+            raise BadValue(
+                f"{method} on {dataset} at {ipc} images per class: two records for seed {record['seed']}",
+                "keep the records of one profile, recipe and evaluation",
+            )
+        found[record["seed"]] = tuple(map(float, record["accuracies"]))
+    return found
+
+
+def comparison(
+    records: Sequence[Record],
+    method: str,
+    base: str,
+    dataset: str,
+    ipc: int,
+    claimed: float | None = None,
+    *,
+    source: str = "",
+    made: str = "set",
+) -> Evidence:
+    """Is `method` better than `base`? Decided over the seeds that both have, network by network."""
+    ours, theirs = (by_seed(records, name, dataset, ipc) for name in (method, base))
+    return compare(ours, theirs, claimed, source=source, made=made)
+
+
+def paired_difference(
+    records: Sequence[Record],
+    method: str,
+    base: str,
+    datasets: Sequence[str],
+    ipcs: Budgets,
+    claimed: Mapping[tuple[str, int], float] | None = None,
+) -> pd.DataFrame:
+    """Is `method` better than `base`? The difference over sets with its 95 % interval, by data set and budget.
+
+    Parameters
+    ----------
+    claimed : mapping of (str, int) to float, optional
+        The paper's own difference by data set and budget.
+
+    Returns
+    -------
+    DataFrame
+        One line per data set and budget: `dataset`, `ipc`, `method`, `base`, `difference` (points), `low`, `high` (NaN
+        for a single set), `n` (paired sets), `verdict` ("higher", "lower", "not decided" or "missing"), `needed` (sets
+        that would decide the paper's difference, given the measured spread) and `claimed`, that difference.
+    """
+    lines = []
+    for dataset in datasets:
+        for ipc in budgets(ipcs, dataset):
+            told = (claimed or {}).get((dataset, ipc))
+            found = comparison(records, method, base, dataset, ipc, told)
+            line: dict[str, object] = {"dataset": dataset, "ipc": ipc, "method": method, "base": base}
+            lines.append(line | frame_line(found) | {"claimed": found.claimed})
+    frame = pd.DataFrame(lines, columns=list(DIFFERENCE))
+    return frame.astype({"needed": "Int64", "claimed": float, "n": int})
