@@ -179,7 +179,7 @@ def clustering(targets: dict[str, float], device: torch.device, each: int = 5000
 
 def evaluation(name: str, each: int, targets: dict[str, float], device: torch.device, steps: int = 4) -> Work:
     """A few training steps of five networks on ``each`` images per class, by the protocol of DSA and DM."""
-    settings = protocol("dsa", {"dataset": "cifar10", "ipc": each})[0].training
+    settings = protocol("dsa", {"dataset": "cifar10", "ipc": each})[0].learner
     networks, count = 5, CLASSES * each
     images = torch.randn(count, *SHAPE, generator=torch.Generator(device).manual_seed(0), device=device)
     labels = torch.arange(CLASSES, device=device).repeat_interleave(each)
@@ -256,7 +256,7 @@ def deployment(device: torch.device) -> Work:
     container = cast(Generator, row.container)
     judged = protocol("dim", {"dataset": "cifar10", "ipc": 50})[0]
     how, dataset = replace(judged, generated=Generated(per_class=50)), images_of(GENERATED_FROM)
-    settings = how.training
+    settings = how.learner
     generator = initialise(
         container.module(SHAPE, CLASSES).to(device), torch.Generator(device).manual_seed(0)
     ).requires_grad_(False)

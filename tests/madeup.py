@@ -44,7 +44,7 @@ def record(
         "evaluation": {
             "part": "Evaluation",
             "protocol": "dc",
-            "training": {
+            "learner": {
                 "epochs": 300,
                 "batch": 256,
                 "cutmix": 0.0,

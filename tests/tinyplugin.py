@@ -70,7 +70,7 @@ profiles.register(
             rule("tiny", {"iterations": 1_000_000}, method="endless"),
         ),
         evaluation_rules=(
-            rule("tiny", {"networks": 2, "network.depth": 2, "network.width": 8, "training.epochs": 10}),
+            rule("tiny", {"networks": 2, "network.depth": 2, "network.width": 8, "learner.epochs": 10}),
         ),
         search=Search(
             SearchSpace((4,), (1,), ("none", "batch"), ("relu",), ("avg",)),

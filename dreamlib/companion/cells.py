@@ -225,7 +225,7 @@ def _differs(
     judged, _ = protocol(protocol_name, row.facts(dataset, ipc))
     judged = replace(judged, generated=evaluation.generated)
     found = changes(plain(published), plain(recipe)) + changes(plain(judged), plain(evaluation), "evaluation")
-    own = getattr(getattr(evaluation.training, "augment", None), "differs", "")
+    own = getattr(getattr(evaluation.learner, "augment", None), "differs", "")
     return (*row.differs, *([own] if own else []), *found)
 
 

@@ -129,11 +129,11 @@ _quick = Profile(
     evaluation_rules=(
         rule(
             "profile quick",
-            {"networks": 3, "network.depth": 2, "network.width": 32, "training.epochs": 100},
+            {"networks": 3, "network.depth": 2, "network.width": 32, "learner.epochs": 100},
             learner="SGD",
         ),
         # A generator is judged by every network of a table, some hundred times in all.
-        rule("profile quick", {"training.epochs": 40}, protocol=("dim", "dim-code")),
+        rule("profile quick", {"learner.epochs": 40}, protocol=("dim", "dim-code")),
     ),
     search=Search(
         space=SearchSpace(width=(8, 16), depth=(1, 2)),
@@ -219,8 +219,8 @@ _cpu = Profile(
         # Networks learn for equally long from one image per class and from fifty, so that budgets can be compared.
         rule("profile cpu", {"steps": 1000}, protocol=("dc", "dsa", "idc")),
         # INPC counts the images of an epoch: for a generator it is the length of the training.
-        rule("profile cpu", {"training.epochs": 100}, protocol=("dim", "dim-code")),
-        rule("profile cpu", {"training.epochs": 300}, protocol=("dim", "dim-code"), ipc=1),
+        rule("profile cpu", {"learner.epochs": 100}, protocol=("dim", "dim-code")),
+        rule("profile cpu", {"learner.epochs": 300}, protocol=("dim", "dim-code"), ipc=1),
     ),
     search=Search(
         # Four channels in four groups are instance norm: at width 4 two norms of the space are one.

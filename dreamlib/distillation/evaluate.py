@@ -61,7 +61,7 @@ class Evaluation:
     ----------
     protocol : str
         Name of the protocol the numbers come from ("dc", "dsa", "idc").
-    training : Learner
+    learner : Learner
         How networks learn from the synthetic set, or what stands for them.
     network : NetworkSpec
         Their architecture.
@@ -86,7 +86,7 @@ class Evaluation:
     """
 
     protocol: str = "dsa"
-    training: Learner = field(default_factory=SGD)
+    learner: Learner = field(default_factory=SGD)
     network: NetworkSpec = field(default_factory=NetworkSpec)
     networks: int = 5
     mode: str = "plain"
@@ -102,7 +102,7 @@ class Evaluation:
             return self.steps
         if not self.stop_ipc:
             return None
-        learner = self.training
+        learner = self.learner
         if not isinstance(learner, SGD):
             raise BadValue(
                 f"stop_ipc counts epochs of SGD, and the learner is {type(learner).__name__}", "stop_ipc=0"
@@ -161,7 +161,7 @@ class EvaluationRun:
                 "expected one of the two",
                 "stop_ipc=0",
             )
-        epochs = getattr(evaluation.training, "epochs", 1)
+        epochs = getattr(evaluation.learner, "epochs", 1)
         if evaluation.networks < 1 or epochs < 1:
             raise BadValue(
                 f"evaluation with {evaluation.networks} networks and {epochs} epochs; expected at least one of each",
@@ -175,12 +175,12 @@ class EvaluationRun:
         self.streams = Streams(evaluation.panel, self.device)
         lessons = self._lessons(images)
         stop, classes = evaluation.stop(dataset.num_classes), dataset.num_classes
-        seen = evaluation.training.shown(lessons.size, stop)
+        seen = evaluation.learner.shown(lessons.size, stop)
         one = forward_operations(evaluation.network, dataset.shape, classes)
         work = 3 * one * seen * evaluation.networks
         self.engine = Engine(evaluation.mode, self.device, operations=work, programs=programs)
         outputs = Outputs(dataset.shape, classes, evaluation.networks, self.streams["evaluation"])
-        self.training = evaluation.training.begin(lessons, evaluation.network, outputs, self.engine, stop)
+        self.training = evaluation.learner.begin(lessons, evaluation.network, outputs, self.engine, stop)
         self.accuracies: list[float] = []
         self.also_accuracies: list[float] = []
         self.stopwatch = Stopwatch(self.device, "evaluate")
@@ -214,7 +214,7 @@ class EvaluationRun:
             labels = index % classes
             return images.draw(labels, self.streams["noise"]), labels
 
-        batch = getattr(self.evaluation.training, "batch", classes)
+        batch = getattr(self.evaluation.learner, "batch", classes)
         return Lessons(fetch, how.size(classes, batch))
 
     @property

@@ -175,7 +175,7 @@ def _batches(
     about: dict[str, Any], batch: int | None, augment: bool, classes: int, seed: int
 ) -> tuple[int, _Augmented, torch.Generator]:
     """Size of a batch, how one is made of pairs, and the random stream of their order."""
-    training = about.get("evaluation", {}).get("training")
+    training = about.get("evaluation", {}).get("learner")
     if training is None and (augment or batch is None):
         raise BadValue(
             "this set does not say how it is evaluated, so neither its augmentation nor its batch is known",

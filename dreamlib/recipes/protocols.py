@@ -24,7 +24,7 @@ _BASE: dict[str, tuple[Evaluation, tuple[Rule, ...], str]] = {
         (
             rule(
                 "DC, released code: MNIST is evaluated with DC's own augmentation, image by image",
-                {"training.epochs": 1000, "training.augment": PerImage("crop_scale_rotate")},
+                {"learner.epochs": 1000, "learner.augment": PerImage("crop_scale_rotate")},
                 dataset=("digits", "mnist"),
             ),
         ),
@@ -35,7 +35,7 @@ _BASE: dict[str, tuple[Evaluation, tuple[Rule, ...], str]] = {
         (
             rule(
                 "released code: no flip on digits",
-                {"training.augment.strategy": _DSA.replace("_flip", "")},
+                {"learner.augment.strategy": _DSA.replace("_flip", "")},
                 dataset=DIGIT_SETS,
             ),
         ),
@@ -57,18 +57,18 @@ _BASE: dict[str, tuple[Evaluation, tuple[Rule, ...], str]] = {
         (
             rule(
                 "released code: no flip on digits",
-                {"training.augment.strategy": "color_crop_scale_rotate"},
+                {"learner.augment.strategy": "color_crop_scale_rotate"},
                 dataset=DIGIT_SETS,
             ),
             rule(
                 "IDC released code: factor > 1 on MNIST",
-                {"training.cutmix": 0.0},
+                {"learner.cutmix": 0.0},
                 dataset=("digits", "mnist"),
                 factor=range(2, 100),
             ),
             rule(
                 "IDC released code: factor 1 at one image per class on SVHN",
-                {"training.cutmix": 0.0, "training.augment.strategy": "color_crop_cutout_scale_rotate"},
+                {"learner.cutmix": 0.0, "learner.augment.strategy": "color_crop_cutout_scale_rotate"},
                 dataset="svhn",
                 ipc=1,
                 factor=1,
@@ -92,7 +92,7 @@ _BASE: dict[str, tuple[Evaluation, tuple[Rule, ...], str]] = {
         (
             rule(
                 "released code: no flip on digits",
-                {"training.augment.strategy": _DSA.replace("_flip", "")},
+                {"learner.augment.strategy": _DSA.replace("_flip", "")},
                 dataset=DIGIT_SETS,
             ),
         ),
@@ -127,7 +127,7 @@ def protocol(
     if name not in _BASE:
         raise unknown("evaluation protocol", name, _BASE)
     base, rules, source = _BASE[name]
-    own = {"protocol": name, "learner": type(base.training).__name__}
+    own = {"protocol": name, "learner": type(base.learner).__name__}
     evaluation, sources = apply(base, (*rules, *extra), {**facts, **own})
     return evaluation, {"evaluation": source, **{f"evaluation.{k}": v for k, v in sources.items()}}
 

@@ -171,15 +171,15 @@ class Search:
             return (
                 rule(
                     SOURCE,
-                    {**changed, "steps": 0, "training": SGD(epochs=self.whole_epochs, batch=self.batch)},
+                    {**changed, "steps": 0, "learner": SGD(epochs=self.whole_epochs, batch=self.batch)},
                 ),
             )
         # Equal cost: early stopping, and a multi-formation set that decodes to more images than it stores, get the
         # steps of a set of plain images.
         return (
-            rule(SOURCE, {**changed, "training": how, "steps": 0, "stop_ipc": ipc}),
+            rule(SOURCE, {**changed, "learner": how, "steps": 0, "stop_ipc": ipc}),
             rule(
-                "released code: no flip on digits", {"training.augment.strategy": NO_FLIP}, dataset=DIGIT_SETS
+                "released code: no flip on digits", {"learner.augment.strategy": NO_FLIP}, dataset=DIGIT_SETS
             ),
         )
 

@@ -31,7 +31,7 @@ def steps(record: Record) -> int:
     """Training steps of one network; records from before they were kept trained all their epochs."""
     if "steps_trained" in record:
         return int(record["steps_trained"])
-    training = record["evaluation"]["training"]
+    training = record["evaluation"]["learner"]
     return int(training["epochs"]) * -(-int(record["images_decoded"]) // int(training["batch"]))
 
 
@@ -75,7 +75,7 @@ def steps_told(records: Sequence[Record], group: Callable[[Record], str]) -> str
 
 def forward_passes(record: Record) -> int:
     """Images that one network is shown in its whole training, augmented copies and repetitions counted each."""
-    images, batch = int(record["images_decoded"]), int(record["evaluation"]["training"]["batch"])
+    images, batch = int(record["images_decoded"]), int(record["evaluation"]["learner"]["batch"])
     epochs, rest = divmod(steps(record), -(-images // batch))
     return epochs * images + min(rest * batch, images)
 
@@ -136,7 +136,7 @@ def costs(records: Sequence[Record], group: Callable[[Record], str]) -> pd.DataF
                 "rows": rows,
                 "bytes stored": span(lambda record: record["bytes_stored"], size),
                 "images of an epoch": span(lambda record: record["images_decoded"], _count),
-                "epochs": span(lambda record: record["evaluation"]["training"]["epochs"], _count),
+                "epochs": span(lambda record: record["evaluation"]["learner"]["epochs"], _count),
                 "distinct images seen": span(distinct_images, _count),
                 "forward passes": span(forward_passes, _count),
                 "steps": span(steps, _count),

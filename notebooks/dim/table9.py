@@ -105,7 +105,7 @@ for name in session.study.datasets:
             lines.append(line | said)
             continue
         times = timing.batch_times(
-            draws, spec, shape, classes, cell.evaluation.training, batch=BATCH, repeats=REPEATS
+            draws, spec, shape, classes, cell.evaluation.learner, batch=BATCH, repeats=REPEATS
         )
         shares[name, short] = times.share
         lines.append(
@@ -190,7 +190,7 @@ session.say(
 # The training step is that of DiM's evaluation under this profile:
 
 # %%
-how = session.cell("dim", session.study.datasets[0], 10).evaluation.training
+how = session.cell("dim", session.study.datasets[0], 10).evaluation.learner
 tables.styled(
     pd.DataFrame(
         [

@@ -69,7 +69,7 @@ session.run()
 def learned(record):
     """The method and the network that learned a set."""
     spec = record["recipe"]["network"]
-    apart = ", class by class" if record["recipe"].get("statistics") == "per class" else ""
+    apart = ", class by class" if record["recipe"]["criterion"].get("statistics") == "per class" else ""
     return f"{record['label'].split(',')[0]}, {words.network(spec)}{apart}"
 
 

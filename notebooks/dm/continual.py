@@ -58,8 +58,8 @@ session.about()
 judged = session.study.cells[0].evaluation
 session.say(
     f"In this study a synthetic set is that of one step, in each of {session.study.seeds} class order(s), and every "
-    f"memory trains {judged.networks} networks for {judged.training.epochs} epochs in batches of "
-    f"{judged.training.batch}, whatever the profile trains elsewhere (released code: 3 networks, 1,000 epochs, 256)."
+    f"memory trains {judged.networks} networks for {judged.learner.epochs} epochs in batches of "
+    f"{judged.learner.batch}, whatever the profile trains elsewhere (released code: 3 networks, 1,000 epochs, 256)."
     + (
         " These two numbers were chosen with random memories on a fifth of the test images, so the level of all lines "
         "is not blind to the test set; their differences are."

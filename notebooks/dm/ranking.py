@@ -297,9 +297,9 @@ def merged(records: Sequence[Record]) -> list[dict[str, Any]]:
     out = []
     for record in records:
         how = record["evaluation"]
-        training = {**how["training"], "epochs": f"{record['steps_trained']:,} steps"}
+        training = {**how["learner"], "epochs": f"{record['steps_trained']:,} steps"}
         network = f"{count} architectures, listed above"
-        out.append({**record, "evaluation": {**how, "training": training, "network": network}})
+        out.append({**record, "evaluation": {**how, "learner": training, "network": network}})
     return out
 
 

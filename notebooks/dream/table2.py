@@ -55,7 +55,7 @@ for record in session.records:
     line = {
         "data set": record["dataset"],
         "method": record["label"],
-        "real batch": record["recipe"]["real_batch"],
+        "real batch": record["recipe"]["criterion"]["real_batch"],
     }
     line |= {"clustering": seconds["clustering"] / steps, "update images": seconds["matching"] / steps}
     line["inner loop"] = line["clustering"] + line["update images"]

@@ -42,7 +42,7 @@ def test_steps_times_their_seconds(method: str, each: list[str]) -> None:
         batches = -(-len(digits.train_labels) // made.recipe.embedding.batch)
         expected += made.recipe.initial.epochs * batches + 1
     assert found.distill == expected
-    steps = made.evaluation.training.passes * -(-100 // made.evaluation.training.batch)
+    steps = made.evaluation.learner.passes * -(-100 // made.evaluation.learner.batch)
     assert found.evaluate == pytest.approx(steps + len(digits.test_labels) / 500)
     assert found.seconds == found.distill + found.evaluate
 
@@ -52,7 +52,7 @@ def test_epochs_of_both_stages_times_their_steps(method: str, epochs: int, each:
     made, digits = make_cell("quick", method, "digits", 10, 0), load("digits")
     found = forecast(made, digits, ClassData(digits))
     assert found.distill == epochs * (len(digits.train_labels) // 64)
-    steps = made.evaluation.training.epochs * -(-100 // 64)
+    steps = made.evaluation.learner.epochs * -(-100 // 64)
     assert found.evaluate == pytest.approx(steps + len(digits.test_labels) / 500)
 
 

@@ -95,7 +95,7 @@ def test_what_a_record_says(tmp_path: Path) -> None:
     assert not any(name.startswith(BESIDE) for name in tensors)
     assert about["shape"] == [1, 8, 8]
     assert (found["images_stored"], found["images_decoded"]) == (0, 10)
-    assert found["steps_trained"] == dim.evaluation.training.epochs
+    assert found["steps_trained"] == dim.evaluation.learner.epochs
     assert found["notes"]["steps"] == MATCHED
     assert found["notes"]["parameters"]["generator"] < found["bytes_stored"] / 4
     assert found["curve"]["step"] == list(range(2 * 3 + 1, 4 * 3 + 1))

@@ -17,7 +17,7 @@ def test_all_rows_are_judged_alike_and_random_images_also_as_dc_does(profile: st
     alike = [cell for cell in cells if cell.method != "random"]
     assert {cell.evaluation.protocol for cell in alike} == {"dsa"}
     for ipc in PLANS["dm/tableT1"].ipcs_of(profile):
-        trainings = {cell.evaluation.training for cell in alike if cell.ipc == ipc}
+        trainings = {cell.evaluation.learner for cell in alike if cell.ipc == ipc}
         assert len(trainings) == 1
     (other,) = (cell for cell in cells if (cell.method, cell.ipc, cell.seed) == ("random", 10, 0))
     assert other.evaluation.protocol == "dc"

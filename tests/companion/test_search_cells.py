@@ -124,7 +124,7 @@ def test_a_search_goes_on_from_any_slice_and_ends_with_the_same_numbers(
 def test_an_architecture_that_diverges_is_noted_and_the_others_go_on(tmp_path: Path) -> None:
     first, second = cells("random")
     wild = replace(
-        first, evaluation=replace(first.evaluation, training=replace(first.evaluation.training, lr=1e30))
+        first, evaluation=replace(first.evaluation, learner=replace(first.evaluation.learner, lr=1e30))
     )
     summary = run([wild, second], tmp_path)
     assert (summary.computed, list(summary.failed)) == (1, [wild.name])

@@ -204,7 +204,7 @@ def test_the_published_study() -> None:
     assert len(one.cells) == 5 * (5 + 10)
     last = one.cells[-1]
     assert last.dataset == "cifar100@10steps-order4-upto10"
-    assert (last.evaluation.training.epochs, last.evaluation.training.batch) == (1000, 256)
+    assert (last.evaluation.learner.epochs, last.evaluation.learner.batch) == (1000, 256)
     assert last.recipe.iterations == 20000
     assert last.sources["evaluation.networks"].startswith("DM released code")
     herding = study("dm/continual", profile="paper", methods=("herding",), datasets=("cifar100",)).cells[0]

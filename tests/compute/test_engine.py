@@ -165,7 +165,7 @@ def test_whether_a_run_compiles_follows_from_its_recipe_and_not_from_what_is_lef
     how = replace(make_cell("quick", "dm", "digits", 10, 0).evaluation, mode="fast")
     images = torch.zeros(10, 10, 1, 8, 8)
     assert EvaluationRun(images, load("digits"), how).engine.eager
-    longer = replace(how, training=replace(how.training, epochs=10**9))
+    longer = replace(how, learner=replace(how.learner, epochs=10**9))
     assert not EvaluationRun(images, load("digits"), longer).engine.eager
 
 
@@ -368,7 +368,7 @@ def test_compiled_embeddings_and_clusters_are_those_of_plain_code(digits: ClassD
 @pytest.mark.parametrize("compiles", [True, False])
 def test_an_evaluation_in_fast_mode_ends_where_the_plain_one_does(compiles: bool) -> None:
     cell = make_cell("quick", "dm", "digits", 10, 0)
-    few = replace(cell.evaluation, networks=2, training=replace(cell.evaluation.training, epochs=30))
+    few = replace(cell.evaluation, networks=2, learner=replace(cell.evaluation.learner, epochs=30))
     data = load("digits")
     images = ClassData(data).take(ClassData(data).draw(10, generator()))
 

@@ -20,7 +20,7 @@ from dreamlib.networks import NetworkSpec, build, training
 from dreamlib.networks.training import SGD
 
 SHORT = Evaluation("dc", SGD(epochs=4, batch=8, lr=0.05, decay_at=(0.5,)), NETWORK, networks=3)
-AUGMENTED = replace(SHORT, training=replace(SHORT.training, augment=Siamese(), cutmix=0.5))
+AUGMENTED = replace(SHORT, learner=replace(SHORT.learner, augment=Siamese(), cutmix=0.5))
 
 
 @pytest.fixture(scope="module")
@@ -133,14 +133,14 @@ def test_the_images_are_not_changed(images: Tensor, digits: Dataset) -> None:
 
 
 def test_more_images_teach_more(data: ClassData, digits: Dataset) -> None:
-    how = replace(SHORT, training=replace(SHORT.training, epochs=15))
+    how = replace(SHORT, learner=replace(SHORT.learner, epochs=15))
     one, many = (sum(evaluate(data.take(torch.arange(n).expand(10, n)), digits, how)) / 3 for n in (1, 20))
     assert one > 15
     assert many > one + 10
 
 
 def test_a_diverged_evaluation_is_an_error_and_no_number(images: Tensor, digits: Dataset) -> None:
-    how = replace(SHORT, training=replace(SHORT.training, lr=1e30))
+    how = replace(SHORT, learner=replace(SHORT.learner, lr=1e30))
     with pytest.raises(Diverged, match="weights are not finite"):
         evaluate(images, digits, how)
 
@@ -149,7 +149,7 @@ def test_a_diverged_evaluation_is_an_error_and_no_number(images: Tensor, digits:
     ("how", "message"),
     [
         (replace(SHORT, networks=0), "0 networks and 4 epochs"),
-        (replace(SHORT, training=SGD(epochs=0)), "3 networks and 0 epochs"),
+        (replace(SHORT, learner=SGD(epochs=0)), "3 networks and 0 epochs"),
     ],
 )
 def test_an_evaluation_of_nothing_is_refused(digits: Dataset, how: Evaluation, message: str) -> None:

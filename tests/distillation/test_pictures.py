@@ -22,7 +22,7 @@ from dreamlib.distillation.sets import DistilledSet, export, form_of, load_set
 from dreamlib.networks import NetworkSpec
 from dreamlib.networks.training import SGD
 
-FAST = Evaluation(training=SGD(epochs=1), network=NetworkSpec(width=8, depth=2), networks=1)
+FAST = Evaluation(learner=SGD(epochs=1), network=NetworkSpec(width=8, depth=2), networks=1)
 
 
 def a_set(classes: Sequence[str] = ("cat", "dog", "owl"), shape: tuple[int, ...] = (3, 8, 8)) -> DistilledSet:

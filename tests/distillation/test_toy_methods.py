@@ -37,10 +37,10 @@ def registered() -> None:
 def cell_of(method: str) -> Cell:
     """One image of each digit, from twelve of them; judged by two networks in a hundred epochs, where it has any."""
     cell = make_cell("quick", method, "digits", 1, 0)
-    learner: Any = cell.evaluation.training
+    learner: Any = cell.evaluation.learner
     if method != "toy-ridge":
         learner = replace(learner, epochs=100)
-    evaluation = replace(cell.evaluation, training=learner, networks=1 if method == "toy-ridge" else 2)
+    evaluation = replace(cell.evaluation, learner=learner, networks=1 if method == "toy-ridge" else 2)
     return replace(cell, evaluation=evaluation, recipe=replace(cell.recipe, per_class=12))
 
 

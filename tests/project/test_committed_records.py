@@ -57,7 +57,7 @@ def test_a_changed_digit_is_noticed(record: Path) -> None:
     ("change", "told"),
     [
         (lambda data: data["recipe"].update(image_lr=3.0), "its key is not that of what it describes"),
-        (lambda data: data["evaluation"]["training"].update(lr=0.02), "its key is not that of what it describes"),
+        (lambda data: data["evaluation"]["learner"].update(lr=0.02), "its key is not that of what it describes"),
         (lambda data: data.update(seed=1), "its key is not that of what it describes"),
         (lambda data: data.update(key="0" * 64), "its name does not carry its key"),
         (lambda data: data.update(profile="cpu"), "among those of quick"),

@@ -218,14 +218,14 @@ def test_augmentation_of_mnist_depends_on_the_factor() -> None:
     single = methods["idc"].using(container=MultiFormation(factor=1), name="idc-i")
     recipe, _ = single.resolve("mnist", 10)
     assert (recipe.matching.augment.strategy, recipe.teacher.cutmix) == ("color_crop_cutout", 0.5)
-    judged = [protocol("idc", one.facts("mnist", 10))[0].training for one in (methods["idc"], single)]
+    judged = [protocol("idc", one.facts("mnist", 10))[0].learner for one in (methods["idc"], single)]
     assert [how.cutmix for how in judged] == [0.0, 0.5]
 
 
 def test_svhn_at_one_image_of_factor_one_is_judged_without_cutmix() -> None:
     single = methods["idc"].using(container=MultiFormation(factor=1), name="idc-i")
     cutmix = {
-        (one.name, ipc): protocol("idc", one.facts("svhn", ipc))[0].training.cutmix
+        (one.name, ipc): protocol("idc", one.facts("svhn", ipc))[0].learner.cutmix
         for one in (methods["idc"], single)
         for ipc in (1, 10)
     }
@@ -420,7 +420,7 @@ GENERATED = {"dim": Generated(), "dim-code": Generated(whole_batches=True)}
 @pytest.mark.parametrize(("name", "dataset"), EVALUATION)
 def test_evaluation_protocols(name: str, dataset: str, ipc: int) -> None:
     found, sources = protocol(name, {"dataset": dataset, "ipc": ipc, "method": "dm", "factor": 2})
-    how = found.training
+    how = found.learner
     epochs, batch, decay_at, decay_by, strategy, family, cutmix = EVALUATION[name, dataset]
     assert (how.epochs, how.batch, how.decay_at, how.decay_by) == (epochs, batch, decay_at, decay_by)
     augment = PerImage(strategy) if family == "per image" else Siamese(strategy, family=family)
@@ -438,7 +438,7 @@ def test_the_dc_family_trains_one_epoch_more_and_falls_after_the_middle(
     name: str, dataset: str, epochs: int
 ) -> None:
     """Released code: E + 1 epochs; a tenth of the rate after the epoch with index E // 2 + 1, with a new optimiser."""
-    how = protocol(name, methods["dm"].facts(dataset, 10))[0].training
+    how = protocol(name, methods["dm"].facts(dataset, 10))[0].learner
     rates = [how.rate(epoch) for epoch in range(how.passes)]
     assert len(rates) == epochs + 1
     assert rates[: epochs // 2 + 2] == [0.01] * (epochs // 2 + 2)
@@ -448,7 +448,7 @@ def test_the_dc_family_trains_one_epoch_more_and_falls_after_the_middle(
 
 def test_the_idc_family_lowers_its_rate_after_two_thirds_and_five_sixths() -> None:
     """Released code: milestones 2 * 1000 // 3 and 5 * 1000 // 6, so 666 epochs at the full rate and 167 at a fifth."""
-    how = protocol("idc", methods["dream"].facts("cifar10", 10))[0].training
+    how = protocol("idc", methods["dream"].facts("cifar10", 10))[0].learner
     rates = [how.rate(epoch) for epoch in range(how.passes)]
     assert [round(rate / 0.01, 3) for rate in rates] == [1] * 666 + [0.2] * 167 + [0.04] * 167
     assert not how.restarts

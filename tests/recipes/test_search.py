@@ -113,16 +113,16 @@ def test_the_published_protocol() -> None:
 
     proxy, early, whole = judged("dm"), judged("early-stopping"), judged("whole")
     for one in (proxy, early, whole):
-        assert (one.networks, one.also_on, one.training.batch) == (5, "cifar10", 250)
-        assert (one.training.lr, one.training.momentum, one.training.weight_decay) == (0.01, 0.9, 5e-4)
+        assert (one.networks, one.also_on, one.learner.batch) == (5, "cifar10", 250)
+        assert (one.learner.lr, one.learner.momentum, one.learner.weight_decay) == (0.01, 0.9, 5e-4)
     assert proxy == early
-    assert proxy.training == SGD(epochs=200, batch=250, augment=Siamese(DSA))
+    assert proxy.learner == SGD(epochs=200, batch=250, augment=Siamese(DSA))
     assert (
         proxy.stop(10) == 2 * 200
     )  # "one training epoch on the small (50 images/class) proxy sets includes 2 batches"
     assert whole.stop(10) is None
-    assert whole.training == SGD(epochs=200, batch=250)
-    assert judged("dsa", "mnist").training.augment.strategy == DSA.replace("_flip", "")
+    assert whole.learner == SGD(epochs=200, batch=250)
+    assert judged("dsa", "mnist").learner.augment.strategy == DSA.replace("_flip", "")
 
 
 @pytest.mark.parametrize("profile", ["quick", "cpu"])

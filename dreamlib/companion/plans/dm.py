@@ -26,11 +26,11 @@ _CONTINUAL_RECIPE = {
     "cpu": (rule("profile cpu, continual learning", {"iterations": 8}, method="dsa"),),
 }
 _CONTINUAL_EVALUATION = {
-    "quick": (rule("profile quick, continual learning", {"training.epochs": 20, "training.batch": 32}),),
+    "quick": (rule("profile quick, continual learning", {"learner.epochs": 20, "learner.batch": 32}),),
     "cpu": (
         rule(
             "profile cpu, continual learning; chosen with random memories, on a fifth of the test images",
-            {"training.epochs": 40, "training.batch": 32, "steps": 0},
+            {"learner.epochs": 40, "learner.batch": 32, "steps": 0},
         ),
     ),
 }
@@ -191,7 +191,7 @@ def norms(profile: str, method: str, dataset: str, ipc: int, seed: int) -> list[
     shorter: tuple[Rule, ...] = ()
     if profile == "quick":  # forty-four evaluations
         fewer = (rule("profile quick, in this item", {"iterations": own.recipe.iterations // 3}),)
-        shorter = (rule("profile quick, in this item", {"training.epochs": 50}),)
+        shorter = (rule("profile quick, in this item", {"learner.epochs": 50}),)
 
     def cell(name: str, judge: NetworkSpec, statistics: str, suffix: str = "") -> Cell:
         change = fewer

@@ -22,7 +22,7 @@ def images(make: Make, **changes: Any) -> dict[str, Any]:
     record = make(
         images_decoded=30, steps_trained=10, images_stored=30, bytes_stored=4096, set_sha256="images"
     )
-    record["evaluation"]["training"] |= {"batch": 20, "epochs": 5}
+    record["evaluation"]["learner"] |= {"batch": 20, "epochs": 5}
     return record | changes
 
 

@@ -161,7 +161,7 @@ def test_a_summary_is_what_the_search_finds_and_costs(records: list[dict[str, An
 def test_many_networks_are_counted_in_the_settings(records: list[dict[str, Any]]) -> None:
     merged = ranking.merged(records)
     assert {one["evaluation"]["network"] for one in merged} == {"6 architectures, listed above"}
-    assert {one["evaluation"]["training"]["epochs"] for one in merged} == {"36,000 steps", "400 steps"}
+    assert {one["evaluation"]["learner"]["epochs"] for one in merged} == {"36,000 steps", "400 steps"}
     assert records[0]["evaluation"]["network"]["width"] == 4
 
 
