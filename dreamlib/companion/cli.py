@@ -357,12 +357,11 @@ def _export(args: argparse.Namespace) -> int:
         cell = make_cell(args.profile, rows[0], datasets[0], ipcs[0], args.seed)
         store = Store(args.results, data=args.data)
         path = store.set_path(cell)
-        if path.is_file() and store.read_set(cell) is None:
-            raise StoreError(
-                f"{path} is damaged, or no distilled set of {cell.dataset} as it is now",
-                "dreamlib run, with the same choices",
-            )
         distilled = _drawn(path, ipcs[0], args.seed) if cell.recipe.drawn else load_set(path)
+        if not store.fits(cell, distilled.about, path):
+            raise StoreError(
+                f"{path} is no distilled set of {cell.dataset} as it is now", "dreamlib run again"
+            )
     else:
         expected = args.datasets or ""
         try:
