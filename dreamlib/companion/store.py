@@ -47,7 +47,7 @@ class Store:
         counts as not there where that data set is another one now.
     """
 
-    def __init__(self, root: str | Path | None = None, data: str | Path | None = None) -> None:
+    def __init__(self, root: str | Path | None = None, *, data: str | Path | None = None) -> None:
         self.root = path_of(root) if root else setting("DREAMLIB_RESULTS", "reports/results")
         self.data = data
         self._at_hand: dict[str, str | None] = {}  # fingerprints by the name of a data set
