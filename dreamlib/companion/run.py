@@ -137,9 +137,8 @@ def run_cells(
         the last checkpoint.
     """
     if getattr(multiprocessing.current_process(), "_inheriting", False):
-        raise SystemExit(
-            UNGUARDED
-        )  # a worker reads the script that started it, and the script starts workers
+        # A worker reads the script that started it, and the script starts workers.
+        raise SystemExit(UNGUARDED)
     check_choices(workers, seconds, memory_gb)
     if data_root is not None:
         store = Store(store.root, data=data_root)
