@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import signal
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -115,7 +116,7 @@ def _dying(count: int) -> None:
 
         return call
 
-    Path.touch = dying(Path.touch)  # type: ignore[method-assign]
+    tempfile.mkstemp = dying(tempfile.mkstemp)
     os.fsync = dying(os.fsync)
     os.replace = dying(os.replace)
 

@@ -138,9 +138,8 @@ def run_cells(
         the last checkpoint.
     """
     if getattr(multiprocessing.current_process(), "_inheriting", False):
-        raise SystemExit(
-            UNGUARDED
-        )  # a worker reads the script that started it, and the script starts workers
+        # A worker reads the script that started it, and the script starts workers.
+        raise SystemExit(UNGUARDED)
     check_choices(workers, seconds, memory_gb)
     if data_root is not None:
         store = Store(store.root, data=data_root)
@@ -269,7 +268,7 @@ def _run_here(
             show(f"{text} {step}/{steps}" + ("" if loss is None else f" loss {loss:.4g}"))
 
     worker = Worker(
-        Store(order.root, order.data_root, order.run_id),
+        Store(order.root, order.run_id, data=order.data_root),
         torch.device(order.device),
         order.clock(),
         interrupts,

@@ -76,7 +76,7 @@ class Store:
     """
 
     def __init__(
-        self, root: str | Path | None = None, data: str | Path | None = None, run_id: str = ""
+        self, root: str | Path | None = None, run_id: str = "", *, data: str | Path | None = None
     ) -> None:
         self.run_id = run_id
         self.root = path_of(root) if root else setting("DREAMLIB_RESULTS", "reports/results")

@@ -6,11 +6,14 @@ import contextlib
 import errno
 import os
 import stat
-import uuid
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
 from .errors import StoreError
+
+UMASK = os.umask(0o077)  # it can only be read by setting it; once, before there are threads
+os.umask(UMASK)
 
 
 def write_atomically(path: str | Path, write: Callable[[Path], object]) -> Path:
@@ -36,15 +39,14 @@ def write_atomically(path: str | Path, write: Callable[[Path], object]) -> Path:
                 f"cannot write {path}: it is a {kind}; expected a file, or nothing", "another name"
             )
         path.parent.mkdir(parents=True, exist_ok=True)
-        name = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
-        name.touch(exist_ok=False)  # readable and writable for whom the umask lets, as any file
-        temporary, mode = name, name.stat().st_mode
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+        os.close(handle)
+        temporary = Path(name)
         write(temporary)
         with temporary.open("rb+") as stream:
             os.fsync(stream.fileno())
-        temporary.chmod(
-            stat.S_IMODE(mode)
-        )  # a writer that makes a file of its own may have made a private one
+        # mkstemp makes private files, but results are there to be read, or shared.
+        temporary.chmod(0o666 & ~UMASK)
         os.replace(temporary, path)
         temporary = None
     except OSError as error:

@@ -82,9 +82,8 @@ def _idx_files(folder: Path) -> list[Path]:
             stems = (f"{part}-{what}-ubyte", f"{part}-{what.replace('-', '.')}-ubyte")
             files = [folder / f"{stem}{end}" for stem in stems for end in ("", ".gz")]
             found += [next((file for file in files if file.is_file()), folder)]
-    as_published = all(
-        file.suffix == "" for file in found
-    )  # torchvision reads these, and says what is wrong with them
+    # Torchvision reads them under their published names, and says what is wrong with them.
+    as_published = all(file.suffix == "" for file in found)
     return [] if folder in found or as_published else found
 
 

@@ -81,9 +81,8 @@ def pixels(encoded: bytes, label: str, mode: str | None) -> np.ndarray:
                     f"it has {width} x {height} pixels; resize it to at most {MOST_PIXELS:,} pixels"
                 )
             found, transparent = image.mode, image.has_transparency_data
-            frames = (
-                1 if image.format == "MPO" else getattr(image, "n_frames", 1)
-            )  # a phone's photograph and its preview
+            # A photograph of a phone may have its preview behind it.
+            frames = 1 if image.format == "MPO" else getattr(image, "n_frames", 1)
             target = mode or (None if transparent else PLAIN.get(found))
             ImageOps.exif_transpose(image, in_place=True)
             eight: Image.Image = image

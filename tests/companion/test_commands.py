@@ -185,7 +185,7 @@ def test_bad_choices(say: Say, tmp_path: Path, command: str, more: str, says: st
         ("--device cuda:99", "device 'cuda:99' cannot be used: .*\n  try: --device cpu"),
         ("--workers -2", "workers is -2; expected 0.*\n  try: --workers 2"),
         ("--for soon", "duration 'soon'; expected a number with s, m, h or d\n  try: --for 9m"),
-        ("--for 0", "the time to run is 0 s; expected more than 0, and less than a century\n  try: --for 9m"),
+        ("--for 0", "the time to run is 0 s; expected more than 0, .*\n  try: --for 9m"),
     ],
 )
 def test_bad_efforts(say: Say, tmp_path: Path, more: str, says: str) -> None:

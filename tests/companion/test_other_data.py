@@ -51,7 +51,7 @@ def test_images_replaced_under_the_same_folder(tmp_path: Path, method: str, tail
     assert run(results, data, wanted) == Summary(0, 1, 0, {})
     before = {p.name: p.read_bytes() for p in (results / "tiny").rglob("*") if p.is_file()}
     images(data, 1, "abc")
-    store = Store(results, data)
+    store = Store(results, data=data)
     with pytest.warns(UserWarning, match=f"folder:mine{tail} holds other images"):
         assert store.record(wanted) is store.read_set(wanted) is store.read_course(wanted) is None
     assert {
@@ -59,7 +59,7 @@ def test_images_replaced_under_the_same_folder(tmp_path: Path, method: str, tail
     } == before  # only read
     with pytest.warns(UserWarning, match="other images"):
         assert run(results, data, wanted) == Summary(1, 0, 0, {})
-    record = Store(results, data).record(wanted)
+    record = Store(results, data=data).record(wanted)
     assert record is not None
     assert record["test_images"] == (4 if tail else 6)  # of 36 training images a tenth; of 3 classes 2 each
     after = {p.name: p.read_bytes() for p in (results / "tiny").rglob("*") if p.is_file()}
@@ -70,11 +70,13 @@ def test_images_replaced_under_the_same_folder(tmp_path: Path, method: str, tail
 
 def test_a_checkpoint_of_other_images_is_not_gone_on_from(tmp_path: Path) -> None:
     data, results = images(tmp_path / "data", 0, "ab"), tmp_path / "r"
-    stop = run_cells([mine()], Store(results, data), workers=1, device="cpu", progress=False, seconds=1e-3)
+    stop = run_cells(
+        [mine()], Store(results, data=data), workers=1, device="cpu", progress=False, seconds=1e-3
+    )
     assert stop.missing == 1
     images(data, 1, "ab")
     with pytest.warns(UserWarning, match=OTHER):
-        assert Store(results, data).read_checkpoint(mine(), "distill") is None
+        assert Store(results, data=data).read_checkpoint(mine(), "distill") is None
 
 
 def test_data_that_cannot_be_read_show_no_old_numbers(tmp_path: Path) -> None:
@@ -112,7 +114,7 @@ def test_without_the_data_what_was_measured_is_shown(tmp_path: Path) -> None:
     data, results = images(tmp_path / "data", 0, "ab"), tmp_path / "r"
     run(results, data, mine())
     shutil.rmtree(data)
-    assert Store(results, data).finished(mine())
+    assert Store(results, data=data).finished(mine())
 
 
 def test_a_page_does_not_show_a_set_of_other_images(tmp_path: Path) -> None:
@@ -144,7 +146,7 @@ def test_a_set_of_other_images_is_not_exported(tmp_path: Path, capsys: pytest.Ca
 def test_a_record_without_a_fingerprint_of_its_data_is_not_theirs(tmp_path: Path) -> None:
     data, results = images(tmp_path / "data", 0, "ab"), tmp_path / "r"
     run(results, data, mine())
-    store = Store(results, data)
+    store = Store(results, data=data)
     about = json.loads(store.record_path(mine()).read_text())
     del about["data_fingerprint"]
     with pytest.warns(UserWarning, match=OTHER):
@@ -152,5 +154,5 @@ def test_a_record_without_a_fingerprint_of_its_data_is_not_theirs(tmp_path: Path
 
 
 def test_built_in_data_sets_are_not_looked_at(tmp_path: Path) -> None:
-    store = Store(tmp_path, tmp_path / "nowhere")
+    store = Store(tmp_path, data=tmp_path / "nowhere")
     assert store.fits(cell(), {}, store.record_path(cell()))

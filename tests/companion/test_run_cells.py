@@ -24,7 +24,7 @@ from dreamlib.compute import backend
 from dreamlib.core.errors import BadValue, DreamlibError, OutOfMemory, StoreError
 from dreamlib.core.files import read_tensors
 from dreamlib.coresets import FirstImages
-from dreamlib.criteria.matching import Compared
+from dreamlib.criteria.matching import Comparison
 from dreamlib.data import load, statistics
 from dreamlib.distillation.evaluate import EvaluationRun, evaluate
 from dreamlib.distillation.loop import Distillation
@@ -184,7 +184,7 @@ def signal_in(monkeypatch: pytest.MonkeyPatch, kind: type, place: str, at: int, 
     [
         # After the image update, before the network is trained on it: a step torn here would change the result.
         (Learning, "_learn_synthetic", "distill"),
-        (Compared, "gradients", "distill"),
+        (Comparison, "gradients", "distill"),
         (EvaluationRun, "_fetch", "evaluate"),
     ],
 )
@@ -224,7 +224,7 @@ def test_a_second_ctrl_c_does_not_wait_and_saves_nothing_torn(
 
 def test_sigterm_twice_is_as_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A cluster sends it to every process, and the parent sends it to its workers too."""
-    signal_in(monkeypatch, Compared, "gradients", 3, signal.SIGTERM, signal.SIGTERM)
+    signal_in(monkeypatch, Comparison, "gradients", 3, signal.SIGTERM, signal.SIGTERM)
     with pytest.raises(KeyboardInterrupt):
         run([cell()], tmp_path)
     found = Store(tmp_path).read_checkpoint(cell(), "distill")

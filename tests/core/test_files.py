@@ -7,6 +7,7 @@ import itertools
 import json
 import os
 import resource
+import tempfile
 from collections.abc import Callable
 from contextlib import suppress
 from multiprocessing import get_context
@@ -214,7 +215,7 @@ def refuse(code: int) -> Callable[..., Any]:
     return call
 
 
-PLACES = ((Path, "touch"), (os, "fsync"), (os, "replace"), (files, "_put"))
+PLACES = ((tempfile, "mkstemp"), (os, "fsync"), (os, "replace"), (files, "_put"))
 
 
 @pytest.mark.parametrize("code", [errno.EACCES, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EIO])

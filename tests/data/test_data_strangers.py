@@ -242,9 +242,8 @@ def test_what_a_macintosh_writes_beside_every_image_on_other_disks(own: Path) ->
     assert len(load(f"folder:{own}").train_labels) == 6
 
 
-@pytest.mark.parametrize(
-    "kept", [8, 20, 41, 60]
-)  # Pillow raises struct.error, SyntaxError and OSError for these
+# Pillow raises struct.error, SyntaxError and OSError for these.
+@pytest.mark.parametrize("kept", [8, 20, 41, 60])
 def test_a_png_that_ends_early(own: Path, kept: int) -> None:
     file = own / "train/a/0.png"
     file.write_bytes(file.read_bytes()[:kept])
