@@ -296,7 +296,7 @@ def test_export_of_a_file(say: Say, tmp_path: Path, done: Path) -> None:
 
 
 def test_export_replaces_a_file_only_when_told_to(say: Say, tmp_path: Path, done: Path) -> None:
-    mine = tmp_path / "mine.txt"
+    mine = tmp_path / "mine.safetensors"
     mine.write_text("mine")
     status, _, err = say(*export(done, "--to", str(mine)))
     assert (status, mine.read_text()) == (2, "mine")

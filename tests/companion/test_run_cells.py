@@ -185,7 +185,7 @@ def signal_in(monkeypatch: pytest.MonkeyPatch, kind: type, place: str, at: int, 
         # After the image update, before the network is trained on it: a step torn here would change the result.
         (Learning, "_learn_synthetic", "distill"),
         (Comparison, "gradients", "distill"),
-        (EvaluationRun, "_fetch", "evaluate"),
+        (Stack, "learn", "evaluate"),
     ],
 )
 def test_a_signal_in_the_middle_of_a_step_waits_for_its_end(
