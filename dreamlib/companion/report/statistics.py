@@ -22,7 +22,7 @@ Budgets = Sequence[int] | Mapping[str, Sequence[int]]
 
 def deviation(values: Sequence[float] | np.ndarray | pd.Series[float]) -> float:
     """Sample standard deviation (ddof 1); NaN below two values, which have none."""
-    return float(np.std(np.asarray(values, dtype=float), ddof=1)) if len(values) > 1 else float("nan")
+    return float(np.std(np.asarray(values), ddof=1)) if len(values) > 1 else float("nan")
 
 
 def pooled(records: Sequence[Record]) -> dict[str, Any]:
