@@ -15,6 +15,7 @@ from ..recipes import methods as all_methods
 from .cells import Cell
 from .plans import PLANS, plan
 from .profiles import profiles
+from .report.words import make_target
 from .run import Summary, run_cells
 from .store import Store
 
@@ -70,9 +71,8 @@ class Study:
     def command(self) -> str:
         """What to type to fill what is missing: the study as it is, its plug-ins and its results folder included."""
         paper, _, name = self.item.partition("/")
-        target = name if paper == "dream" else f"{paper}-{name}"
         chosen = plan(self.item)
-        words = ["make", target, f"PROFILE={self.profile}"]
+        words = ["make", make_target(paper, name), f"PROFILE={self.profile}"]
         if self.datasets != chosen.datasets_of(self.profile):
             words.append(f"DATASETS={','.join(self.datasets)}")
         if self.ipcs != chosen.ipcs_of(self.profile):

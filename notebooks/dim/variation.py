@@ -53,14 +53,22 @@ def draw(
     name: str,
     xlabel: str,
     values: Sequence[Any] | None = None,
-    **how: bool,
+    *,
+    connected: bool = True,
+    logarithmic: bool = False,
 ) -> None:
     """Accuracy against the setting, a line for each network; kept as the figure ``name``.
 
     ``values`` is the setting of every row as a number; without it rows stand side by side.
     """
     panels = table.curves(None if values is None else [float(value) for value in values])
-    figure = ablation.varied(panels, xlabel=xlabel, suptitle=f"Profile {session.profile.name}", **how)
+    figure = ablation.varied(
+        panels,
+        xlabel=xlabel,
+        connected=connected,
+        logarithmic=logarithmic,
+        suptitle=f"Profile {session.profile.name}",
+    )
     session.save_figure(figure, name)
 
 

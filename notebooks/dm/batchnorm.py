@@ -44,7 +44,7 @@ import numpy as np
 import pandas as pd
 
 from dreamlib.companion.plans.dm import norm_networks
-from dreamlib.companion.report import figures, statistics, tables, words
+from dreamlib.companion.report import figures, tables, words
 from dreamlib.companion.report.statistics import deviation
 from dreamlib.companion.report.verdicts import decide, paired
 from dreamlib.companion.session import Session
@@ -52,7 +52,9 @@ from dreamlib.core.registry import plain
 
 session = Session.of_notebook("dm/batchnorm", globals())
 
-from batchsignal import class_signal, gradient_texture  # beside this notebook
+# The modules beside this notebook.
+from batchsignal import class_signal, gradient_texture
+from crosstable import crossed, grid
 
 session.about()
 
@@ -82,15 +84,15 @@ frames = []
 for name in session.study.datasets:
     for ipc in session.study.ipcs:
         here = [record for record in session.records if (record["dataset"], record["ipc"]) == (name, ipc)]
-        frame = statistics.crossed(here, learned, tested)
+        frame = crossed(here, learned, tested)
         frames.append(frame.assign(dataset=name, ipc=ipc))
         session.say(
             f"**{words.data_set(name)}, {ipc} images per class**, n = {', '.join(map(str, sorted(set(frame.n))))}"
         )
-        session.show(tables.grid(frame, "learned with \\ tested with"))
-crossed = pd.concat(frames, ignore_index=True)
-session.save_frame(crossed, digits=2)
-for (name, ipc), part in crossed.groupby(["dataset", "ipc"], sort=False):
+        session.show(grid(frame, "learned with \\ tested with"))
+crossings = pd.concat(frames, ignore_index=True)
+session.save_frame(crossings, digits=2)
+for (name, ipc), part in crossings.groupby(["dataset", "ipc"], sort=False):
     over = part.groupby("row", sort=False)["mean"].mean()
     axes = figures.bars(
         [row.replace(", ", "\n") for row in over.index],
@@ -202,7 +204,7 @@ for name in session.study.datasets:
             *gap.told(f"{words.data_set(name)}, finest part with strides minus with average pooling", 3, ""),
         )
     )
-for (name, ipc), part in crossed.groupby(["dataset", "ipc"], sort=False):
+for (name, ipc), part in crossings.groupby(["dataset", "ipc"], sort=False):
     shown = {short: words.network(plain(spec)) for short, spec in networks[name].items()}
     columns, where = list(shown.values()), session.place(name, ipc)
     for method in session.study.methods:

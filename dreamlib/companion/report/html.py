@@ -27,7 +27,7 @@ from ...core.limits import MOST_FILE
 from ...core.reading import contents, no_more_than
 from .layouts import profile_words, templates
 from .reported import PAPERS, where
-from .words import MISSING, duration
+from .words import MISSING, duration, make_target
 
 TAGGED = {"injected-parameters": "Parameters of this run", "parameters": "Parameters and their defaults"}
 TITLE = re.compile(r"^#[ \t]+(.+?)[ \t]*#*$", re.MULTILINE)
@@ -605,9 +605,7 @@ def _entry(root: Path, profile: str, paper: str, item: str, command: str, render
         links=links,
         command=""
         if status == "rendered"
-        else command.format(
-            profile=profile, paper=paper, item=item, target=item if paper == "dream" else f"{paper}-{item}"
-        ),
+        else command.format(profile=profile, paper=paper, item=item, target=make_target(paper, item)),
     )
 
 

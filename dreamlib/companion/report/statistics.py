@@ -7,7 +7,7 @@ trained network) and ``seconds``.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -22,7 +22,7 @@ Budgets = Sequence[int] | Mapping[str, Sequence[int]]
 
 def deviation(values: Sequence[float] | np.ndarray | pd.Series[float]) -> float:
     """Sample standard deviation (ddof 1); NaN below two values, which have none."""
-    return float(np.std(np.asarray(values, dtype=float), ddof=1)) if len(values) > 1 else float("nan")
+    return float(np.std(np.asarray(values), ddof=1)) if len(values) > 1 else float("nan")
 
 
 def pooled(records: Sequence[Record]) -> dict[str, Any]:
@@ -72,43 +72,6 @@ def of_one_profile(records: Sequence[Record]) -> tuple[list[Record], str]:
 def seconds(record: Record, phase: str) -> float:
     """What a phase of a record took; 0 where it has none."""
     return float(record.get("seconds", {}).get(phase) or 0.0)
-
-
-def crossed(
-    records: Sequence[Record], row: Callable[[Record], str], column: Callable[[Record], str]
-) -> pd.DataFrame:
-    """Accuracies by two properties of the records, such as the network of distillation and that of the test.
-
-    Parameters
-    ----------
-    records : sequence of dict
-        Of one profile, data set and budget; only finished distillations count.
-    row, column : callable
-        The name of a record's row and column.
-
-    Returns
-    -------
-    DataFrame
-        One line per place that has records, in the order of the records: `row`, `column`, `mean`, `std` (ddof 1, over
-        all networks of all sets; NaN for one) and `n`.
-
-    Raises
-    ------
-    BadValue
-        Records of several profiles, data sets or budgets.
-    """
-    finished = [record for record in unique(records) if at_its_end(record)]
-    kinds = {(record["profile"], record["dataset"], record["ipc"]) for record in finished}
-    if len(kinds) > 1:
-        raise BadValue(
-            f"records of {len(kinds)} different (profile, data set, images per class) in one table: {sorted(kinds)}",
-            "filter the records to one of them",
-        )
-    places: dict[tuple[str, str], list[Record]] = {}
-    for record in finished:
-        places.setdefault((row(record), column(record)), []).append(record)
-    lines = [{"row": place[0], "column": place[1], **pooled(found)} for place, found in places.items()]
-    return pd.DataFrame(lines, columns=["row", "column", "mean", "std", "n"])
 
 
 DIFFERENCE = (

@@ -21,7 +21,6 @@ from .words import (
     MEASURED,
     MISSING,
     NOT_HERE,
-    percent,
 )
 
 
@@ -214,15 +213,3 @@ def csv(frame: pd.DataFrame) -> str:
 def styled(frame: pd.DataFrame, caption: str = "", *, decimals: int = 2) -> Fragment:
     """Any DataFrame in the look of the accuracy tables; escaped, NaN as "–", without the index."""
     return Fragment(layouts.plain_html(frame, caption, decimals))
-
-
-def grid(frame: pd.DataFrame, corner: str) -> pd.DataFrame:
-    """What :func:`crossed` gives as a grid of ``"mean ± std"``; a place without records is missing and says so."""
-    rows, columns = dict.fromkeys(frame["row"]), dict.fromkeys(frame["column"])
-    known = {
-        (line["row"], line["column"]): percent(line["mean"], None if line["n"] == 1 else line["std"])
-        for line in frame.to_dict("records")
-    }
-    return pd.DataFrame(
-        [{corner: row} | {column: known.get((row, column), MISSING) for column in columns} for row in rows]
-    )

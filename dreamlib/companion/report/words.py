@@ -76,6 +76,11 @@ def network(described: Mapping[str, Any]) -> str:
     return shown if described["norm"] == "none" else f"{shown}, {described['norm']} norm"
 
 
+def make_target(paper: str, item: str) -> str:
+    """What to type after ``make`` for an item: DREAM's stand alone, the others carry their paper's name."""
+    return item if paper == "dream" else f"{paper}-{item}"
+
+
 def number(value: object, digits: int = 1) -> str:
     """A number with so many decimals: what is not there (None, NaN) or not finite is a dash, never "nan".
 

@@ -11,8 +11,8 @@ import pandas as pd
 import pytest
 
 from dreamlib.companion.report.settings import SETTINGS, of_methods, shown
-from dreamlib.companion.report.statistics import by_seed, crossed, paired_difference
-from dreamlib.companion.report.tables import AccuracyTable, Row, accuracy_table, grid, styled
+from dreamlib.companion.report.statistics import by_seed, paired_difference
+from dreamlib.companion.report.tables import AccuracyTable, Row, accuracy_table, styled
 from dreamlib.companion.report.words import duration, network, number, percent, points, size, sound, times
 from dreamlib.core.errors import BadValue, StoreError
 
@@ -519,27 +519,3 @@ def test_networks_are_named_as_the_papers_name_them() -> None:
     assert network({"name": "resnet18ap", "depth": 18, "norm": "batch"}) == "ResNetAP-18, batch norm"
     assert network({"name": "alexnet", "depth": 6, "norm": "none"}) == "AlexNet"
     assert network({"name": "my-own", "depth": 1, "norm": "none"}) == "my-own"
-
-
-def test_a_cross_table_pools_networks_and_shows_what_is_missing(make: Make) -> None:
-    def record(learned: str, tested: str, accuracies: list[float], **more: Any) -> dict[str, Any]:
-        return make(
-            accuracies=accuracies, learned=learned, tested=tested, key=f"{learned}{tested}{more}", **more
-        )
-
-    records = [
-        record("a", "a", [50.0, 52.0]),
-        record("a", "a", [54.0], seed=1),
-        record("a", "b", [40.0]),
-        record("b", "b", [45.0, 47.0]),
-        record("b", "b", [99.0], iteration=1),  # along the way: no final set
-    ]
-    frame = crossed(records, lambda one: str(one["learned"]), lambda one: str(one["tested"]))
-    assert frame[["row", "column", "n"]].to_numpy().tolist() == [["a", "a", 3], ["a", "b", 1], ["b", "b", 2]]
-    assert frame["mean"].tolist() == [52.0, 40.0, 46.0]
-    assert frame["std"].iloc[0] == pytest.approx(2.0)
-    shown = grid(frame, "learned")
-    assert list(shown.columns) == ["learned", "a", "b"]
-    assert shown.to_numpy().tolist() == [["a", "52.0 ± 2.0", "40.0"], ["b", "missing", "46.0 ± 1.4"]]
-    with pytest.raises(BadValue, match="2 different"):
-        crossed([*records, record("a", "a", [1.0], dataset="svhn")], lambda _: "", lambda _: "")
