@@ -29,6 +29,7 @@ from dreamlib.data import load, statistics
 from dreamlib.distillation.evaluate import EvaluationRun, evaluate
 from dreamlib.distillation.loop import Distillation
 from dreamlib.distillation.sets import load_set
+from dreamlib.networks.training import Stack
 from dreamlib.recipes import rule
 from dreamlib.teachers.networks import Learning
 
