@@ -101,23 +101,18 @@ class Session:
         )
         self.profile = profiles[self.study.profile]
         self.workers, self.device = workers, device
-        # The notebook's own measurements run in this process: as many threads as a worker has, so the same numbers.
-        torch.set_num_threads(self.profile.threads)
         paper, _, self.name = self.study.item.partition("/")
         self.folder = root / path_of(reports) / self.profile.name / paper
-        # Analyses that one page alone needs lie beside its notebook. Jupyter finds them by itself; papermill starts a
-        # kernel in any folder.
-        beside = str(root / "notebooks" / paper)
-        if beside not in sys.path:
-            sys.path.insert(0, beside)
+        self.beside = root / "notebooks" / paper
         self.reported = load_reported()
-        style.use()
 
     @classmethod
     def of_notebook(cls, item: str, variables: Mapping[str, Any]) -> Session:
-        """The session of a notebook, whose variables hold every parameter by its name.
+        """The session of a notebook, whose variables hold every parameter by its name; it sets up the kernel.
 
-        From here on the notebook can import the modules that lie beside it.
+        From here on the kernel draws in the style of the pages, computes with as many threads as a worker of the
+        profile, so that what the notebook measures itself has the same numbers, and can import the modules that lie
+        beside the notebook.
 
         Raises
         ------
@@ -130,7 +125,13 @@ class Session:
                 f"notebook {item} sets no {', '.join(lacking)}; expected every parameter",
                 "run the cell tagged parameters first",
             )
-        return cls(item, **{name: variables[name] for name in names})
+        session = cls(item, **{name: variables[name] for name in names})
+        style.use()
+        torch.set_num_threads(session.profile.threads)
+        # Jupyter finds what lies beside a notebook by itself; papermill starts a kernel in any folder.
+        if str(session.beside) not in sys.path:
+            sys.path.insert(0, str(session.beside))
+        return session
 
     def run(self) -> None:
         """Compute what is missing and say what was done; a failed cell is shown and the page still made."""
