@@ -133,7 +133,7 @@ def test_fast_is_near_and_repeats_itself_to_the_bit(
     plain, quick = distill(digits, recipe(Feature(), "plain"), 2), recipe(Feature(), "fast")
     assert Distillation(digits, quick, 2, 0).engine.eager  # so little work is not worth compiling
     if compiles:
-        monkeypatch.setattr(Distillation, "_engine", lambda run, ipc: Engine("fast", CPU))
+        monkeypatch.setattr(Distillation, "_engine", lambda run, ipc, programs: Engine("fast", CPU))
     fast, again = distill(digits, quick, 2), distill(digits, quick, 2)
     assert fast.engine.eager != compiles
     moved = plain.stored["images"] - plain.snapshots[0]["images"]
@@ -324,8 +324,9 @@ def test_a_machine_without_a_compiler_really_does() -> None:
         "warnings.simplefilter('error')\n"
         "with warnings.catch_warnings(record=True) as told:\n"
         "    warnings.simplefilter('always')\n"
-        "    out = Engine('fast', 'cpu').run('x', lambda x: [x.sin() * 2.5], torch.ones(7))\n"
-        "    out = Engine('fast', 'cpu').run('y', lambda x: [x.cos() * 2.5], torch.ones(7))\n"
+        "    engine = Engine('fast', 'cpu')\n"
+        "    out = engine.run('x', lambda x: [x.sin() * 2.5], torch.ones(7))\n"
+        "    out = engine.run('y', lambda x: [x.cos() * 2.5], torch.ones(7))\n"
         "print(sum('uncompiled' in str(one.message) for one in told), round(float(out[0][0]), 4))\n"
     )
     where = {"PATH": "/nonexistent", "CXX": "/nonexistent/c++", "TORCHINDUCTOR_FORCE_DISABLE_CACHES": "1"}

@@ -56,4 +56,4 @@ def test_no_home_folder(tmp_path: Path, given: bool) -> None:
     code = "from dreamlib.data import load\nprint(load(f'folder:{sys.argv[1]}').shape)"
     ran = python(NOBODY + code, tmp_path, **cache)
     assert ran.stdout == "(1, 8, 8)\n", ran.stderr
-    assert list(tmp_path.rglob("*.arrays"))
+    assert list(tmp_path.rglob("*.safetensors"))
