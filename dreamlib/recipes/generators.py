@@ -7,6 +7,7 @@ A generative model alone is one recipe; with a matcher it is DiM::
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import cast
 
@@ -29,24 +30,16 @@ def released(name: str, width: int = 64) -> NetworkSpec:
     return NetworkSpec(name, width=width, norm="batch", form="idc")
 
 
-# ConvNet-3, ResNet-10 and ResNet-18 of DiM's tables, and what stands for them in a smaller profile.
-MODELS: dict[str, dict[str, NetworkSpec]] = {
-    profile: {"C3": convnet, "R10": released("resnet10", width), "R18": released("resnet18", width)}
-    for profile, convnet, width in (
-        ("quick", NetworkSpec(depth=2, width=32), 8),
-        ("cpu", NetworkSpec(width=16), 16),
-        ("paper", NetworkSpec(), 64),
-    )
-}
+# ConvNet-3, ResNet-10 and ResNet-18 of DiM's tables, by the paper's short names.
+MODELS = {"C3": NetworkSpec(), "R10": released("resnet10"), "R18": released("resnet18")}
 
 
-def models(profile: str, pool: str = "C3+R10+R18") -> tuple[NetworkSpec, ...]:
-    """The models pool that DiM's Table 6 calls ``pool``, under a profile; one of your own has the published one.
+def models(pool: str = "C3+R10+R18", known: Mapping[str, NetworkSpec] = MODELS) -> tuple[NetworkSpec, ...]:
+    """The models pool that DiM's Table 6 calls ``pool``; smaller profiles have other networks by the same names.
 
     Every ResNet is there twice: as it is and with average pooling (Table 6: "both average and max pooling"; the
     released code's pool of five).
     """
-    known = MODELS.get(profile, MODELS["paper"])
     for name in pool.split("+"):
         if name not in known:
             raise unknown("network of a models pool", name, known)
@@ -138,7 +131,7 @@ def _dim(
         augment=Siamese("color_crop_cutout", family="idc"),
     )
     teacher = ModelsPool(
-        models=models("paper"),
+        models=models(),
         mode="train",
         space="signed",
         images=16 * 64,

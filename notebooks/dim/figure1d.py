@@ -143,13 +143,13 @@ for name in session.study.datasets:
         ),
         (
             "to serve all budgets, DiM is 13 to 160 times cheaper than methods that distil into images",
-            bool((images["times DiM, all budgets"] >= 13).all()) if profile == "paper" else None,
+            bool((images["times DiM, all budgets"] >= 13).all()) if session.profile.published else None,
             f"{where}, its one training counted in, the others take as long as DiM: "
             + ", ".join(
                 f"{words.times(ratio)} ({method})"
                 for method, ratio in images["times DiM, all budgets"].items()
             )
-            + ("" if profile == "paper" else "; this profile shortens each method by another factor"),
+            + ("" if session.profile.published else "; this profile shortens each method by another factor"),
         ),
     ]
 session.verdict(claims)

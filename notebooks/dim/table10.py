@@ -51,7 +51,7 @@ session.run()
 # the paper's own place, its numbers stand beside in columns of their own: compare the pattern, not the level.
 
 # %%
-published = dim.NOISES["paper"]
+published = dim.NOISES
 named, table = variants(session, dim.noises, "100", published=published, called="DiM noise_dim={}")
 table
 

@@ -55,7 +55,7 @@ session.run()
 # pattern, not the level.
 
 # %%
-published = dim.STARTS["paper"]
+published = dim.STARTS
 called = "DiM matching_from_epoch={}"
 named, table = variants(session, dim.starts, "120", published=published, called=called, average=False)
 table

@@ -53,7 +53,7 @@ session.run()
 # pattern, not the level.
 
 # %%
-_, table = variants(session, dim.pools, "C3+R10+R18", published=dim.MIXES["paper"], called="DiM pool={}")
+_, table = variants(session, dim.pools, "C3+R10+R18", published=dim.MIXES, called="DiM pool={}")
 table
 
 # %%

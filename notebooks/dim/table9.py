@@ -230,7 +230,7 @@ for name in session.study.datasets:
             f"{words.data_set(name)}: at most {100 * max(here.values()):.0f} %"
             + (
                 ""
-                if profile == "paper"
+                if session.profile.published
                 else "; generator and networks are scaled down by different factors here"
             ),
         ),

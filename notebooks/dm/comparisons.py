@@ -35,7 +35,6 @@ reports: str = "reports"  # where rendered pages and tables go
 # %%
 import pandas as pd
 
-from dreamlib.companion.plans.dm import WIDTHS
 from dreamlib.companion.report import tables, words
 from dreamlib.companion.report.reported import find
 from dreamlib.companion.report.reported import rows as numbers_of
@@ -59,7 +58,7 @@ session.run()
 
 # %%
 widths = [record["recipe"]["network"]["width"] for record in session.records]
-narrow, wide = WIDTHS.get(profile, (min(widths, default=0), max(widths, default=0)))
+narrow, wide = session.profile.choice("widths", (min(widths, default=0), max(widths, default=0)))
 WIDE = f"dm+width{wide}"
 # A method at the narrow width is the row that a paper reports.
 records = [
@@ -190,7 +189,7 @@ session.settings()
 
 # %%
 claims, also = [], []
-at_paper_scale = profile == "paper"
+at_paper_scale = session.profile.published
 final = costs[costs.final]
 
 

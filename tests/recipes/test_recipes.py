@@ -350,11 +350,11 @@ def test_the_control_of_a_matcher_is_the_same_but_for_its_weight() -> None:
 
 def test_a_pool_holds_every_resnet_with_both_poolings() -> None:
     """DiM Table 6: "we utilize both average and max pooling for ResNet-10 and ResNet-18"."""
-    names = {pool: tuple(one.name for one in models("paper", pool)) for pool in POOLS}
+    names = {pool: tuple(one.name for one in models(pool)) for pool in POOLS}
     assert names["C3"] == ("convnet",)
     assert names["R10"] == ("resnet10", "resnet10ap")
     assert names["C3+R18"] == ("convnet", "resnet18", "resnet18ap")
-    assert models("paper") == POOL
+    assert models() == POOL
 
 
 def test_where_dim_is_not_the_released_code_is_said() -> None:
@@ -371,7 +371,7 @@ def test_where_dim_is_not_the_released_code_is_said() -> None:
 
 def test_an_unknown_network_of_a_pool_is_named() -> None:
     with pytest.raises(UnknownName, match="R99"):
-        models("cpu", "C3+R99")
+        models("C3+R99")
 
 
 def test_dim_is_the_gan_with_a_matcher() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from ..cells import Cell, make_cell
@@ -42,13 +42,12 @@ class Plan:
         :func:`course`, or a function of the item's own.
     sets : bool
         The images themselves are shown, so a record without its set is not enough.
-    ipcs : tuple of int, or dict of profile to tuple of int
-        Budgets of the item; empty, or a profile that is not there, takes the profile's.
-    datasets : tuple of str, or dict of profile to tuple of str
-        Data sets of the item, most valuable first, where the profile has them; empty, or a profile that is not there,
-        takes the profile's.
-    seeds : int, or dict of profile to int
-        Synthetic sets per cell; 0, or a profile that is not there, takes the profile's.
+    ipcs : tuple of int
+        Budgets of the item under every profile that names none for it; empty takes the profile's.
+    datasets : tuple of str
+        Data sets of the item, most valuable first, where the profile has them, likewise.
+    seeds : int
+        Synthetic sets per cell, likewise; 0 takes the profile's.
     """
 
     item: str
@@ -56,22 +55,20 @@ class Plan:
     methods: tuple[str, ...]
     cells: Cells = final
     sets: bool = False
-    ipcs: tuple[int, ...] | Mapping[str, tuple[int, ...]] = ()
-    datasets: tuple[str, ...] | Mapping[str, tuple[str, ...]] = ()
-    seeds: int | Mapping[str, int] = 0
+    ipcs: tuple[int, ...] = ()
+    datasets: tuple[str, ...] = ()
+    seeds: int = 0
 
     def seeds_of(self, profile: str) -> int:
         """Synthetic sets per cell under a profile."""
-        own = self.seeds if isinstance(self.seeds, int) else self.seeds.get(profile, 0)
-        return own or profiles[profile].seeds
+        return profiles[profile].item(self.item).seeds or self.seeds or profiles[profile].seeds
 
     def ipcs_of(self, profile: str) -> tuple[int, ...]:
         """Budgets under a profile."""
-        own = self.ipcs if isinstance(self.ipcs, tuple) else self.ipcs.get(profile, ())
-        return own or profiles[profile].ipcs
+        return profiles[profile].item(self.item).ipcs or self.ipcs or profiles[profile].ipcs
 
     def datasets_of(self, profile: str) -> tuple[str, ...]:
         """Data sets under a profile."""
         offered = profiles[profile].datasets
-        own = self.datasets if isinstance(self.datasets, tuple) else self.datasets.get(profile, ())
+        own = profiles[profile].item(self.item).datasets or self.datasets
         return tuple(name for name in own if name in offered) or offered

@@ -15,45 +15,35 @@ from ...networks import NetworkSpec
 from ...recipes import POOLS, models, rule
 from ...recipes.generators import MODELS, released
 from ..cells import Cell, make_cell
+from ..profiles import profiles
 from .base import Cells, Plan, final, variant
 
 Rows = dict[str, Cell]
 
-# What the ablations of small profiles leave out of the paper's choices. The published value is always among them; cpu
-# has a smaller and a larger one too. Epochs are the paper's, by its 200: N = 120 is 0.6 of a training.
 EPOCHS = 200  # of a generator, in DiM's paper
-STARTS: Mapping[str, tuple[int, ...]] = {
-    "quick": (80, 120),
-    "cpu": (50, 100, 120, 150),
-    "paper": (20, 50, 80, 100, 120, 150),
-}
-NOISES: Mapping[str, tuple[int, ...]] = {
-    "quick": (32, 100),
-    "cpu": (32, 100, 200),
-    "paper": (32, 64, 100, 128, 200),
-}
-WEIGHTS: Mapping[str, tuple[float, ...]] = {
-    "quick": (1e-2, 1.0),
-    "cpu": (1e-3, 1e-2, 1.0),
-    "paper": (1e-4, 1e-3, 1e-2, 1e-1, 1.0),
-}
-BATCHES: Mapping[str, tuple[int, ...]] = {
-    "quick": (32, 64),
-    "cpu": (16, 64, 384),
-    "paper": (16, 32, 64, 128, 256, 384),
-}
-MIXES: Mapping[str, tuple[str, ...]] = {"quick": ("C3", "C3+R10", "C3+R10+R18"), "paper": POOLS}
+
+# What the paper's ablations try; a profile may have fewer, the published value always among them. Epochs are the
+# paper's, by its 200: N = 120 is 0.6 of a training.
+STARTS = (20, 50, 80, 100, 120, 150)
+NOISES = (32, 64, 100, 128, 200)
+WEIGHTS = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
+BATCHES = (16, 32, 64, 128, 256, 384)
+MIXES = POOLS
 ALONG = (130, 150, 170, 190)  # Figures 6 and 7
-BUDGETS: Mapping[str, tuple[int, ...]] = {
-    "quick": (1, 10, 20),
-    "cpu": (1, 10, 50),
-    "paper": (1, 10, 20, 50, 100, 200),
+# Table 7. "We follow the setting of MTT": its networks are those of DC's released code, whose ResNet-18 is not the one
+# of DiM's. It has instance norm, and 64 to 512 channels.
+UNSEEN = {
+    "R18": NetworkSpec("resnet18", width=128, norm="instance"),
+    "VGG11": NetworkSpec("vgg11", width=128),
+    "AlexNet": NetworkSpec("alexnet", width=128),
 }
-
-
-def of(choices: Mapping[str, Any], profile: str) -> Any:
-    """The choice of a profile; one that has none takes the published one."""
-    return choices.get(profile, choices["paper"])
+# Table 9. As the released code builds them: its ResNet-34 and ResNet-50 are of basic blocks alone, its DenseNet grows
+# by 12.
+TIMED = {
+    "R34": released("resnet34"),
+    "R50": released("resnet50"),
+    "D121": NetworkSpec("densenet121", width=48),
+}
 
 
 def epoch(cell: Cell, published: int) -> int:
@@ -63,7 +53,7 @@ def epoch(cell: Cell, published: int) -> int:
 
 def judges(profile: str) -> dict[str, NetworkSpec]:
     """The networks of DiM's tables, as a profile has them, by the paper's short names: C3, R10, R18."""
-    return dict(of(MODELS, profile))
+    return dict(profiles[profile].choice("judges", MODELS))
 
 
 def under(cell: Cell, networks: Mapping[str, NetworkSpec]) -> Rows:
@@ -94,7 +84,7 @@ def starts(profile: str, dataset: str, ipc: int, seed: int = 0) -> Rows:
     """Table 5: the epoch from which on logits are matched, in the paper's epochs; all end after the same number."""
     base = make_cell(profile, "dim", dataset, ipc, seed)
     rows = {}
-    for start in of(STARTS, profile):
+    for start in profiles[profile].choice("starts", STARTS):
         first = epoch(base, start)
         change = {
             "criterion.matched_from": first,
@@ -108,8 +98,10 @@ def pools(profile: str, dataset: str, ipc: int, seed: int = 0) -> Rows:
     """Table 6: the seven models pools; three of them under ``quick``."""
     base = make_cell(profile, "dim", dataset, ipc, seed)
     return {
-        name: changed(base, name, f"pool {name}", "DiM Table 6", {"teacher.models": models(profile, name)})
-        for name in of(MIXES, profile)
+        name: changed(
+            base, name, f"pool {name}", "DiM Table 6", {"teacher.models": models(name, judges(profile))}
+        )
+        for name in profiles[profile].choice("mixes", MIXES)
     }
 
 
@@ -118,7 +110,7 @@ def noises(profile: str, dataset: str, ipc: int, seed: int = 0) -> Rows:
     base = make_cell(profile, "dim", dataset, ipc, seed)
     return {
         str(size): changed(base, f"noise{size}", f"K = {size}", "DiM Table 10", {"container.noise": size})
-        for size in of(NOISES, profile)
+        for size in profiles[profile].choice("noises", NOISES)
     }
 
 
@@ -129,7 +121,7 @@ def weights(profile: str, dataset: str, ipc: int, seed: int = 0) -> Rows:
         f"{weight:g}": changed(
             base, f"weight{weight:g}", f"lambda = {weight:g}", "DiM Figure 3a", {"criterion.weight": weight}
         )
-        for weight in of(WEIGHTS, profile)
+        for weight in profiles[profile].choice("weights", WEIGHTS)
     }
 
 
@@ -140,7 +132,7 @@ def batches(profile: str, dataset: str, ipc: int, seed: int = 0) -> Rows:
         str(batch): changed(
             base, f"batch{batch}", f"B = {batch}", "DiM Figure 3b", {"criterion.matched_batch": batch}
         )
-        for batch in of(BATCHES, profile)
+        for batch in profiles[profile].choice("batches", BATCHES)
     }
 
 
@@ -163,21 +155,8 @@ def equal_forwards(profile: str, dataset: str, ipc: int, seed: int = 0) -> Rows:
 
 
 def unseen(profile: str) -> dict[str, NetworkSpec]:
-    """Table 7: the networks of judgement; VGG-11 needs images of 28 pixels or more.
-
-    "We follow the setting of MTT": its networks are those of DC's released code, whose ResNet-18 is not the one of
-    DiM's. It has instance norm, where 8 pixels leave nothing to tell, and 64 to 512 channels.
-    """
-    width, norm = {"quick": (8, "group"), "cpu": (16, "instance")}.get(profile, (128, "instance"))
-    networks = {
-        "C3": judges(profile)["C3"],
-        "R18": NetworkSpec("resnet18", width=width, norm=norm),
-        "VGG11": NetworkSpec("vgg11", width=width),
-        "AlexNet": NetworkSpec("alexnet", width=width),
-    }
-    if profile == "quick":
-        del networks["VGG11"]
-    return networks
+    """Table 7: the networks of judgement."""
+    return {"C3": judges(profile)["C3"], **profiles[profile].choice("unseen", UNSEEN)}
 
 
 def single(profile: str, dataset: str, ipc: int, seed: int = 0) -> Cell:
@@ -186,21 +165,14 @@ def single(profile: str, dataset: str, ipc: int, seed: int = 0) -> Cell:
 
 
 def timed(profile: str) -> dict[str, NetworkSpec]:
-    """Table 9: the networks that are trained on what is drawn, by the paper's short names; narrow in small profiles.
-
-    As the released code builds them: its ResNet-34 and ResNet-50 are of basic blocks alone, its DenseNet grows by 12.
-    """
-    width, growth = {"quick": (8, 8), "cpu": (16, 16)}.get(profile, (64, 48))
-    return judges(profile) | {
-        "R34": released("resnet34", width),
-        "R50": released("resnet50", width),
-        "D121": NetworkSpec("densenet121", width=growth),
-    }
+    """Table 9: the networks that are trained on what is drawn, by the paper's short names."""
+    return judges(profile) | profiles[profile].choice("timed", TIMED)
 
 
 def larger(profile: str) -> dict[str, NetworkSpec]:
     """Figure 3c: networks from small to large."""
-    return timed(profile) if profile == "paper" else judges(profile)
+    networks = timed(profile)
+    return {name: networks[name] for name in profiles[profile].choice("larger", tuple(networks))}
 
 
 def _rows(rows: Any) -> Cells:
@@ -257,12 +229,6 @@ def _larger(profile: str, method: str, dataset: str, ipc: int, seed: int) -> lis
     return list(under(make_cell(profile, method, dataset, ipc, seed), larger(profile)).values())
 
 
-# The paper's ablations are on CIFAR-10; two cores get a GAN of MNIST trained.
-SETS = {"quick": ("digits",), "cpu": ("mnist",), "paper": ("cifar10",)}
-FOUR = {"quick": ("digits",), "cpu": ("mnist",), "paper": ("cifar10", "mnist", "fashionmnist", "svhn")}
-ONE = {"quick": (10,), "cpu": (10,), "paper": (50,)}  # "with INPC = 50 if not otherwise stated"
-THREE = {"quick": (1, 10), "cpu": (1, 10), "paper": (50, 10, 1)}
-GENERATED = {"quick": (1, 10), "cpu": (1, 10, 50), "paper": (50, 10, 1)}  # one generator answers for all
 CORESETS = ("random", "herding", "k-center", "forgetting")
 
 PLANS = (
@@ -271,32 +237,24 @@ PLANS = (
         "Image containers and model containers",
         ("dm", "dsa", "dim"),
         cells=_unseen,
-        ipcs={"quick": (1, 10), "cpu": (1, 10), "paper": (1, 10)},
-        datasets=SETS,
         seeds=1,
     ),
     Plan(
         "dim/table2",
         "DiM beside coresets, distilled images and its GAN",
         (*CORESETS, "dc", "dsa", "dm", "gan", "dim"),
-        ipcs=THREE,
-        datasets=FOUR,
     ),
     Plan(
         "dim/table3",
         "IDC and DiM at equal forward passes",
         ("idc", "dim"),
         cells=_forwards,
-        ipcs=THREE,
-        datasets=FOUR,
     ),
     Plan(
         "dim/table4",
         "Matching strategies",
         ("dim",),
         cells=_rows(matchings),
-        ipcs=ONE,
-        datasets=SETS,
         seeds=1,
     ),
     Plan(
@@ -304,8 +262,6 @@ PLANS = (
         "When matching starts",
         ("dim",),
         cells=_rows(starts),
-        ipcs=ONE,
-        datasets=SETS,
         seeds=1,
     ),
     Plan(
@@ -313,8 +269,6 @@ PLANS = (
         "Diversity of the models pool",
         ("dim",),
         cells=_rows(pools),
-        ipcs=ONE,
-        datasets=SETS,
         seeds=1,
     ),
     Plan(
@@ -323,20 +277,15 @@ PLANS = (
         ("dim", "dsa"),
         cells=_unseen,
         ipcs=(10,),
-        datasets=SETS,
         seeds=1,
     ),
-    Plan(
-        "dim/table8", "DiM and its GAN", ("gan", "dim"), cells=_judged, ipcs=GENERATED, datasets=SETS, seeds=1
-    ),
-    Plan("dim/table9", "What drawing images costs beside training on them", (), datasets=SETS),
+    Plan("dim/table8", "DiM and its GAN", ("gan", "dim"), cells=_judged, seeds=1),
+    Plan("dim/table9", "What drawing images costs beside training on them", ()),
     Plan(
         "dim/table10",
         "Dimension of the noise",
         ("dim",),
         cells=_rows(noises),
-        ipcs=ONE,
-        datasets=SETS,
         seeds=1,
     ),
     Plan(
@@ -344,8 +293,6 @@ PLANS = (
         "Accuracy by budget",
         ("dc", "dsa", "dm", "idc", "dim"),
         cells=final,
-        ipcs=THREE,
-        datasets=SETS,
         seeds=1,
     ),
     Plan(
@@ -353,8 +300,6 @@ PLANS = (
         "Cost of redeployment",
         ("dc", "dsa", "dm", "idc", "dim"),
         cells=final,
-        ipcs=THREE,
-        datasets=SETS,
         seeds=1,
     ),
     Plan(
@@ -362,8 +307,6 @@ PLANS = (
         "The weight of matching",
         ("dim",),
         cells=_rows(weights),
-        ipcs=ONE,
-        datasets=SETS,
         seeds=1,
     ),
     Plan(
@@ -371,8 +314,6 @@ PLANS = (
         "The batch of matching",
         ("dim",),
         cells=_rows(batches),
-        ipcs=ONE,
-        datasets=SETS,
         seeds=1,
     ),
     Plan(
@@ -380,20 +321,16 @@ PLANS = (
         "Networks from small to large, by INPC",
         ("dim",),
         cells=_larger,
-        ipcs=BUDGETS,
-        datasets=SETS,
         seeds=1,
     ),
-    Plan("dim/figure4", "The generator", (), datasets=SETS),
-    Plan("dim/figure5", "Images along training", ("dim",), sets=True, ipcs=ONE, datasets=SETS, seeds=1),
+    Plan("dim/figure4", "The generator", ()),
+    Plan("dim/figure5", "Images along training", ("dim",), sets=True, seeds=1),
     Plan(
         "dim/figure6",
         "GAN and DiM along training",
         ("gan", "dim"),
         cells=_along,
         sets=True,
-        ipcs=ONE,
-        datasets=SETS,
         seeds=1,
     ),
     Plan(
@@ -402,8 +339,6 @@ PLANS = (
         ("dim-gradient", "dim-feature"),
         cells=_along,
         sets=True,
-        ipcs=ONE,
-        datasets=SETS,
         seeds=1,
     ),
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import replace
 
 from ...core.errors import BadValue
@@ -13,27 +14,10 @@ from ...networks.training import SGD
 from ...recipes import Rule, rule
 from ...teachers.pool import Pool, band_name
 from ..cells import Cell, make_cell, union
+from ..profiles import profiles
 from ..search import search
 from .base import Plan, final, variant
 
-# Continual learning trains on every memory anew, some hundred of them: what a profile saves there, beside what it saves
-# everywhere. Batches smaller than the published 256 make up for fewer epochs, at half the price.
-_CONTINUAL_RECIPE = {
-    "quick": (
-        rule("profile quick, continual learning", {"iterations": 150}, method="dm"),
-        rule("profile quick, continual learning", {"iterations": 3}, method="dsa"),
-    ),
-    "cpu": (rule("profile cpu, continual learning", {"iterations": 8}, method="dsa"),),
-}
-_CONTINUAL_EVALUATION = {
-    "quick": (rule("profile quick, continual learning", {"learner.epochs": 20, "learner.batch": 32}),),
-    "cpu": (
-        rule(
-            "profile cpu, continual learning; chosen with random memories, on a fifth of the test images",
-            {"learner.epochs": 40, "learner.batch": 32, "steps": 0},
-        ),
-    ),
-}
 _THREE = rule("DM released code (CL_DM.py): three networks per class order", {"networks": 3})
 
 
@@ -75,14 +59,15 @@ def continual(profile: str, method: str, dataset: str, ipc: int, seed: int) -> l
 
 def _continual(profile: str, method: str, dataset: str, ipc: int, seed: int) -> Cell:
     """A cell of the study; all memories are judged alike, whatever the protocol of their method's paper."""
+    here = profiles[profile].item("dm/continual")
     return make_cell(
         profile,
         method,
         dataset,
         ipc,
         seed,
-        recipe_rules=_CONTINUAL_RECIPE.get(profile, ()),
-        evaluation_rules=(_THREE, *_CONTINUAL_EVALUATION.get(profile, ())),
+        recipe_rules=here.recipe_rules,
+        evaluation_rules=(_THREE, *here.evaluation_rules),
         judged_as="dsa",
     )
 
@@ -102,15 +87,14 @@ def _stream(dataset: str) -> tuple[str, tuple[int, ...]]:
     return name, steps
 
 
-# DM, supplement 2.3: DM's networks have 128 channels, KIP's 1,024. Smaller profiles keep the ratio.
-WIDTHS = {"quick": (8, 64), "cpu": (16, 128), "paper": (128, 1024)}
-
-
 def widths(profile: str, method: str, dataset: str, ipc: int, seed: int) -> list[Cell]:
-    """A method with networks as wide as DM's; DM also along the way, and with networks as wide as KIP's."""
+    """A method with networks as wide as DM's; DM also along the way, and with networks as wide as KIP's.
+
+    DM's have 128 channels, KIP's 1,024 (DM supplement 2.3). Smaller profiles have narrower ones.
+    """
     own = make_cell(profile, method, dataset, ipc, seed)
     usual = own.recipe.network.width
-    narrow, wide = WIDTHS.get(profile, (usual, 8 * usual))
+    narrow, wide = profiles[profile].choice("widths", (usual, 8 * usual))
 
     def at(width: int, step: int) -> Cell:
         if width == usual == own.evaluation.network.width:
@@ -128,29 +112,24 @@ def widths(profile: str, method: str, dataset: str, ipc: int, seed: int) -> list
 
 
 # DM, supplement, Figure F2: the validation accuracies of the networks, in percent.
-BANDS = tuple((float(low), float(low + 10)) for low in range(10, 80, 10))
-# How far networks of a profile come in the epochs given; the figure has all bands, on CIFAR-10 under ``paper``.
-REACHED: dict[tuple[str, str], tuple[tuple[float, float], ...]] = {
-    ("quick", "digits"): BANDS[::2],
-    ("cpu", "cifar10"): BANDS[:4],
-}
+Bands = tuple[tuple[float, float], ...]
+BANDS: Bands = tuple((float(low), float(low + 10)) for low in range(10, 80, 10))
 
 
 def pool(profile: str, dataset: str, bands: tuple[tuple[float, float], ...], fresh: bool = False) -> Pool:
     """The pool of a band. How its networks are trained is our choice: the supplement names only the bands."""
-    training = SGD(epochs=20, batch=64, lr=0.01, momentum=0.9, weight_decay=5e-4, decay_at=())
-    slow = dataset.startswith(
-        "cifar"
-    )  # thousands of steps to the highest band; on digits a look at every step
-    found = Pool(bands, fresh, networks=20, training=training, held_out=100, every=5 if slow else 1)
-    if profile in ("quick", "cpu"):
-        found = replace(found, networks=5, held_out=30, training=replace(training, epochs=3))
-    return found
+    size = profiles[profile].choice("pool", {"networks": 20, "held_out": 100, "epochs": 20})
+    training = SGD(epochs=size["epochs"], batch=64, lr=0.01, momentum=0.9, weight_decay=5e-4, decay_at=())
+    # Thousands of steps to the highest band on CIFAR; on digits a look at every step.
+    every = 5 if dataset.startswith("cifar") else 1
+    return Pool(bands, fresh, size["networks"], training, size["held_out"], every)
 
 
 def bands(profile: str, method: str, dataset: str, ipc: int, seed: int) -> list[Cell]:
     """A method with untrained networks, with those of each band, and with all of these mixed."""
-    reached = REACHED.get((profile, dataset), BANDS)
+    # How far the networks come in the epochs given; the figure has all bands, on CIFAR-10.
+    own: Mapping[str, Bands] = profiles[profile].choice("bands", {})
+    reached = own.get(dataset, BANDS)
 
     def cell(name: str, label: str, chosen: Pool) -> Cell:
         change = (rule("DM supplement, Figure F2; training of the pool: ours", {"teacher.pool": chosen}),)
@@ -171,13 +150,13 @@ def bands(profile: str, method: str, dataset: str, ipc: int, seed: int) -> list[
 # DM, supplement 1.1. Small profiles have a narrow ResNet-10 in place of ResNet-18.
 def norm_networks(profile: str, convnet: NetworkSpec) -> dict[str, NetworkSpec]:
     """The networks that batch norm is tried in, by name: the ConvNet itself, with batch norm, and two ResNets."""
-    depth = 18 if profile not in ("quick", "cpu") else 10
-    width = 16 if profile == "quick" else convnet.width
+    resnet, own = profiles[profile].choice("resnets", ("resnet18", 0))
+    width = own or convnet.width
     return {
         "ConvNet": convnet,
         "ConvNetBN": replace(convnet, norm="batch"),
-        "ResNet": NetworkSpec(f"resnet{depth}", width=width, norm="batch"),
-        "ResNetAP": NetworkSpec(f"resnet{depth}ap", width=width, norm="batch"),
+        "ResNet": NetworkSpec(resnet, width=width, norm="batch"),
+        "ResNetAP": NetworkSpec(f"{resnet}ap", width=width, norm="batch"),
     }
 
 
@@ -188,10 +167,9 @@ def norms(profile: str, method: str, dataset: str, ipc: int, seed: int) -> list[
     # The released code of DC and DSA freezes the statistics, that of DM has those of all classes together.
     usual = "frozen" if _trained_on(own) == "synthetic" else "joint"
     fewer: tuple[Rule, ...] = ()
-    shorter: tuple[Rule, ...] = ()
-    if profile == "quick":  # forty-four evaluations
-        fewer = (rule("profile quick, in this item", {"iterations": own.recipe.iterations // 3}),)
-        shorter = (rule("profile quick, in this item", {"learner.epochs": 50}),)
+    if (share := profiles[profile].choice("fewer iterations", 1)) > 1:
+        fewer = (rule(f"profile {profile}, in this item", {"iterations": own.recipe.iterations // share}),)
+    shorter = profiles[profile].item("dm/batchnorm").evaluation_rules
 
     def cell(name: str, judge: NetworkSpec, statistics: str, suffix: str = "") -> Cell:
         change = fewer
@@ -250,9 +228,7 @@ PLANS = (
         ),
         cells=drawn_once,
         sets=True,
-        ipcs={"quick": (1, 10), "cpu": (1, 10, 50), "paper": (50, 10, 1)},
         datasets=("digits", "cifar10"),
-        seeds={"quick": 1, "cpu": 1},
     ),
     Plan(
         "dm/continual",
@@ -261,14 +237,12 @@ PLANS = (
         cells=continual,
         ipcs=(20,),
         datasets=("digits", "cifar100", "cifar10"),
-        seeds={"quick": 2, "cpu": 5, "paper": 5},
     ),
     Plan(
         "dm/figureF1",
         "Architecture search on proxy sets",
         ("whole", "random", "dsa", "dm", "dm+dream", "dream", "early-stopping"),
         cells=search,
-        ipcs={"quick": (10,), "cpu": (50,), "paper": (50,)},
         datasets=("cifar10",),
         seeds=1,
     ),

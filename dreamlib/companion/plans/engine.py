@@ -2,29 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from ...compute.engine import MODES
 from ...recipes import rule
 from ..cells import Cell, make_cell
+from ..profiles import Modes, profiles
 from .base import Plan
 
 GENERATORS = ("gan", "dim")
 
 
 def every_mode(profile: str, method: str, dataset: str, ipc: int, seed: int) -> list[Cell]:
-    """The same cell in every mode of the engine.
-
-    Compiling takes longer than all of ``quick``: there, DM only. On two cores a GAN of MNIST takes its time, so ``cpu``
-    has two of them; a CPU does not compile their steps.
-    """
-    modes: tuple[str, ...] = MODES
-    if profile == "quick" and method != "dm":
+    """The same cell in every mode of the engine, as far as a profile has time for."""
+    chosen: Mapping[str, Modes] = profiles[profile].choice("modes", {})
+    how = chosen.get(method, chosen.get("", Modes(MODES)))
+    if seed >= how.seeds:
         return []
-    if profile == "cpu" and method in GENERATORS:
-        if seed >= 2:
-            return []
-        dataset, modes = "mnist", ("plain", "fast")
+    dataset = how.dataset or dataset
     made = []
-    for mode in modes:
+    for mode in how.modes:
         changed = (rule("mode of the engine", {"mode": mode}),)
         made.append(
             make_cell(profile, method, dataset, ipc, seed, recipe_rules=changed, evaluation_rules=changed)

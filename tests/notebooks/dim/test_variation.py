@@ -13,9 +13,9 @@ from dreamlib.companion.session import Session
 
 def test_rows_are_all_that_the_paper_prints_and_the_cells_are_the_profiles_own(tmp_path: Path) -> None:
     session = Session("dim/table10", results=str(tmp_path), reports=str(tmp_path / "reports"))
-    how = {"published": dim.NOISES["paper"], "called": "DiM noise_dim={}"}
+    how = {"published": dim.NOISES, "called": "DiM noise_dim={}"}
     named, table = variants(session, dim.noises, "100", **how)
-    assert [row.label for row in table.rows] == [str(size) for size in dim.NOISES["paper"]]
+    assert [row.label for row in table.rows] == [str(size) for size in dim.NOISES]
     assert {row.label for row in table.rows if row.method} == set(named) < {row.label for row in table.rows}
     assert (session.folder / "table10.csv").is_file()
 
@@ -37,7 +37,7 @@ def test_an_ablation_of_nothing_is_missing_beside_the_papers_numbers(tmp_path: P
     session = Session("dim/table6", results=str(tmp_path))
     named = dim.pools("quick", "digits", 10)
     methods = {name: cell.method for name, cell in named.items()}
-    rows = ablation.variants(methods, dim.MIXES["paper"], "DiM pool={}")
+    rows = ablation.variants(methods, dim.MIXES, "DiM pool={}")
     table = ablation.of_session(session, rows, base="C3+R10+R18", average=True)
     assert table.missing == 3 * 4  # quick has three of the seven
     assert "make dim-table6 PROFILE=quick" in table.markdown()

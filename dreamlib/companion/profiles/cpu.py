@@ -1,0 +1,166 @@
+"""Profile cpu: real data on two cores."""
+
+from __future__ import annotations
+
+from ...networks import NetworkSpec
+from ...recipes.generators import models, released
+from ...recipes.method import GREY_SETS
+from ...recipes.rules import rule
+from ...recipes.search import Search, SearchSpace
+from .base import (
+    CODE_IN_SHORT,
+    GRADIENT_PIXELS,
+    IDC_FAMILY,
+    PIXEL_MMD,
+    TRAINED_CORESETS,
+    Item,
+    Modes,
+    Profile,
+)
+
+# In the place of ConvNet-3, ResNet-10 and ResNet-18 of DiM's tables.
+JUDGES = {
+    "C3": NetworkSpec(width=16),
+    "R10": released("resnet10", 16),
+    "R18": released("resnet18", 16),
+}
+MNIST = ("mnist",)  # DiM's ablations are on CIFAR-10; two cores get a GAN of MNIST trained
+ABLATIONS = ("table4", "table5", "table6", "table10", "figure3a", "figure3b", "figure5", "figure6", "figure7")
+# On two cores a GAN of MNIST takes its time, and a CPU does not compile its steps.
+TWO_GENERATORS = Modes(("plain", "fast"), "mnist", 2)
+
+cpu = Profile(
+    name="cpu",
+    summary=(
+        "real MNIST, FashionMNIST and CIFAR-10 with all their test images; 1,000 training images of each class; "
+        "ConvNet-3 of width 16 (published: 128); 32 real and at most 16 synthetic images per class and step; 100 to "
+        "300 matching steps (published: 1,000 to 200,000) with image learning rates raised to match, after a coarse "
+        "search on held-out training images for DC, DM and DREAM and by analogy for the others; k-means over 256 "
+        "images of each class; DiM and its GAN of width 24 (published: 196) in 20 epochs (200) at ten times the "
+        "learning rate, matched under networks that learn two batches before a step (16); other generators of width 16 "
+        "in 10 to 30 epochs; stored images are judged after 1,000 steps of training whatever their number, generators "
+        "after 100 epochs, 300 at one image per class; one synthetic set and three networks per cell"
+    ),
+    datasets=("mnist", "fashionmnist", "cifar10"),
+    ipcs=(1, 10),
+    seeds=1,
+    recipe_rules=(
+        rule("profile cpu", {"per_class": 1000}),
+        rule("profile cpu", {"network.width": 16, "real_batch": 32}, criterion="Matching"),
+        rule("profile cpu", {"synthetic_batch": 16}, method=IDC_FAMILY),
+        rule("profile cpu", {"sampler.pool": 256}, optional=True),
+        rule("profile cpu", {"initial.epochs": 3}, method=TRAINED_CORESETS),
+        rule("profile cpu", {"iterations": 15, "teacher.epochs": 3, "image_lr": 0.5}, method=GRADIENT_PIXELS),
+        rule("profile cpu", {"iterations": 100}, method=GRADIENT_PIXELS, ipc=1),
+        rule("profile cpu", {"iterations": 300, "image_lr": 5.0}, method="dm"),
+        rule(
+            "profile cpu; image_lr: ours, on held-out training images at 1 and 10 images per class",
+            {"image_lr": 0.5},
+            method=PIXEL_MMD,
+        ),
+        rule(
+            "profile cpu; image_lr: ours, on held-out training images at 1 and 10 images per class",
+            {"image_lr": 0.1},
+            method=PIXEL_MMD,
+            ipc=1,
+        ),
+        rule("profile cpu", {"iterations": 5, "teacher.steps": 20, "teacher.images": 256}, method=IDC_FAMILY),
+        rule("profile cpu", {"image_lr": 0.5}, method="idc"),
+        rule("profile cpu", {"image_lr": 0.01}, method="idc", dataset=GREY_SETS),
+        rule("profile cpu", {"image_lr": 0.05}, method="idc-dm"),
+        rule(
+            "profile cpu",
+            {
+                "container.width": 24,
+                "criterion.epochs": 20,
+                "container.lr": 1e-3,
+                "criterion.also_kept": (2, 5, 8, 10, 12, 13, 15, 17, 19),
+            },
+            method="gan",
+        ),
+        rule(
+            "profile cpu",
+            {
+                "criterion.matched_from": 12,
+                "criterion.matched_epochs": 8,
+                "teacher.models": models(known=JUDGES),
+                "teacher.images": 128,
+            },
+            method="dim",
+        ),
+        rule("profile cpu", CODE_IN_SHORT, method="dim-code"),
+        rule(
+            "profile cpu",
+            {"container.width": 16, "criterion.epochs": 20, "container.lr": 1e-3},
+            method="generative",
+        ),
+        rule("profile cpu", {"criterion.batch": 500, "criterion.epochs": 30}, method="gmmn"),
+        rule("profile cpu", {"criterion.epochs": 10}, method="biggan"),
+    ),
+    evaluation_rules=(
+        rule("profile cpu", {"networks": 3, "network.width": 16}, learner="SGD"),
+        # Networks learn for equally long from one image per class and from fifty, so that budgets can be compared.
+        rule("profile cpu", {"steps": 1000}, protocol=("dc", "dsa", "idc")),
+        # INPC counts the images of an epoch: for a generator it is the length of the training.
+        rule("profile cpu", {"learner.epochs": 100}, protocol=("dim", "dim-code")),
+        rule("profile cpu", {"learner.epochs": 300}, protocol=("dim", "dim-code"), ipc=1),
+    ),
+    search=Search(
+        # Four channels in four groups are instance norm: at width 4 two norms of the space are one.
+        space=SearchSpace(width=(4, 8, 16)),
+        count=24,
+        top=0.5,
+        networks=3,
+        epochs=20,
+        whole_epochs=5,
+        batch=100,
+        recipe_rules=(
+            rule("profile cpu; outer loops as at 10 images per class", {"teacher.steps": 10}, method="dsa"),
+        ),
+    ),
+    items={
+        **{f"dim/{name}": Item(MNIST, (10,)) for name in ABLATIONS},
+        **{f"dim/table{number}": Item(MNIST, (1, 10)) for number in (1, 2, 3)},
+        **{f"dim/{name}": Item(MNIST) for name in ("table7", "table9", "figure4")},
+        "dim/table8": Item(MNIST, (1, 10, 50)),  # one generator answers for all budgets
+        "dim/figure1c": Item(MNIST, (1, 10)),
+        "dim/figure1d": Item(MNIST, (1, 10)),
+        "dim/figure3c": Item(MNIST, (1, 10, 50)),
+        "dm/tableT1": Item(ipcs=(1, 10, 50), seeds=1),
+        "dm/continual": Item(
+            seeds=5,
+            recipe_rules=(rule("profile cpu, continual learning", {"iterations": 8}, method="dsa"),),
+            evaluation_rules=(
+                rule(
+                    "profile cpu, continual learning; chosen with random memories, on a fifth of the test images",
+                    {"learner.epochs": 40, "learner.batch": 32, "steps": 0},
+                ),
+            ),
+        ),
+        "dm/figureF1": Item(ipcs=(50,)),
+    },
+    choices={
+        "judges": JUDGES,
+        "unseen": {
+            "R18": NetworkSpec("resnet18", width=16, norm="instance"),
+            "VGG11": NetworkSpec("vgg11", width=16),
+            "AlexNet": NetworkSpec("alexnet", width=16),
+        },
+        "timed": {
+            "R34": released("resnet34", 16),
+            "R50": released("resnet50", 16),
+            "D121": NetworkSpec("densenet121", width=16),
+        },
+        "larger": tuple(JUDGES),
+        # The published value is among them, and a smaller and a larger one.
+        "starts": (50, 100, 120, 150),
+        "noises": (32, 100, 200),
+        "weights": (1e-3, 1e-2, 1.0),
+        "batches": (16, 64, 384),
+        "widths": (16, 128),
+        "bands": {"cifar10": tuple((low, low + 10.0) for low in (10.0, 20.0, 30.0, 40.0))},
+        "pool": {"networks": 5, "held_out": 30, "epochs": 3},
+        "resnets": ("resnet10", 0),
+        "modes": {"gan": TWO_GENERATORS, "dim": TWO_GENERATORS},
+    },
+)
