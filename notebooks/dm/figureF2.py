@@ -13,7 +13,7 @@
 # images with checkerboard patterns, good ones colourful images with twisty patterns. Yet they generalise alike: the
 # images differ in background patterns and agree in semantics.
 #
-# **What is measured.** DM at 10 images per class, with its network schedule exchanged: instead of a fresh random
+# **What is measured.** DM at 10 images per class, with its teacher exchanged: instead of a fresh random
 # network, each step draws one from a pool of networks that were trained on real images until their accuracy on
 # held-out training images lay in a band. *All networks mixed* draws a band first, untrained networks being one of them,
 # and then a network of it. Nothing else differs: start, real images, augmentation, learning rate and evaluation are

@@ -18,7 +18,7 @@
 # profile has not is shown as such, with the reported numbers alone.
 #
 # **What is compared.** Every method here is one recipe of four exchangeable parts: a sampler, a matcher, a container
-# and a network schedule. For a network $\theta$ and class $c$, with real images $\mathcal{T}_c$ chosen by the
+# and a teacher. For a network $\theta$ and class $c$, with real images $\mathcal{T}_c$ chosen by the
 # sampler and synthetic images $\mathcal{S}_c$ decoded from the container,
 #
 # $$\mathcal{S}^{*} = \mathrm{arg\,min}_{\mathcal{S}} \sum_{c} D(m_{\theta}(\mathcal{T}_c), m_{\theta}(\mathcal{S}_c))$$
