@@ -75,7 +75,7 @@ rows += [
     if name not in ("dim", "dsa")
 ]
 rows += [tables.Row(None, f"{name} (IPC)", name) for name in ("FRePo", "MTT", "KIP")]
-specs = {spec.name: spec for spec in dim.unseen("paper").values()}
+specs = {spec.name: spec for spec in (dim.MODELS["C3"], *dim.UNSEEN.values())}
 frames, kept = {}, []
 for name in session.study.datasets:
     dataset = session.dataset(name)

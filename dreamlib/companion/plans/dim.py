@@ -95,7 +95,7 @@ def starts(profile: str, dataset: str, ipc: int, seed: int = 0) -> Rows:
 
 
 def pools(profile: str, dataset: str, ipc: int, seed: int = 0) -> Rows:
-    """Table 6: the seven models pools; three of them under ``quick``."""
+    """Table 6: the models pools; the paper has seven."""
     base = make_cell(profile, "dim", dataset, ipc, seed)
     return {
         name: changed(
