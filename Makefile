@@ -40,7 +40,7 @@ study  = --profile "$$GIVEN_PROFILE" --seeds "$$GIVEN_SEEDS" $(call optional,DAT
 choice = $(study) --workers "$$GIVEN_WORKERS" --device "$$GIVEN_DEVICE"
 
 .DEFAULT_GOAL := help
-.PHONY: help all dream dm dim engine $(DREAM) $(DM) $(DIM) $(ENGINE) bench status index install test nightly lint sync lock clean
+.PHONY: help all dream dm dim engine $(DREAM) $(DM) $(DIM) $(ENGINE) bench status index install check test nightly lint sync lock clean
 
 help: ## this list
 	@echo "make TARGET [PROFILE=quick|cpu|paper] [DATASETS=mnist,cifar10] [IPC=1,10] [METHODS=dm,dream] [SEEDS=3] [PLUGINS=file.py]"
@@ -98,6 +98,10 @@ test: $(stamp) lint ## lint, types, unit, property and fault tests, and nbval ov
 	results=build/test-results-$$($(python) -m dreamlib.companion.source) && \
 	  $(python) -m dreamlib run all --profile quick --results $$results --quiet && \
 	  DREAMLIB_RESULTS=$$results $(python) -m pytest --nbval-lax --nbval-current-env -n 2 --dist loadfile notebooks
+
+check: $(stamp) ## lint, and the tests that neither train, compile nor start processes: a minute, while you think
+	$(python) -m ruff check .
+	$(python) -m pytest -n 2 -q -m "not nightly and not trains and not compiles and not processes"
 
 nightly: $(stamp) ## break parts on purpose, which nbval must notice; compute some committed records again; bad input
 	$(python) -m pytest -m nightly tests/nightly tests/faults

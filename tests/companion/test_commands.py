@@ -22,7 +22,7 @@ from dreamlib.companion.studies import items
 from dreamlib.distillation.loop import Distillation
 from dreamlib.recipes import methods
 
-pytestmark = pytest.mark.usefixtures("tiny")
+pytestmark = [pytest.mark.usefixtures("tiny"), pytest.mark.trains]
 
 Say = Callable[..., tuple[int, str, str]]
 

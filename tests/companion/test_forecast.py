@@ -15,6 +15,8 @@ from dreamlib.companion.run import run_cells
 from dreamlib.companion.store import Store
 from dreamlib.data import ClassData, load
 
+pytestmark = pytest.mark.trains
+
 CPU = torch.device("cpu")
 
 

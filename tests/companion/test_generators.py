@@ -25,7 +25,7 @@ from dreamlib.distillation.evaluate import EvaluationRun, Generated
 from dreamlib.distillation.loop import BESIDE, Distillation
 from dreamlib.distillation.recipe import change
 
-pytestmark = pytest.mark.usefixtures("tiny")
+pytestmark = [pytest.mark.usefixtures("tiny"), pytest.mark.trains]
 
 
 def run(cells: Sequence[Cell], root: Path, **how: Any) -> Summary:

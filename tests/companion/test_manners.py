@@ -26,7 +26,7 @@ from dreamlib.companion.studies import study
 from dreamlib.core.errors import UnknownName, known
 from dreamlib.data import load
 
-pytestmark = pytest.mark.usefixtures("tiny")
+pytestmark = [pytest.mark.usefixtures("tiny"), pytest.mark.processes]
 ROOT = Path(__file__).parents[2]
 
 
@@ -197,7 +197,6 @@ except DreamlibError as error:
 """
 
 
-@pytest.mark.slow
 def test_a_script_without_a_guard_is_told_in_one_sentence(tmp_path: Path) -> None:
     script = tmp_path / "script.py"
     script.write_text(textwrap.dedent(SCRIPT.format(plugin=PLUGIN, results=str(tmp_path / "r"))))

@@ -6,6 +6,10 @@ import os
 import subprocess
 import sys
 
+import pytest
+
+pytestmark = pytest.mark.processes
+
 
 def test_a_reader_who_has_seen_enough() -> None:
     """``python -m dreamlib list | head -0``: no traceback, not even at the interpreter's exit."""

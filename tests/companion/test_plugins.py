@@ -15,7 +15,7 @@ from dreamlib.recipes import methods
 
 SAMPLER = Path(__file__).parents[1].joinpath("usersampler.py").read_text()
 
-pytestmark = pytest.mark.usefixtures("tiny")
+pytestmark = [pytest.mark.usefixtures("tiny"), pytest.mark.processes]
 
 
 def put(path: Path, text: str) -> Path:

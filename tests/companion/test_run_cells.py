@@ -33,7 +33,7 @@ from dreamlib.networks.training import Stack
 from dreamlib.recipes import rule
 from dreamlib.teachers.networks import Learning
 
-pytestmark = pytest.mark.usefixtures("tiny")
+pytestmark = [pytest.mark.usefixtures("tiny"), pytest.mark.trains]
 
 
 def run(cells: Sequence[Cell], root: Path, **how: Any) -> Summary:

@@ -22,7 +22,7 @@ from dreamlib.data import load
 from dreamlib.distillation.evaluate import evaluate
 from dreamlib.distillation.selection import Selection
 
-pytestmark = pytest.mark.usefixtures("tiny")
+pytestmark = [pytest.mark.usefixtures("tiny"), pytest.mark.trains]
 
 
 def memories(method: str = "dm", seeds: int = 1, steps: int = 5) -> list[Cell]:

@@ -33,6 +33,8 @@ from dreamlib.matchers import Feature, Gradient, measure_under
 from dreamlib.networks import NetworkSpec, build, initialise
 from dreamlib.networks.training import SGD, Stack, Training
 
+pytestmark = pytest.mark.compiles
+
 CPU = torch.device("cpu")
 SMALL = NetworkSpec(width=8, depth=2)
 

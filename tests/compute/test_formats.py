@@ -16,6 +16,8 @@ from dreamlib.compute.engine import Engine
 from dreamlib.compute.formats import FLOAT32, Formats, formats_of
 from dreamlib.samplers import kmeans
 
+pytestmark = pytest.mark.compiles
+
 CPU = torch.device("cpu")
 ASK = "import torch; from dreamlib.compute.formats import formats_of; print(formats_of(torch.device('cpu')))"
 

@@ -29,6 +29,8 @@ from dreamlib.networks import NetworkSpec
 from dreamlib.networks.training import SGD, Stack, Training
 from dreamlib.teachers import Networks
 
+pytestmark = pytest.mark.compiles
+
 CUDA = torch.device("cuda")
 
 

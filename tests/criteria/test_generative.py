@@ -26,6 +26,8 @@ from dreamlib.distillation.recipe import Recipe, change
 from dreamlib.matchers import Feature, Gradient, Logits, Matcher
 from dreamlib.networks import NetworkSpec
 
+pytestmark = pytest.mark.trains
+
 GAN, DIM = generative("gan"), generative("dim")
 RESNET = NetworkSpec("resnet10", width=4, norm="batch", form="idc")
 Tensors = dict[str, Tensor]

@@ -15,6 +15,8 @@ from dreamlib.compute.memory import peak_bytes
 from dreamlib.core.errors import BadValue, UnknownName
 from dreamlib.criteria.kernels import KINDS, Convolutional, Features, FullyConnected, Kernel, relu
 
+pytestmark = pytest.mark.trains
+
 SMALL: list[FullyConnected | Convolutional] = [
     FullyConnected(),
     FullyConnected("nngp", depth=3, weight=1.1, bias=0.4),

@@ -21,6 +21,8 @@ from dreamlib.matchers import Feature, Gradient
 from dreamlib.networks import Network, NetworkSpec, build, initialise
 from dreamlib.samplers import Random
 
+pytestmark = pytest.mark.trains
+
 MATCHED = ["dm", "dc", "dsa", "idc", "idc-dm", "dream", "dc+dream", "dm+dream"]
 
 

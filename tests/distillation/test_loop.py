@@ -18,6 +18,8 @@ from dreamlib.distillation.recipe import Recipe
 from dreamlib.networks import NetworkSpec
 from dreamlib.samplers import Random
 
+pytestmark = pytest.mark.trains
+
 MATCHED = ["dm", "dc", "dsa", "idc", "idc-dm", "dream", "dc+dream", "dm+dream"]
 SELECTED = ["random", "herding", "k-center", "forgetting"]
 

@@ -25,6 +25,8 @@ from dreamlib.distillation.evaluate import EvaluationRun
 from dreamlib.distillation.loop import Distillation
 from dreamlib.distillation.sets import export, load_set
 
+pytestmark = pytest.mark.trains
+
 TOYS = {"toy-labels": "learned_labels", "toy-rate": "learned_rate", "toy-ridge": "ridge"}
 FOLDER = Path(__file__).parents[1] / "toys"
 

@@ -13,6 +13,8 @@ from tinyruns import Command, cell, events, leftovers, numbers, run_words, runs,
 
 from dreamlib.companion.store import Store
 
+pytestmark = pytest.mark.processes
+
 METHODS = "dm,dc,dream"
 
 

@@ -13,6 +13,8 @@ from tinyruns import Command, cell, leftovers, numbers, run_words, until
 from dreamlib.companion.cells import first_stage
 from dreamlib.companion.store import Store
 
+pytestmark = pytest.mark.processes
+
 ENDS = (".tmp", ".damaged", ".distill.safetensors", ".evaluate.safetensors", ".failed.json", ".png")
 
 

@@ -14,6 +14,8 @@ from tinyruns import PLUGIN, Command, cell, events, leftovers, numbers, run_word
 
 from dreamlib.companion.store import Store
 
+pytestmark = pytest.mark.processes
+
 METHODS = "dm,dc,dream,herding,random"
 
 

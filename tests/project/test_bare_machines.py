@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+pytestmark = pytest.mark.processes
+
 # What a container has whose user is a bare number: nobody can say what it is called.
 NOBODY = """
 import pwd, sys

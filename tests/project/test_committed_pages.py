@@ -11,6 +11,8 @@ from typing import Any
 import nbformat
 import pytest
 
+pytestmark = pytest.mark.trains
+
 ROOT = Path(__file__).parents[2]
 NUMBER = re.compile(r"(?<![\w.])[-+−]?\d+(?:\.\d+)?")
 

@@ -18,6 +18,8 @@ from dreamlib.companion.plans import PLANS
 from dreamlib.companion.store import Store
 from dreamlib.core.files import write_json
 
+pytestmark = pytest.mark.trains
+
 
 def test_every_committed_record_is_whole_and_of_todays_code() -> None:
     wrong = {path.relative_to(ROOT).as_posix(): found for path in committed() if (found := problems(path))}
@@ -130,7 +132,6 @@ def test_status_and_show_change_no_file(
     assert everything(results) == before
 
 
-@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:passed over")
 def test_a_notebook_that_computes_nothing_changes_no_file(
     results: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]

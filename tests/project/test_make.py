@@ -10,6 +10,8 @@ import pytest
 
 from dreamlib.companion.plans import PLANS
 
+pytestmark = pytest.mark.processes
+
 ROOT = Path(__file__).parents[2]
 
 

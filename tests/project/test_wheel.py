@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.processes
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -50,7 +52,6 @@ def ran(installed: Path, *words: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-@pytest.mark.slow
 def test_the_wheel_carries_the_templates_of_pages(installed: Path) -> None:
     own = ROOT / "dreamlib/companion/report/templates"
     files = {path.relative_to(own) for path in own.rglob("*") if path.is_file()}
@@ -59,7 +60,6 @@ def test_the_wheel_carries_the_templates_of_pages(installed: Path) -> None:
     assert (installed / "dreamlib/py.typed").is_file()
 
 
-@pytest.mark.slow
 def test_what_the_wheel_does_not_carry_is_said_before_anything_is_computed(installed: Path) -> None:
     page = ran(installed, "-m", "dreamlib", "notebook", "dream/table1", "--results", str(installed / "r"))
     assert page.returncode == 2
@@ -70,7 +70,6 @@ def test_what_the_wheel_does_not_carry_is_said_before_anything_is_computed(insta
     assert "clone the repository" in ran(installed, "-c", code).stderr
 
 
-@pytest.mark.slow
 def test_a_study_runs_from_the_wheel(installed: Path) -> None:
     chosen = "run dream/table1 --datasets digits --methods random --ipc 1 --seeds 1 --workers 1 --quiet"
     study = ran(installed, "-m", "dreamlib", *chosen.split())

@@ -16,6 +16,8 @@ import pytest
 from dreamlib.companion.report.notebook import ThisInterpreter, run_notebook, tidy
 from dreamlib.core.errors import DataError, DreamlibError, StoreError, UnknownName
 
+pytestmark = pytest.mark.processes
+
 SOURCE = """# ---
 # jupyter:
 #   kernelspec:
@@ -195,7 +197,6 @@ def test_the_output_depends_on_the_text_alone(source: Path, tmp_path: Path) -> N
     assert len(set(ids[0])) == len(ids[0])
 
 
-@pytest.mark.slow
 def test_several_at_once(source: Path, tmp_path: Path) -> None:
     outputs = [tmp_path / f"{number}.ipynb" for number in range(4)]
     with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
