@@ -24,7 +24,7 @@ class Item:
     seeds : int
         Synthetic sets per cell.
     recipe_rules, evaluation_rules : tuple of Rule
-        Applied after the profile's own.
+        Applied after the profile's own, by the plan of the item: those of dm/continual and dm/batchnorm ask for them.
     """
 
     datasets: tuple[str, ...] = ()
