@@ -51,6 +51,14 @@ def present(path: Path) -> bool:
         raise cannot_read(path, error) from error
 
 
+def is_folder(path: Path) -> bool:
+    """Whether there is a folder; a name that no file can have is none."""
+    try:
+        return path.is_dir()
+    except (OSError, ValueError):
+        return False
+
+
 def no_more_than(most: int) -> Callable[[BinaryIO, int], None]:
     """A ``check`` for :func:`contents`: at most so many bytes."""
 

@@ -26,7 +26,7 @@ from ..core.errors import BadValue, Damaged, DataError, StoreError, unknown
 from ..core.files import COURSE, read_json, read_tensors, write_json, write_tensors
 from ..core.limits import check_fits, check_per_class
 from ..core.places import path_of
-from ..core.reading import present
+from ..core.reading import is_folder, present
 from ..core.registry import plain
 from ..core.streams import Streams
 from ..data import Normalisation, folder, parquet
@@ -341,7 +341,7 @@ def load_set(path: str | Path, dataset: str = "") -> DistilledSet:
         If the file is missing, damaged, not a distilled set, or holds another data set.
     """
     path = path_of(path)
-    if path.is_dir() or _is_parquet(path):
+    if is_folder(path) or (present(path) and _is_parquet(path)):
         return _pictures(path, dataset)
     stored, about = _read(path)
     try:
@@ -516,7 +516,7 @@ def form_of(target: str | Path, form: str = "") -> str:
     """
     target = path_of(target)
     endings = {".safetensors": "safetensors", ".parquet": "parquet", "": "images"}
-    ending = "" if target.is_dir() else target.suffix.lower()
+    ending = "" if is_folder(target) else target.suffix.lower()
     if form and form not in FORMATS:
         raise unknown("export format", form, FORMATS)
     if not form and ending not in endings:
