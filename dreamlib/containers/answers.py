@@ -15,6 +15,17 @@ from .updates import Update
 BEGINNINGS = ("one-hot", "centred", "uniform")
 
 
+def project(labels: Tensor) -> Tensor:
+    """Labels (..., C) as probabilities: cut to [0, 1], then every row divided by its sum (LD, released code).
+
+    This is not the nearest point of the simplex. A row of which nothing is left, by which the released code divides by
+    zero, begins again as LD's labels begin: uniform.
+    """
+    kept = labels.clamp(0, 1)
+    total = kept.sum(-1, keepdim=True)
+    return torch.where(total > 0, kept / total, 1 / labels.shape[-1])
+
+
 @register("answers")
 @dataclass(frozen=True)
 class Answers(OfImages):
@@ -31,8 +42,7 @@ class Answers(OfImages):
     scale : float
         Labels begin so many times as large (FRePo, released code: the root of 10 / C).
     simplex : bool
-        Labels stay probabilities: cut to [0, 1], and divided by the sum of their row (LD, released code). A row of
-        which nothing is left becomes uniform.
+        Labels stay probabilities; see :func:`project` (LD).
     """
 
     space: str = "normalised"
@@ -71,6 +81,4 @@ class Answers(OfImages):
         if self.space == "unit":
             stored["images"].clamp_(0, 1)
         if self.simplex:
-            kept = stored["labels"].clamp(0, 1)
-            total = kept.sum(-1, keepdim=True)
-            stored["labels"].copy_(torch.where(total > 0, kept / total, 1 / kept.shape[-1]))
+            stored["labels"].copy_(project(stored["labels"]))

@@ -15,17 +15,6 @@ from ..core.errors import BadValue
 from .unrolled import Final, Forward, Run, Tensors, Unrolled, cross_entropy, plainly, unroll
 
 
-def project(labels: Tensor) -> Tensor:
-    """Labels (n, C) as probabilities: cut to [0, 1], then every row divided by its sum (released code).
-
-    This is not the nearest point of the simplex. A row of which nothing is left, by which the released code divides by
-    zero, begins again as LD's labels begin: uniform.
-    """
-    kept = labels.clamp(0, 1)
-    total = kept.sum(-1, keepdim=True)
-    return torch.where(total > 0, kept / total, 1 / labels.shape[-1])
-
-
 def second_order(
     forward: Forward,
     weights: Tensors,

@@ -175,10 +175,11 @@ def _batches(
     about: dict[str, Any], batch: int | None, augment: bool, classes: int, seed: int
 ) -> tuple[int, _Augmented, torch.Generator]:
     """Size of a batch, how one is made of pairs, and the random stream of their order."""
-    training = about.get("evaluation", {}).get("learner")
-    if training is None and (augment or batch is None):
+    training = about.get("evaluation", {}).get("learner", {})
+    # A learner without a batch (a regression) has no augmentation either.
+    if (augment or batch is None) and "batch" not in training:
         raise BadValue(
-            "this set does not say how it is evaluated, so neither its augmentation nor its batch is known",
+            "this set does not say how networks are trained on it, so neither augmentation nor batch is known",
             "loader(batch=64, augment=False)",
         )
     size = training["batch"] if batch is None else batch

@@ -10,10 +10,10 @@ from backpropagation import CLASSES, SHAPE, close, differences, fresh, network, 
 from torch import Tensor
 from torch.func import functional_call
 
+from dreamlib.containers.answers import project
 from dreamlib.core.errors import BadValue
 from dreamlib.criteria.labels import (
     averaged,
-    project,
     ridge,
     ridge_labels,
     second_order,

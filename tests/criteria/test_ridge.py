@@ -215,3 +215,9 @@ def test_a_kernel_that_holds_a_nan_is_named(bad: float) -> None:
 def test_what_does_not_fit_is_named(make: Callable[[], object], message: str) -> None:
     with pytest.raises(BadValue, match=message):
         make()
+
+
+def test_a_singular_kernel_is_named_where_gradients_are_taken_too() -> None:
+    images = torch.ones(3, 2, dtype=torch.float64, requires_grad=True)  # three times the same
+    with pytest.raises(Singular, match="cannot be inverted"):
+        solve(images @ images.T, torch.eye(3, dtype=torch.float64), regularisation=0.0)

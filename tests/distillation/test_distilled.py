@@ -168,7 +168,7 @@ def test_a_seed_is_an_epoch_and_epochs_differ() -> None:
 def test_a_loader_needs_to_know_the_evaluation_or_be_told() -> None:
     made = by_hand(3)
     for choice in ({}, {"batch": 2}, {"augment": False}):
-        with pytest.raises(BadValue, match="does not say how it is evaluated"):
+        with pytest.raises(BadValue, match="does not say how networks are trained"):
             made.loader(**choice)
     assert len(list(made.loader(batch=4, augment=False))) == 2
     with pytest.raises(BadValue, match="batch is 0; expected at least 1"):

@@ -1,6 +1,6 @@
 """A thousand kills, spread over run, workers, notebook and make: nothing finished is lost, and nothing stays behind.
 
-``DREAMLIB_KILLS`` says how many in all (1000); they take about an hour and a half on two cores.
+``DREAMLIB_KILLS`` says how many in all (1000); two dozen of them took 108 s on two idle cores.
 """
 
 from __future__ import annotations

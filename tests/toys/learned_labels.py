@@ -11,9 +11,10 @@ from torch import Tensor
 
 from dreamlib import containers, criteria
 from dreamlib.containers import SGD, OfImages, Update
+from dreamlib.containers.answers import project
 from dreamlib.coresets import RealImages
 from dreamlib.criteria import Bare, OfSteps, Pull
-from dreamlib.criteria.labels import project, second_order
+from dreamlib.criteria.labels import second_order
 from dreamlib.criteria.unrolled import forward_of, on_images
 from dreamlib.distillation.recipe import Recipe
 from dreamlib.networks import NetworkSpec
