@@ -54,7 +54,7 @@ def solve(
     whole = kernel + added * torch.eye(n, dtype=kernel.dtype, device=kernel.device)
     factor, failed = torch.linalg.cholesky_ex(whole)
     if failed or not bool(factor.isfinite().all()):
-        raise _singular(kernel.detach(), float(added), regularisation, relative)
+        raise _singular(kernel.detach(), float(torch.as_tensor(added).detach()), regularisation, relative)
     return torch.cholesky_solve(labels.double(), factor)
 
 

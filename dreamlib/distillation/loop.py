@@ -268,6 +268,8 @@ class Distillation:
 
     def _slower(self) -> str:
         """What to type when a run has diverged."""
+        if not self.updates:
+            return ""
         update = next(iter(self.updates.values()))
         name = "image_lr" if self.selection else "lr"
         return f"lower {name} (now {update.lr * self.recipe.criterion.pace})"

@@ -51,14 +51,15 @@ IDC_METHODS = ("idc", "idc-dm", "dream", "idc+dream", "idc-dm+dream")
 
 TABLE_T1 = ("mmd", "mmd-polynomial", "mmd-rbf", "mmd-laplacian", "gmmn", "vae", "biggan")
 ARMS = ("dim-unmatched", "dim-fast", "dim-fast-unmatched")  # DiM's controls
+KERNEL_METHODS = ("kip", "kip+dream", "kip+dream-weighted", "label-solve")
 GENERATORS = ("gan", "dim", "dim-feature", "dim-gradient", "dim-code", *ARMS)
 
 
 def test_all_methods_and_datasets_are_covered_here() -> None:
     images = {*SELECTED, *CENTRES, *UNDISTILLED, *PIXEL_METHODS, *IDC_METHODS, "dm-lastlayer"}
-    assert set(methods) == images | set(GENERATORS) | set(TABLE_T1)
+    assert set(methods) == images | set(GENERATORS) | set(TABLE_T1) | set(KERNEL_METHODS)
     assert set(datasets()) == set(DATASETS)
-    assert set(protocols()) == {"dc", "dsa", "idc", "dim", "dim-code"}
+    assert set(protocols()) == {"dc", "dsa", "idc", "dim", "dim-code", "ridge"}
 
 
 def facts(recipe: Any, *paths: str) -> dict[str, Any]:
@@ -69,6 +70,19 @@ def facts(recipe: Any, *paths: str) -> dict[str, Any]:
             value = getattr(value, name)
         out[path] = value
     return out
+
+
+def test_kip_has_the_settings_of_its_notebook() -> None:
+    """5,000 balanced real images, Adam at 0.04 on images and labels, 300 steps; judged by the regression itself."""
+    cell = make_cell("paper", "kip", "cifar10", 10, 0)
+    recipe: Any = cell.recipe
+    assert recipe.criterion.real_batch * 10 == 5000
+    assert recipe.iterations == 300
+    assert recipe.container.images_by.lr == recipe.container.labels_by.lr == 0.04
+    assert (recipe.criterion.kernel.kind, recipe.criterion.kernel.depth) == ("ntk", 1)
+    assert recipe.criterion.regularisation == 1e-6
+    assert (cell.evaluation.protocol, cell.evaluation.networks) == ("ridge", 1)
+    assert make_cell("paper", "label-solve", "cifar10", 10, 0).recipe.steps == 1
 
 
 @pytest.mark.parametrize("method", CENTRES)
