@@ -126,12 +126,37 @@ _quick = Profile(
         ),
         rule("profile quick", {"criterion.batch": 200, "criterion.epochs": 60}, method="gmmn"),
         rule("profile quick", {"iterations": 100, "real_batch": 64}, criterion="Regression"),
+        rule(
+            "profile quick; rates: ours",
+            {
+                "iterations": 400,
+                "real_batch": 64,
+                "network.depth": 2,
+                "network.width": 32,
+                "container.images_by.lr": 5e-3,
+                "container.labels_by.lr": 5e-3,
+                "teacher.oldest": 50,
+                "teacher.lr": 1e-3,
+            },
+            method="frepo",
+        ),
     ),
     evaluation_rules=(
         rule(
             "profile quick",
             {"networks": 3, "network.depth": 2, "network.width": 32, "training.epochs": 100},
             learner="SGD",
+        ),
+        rule(
+            "profile quick",
+            {
+                "networks": 3,
+                "network.depth": 2,
+                "network.width": 32,
+                "training.updates": 500,
+                "training.lr": 1e-3,
+            },
+            learner="Fit",
         ),
         # A generator is judged by every network of a table, some hundred times in all.
         rule("profile quick", {"training.epochs": 40}, protocol=("dim", "dim-code")),
@@ -215,9 +240,27 @@ _cpu = Profile(
         rule("profile cpu", {"criterion.batch": 500, "criterion.epochs": 30}, method="gmmn"),
         rule("profile cpu", {"criterion.epochs": 10}, method="biggan"),
         rule("profile cpu", {"iterations": 200, "real_batch": 100}, criterion="Regression"),
+        rule(
+            "profile cpu; rates: ours",
+            {
+                "iterations": 4000,
+                "real_batch": 25,
+                "network.width": 16,
+                "container.images_by.lr": 3e-3,
+                "container.labels_by.lr": 3e-3,
+                "teacher.oldest": 50,
+                "teacher.lr": 1e-3,
+            },
+            method="frepo",
+        ),
     ),
     evaluation_rules=(
         rule("profile cpu", {"networks": 3, "network.width": 16}, learner="SGD"),
+        rule(
+            "profile cpu",
+            {"networks": 3, "network.width": 16, "training.updates": 1000, "training.lr": 1e-3},
+            learner="Fit",
+        ),
         # Networks learn for equally long from one image per class and from fifty, so that budgets can be compared.
         rule("profile cpu", {"steps": 1000}, protocol=("dc", "dsa", "idc")),
         # INPC counts the images of an epoch: for a generator it is the length of the training.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -9,10 +10,13 @@ import torch
 from torch import Tensor
 
 from ..compute.engine import Engine
+from ..containers import Adam, Moves
+from ..core.errors import Diverged
+from ..core.files import below
 from ..criteria.kernels import FullyConnected, Kernel
 from ..criteria.ridge import REGULARISATION, centred, solve
 from ..networks import NetworkSpec
-from ..networks.training import Lessons, Outputs
+from ..networks.training import Lessons, Outputs, Stack
 
 CHUNK = 1000  # test images whose kernel is taken at once
 
@@ -76,3 +80,108 @@ class Regressed:
 
     def restore(self, state: dict[str, Tensor], generator: torch.Generator) -> None:
         return
+
+
+@dataclass(frozen=True)
+class Fit:
+    """Adam on half the squared error of the answers, summed over classes, with a warm-up and a cosine (FRePo).
+
+    Labels of their own are used as they are; classes become one-hot less 1 / C.
+
+    Attributes
+    ----------
+    updates : int
+        Steps in all.
+    batch : int
+        At most so many images a step, drawn anew.
+    lr : float
+        The highest rate, reached after ``warm_up`` steps (at most half of all), from 0.
+    warm_up : int
+        Steps.
+    last : float
+        The rate of the last step, in units of ``lr``.
+    """
+
+    updates: int = 1000
+    batch: int = 500
+    lr: float = 3e-4
+    warm_up: int = 500
+    last: float = 0.01
+
+    def shown(self, size: int, stop: int | None) -> float:
+        return float((stop or self.updates) * min(self.batch, size))
+
+    def pace(self, step: int, steps: int) -> float:
+        """By what the rate of a step (from 0) is multiplied."""
+        rise = min(self.warm_up, steps // 2)
+        if step < rise:
+            return (step + 1) / rise
+        way = (step - rise) / max(1, steps - rise - 1)
+        return self.last + (1 - self.last) * (1 + math.cos(math.pi * way)) / 2
+
+    def begin(
+        self, lessons: Lessons, spec: NetworkSpec, outputs: Outputs, engine: Engine, stop: int | None
+    ) -> Fitting:
+        return Fitting(self, lessons, spec, outputs, engine, stop or self.updates)
+
+
+class Fitting:
+    """K networks that learn to answer the set's labels; resumable at every step."""
+
+    def __init__(
+        self, how: Fit, lessons: Lessons, spec: NetworkSpec, outputs: Outputs, engine: Engine, steps: int
+    ) -> None:
+        self.how, self.lessons, self.engine = how, lessons, engine
+        self.generator, self.classes = outputs.generator, outputs.num_classes
+        self.size, self.step, self.steps = lessons.size, 0, steps
+        self.stack = Stack(spec, outputs.shape, outputs.num_classes, outputs.count, outputs.generator)
+        self.moves = [Moves(self._weights(k), {"": Adam(how.lr)}) for k in range(self.stack.count)]
+
+    def _weights(self, number: int) -> dict[str, Tensor]:
+        """The weights of one network: rows of the stack's, so that what moves them moves it."""
+        return {name: self.stack.tensors[name][number] for name in self.stack.parameter_names}
+
+    @property
+    def done(self) -> bool:
+        return self.step >= self.steps
+
+    def advance(self) -> None:
+        """One step of all networks."""
+        stack, count = self.stack, min(self.how.batch, self.size)
+        keys = torch.rand(stack.count, self.size, generator=self.generator, device=self.generator.device)
+        images, answers = self.lessons.fetch(keys.topk(count, dim=1).indices)
+        wanted = answers if answers.is_floating_point() else centred(answers.flatten(), self.classes)
+        stack.network.train()
+        leaves = [weight.detach().requires_grad_() for weight in stack.weights()]
+        with torch.enable_grad():
+            said = stack(images, leaves)
+            loss = (said - wanted.view_as(said)).square().sum(2).mean(1).sum() / 2
+            found = torch.autograd.grad(loss, leaves)
+        pace = self.how.pace(self.step, self.steps)
+        for number, moves in enumerate(self.moves):
+            gradients = {n: g[number] for n, g in zip(stack.parameter_names, found, strict=True)}
+            moves.move(self._weights(number), gradients, pace)
+        self.step += 1
+
+    def check(self) -> None:
+        if not all(bool(weight.isfinite().all()) for weight in self.stack.weights()):
+            raise Diverged(
+                f"training diverged: weights are not finite after step {self.step} of {self.steps}",
+                f"lower the learning rate (now {self.how.lr})",
+            )
+
+    def accuracy(self, images: Callable[[slice], Tensor], labels: Tensor) -> list[float]:
+        return self.stack.accuracy(images, labels, engine=self.engine)
+
+    def state(self) -> dict[str, Tensor]:
+        out = {f"network.{name}": value for name, value in self.stack.tensors.items()}
+        for number, moves in enumerate(self.moves):
+            out |= {f"moves.{number}.{name}": value for name, value in moves.state().items()}
+        return out | {"step": torch.tensor(self.step)}
+
+    def restore(self, state: dict[str, Tensor], generator: torch.Generator) -> None:
+        self.generator, self.step = generator, int(state["step"])
+        for name in self.stack.tensors:
+            self.stack.tensors[name] = state[f"network.{name}"].to(generator.device, copy=True)
+        for number, moves in enumerate(self.moves):
+            moves.restore(below(state, f"moves.{number}."), self._weights(number))

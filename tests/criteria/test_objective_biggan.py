@@ -7,6 +7,7 @@ from typing import Any, cast
 
 import pytest
 import torch
+from dreamlib.distillation.generate import GeneratorTraining
 from torch import Tensor
 
 from dreamlib.augment import Siamese
@@ -16,7 +17,6 @@ from dreamlib.core.errors import BadValue
 from dreamlib.criteria import OBJECTIVES, Batch, Hinge
 from dreamlib.data import ClassData, load
 from dreamlib.distillation import generate
-from dreamlib.distillation.generate import GeneratorTraining
 from dreamlib.distillation.recipe import Generation, Recipe
 from dreamlib.recipes import methods
 

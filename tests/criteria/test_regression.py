@@ -13,24 +13,29 @@ from torch import Tensor
 from dreamlib.companion.cells import Cell, make_cell
 from dreamlib.containers import Answers
 from dreamlib.core.errors import BadValue, Singular
+from dreamlib.criteria.features import FeatureRegression
 from dreamlib.criteria.kernels import FullyConnected
 from dreamlib.criteria.regression import AsSeen, Regression, nearest
 from dreamlib.criteria.ridge import centred, predict
 from dreamlib.data import ClassData, Dataset
-from dreamlib.distillation.evaluate import evaluate
+from dreamlib.distillation.evaluate import EvaluationRun, evaluate
+from dreamlib.distillation.learners import Fit
 from dreamlib.distillation.loop import Distillation
 from dreamlib.recipes import methods
 from dreamlib.samplers import View
-from dreamlib.teachers import Networks
+from dreamlib.teachers import Aging, Networks
 
-METHODS = ("kip", "kip+dream", "kip+dream-weighted", "label-solve")
+METHODS = (
+    *("kip", "kip+dream", "kip+dream-weighted", "label-solve"),
+    *("frepo", "frepo+dream", "frepo+dream-weighted"),
+)
 
 
 def cell_of(method: str) -> Cell:
     """Six steps on twelve images of each digit, eight of which are targets."""
     cell = make_cell("quick", method, "digits", 1, 0)
     recipe = replace(cell.recipe, per_class=12)
-    if isinstance(recipe.criterion, Regression):
+    if isinstance(recipe.criterion, Regression | FeatureRegression):
         recipe = replace(recipe, iterations=6, criterion=replace(recipe.criterion, real_batch=8))
     return replace(cell, recipe=recipe)
 
@@ -164,3 +169,98 @@ def test_the_judge_uses_labels_as_the_set_has_them(digits: Dataset) -> None:
     assert evaluate(made, digits, cell.evaluation) > evaluate(hard, digits, cell.evaluation)
     flipped = replace(made, targets=made.targets.flip(0))
     assert evaluate(flipped, digits, cell.evaluation) < evaluate(hard, digits, cell.evaluation)
+
+
+def test_a_network_of_the_pool_ages_with_its_steps_and_is_replaced_when_too_old(few: ClassData) -> None:
+    """FRePo: network i begins at age i K / 10; one a step learns; over K it is new and of age 0 (facts 9)."""
+    recipe = cell_of("frepo").recipe
+    recipe = replace(recipe, iterations=40, teacher=Aging(networks=4, oldest=8))
+    run: Any = Distillation(few, recipe, 1, 3)
+    while not run.stored:
+        run.advance()
+    assert run.teaching.ages == [0, 2, 4, 6]
+    renewed = 0
+    while not run.done:
+        before = list(run.teaching.ages)
+        run.advance()
+        at = run.teaching.at
+        after = list(before)
+        after[at] = 0 if before[at] == 8 else before[at] + 1
+        renewed += before[at] == 8
+        assert run.teaching.ages == after
+        steps = {name: int(value) for name, value in run.teaching.moves[at].state().items() if "step" in name}
+        assert bool(steps) == (after[at] != 0)  # Adam starts anew with its network
+    assert renewed > 1
+
+
+def test_only_the_network_of_the_step_learns_and_from_the_sets_labels(few: ClassData) -> None:
+    """One step of Adam on half the squared error of all classes, at most the rate for every weight."""
+    recipe = replace(cell_of("frepo").recipe, teacher=Aging(networks=3, oldest=9, lr=1e-3))
+    run: Any = Distillation(few, recipe, 1, 3)
+    while run.matched < 1:
+        run.advance()
+    pool = run.teaching
+    before = [{name: value.clone() for name, value in weights.items()} for weights in pool.weights]
+    run.advance()
+    for number, (old, new) in enumerate(zip(before, pool.weights, strict=True)):
+        same = all(value.equal(new[name]) for name, value in old.items())
+        assert same == (number != pool.at)
+    made = recipe.container.training_set(run.stored, few.shape, 10, few.normalisation)
+    losses = []
+    for weights in (before[pool.at], pool.weights[pool.at]):
+        run.network.load_state_dict(weights)
+        run.network.train()
+        losses.append(float((run.network(made.images) - made.targets).square().sum(1).mean() / 2))
+    assert losses[1] < losses[0]
+
+
+@pytest.mark.parametrize("mirrored", [False, True])
+def test_frepo_predicts_from_features_and_keeps_labels_apart(few: ClassData, mirrored: bool) -> None:
+    """Its loss written out; the second term is of labels alone, at most 1 / C a label (facts 9, item 3)."""
+    recipe = cell_of("frepo").recipe
+    recipe = replace(recipe, criterion=replace(recipe.criterion, mirrored=mirrored))  # type: ignore[type-var]
+    run: Any = Distillation(few, recipe, 1, 3)
+    while not run.stored:
+        run.advance()
+    run.teaching.next(0)
+    pull = run.criterion.gradients(0, run.stored)
+    images, labels = run.stored["images"].flatten(0, 1), run.stored["labels"].flatten(0, 1)
+    if mirrored:
+        images, labels = torch.cat([images, images.flip(-1)]), torch.cat([labels, labels])
+    real = few.take(run.criterion.targets.choice).flatten(0, 1)
+    with torch.no_grad():
+        f, known = (run.network.eval().features(each).double() for each in (real, images))
+    kernel = known @ known.T
+    kernel = kernel + 1e-6 * kernel.trace() / len(kernel) * torch.eye(len(kernel)).double()
+    wanted = (torch.eye(10) - 0.1).double().repeat_interleave(8, 0)
+    error = f @ known.T @ torch.linalg.solve(kernel, labels.double()) - wanted
+    assert float(pull.loss) == pytest.approx(float(error.square().sum(1).mean() / 2) - 0.1, rel=1e-6)
+    assert pull.gradients["images"].any()
+
+
+def test_fit_warms_up_and_falls_along_a_cosine_to_a_hundredth() -> None:
+    fit = Fit(updates=1000, warm_up=500)
+    paces = [fit.pace(step, 1000) for step in range(1000)]
+    assert paces[0] == 1 / 500
+    assert max(paces) == paces[499] == paces[500] == 1.0
+    assert paces[-1] == pytest.approx(0.01)
+    assert paces[749] == pytest.approx((1 + 0.01) / 2, abs=0.005)
+
+
+def test_fit_goes_on_bit_for_bit_and_learns_the_labels(few: ClassData, digits: Dataset) -> None:
+    cell = cell_of("frepo")
+    how = replace(cell.evaluation, networks=2, training=Fit(updates=30, lr=1e-2, batch=7, warm_up=5))
+    start = begun(few, "frepo").stored
+    made = cell.recipe.container.training_set(start, digits.shape, 10, digits.normalisation)
+    whole, states = EvaluationRun(made, digits, how), []
+    while not whole.done:
+        states.append(save({name: value.contiguous() for name, value in whole.state().items()}))
+        whole.advance()
+    for state in states[::7]:
+        rest = EvaluationRun(made, digits, how)
+        rest.restore(load(state))
+        while not rest.done:
+            rest.advance()
+        mine, its = rest.state(), whole.state()
+        assert all(value.equal(its[name]) for name, value in mine.items() if name != "seconds")
+    assert min(whole.accuracies) > 25
