@@ -125,7 +125,7 @@ _quick = Profile(
             method="generative",
         ),
         rule("profile quick", {"criterion.batch": 200, "criterion.epochs": 60}, method="gmmn"),
-        rule("profile quick", {"iterations": 100, "real_batch": 64}, criterion="Regression"),
+        rule("profile quick", {"iterations": 100, "real_batch": 64}, method="kip"),
         rule(
             "profile quick; rates: ours",
             {
@@ -239,7 +239,7 @@ _cpu = Profile(
         ),
         rule("profile cpu", {"criterion.batch": 500, "criterion.epochs": 30}, method="gmmn"),
         rule("profile cpu", {"criterion.epochs": 10}, method="biggan"),
-        rule("profile cpu", {"iterations": 200, "real_batch": 100}, criterion="Regression"),
+        rule("profile cpu", {"iterations": 200, "real_batch": 100}, method="kip"),
         rule(
             "profile cpu; rates: ours",
             {

@@ -117,13 +117,14 @@ def _batches(
             "this set does not say how it is evaluated, so neither its augmentation nor its batch is known",
             "loader(batch=64, augment=False)",
         )
-    size = training["batch"] if batch is None else batch
+    # A regression looks at all images at once and has no batch: it is that of the DC family then.
+    size = training.get("batch", 256) if batch is None else batch
     if size < 1:
         raise BadValue(f"batch is {size}; expected at least 1 image", "loader(batch=64)")
     streams = Streams(seed)
     strategy: Augmentation = Siamese("none")
     probability = 0.0
-    if augment:
+    if augment and "augment" in training:  # not every learner augments
         known = dict(training["augment"])
         kinds: dict[str, type[Augmentation]] = {"Siamese": Siamese, "PerImage": PerImage}
         strategy, probability = kinds[known.pop("part")](**known), training["cutmix"]

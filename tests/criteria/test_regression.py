@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 from dreamlib.companion.cells import Cell, make_cell
+from dreamlib.companion.store import Store
 from dreamlib.containers import Answers
 from dreamlib.core.errors import BadValue, Singular
 from dreamlib.criteria.features import FeatureRegression
@@ -21,6 +23,7 @@ from dreamlib.data import ClassData, Dataset
 from dreamlib.distillation.evaluate import EvaluationRun, evaluate
 from dreamlib.distillation.learners import Fit
 from dreamlib.distillation.loop import Distillation
+from dreamlib.distillation.sets import load_set
 from dreamlib.recipes import methods
 from dreamlib.samplers import View
 from dreamlib.teachers import Aging, Networks
@@ -264,3 +267,29 @@ def test_fit_goes_on_bit_for_bit_and_learns_the_labels(few: ClassData, digits: D
         mine, its = rest.state(), whole.state()
         assert all(value.equal(its[name]) for name, value in mine.items() if name != "seconds")
     assert min(whole.accuracies) > 25
+
+
+@pytest.mark.parametrize("method", ["frepo", "kip", "label-solve"])
+def test_a_stored_set_gives_its_own_labels(
+    few: ClassData, digits: Dataset, tmp_path: Path, method: str
+) -> None:
+    cell, stored = cell_of(method), finish(Distillation(few, cell_of(method).recipe, 1, 3)).stored
+    constants = digits.normalisation
+    about = {
+        **cell.describe(),
+        "container": cell.describe()["recipe"]["container"],
+        "classes": list(digits.classes),
+        "shape": list(digits.shape),
+        "normalisation": {
+            "name": constants.name,
+            "mean": list(constants.mean),
+            "std": list(constants.std),
+        },
+    }
+    store = Store(tmp_path)
+    store.write_set(cell, stored, {}, about)
+    found = load_set(store.set_path(cell))
+    assert found.labels.equal(stored["labels"].flatten(0, 1))
+    images, labels = next(iter(found.loader()))
+    order = [int((stored["labels"].flatten(0, 1) == label).all(1).nonzero()) for label in labels]
+    torch.testing.assert_close(images, stored["images"].flatten(0, 1)[order])
