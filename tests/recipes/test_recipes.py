@@ -63,7 +63,7 @@ def test_all_methods_and_datasets_are_covered_here() -> None:
     images = {*SELECTED, *CENTRES, *UNDISTILLED, *PIXEL_METHODS, *IDC_METHODS, "dm-lastlayer"}
     assert set(methods) == images | set(GENERATORS) | set(TABLE_T1) | set(KERNEL_METHODS)
     assert set(datasets()) == set(DATASETS)
-    assert set(protocols()) == {"dc", "dsa", "idc", "dim", "dim-code", "ridge", "frepo"}
+    assert set(protocols()) == {"dc", "dsa", "idc", "dim", "dim-code", "dsa-squares", "ridge", "frepo"}
 
 
 def facts(recipe: Any, *paths: str) -> dict[str, Any]:

@@ -119,7 +119,7 @@ cpu = Profile(
             learner="Fit",
         ),
         # Networks learn for equally long from one image per class and from fifty, so that budgets can be compared.
-        rule("profile cpu", {"steps": 1000}, protocol=("dc", "dsa", "idc")),
+        rule("profile cpu", {"steps": 1000}, protocol=("dc", "dsa", "dsa-squares", "idc")),
         # INPC counts the images of an epoch: for a generator it is the length of the training.
         rule("profile cpu", {"learner.epochs": 100}, protocol=("dim", "dim-code")),
         rule("profile cpu", {"learner.epochs": 300}, protocol=("dim", "dim-code"), ipc=1),
