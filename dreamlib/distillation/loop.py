@@ -249,7 +249,7 @@ class Distillation:
             self.container.project(self.stored)
         self.moves.approach(self.stored, pace)
         pull = self.criterion.gradients(step, self.stored)
-        self.moves.move(self.stored, pull.gradients, pace)
+        self.moves.move(self.stored, pull.gradients, pace * pull.pace)
         for name, value in pull.statistics.items():
             self.stored[name].copy_(value)
         self.matched += 1
