@@ -5,6 +5,7 @@ from .base import CONTAINERS, Container, ImageContainer, Images, OfImages, Sourc
 from .formation import MultiFormation
 from .generator import Drawing, Generator, drawing
 from .pixels import Pixels
+from .rates import Falling, Steps
 from .updates import SGD, Adam, ClassByClass, Moves, Update
 
 __all__ = [
@@ -15,6 +16,7 @@ __all__ = [
     "ClassByClass",
     "Container",
     "Drawing",
+    "Falling",
     "Generator",
     "ImageContainer",
     "Images",
@@ -23,6 +25,7 @@ __all__ = [
     "OfImages",
     "Pixels",
     "Source",
+    "Steps",
     "Update",
     "drawing",
     "register",

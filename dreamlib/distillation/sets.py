@@ -61,6 +61,8 @@ class DistilledSet:
         Recipe, seed, seconds, checksum and the rest of the file's metadata.
     rates : Tensor, optional
         Learning rates that belong to the images; see :class:`~dreamlib.containers.Images`.
+    steps : int, optional
+        Of training that belong to the images; likewise.
     """
 
     images: Tensor
@@ -70,6 +72,7 @@ class DistilledSet:
     normalisation: Normalisation
     about: dict[str, Any]
     rates: Tensor | None = None
+    steps: int | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -358,7 +361,8 @@ def _decoded(path: str | Path, stored: dict[str, Tensor], about: dict[str, Any])
     normalisation, classes = _normalisation(about), tuple(about["classes"])
     if "stored" in stored:  # exported: already images in unit space
         images, labels, kept = stored["images"], stored["labels"], stored["stored"]
-        return DistilledSet(images, labels, kept, classes, normalisation, about, stored.get("rates"))
+        steps = int(stored["steps"]) if "steps" in stored else None
+        return DistilledSet(images, labels, kept, classes, normalisation, about, stored.get("rates"), steps)
     container = _container(about)
     if not isinstance(container, OfImages):
         raise StoreError(
@@ -371,7 +375,8 @@ def _decoded(path: str | Path, stored: dict[str, Tensor], about: dict[str, Any])
     decoded = unit(container.decode(stored))
     labels, rates = container.targets(stored, decoded.shape[1]), container.rates(stored)
     kept = unit(stored["images"])
-    return DistilledSet(decoded.flatten(0, 1), labels, kept, classes, normalisation, about, rates)
+    steps = container.steps(stored)
+    return DistilledSet(decoded.flatten(0, 1), labels, kept, classes, normalisation, about, rates, steps)
 
 
 def _is_parquet(path: Path) -> bool:
@@ -569,6 +574,8 @@ def export(distilled: DistilledSet, target: str | Path, form: str = "", *, overw
         tensors = {"images": distilled.images, "labels": distilled.labels, "stored": distilled.stored}
         if distilled.rates is not None:
             tensors["rates"] = distilled.rates
+        if distilled.steps is not None:
+            tensors["steps"] = torch.tensor(distilled.steps)
         about = {
             **distilled.about,
             "classes": list(distilled.classes),

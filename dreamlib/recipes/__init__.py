@@ -1,9 +1,9 @@
 """Recipes: methods and evaluation protocols by name. Data with sources; no algorithm lives here."""
 
+from . import learned, published  # noqa: F401  (they register their methods)
 from .generators import POOLS, models
-from .method import Method, changes
+from .method import Method, changes, methods
 from .protocols import protocol
-from .published import methods
 from .rules import Rule, apply, rule
 from .search import Search, SearchSpace, architecture
 
