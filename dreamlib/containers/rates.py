@@ -40,12 +40,14 @@ class Falling(Adam):
         super().__post_init__()
         if self.every < 1 or not self.by > 0:
             raise BadValue(
-                f"a rate that is multiplied by {self.by} every {self.every} steps; expected more than 0, and at least 1",
+                f"a rate that is multiplied by {self.by} every {self.every} steps; expected above 0, and at least 1",
                 "Falling(every=1960, by=0.5)",
             )
 
     @torch.no_grad()
-    def __call__(self, tensor: Tensor, gradient: Tensor, state: State, pace: float = 1.0) -> tuple[Tensor, State]:
+    def __call__(
+        self, tensor: Tensor, gradient: Tensor, state: State, pace: float = 1.0
+    ) -> tuple[Tensor, State]:
         return super().__call__(tensor, gradient, state, pace * self.by ** (int(state["step"]) // self.every))
 
 

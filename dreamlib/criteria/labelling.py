@@ -70,13 +70,15 @@ class Labelling(OfSteps):
             raise unknown("way to learn labels", self.way, WAYS)
         for name, least in (("batch", 1), ("real_batch", 1), ("held_out", 0), ("every", 1)):
             if getattr(self, name) < least:
-                raise BadValue(f"criterion: {name} is {getattr(self, name)}; expected at least {least}", f"{name}=50")
+                raise BadValue(
+                    f"criterion: {name} is {getattr(self, name)}; expected at least {least}", f"{name}=50"
+                )
 
     def suits(self, container: Container, teacher: object) -> None:
         if not isinstance(container, Answers) or not container.timed:
             raise BadValue(
-                f"labels are to be learned, and the container is {type(container).__name__}; expected one of labels that "
-                "says how long to train",
+                f"labels are to be learned, and the container is {type(container).__name__}; expected one of labels "
+                "that says how long to train",
                 'Answers(labels_by=Adam(), begin="uniform", simplex=True, timed=True)',
             )
         if not isinstance(teacher, Restarting):
@@ -124,7 +126,11 @@ class Learning(Bare):
             batch = self._batch(len(labels))
             real, classes = self._real(step)
             loss, by_labels, logits = self._step(
-                stored["images"].flatten(0, 1), labels, batch, real, F.one_hot(classes, labels.shape[1]).to(labels)
+                stored["images"].flatten(0, 1),
+                labels,
+                batch,
+                real,
+                F.one_hot(classes, labels.shape[1]).to(labels),
             )
         self.error = 100 * float((logits.argmax(1) != classes).float().mean())
         return Pull(loss, {"labels": by_labels.view_as(stored["labels"])})
@@ -171,7 +177,9 @@ class Learning(Bare):
         stream = self.scene.streams.once(f"validation, step {step}")
         lessons = Lessons(fetch, len(labels), steps=int(stored["steps"]))
         outputs = Outputs(data.shape, data.num_classes, 1, stream)
-        training = self.how.learner().begin(lessons, self.scene.network, outputs, Engine("plain", data.device), None)
+        training = self.how.learner().begin(
+            lessons, self.scene.network, outputs, Engine("plain", data.device), None
+        )
         with self.scene.stopwatch.phase("network"):
             while not training.done:
                 training.advance()
@@ -183,7 +191,9 @@ class Learning(Bare):
 
     def _batch(self, count: int) -> Tensor:
         stream = self.scene.streams["base"]
-        return torch.randperm(count, generator=stream, device=stream.device)[: self.how.batch].to(self.scene.device)
+        return torch.randperm(count, generator=stream, device=stream.device)[: self.how.batch].to(
+            self.scene.device
+        )
 
     def _real(self, step: int) -> tuple[Tensor, Tensor]:
         """The batch of a step: passes over all images not held out, the last batch of each perhaps smaller."""
@@ -249,7 +259,7 @@ class Head:
         self.moves = Moves({"scale": self.scale}, {"scale": Adam(0.01)})
 
     def learn(self, network: Network, images: Tensor, labels: Tensor, targets: Tensor) -> Tensors:
-        """Mix in the solution of a batch, let the scale take its step, and return the gradient by the network's weights.
+        """Mix in the solution of a batch, let the scale take its step, and return the gradient by the weights.
 
         Parameters
         ----------
@@ -308,15 +318,21 @@ class RidgeHead:
 class RidgeTraining:
     """K networks, one after the other at every step."""
 
-    def __init__(self, how: RidgeHead, lessons: Lessons, spec: NetworkSpec, outputs: Outputs, steps: int) -> None:
+    def __init__(
+        self, how: RidgeHead, lessons: Lessons, spec: NetworkSpec, outputs: Outputs, steps: int
+    ) -> None:
         self.how, self.lessons, self.steps, self.step = how, lessons, steps, 0
         self.generator, self.size = outputs.generator, lessons.size
         device = outputs.generator.device
-        self.networks = [build(spec, outputs.shape, outputs.num_classes, device) for _ in range(outputs.count)]
+        self.networks = [
+            build(spec, outputs.shape, outputs.num_classes, device) for _ in range(outputs.count)
+        ]
         for network in self.networks:
             initialise(network.requires_grad_(False), outputs.generator)
         self.heads = [Head(network.feature_size, outputs.num_classes, device) for network in self.networks]
-        self.moves = [Moves(dict(network.named_parameters()), {"": Adam(how.lr)}) for network in self.networks]
+        self.moves = [
+            Moves(dict(network.named_parameters()), {"": Adam(how.lr)}) for network in self.networks
+        ]
 
     @property
     def done(self) -> bool:
@@ -352,14 +368,18 @@ class RidgeTraining:
 
     def state(self) -> dict[str, Tensor]:
         out = {"step": torch.tensor(self.step)}
-        for number, (network, head, moves) in enumerate(zip(self.networks, self.heads, self.moves, strict=True)):
+        for number, (network, head, moves) in enumerate(
+            zip(self.networks, self.heads, self.moves, strict=True)
+        ):
             parts = {"network": network.state_dict(), "head": head.state(), "moves": moves.state()}
             out |= {f"{number}.{part}.{name}": v for part, held in parts.items() for name, v in held.items()}
         return out
 
     def restore(self, state: dict[str, Tensor], generator: torch.Generator) -> None:
         self.generator, self.step = generator, int(state["step"])
-        for number, (network, head, moves) in enumerate(zip(self.networks, self.heads, self.moves, strict=True)):
+        for number, (network, head, moves) in enumerate(
+            zip(self.networks, self.heads, self.moves, strict=True)
+        ):
             held = below(state, f"{number}.")
             network.load_state_dict(below(held, "network."))
             head.restore(below(held, "head."))

@@ -44,11 +44,14 @@ class Unrolling(OfSteps):
     def fits(self, data: ClassData) -> None:
         if self.real_batch > data.total:
             raise BadValue(
-                f"a batch of {self.real_batch} real images, and {data.name} has {data.total}", f"real_batch={data.total}"
+                f"a batch of {self.real_batch} real images, and {data.name} has {data.total}",
+                f"real_batch={data.total}",
             )
 
     def shown(self, classes: int, ipc: int) -> float:
-        return 4.0 * 3 * classes * ipc + self.real_batch  # forth, and back with products with Hessians; E is three
+        return (
+            4.0 * 3 * classes * ipc + self.real_batch
+        )  # forth, and back with products with Hessians; E is three
 
     def begin(self, scene: Scene, teaching: Teaching, start: Mapping[str, Any] | None) -> Unrolls:
         return Unrolls(self, scene, teaching)

@@ -136,7 +136,9 @@ class DistilledSet:
         Parameters
         ----------
         batch : int, optional
-            Images of a batch (the last of an epoch may be smaller); by default the evaluation's.
+            Images of a batch (the last of an epoch may be smaller); by default the evaluation's. A set with a rate for
+            every step (DD) has batches of its own, in their order, as they are: ``rates[e, s]`` belongs to batch s in
+            epoch e.
         augment : bool
             Draw the evaluation's augmentation, with numbers of its own for every image, and its CutMix. False leaves
             the images as they are.
@@ -155,6 +157,8 @@ class DistilledSet:
         BadValue
             If ``batch`` is below 1, or the set does not say how it is evaluated.
         """
+        if batch is None and self.rates is not None and self.rates.ndim == 2:
+            return DataLoader(self.dataset(), batch_size=len(self) // self.rates.shape[1])
         size, collate, order = _batches(self.about, batch, augment, len(self.classes), seed)
         return DataLoader(self.dataset(), batch_size=size, shuffle=True, generator=order, collate_fn=collate)
 
@@ -589,6 +593,8 @@ def export(distilled: DistilledSet, target: str | Path, form: str = "", *, overw
             f"this set has answers of its own, a number for each class, and {form} holds one class an image",
             "--form safetensors",
         )
+    if distilled.rates is not None:
+        raise BadValue(f"this set has rates of its own, and {form} holds none", "--form safetensors")
     pictures = [_png(image) for image in distilled.bytes()]
     labels = distilled.labels.tolist()
     classes = list(distilled.classes)

@@ -26,7 +26,8 @@ def own_steps(lessons: Lessons, stop: int | None) -> int:
     steps = lessons.steps if stop is None else stop
     if steps is None:
         raise BadValue(
-            "networks are to learn for as many steps as the set says, and it says none", "Evaluation(steps=500)"
+            "networks are to learn for as many steps as the set says, and it says none",
+            "Evaluation(steps=500)",
         )
     return steps
 
@@ -66,7 +67,13 @@ class AdamTraining(Training):
     """K networks under Adam."""
 
     def __init__(
-        self, how: Adam, stack: Stack, lessons: Lessons, engine: Engine, steps: int, generator: torch.Generator
+        self,
+        how: Adam,
+        stack: Stack,
+        lessons: Lessons,
+        engine: Engine,
+        steps: int,
+        generator: torch.Generator,
     ) -> None:
         settings = SGD(batch=how.batch, lr=how.lr, augment=how.augment, cutmix=how.cutmix)
         super().__init__(stack, lessons.fetch, lessons.size, settings, generator, engine=engine, steps=steps)
@@ -123,11 +130,13 @@ class Replay:
             )
         if stop is not None:
             raise BadValue(
-                f"{stop} steps of training are asked for, and the set's own are {rates.numel()}", "steps=0, stop_ipc=0"
+                f"{stop} steps of training are asked for, and the set's own are {rates.numel()}",
+                "steps=0, stop_ipc=0",
             )
         if not bool((rates >= 0).all()):
             raise BadValue(
-                f"the set's smallest rate is {float(rates.min()):g}; expected 0 or more", "the set, distilled again"
+                f"the set's smallest rate is {float(rates.min()):g}; expected 0 or more",
+                "the set, distilled again",
             )
         stack = Stack(spec, outputs.shape, outputs.num_classes, outputs.count, outputs.generator)
         return Replayed(stack, lessons, engine, rates, outputs.generator)

@@ -58,8 +58,8 @@ class NetworkSpec:
         ``relu``, ``leakyrelu`` (slope .01), ``sigmoid`` or ``swish``.
     form : str
         ``xavier``: every weight starts from Glorot's normal distribution, biases from zero (DD, released code).
-        ``idc`` is for a ResNet alone. ``he``: blocks as in He et al. (CVPR 2016), weights from PyTorch's default distribution. ``idc``:
-        as the released code of IDC and DiM builds ResNets for CIFAR. Each of the four stages has (depth - 2) // 6 basic
+        ``he``: blocks of a ResNet as in He et al. (CVPR 2016), weights from PyTorch's default distribution. ``idc``: as
+        the released code of IDC and DiM builds ResNets for CIFAR. Each of the four stages has (depth - 2) // 6 basic
         blocks, also at depth 34 (5) and 50 (8), and convolutions start from He's normal distribution. The code has
         batch norm and 32 to 256 channels: ``NetworkSpec("resnet18", width=64, norm="batch", form="idc")``.
 

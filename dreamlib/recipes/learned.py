@@ -23,7 +23,9 @@ from .rules import Rule, rule
 
 # LD: Bohdal, Yang and Hospedales, "Flexible dataset distillation: learn labels instead of images" (2020).
 MNIST_LIKE = ("mnist", "fashionmnist")
-_LENET = rule("DD and LD, released code: LeNet for grey images", {"network": NetworkSpec("lenet")}, dataset=MNIST_LIKE)
+_LENET = rule(
+    "DD and LD, released code: LeNet for grey images", {"network": NetworkSpec("lenet")}, dataset=MNIST_LIKE
+)
 
 
 def _batches(field: str) -> tuple[Rule, ...]:
@@ -49,7 +51,9 @@ _ld = methods.register(
         "LD",
         Recipe(
             container=Answers(labels_by=Adam(1e-3), begin="uniform", simplex=True, timed=True),
-            criterion=Labelling("second order", step_lr=0.01, batch=50, real_batch=1024, held_out=5000, every=220),
+            criterion=Labelling(
+                "second order", step_lr=0.01, batch=50, real_batch=1024, held_out=5000, every=220
+            ),
             teacher=Restarting(lr=1e-3, window=50),
             initial=RealImages(),
             network=NetworkSpec("alexcifarnet"),
@@ -69,7 +73,9 @@ _ld = methods.register(
                 {"iterations": 800 * 44, "teacher.window": 100},
                 dataset="cifar100",
             ),
-            rule("LD, released code: a window of 200 for more than 100 images", {"teacher.window": 200}, ipc=50),
+            rule(
+                "LD, released code: a window of 200 for more than 100 images", {"teacher.window": 200}, ipc=50
+            ),
         ),
         sources=(
             ("all", "LD sections 3 and 4 and released code"),
@@ -104,7 +110,9 @@ methods.register(
 # DD: Wang, Zhu, Torralba and Efros, "Dataset distillation" (2018), for unknown random initial weights.
 _GLOROT = NetworkSpec("alexcifarnet", form="xavier")
 _LENET_GLOROT = rule(
-    "DD, released code: LeNet for grey images", {"network": NetworkSpec("lenet", form="xavier")}, dataset=MNIST_LIKE
+    "DD, released code: LeNet for grey images",
+    {"network": NetworkSpec("lenet", form="xavier")},
+    dataset=MNIST_LIKE,
 )
 protocols.register(
     "dd",
@@ -139,15 +147,22 @@ _dd = methods.register(
             ),
         ),
         sources=(
-            ("all", "DD sections 3 and 4 and released code; 1 and 50 images per class: the same, which is not published"),
+            (
+                "all",
+                "DD sections 3 and 4 and released code; 1 and 50 images per class: the same, which is not published",
+            ),
             ("container", "DD, released code: Adam at 0.01 that halves every 40 passes; rates by softplus"),
             ("iterations", "DD, released code: 400 passes over the real images"),
         ),
         reported_as="DD",
-        differs=("the images left at the end of a pass over the data, too few for a batch, are not looked at",),
+        differs=(
+            "the images left at the end of a pass over the data, too few for a batch, are not looked at",
+        ),
     )
 )
 # What learned images are compared with: real ones, with rates that are learned in the same way.
 methods.register(
-    _dd.using(initial=RealImages(), container__images_by=None, name="dd-real", label="DD's rates for real images")
+    _dd.using(
+        initial=RealImages(), container__images_by=None, name="dd-real", label="DD's rates for real images"
+    )
 )

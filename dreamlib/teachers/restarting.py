@@ -125,7 +125,10 @@ class Restarts(Idle):
     def state(self) -> dict[str, Tensor]:
         out = {f"network.{name}": value for name, value in self.network.state_dict().items()}
         out |= {f"moves.{name}": value for name, value in self.moves.state().items()}
-        errors, records = torch.tensor(self.errors, dtype=torch.float64), torch.tensor(self.records, dtype=torch.int64)
+        errors, records = (
+            torch.tensor(self.errors, dtype=torch.float64),
+            torch.tensor(self.records, dtype=torch.int64),
+        )
         return out | {"errors": errors, "records": records}
 
     def restore(self, state: Mapping[str, Tensor]) -> None:

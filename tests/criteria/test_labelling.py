@@ -29,7 +29,10 @@ WAYS = ("ridge", "second order")
 SPEC = NetworkSpec(width=8, depth=2, norm="none")
 
 
-def recipe(way: str, labels_by: Adam | None = Adam(0.05), **changes: Any) -> Recipe:
+ADAM = Adam(0.05)
+
+
+def recipe(way: str, labels_by: Adam | None = ADAM, **changes: Any) -> Recipe:
     criterion = {"batch": 6, "real_batch": 20, "held_out": 30, "every": 5}
     criterion |= {name: changes.pop(name) for name in list(changes) if name in Labelling.__dataclass_fields__}
     base = methods["ld"].recipe
@@ -43,7 +46,7 @@ def recipe(way: str, labels_by: Adam | None = Adam(0.05), **changes: Any) -> Rec
 
 
 def begun(few: ClassData, way: str, steps: int, **changes: Any) -> Distillation:
-    """After so many steps, with nothing remembered of them by Adam, so that its next mean is a tenth of the gradient."""
+    """After so many steps, forgotten by Adam, so that its next mean is a tenth of the gradient."""
     run = Distillation(few, recipe(way, **changes), 1, 3)
     while run.matched < steps or not run.stored:
         run.advance()
@@ -145,7 +148,9 @@ def test_a_ridge_step_in_full(few: ClassData, steps: int) -> None:
     assert {name.removeprefix("body.") for name in learned(run)} == set(body)  # and not the classifier
     for name, gradient in zip(body, by_weights, strict=True):
         torch.testing.assert_close(learned(run)[f"body.{name}"], gradient, rtol=1e-2, atol=1e-6)
-    torch.testing.assert_close(10 * descent.head.moves.states["scale"]["exp_avg"], by_scale, rtol=1e-3, atol=1e-6)
+    torch.testing.assert_close(
+        10 * descent.head.moves.states["scale"]["exp_avg"], by_scale, rtol=1e-3, atol=1e-6
+    )
     if steps:  # before that, all answers are alike, and so are scales
         torch.testing.assert_close(descent.head.scale, scale - 0.01 * by_scale.sign(), rtol=1e-3, atol=1e-5)
 
@@ -243,7 +248,9 @@ def test_a_ridge_head_repeats_the_networks_own_training(few: ClassData) -> None:
     training = RidgeHead(batch=100).begin(lessons, SPEC, outputs, Engine("plain", "cpu"), None)
     network = training.networks[1]
     head, start = torch.zeros(network.feature_size + 1, 10), network.state_dict()
-    body = {n.removeprefix("body."): v.clone().requires_grad_() for n, v in start.items() if n.startswith("body.")}
+    body = {
+        n.removeprefix("body."): v.clone().requires_grad_() for n, v in start.items() if n.startswith("body.")
+    }
     scale = torch.ones((), requires_grad=True)
     adam = torch.optim.Adam([{"params": list(body.values()), "lr": 1e-3}, {"params": [scale], "lr": 0.01}])
     while not training.done:
@@ -272,10 +279,18 @@ def test_a_ridge_head_repeats_the_networks_own_training(few: ClassData) -> None:
 @pytest.mark.parametrize(
     ("changes", "error", "says"),
     [
-        ({"way": "first order"}, UnknownName, "way to learn labels 'first order'; valid: second order, ridge"),
+        (
+            {"way": "first order"},
+            UnknownName,
+            "way to learn labels 'first order'; valid: second order, ridge",
+        ),
         ({"batch": 0}, BadValue, "batch is 0; expected at least 1"),
         ({"held_out": -1}, BadValue, "held_out is -1; expected at least 0"),
-        ({"held_out": 101}, BadValue, "101 held-out images and a batch of 20 are more than the 120 of digits"),
+        (
+            {"held_out": 101},
+            BadValue,
+            "101 held-out images and a batch of 20 are more than the 120 of digits",
+        ),
     ],
 )
 def test_what_it_cannot_do_is_refused(

@@ -96,7 +96,11 @@ def test_replay_makes_the_sets_own_steps(targets: Tensor) -> None:
     [
         (None, None, "it has none; expected \\(E, S\\)"),
         (torch.tensor(0.1), None, r"it has rates of shape \(\)"),
-        (torch.ones(2, 5), None, r"it has rates of shape \(2, 5\); expected \(E, S\), with 12 images in S batches"),
+        (
+            torch.ones(2, 5),
+            None,
+            r"it has rates of shape \(2, 5\); expected \(E, S\), with 12 images in S batches",
+        ),
         (RATES, 100, "100 steps of training are asked for, and the set's own are 6"),
         (RATES - 0.1, None, "the set's smallest rate is -0.05; expected 0 or more"),
         (RATES * math.nan, None, "the set's smallest rate is nan"),

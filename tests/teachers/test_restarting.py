@@ -36,7 +36,8 @@ def taught(few: ClassData, how: Restarting, seed: int = 0) -> Restarts:
 def gradients(teaching: Restarts, seed: int) -> dict[str, torch.Tensor]:
     stream = generator(seed)
     return {
-        name: torch.randn(weight.shape, generator=stream) for name, weight in teaching.network.named_parameters()
+        name: torch.randn(weight.shape, generator=stream)
+        for name, weight in teaching.network.named_parameters()
     }
 
 
@@ -60,7 +61,9 @@ def test_after_a_restart_nothing_of_the_network_before_is_left(few: ClassData) -
     teaching = taught(few, Restarting(window=3))
     teaching.next(0)
     first = {name: value.clone() for name, value in teaching.network.state_dict().items()}
-    for step in range(7):  # the first three errors are lowest, and the mean has not fallen for three more steps
+    for step in range(
+        7
+    ):  # the first three errors are lowest, and the mean has not fallen for three more steps
         assert teaching.best == step  # before a record: as many steps as it has learned
         teaching.learn(gradients(teaching, step), float(step))
         assert teaching.next(step + 1) == (step == 6)
