@@ -7,6 +7,7 @@ import inspect
 import sys
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from html import escape
 from typing import Any
@@ -29,7 +30,7 @@ from ..data import ClassData, Dataset, data_folder, load, statistics
 from ..distillation.loop import BESIDE
 from ..distillation.sets import DistilledSet, load_set
 from ..recipes import methods as all_methods
-from .cells import Cell, make_cell
+from .cells import COMMON, Cell, make_cell
 from .profiles import profiles
 from .report import expected, figures, settings, style, tables, verdicts, words
 from .report.reported import load_reported
@@ -231,6 +232,19 @@ class Session:
         elif not entry.recipe.iterations:
             own = "coresets"
         return tables.Row(method, entry.label, entry.reported_as or None, group or own)
+
+    def rows(self, method: str, group: str = "") -> list[tables.Row]:
+        """The rows of a method: its own and, where it is judged under the common protocol too, a second one.
+
+        The papers' numbers stand beside the row whose evaluation they are of.
+        """
+        entry, own = all_methods[method], self.row(method, group)
+        if not entry.common:
+            return [own]
+        again = replace(own, method=f"{method}{COMMON}", label=f"{own.label}, common protocol")
+        if entry.reported_under == entry.common:
+            return [replace(own, reported_as=None), again]
+        return [own, replace(again, reported_as=None)]
 
     def accuracy_table(self, rows: Sequence[tables.Row], *, beyond: bool = False) -> tables.AccuracyTable:
         """Measured beside reported for the study's data sets and budgets.

@@ -6,10 +6,11 @@ from .formation import MultiFormation
 from .generator import Drawing, Generator, drawing
 from .pixels import Pixels
 from .rates import Falling, Steps
-from .updates import SGD, Adam, ClassByClass, Moves, Update
+from .updates import LAMB, SGD, Adam, ClassByClass, Moves, Update
 
 __all__ = [
     "CONTAINERS",
+    "LAMB",
     "SGD",
     "Adam",
     "Answers",

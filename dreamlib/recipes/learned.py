@@ -82,6 +82,7 @@ _ld = methods.register(
             ("iterations", "LD, released code: 400 passes over the 45,000 images that are not held out"),
         ),
         reported_as="LD",
+        common="dsa",
         differs=(
             "a label of which the projection leaves nothing begins again uniform (the code divides by zero)",
             "base images are chosen from all training images, the held-out ones among them",
@@ -155,6 +156,7 @@ _dd = methods.register(
             ("iterations", "DD, released code: 400 passes over the real images"),
         ),
         reported_as="DD",
+        common="dsa",
         differs=(
             "the images left at the end of a pass over the data, too few for a batch, are not looked at",
         ),

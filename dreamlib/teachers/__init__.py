@@ -1,5 +1,6 @@
 """Teachers: under which weights a step is taken."""
 
+from .aging import Aging
 from .base import TEACHERS, Idle, Scene, Teacher, Teaching, Untaught, register
 from .models import ModelsPool
 from .networks import Networks
@@ -8,6 +9,7 @@ from .restarting import Restarting, Restarts
 
 __all__ = [
     "TEACHERS",
+    "Aging",
     "Idle",
     "ModelsPool",
     "Networks",

@@ -124,6 +124,21 @@ quick = Profile(
             },
             method="dd",
         ),
+        rule("profile quick", {"iterations": 100, "real_batch": 64}, method="kip"),
+        rule(
+            "profile quick; rates: ours",
+            {
+                "iterations": 400,
+                "real_batch": 64,
+                "network.depth": 2,
+                "network.width": 32,
+                "container.images_by.lr": 5e-3,
+                "container.labels_by.lr": 5e-3,
+                "teacher.oldest": 50,
+                "teacher.lr": 1e-3,
+            },
+            method="frepo",
+        ),
     ),
     evaluation_rules=(
         rule(
@@ -133,6 +148,17 @@ quick = Profile(
         ),
         rule("profile quick", {"networks": 5, "network": SMALL}, protocol=("ld", "ld-ridge")),
         rule("profile quick", {"networks": 50, "network": UNROLLED}, protocol="dd"),
+        rule(
+            "profile quick",
+            {
+                "networks": 3,
+                "network.depth": 2,
+                "network.width": 32,
+                "learner.updates": 500,
+                "learner.lr": 1e-3,
+            },
+            learner="Fit",
+        ),
         # A generator is judged by every network of a table, some hundred times in all.
         rule("profile quick", {"learner.epochs": 40}, protocol=("dim", "dim-code")),
     ),
