@@ -31,11 +31,14 @@ class Images:
     rates : Tensor, optional
         Learning rates that belong to the images: (), or (E, S) of every step in every epoch, whose batches are the
         images in order, N / S at a time.
+    steps : int, optional
+        Of training that belong to the images (LD): networks learn for so many, and no longer.
     """
 
     images: Tensor
     targets: Tensor
     rates: Tensor | None = None
+    steps: int | None = None
 
 
 class Source(Protocol):
@@ -138,6 +141,10 @@ class OfImages:
         """Learning rates that belong to the images; see :class:`Images`."""
         return None
 
+    def steps(self, stored: Mapping[str, Tensor]) -> int | None:
+        """Steps of training that belong to the images; see :class:`Images`."""
+        return None
+
     def updates(self, images: Update) -> Mapping[str, Update]:
         return {"": images}
 
@@ -162,7 +169,8 @@ class OfImages:
             # Not clamped: images are judged as the last step left them (IDC, released code).
             images = normalisation.enter(self.decode(stored), self.space).to(device)
             targets, rates = self.targets(stored, images.shape[1]).to(device), self.rates(stored)
-        return Images(images.flatten(0, 1), targets, None if rates is None else rates.to(device))
+        rates = None if rates is None else rates.to(device)
+        return Images(images.flatten(0, 1), targets, rates, self.steps(stored))
 
 
 CONTAINERS: Registry[Container] = Registry("container")

@@ -14,9 +14,11 @@ from .base import (
 )
 from .biggan import Hinge
 from .generative import Generative
+from .labelling import Labelling, RidgeHead
 from .matching import Matching
 from .moments import MomentMatching
 from .objective import OBJECTIVES, Batch, Objective
+from .unrolling import Unrolling
 from .variational import Variational
 
 __all__ = [
@@ -30,11 +32,14 @@ __all__ = [
     "Descent",
     "Generative",
     "Hinge",
+    "Labelling",
     "Matching",
     "MomentMatching",
     "Objective",
     "OfSteps",
     "Pull",
+    "RidgeHead",
+    "Unrolling",
     "Variational",
     "register",
     "snapshot_steps",

@@ -297,18 +297,18 @@ def _in_memory(made: Images) -> Lessons:
     def fetch(index: Tensor) -> tuple[Tensor, Tensor]:
         return made.images[index], made.targets[index]
 
-    return Lessons(fetch, len(made.targets), made.rates)
+    return Lessons(fetch, len(made.targets), made.rates, made.steps)
 
 
 def evaluate(images: DistilledSet | Trained, dataset: Dataset, evaluation: Evaluation) -> list[float]:
     """Accuracies in percent, one per network, in one call; see :class:`EvaluationRun`.
 
     ``images`` may also be a distilled set: its own normalisation is then the one of the test images too, and its own
-    answers and rates are those that networks learn from.
+    answers, rates and number of steps are those that networks learn from.
     """
     if isinstance(images, DistilledSet):
         dataset = dataset.normalised_as(images.normalisation)
-        images = Images(images.normalised, images.labels, images.rates)
+        images = Images(images.normalised, images.labels, images.rates, images.steps)
     run = EvaluationRun(images, dataset, evaluation)
     while not run.done:
         run.advance()

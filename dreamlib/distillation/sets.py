@@ -61,6 +61,8 @@ class DistilledSet:
         Recipe, seed, seconds, checksum and the rest of the file's metadata.
     rates : Tensor, optional
         Learning rates that belong to the images; see :class:`~dreamlib.containers.Images`.
+    steps : int, optional
+        Of training that belong to the images; likewise.
     """
 
     images: Tensor
@@ -70,6 +72,7 @@ class DistilledSet:
     normalisation: Normalisation
     about: dict[str, Any]
     rates: Tensor | None = None
+    steps: int | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -133,7 +136,9 @@ class DistilledSet:
         Parameters
         ----------
         batch : int, optional
-            Images of a batch (the last of an epoch may be smaller); by default the evaluation's.
+            Images of a batch (the last of an epoch may be smaller); by default the evaluation's. A set with a rate for
+            every step (DD) has batches of its own, in their order, as they are: ``rates[e, s]`` belongs to batch s in
+            epoch e.
         augment : bool
             Draw the evaluation's augmentation, with numbers of its own for every image, and its CutMix. False leaves
             the images as they are.
@@ -152,6 +157,8 @@ class DistilledSet:
         BadValue
             If ``batch`` is below 1, or the set does not say how it is evaluated.
         """
+        if batch is None and self.rates is not None and self.rates.ndim == 2:
+            return DataLoader(self.dataset(), batch_size=len(self) // self.rates.shape[1])
         size, collate, order = _batches(self.about, batch, augment, len(self.classes), seed)
         return DataLoader(self.dataset(), batch_size=size, shuffle=True, generator=order, collate_fn=collate)
 
@@ -358,7 +365,8 @@ def _decoded(path: str | Path, stored: dict[str, Tensor], about: dict[str, Any])
     normalisation, classes = _normalisation(about), tuple(about["classes"])
     if "stored" in stored:  # exported: already images in unit space
         images, labels, kept = stored["images"], stored["labels"], stored["stored"]
-        return DistilledSet(images, labels, kept, classes, normalisation, about, stored.get("rates"))
+        steps = int(stored["steps"]) if "steps" in stored else None
+        return DistilledSet(images, labels, kept, classes, normalisation, about, stored.get("rates"), steps)
     container = _container(about)
     if not isinstance(container, OfImages):
         raise StoreError(
@@ -371,7 +379,8 @@ def _decoded(path: str | Path, stored: dict[str, Tensor], about: dict[str, Any])
     decoded = unit(container.decode(stored))
     labels, rates = container.targets(stored, decoded.shape[1]), container.rates(stored)
     kept = unit(stored["images"])
-    return DistilledSet(decoded.flatten(0, 1), labels, kept, classes, normalisation, about, rates)
+    steps = container.steps(stored)
+    return DistilledSet(decoded.flatten(0, 1), labels, kept, classes, normalisation, about, rates, steps)
 
 
 def _is_parquet(path: Path) -> bool:
@@ -569,6 +578,8 @@ def export(distilled: DistilledSet, target: str | Path, form: str = "", *, overw
         tensors = {"images": distilled.images, "labels": distilled.labels, "stored": distilled.stored}
         if distilled.rates is not None:
             tensors["rates"] = distilled.rates
+        if distilled.steps is not None:
+            tensors["steps"] = torch.tensor(distilled.steps)
         about = {
             **distilled.about,
             "classes": list(distilled.classes),
@@ -582,6 +593,8 @@ def export(distilled: DistilledSet, target: str | Path, form: str = "", *, overw
             f"this set has answers of its own, a number for each class, and {form} holds one class an image",
             "--form safetensors",
         )
+    if distilled.rates is not None:
+        raise BadValue(f"this set has rates of its own, and {form} holds none", "--form safetensors")
     pictures = [_png(image) for image in distilled.bytes()]
     labels = distilled.labels.tolist()
     classes = list(distilled.classes)
