@@ -31,11 +31,14 @@ class Images:
     rates : Tensor, optional
         Learning rates that belong to the images: (), or (E, S) of every step in every epoch, whose batches are the
         images in order, N / S at a time.
+    normalisation : Normalisation, optional
+        What they are normalised with, and test images have to be; None: not known.
     """
 
     images: Tensor
     targets: Tensor
     rates: Tensor | None = None
+    normalisation: Normalisation | None = None
 
 
 class Source(Protocol):
@@ -162,7 +165,8 @@ class OfImages:
             # Not clamped: images are judged as the last step left them (IDC, released code).
             images = normalisation.enter(self.decode(stored), self.space).to(device)
             targets, rates = self.targets(stored, images.shape[1]).to(device), self.rates(stored)
-        return Images(images.flatten(0, 1), targets, None if rates is None else rates.to(device))
+        rates = None if rates is None else rates.to(device)
+        return Images(images.flatten(0, 1), targets, rates, normalisation)
 
 
 CONTAINERS: Registry[Container] = Registry("container")
