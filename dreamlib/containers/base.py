@@ -33,12 +33,15 @@ class Images:
         images in order, N / S at a time.
     steps : int, optional
         Of training that belong to the images (LD): networks learn for so many, and no longer.
+    normalisation : Normalisation, optional
+        What they are normalised with, and test images have to be; None: not known.
     """
 
     images: Tensor
     targets: Tensor
     rates: Tensor | None = None
     steps: int | None = None
+    normalisation: Normalisation | None = None
 
 
 class Source(Protocol):
@@ -170,7 +173,8 @@ class OfImages:
             images = normalisation.enter(self.decode(stored), self.space).to(device)
             targets, rates = self.targets(stored, images.shape[1]).to(device), self.rates(stored)
         rates = None if rates is None else rates.to(device)
-        return Images(images.flatten(0, 1), targets, rates, self.steps(stored))
+        how = rates, self.steps(stored), normalisation
+        return Images(images.flatten(0, 1), targets, *how)
 
 
 CONTAINERS: Registry[Container] = Registry("container")
