@@ -14,7 +14,7 @@ from .clustering import kmeans, nearest_images
 @register("representative")
 @dataclass(frozen=True)
 class Representative:
-    """Representative matching (DREAM; supplement sections 3 and 6).
+    """Representative matching, DREAM's contribution (supplement sections 3 and 6).
 
     All images of a class are embedded by the current network and clustered into ``batch / each`` clusters; the
     ``each`` images of the class nearest to every centre are matched for the next ``every`` steps. Such an image need
@@ -27,7 +27,7 @@ class Representative:
     each : int
         Images taken of a cluster (the released code's sub-clusters; 1 is its default). Divides the batch.
     pool : int, optional
-        Images of each class that are embedded, drawn anew for every clustering. None, the paper's, is all of them.
+        Images of each class that are embedded, drawn again for every clustering. None, the paper's, is all of them.
     space : str
         How images are embedded: ``"normalised"`` as the network sees them in training, ``"unit"`` without
         normalisation, ``"stored"`` as the code of the method holds them. IDC's and DREAM's hold images without
@@ -48,8 +48,10 @@ class Representative:
                 f"each={self.each} does not divide the real batch {view.batch}",
                 f"use a divisor of {view.batch}",
             )
+        # 1. Embed all images of every class by the current network: (C, N, D), D = 2048 for ConvNet-3 on 32x32 images.
         index, mask = view.candidates(self.pool)
         points = view.embed(index, space=self.space)
+        # 2. Cluster each class into as many clusters as real images are wanted (sub-clusters: divided by ``each``).
         clusters = kmeans(
             points,
             view.batch // self.each,
@@ -59,4 +61,5 @@ class Representative:
             fast=view.fast,
             short=view.short,
         )
+        # 3. Match the images nearest to the centres, for the next ``every`` steps.
         return index.gather(1, nearest_images(points, clusters, self.each, mask))
