@@ -1,8 +1,8 @@
 """Faults made by hand, one at a time: does the suite see them? ``python tests/nightly/mutations.py [--only TEXT]``.
 
 Each line changes one place of the library to what a tired hand might write, and runs the tests of the folder that the
-file belongs to, until the first one fails (the tests of `make check` first). Run it before and after the suite is made smaller: the share that is caught
-may not fall.
+file belongs to until the first one fails, those of "make check" first. Run it before and after the suite is made
+smaller: the share that is caught may not fall.
 """
 
 from __future__ import annotations
