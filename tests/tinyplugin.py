@@ -71,7 +71,8 @@ profiles.register(
             rule("tiny", {"iterations": 1_000_000}, method="endless"),
         ),
         evaluation_rules=(
-            rule("tiny", {"networks": 2, "network.depth": 2, "network.width": 8, "learner.epochs": 10}),
+            rule("tiny", {"networks": 2, "network.depth": 2, "network.width": 8}),
+            rule("tiny", {"learner.epochs": 10}, learner="SGD"),
         ),
         search=Search(
             SearchSpace((4,), (1,), ("none", "batch"), ("relu",), ("avg",)),
