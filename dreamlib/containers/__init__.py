@@ -5,10 +5,11 @@ from .base import CONTAINERS, Container, ImageContainer, Images, OfImages, Sourc
 from .formation import MultiFormation
 from .generator import Drawing, Generator, drawing
 from .pixels import Pixels
-from .updates import SGD, Adam, ClassByClass, Moves, Update
+from .updates import LAMB, SGD, Adam, ClassByClass, Moves, Update
 
 __all__ = [
     "CONTAINERS",
+    "LAMB",
     "SGD",
     "Adam",
     "Answers",

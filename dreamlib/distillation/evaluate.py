@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
+from torch.nn.functional import cross_entropy
 
 from ..compute.backend import Stopwatch
 from ..compute.engine import Engine, Programs
@@ -200,6 +201,7 @@ class EvaluationRun:
                 )
             images = _by_class(images)
         if isinstance(images, Images):
+            _check_answers(images.targets, self.evaluation.learner)
             return _in_memory(images)
         if how is None:
             raise BadValue(
@@ -224,6 +226,11 @@ class EvaluationRun:
     @property
     def step(self) -> int:
         return self.training.step + bool(self.accuracies)
+
+    @property
+    def ahead(self) -> int:
+        """Steps to come of the kind of the next one: training steps, or the test."""
+        return self.training.steps - self.training.step or int(not self.done)
 
     @property
     def done(self) -> bool:
@@ -272,6 +279,16 @@ def _by_class(images: Tensor) -> Images:
     classes, each = images.shape[:2]
     labels = torch.arange(classes, device=images.device).repeat_interleave(each)
     return Images(images.detach().flatten(0, 1), labels)
+
+
+def _check_answers(targets: Tensor, learner: Learner) -> None:
+    """Raise BadValue for answers below 0 under cross-entropy, which then has no least value and only diverges."""
+    if isinstance(learner, SGD) and learner.loss is cross_entropy and bool((targets < 0).any()):
+        raise BadValue(
+            f"the set's labels are real numbers down to {float(targets.min()):.3g}, and cross-entropy is to be learned "
+            "from them; expected probabilities, or a squared error",
+            "learner=SquaredError(), or judged_as='dsa-squares'",
+        )
 
 
 def _in_memory(made: Images) -> Lessons:

@@ -1,5 +1,6 @@
 """Teachers: under which weights a step is taken."""
 
+from .aging import Aging
 from .base import TEACHERS, Idle, Scene, Teacher, Teaching, Untaught, register
 from .models import ModelsPool
 from .networks import Networks
@@ -7,6 +8,7 @@ from .pool import Pool
 
 __all__ = [
     "TEACHERS",
+    "Aging",
     "Idle",
     "ModelsPool",
     "Networks",

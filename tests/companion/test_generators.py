@@ -15,10 +15,11 @@ from tinyruns import cell, leftovers, numbers
 
 from dreamlib.companion import worker as worker_module
 from dreamlib.companion.cells import Cell, first_stage
+from dreamlib.companion.clock import Clock
 from dreamlib.companion.interrupts import Interrupts
 from dreamlib.companion.run import Summary, run_cells
 from dreamlib.companion.store import Store
-from dreamlib.companion.worker import Clock, HeldElsewhere, Worker
+from dreamlib.companion.worker import HeldElsewhere, Worker
 from dreamlib.core.files import read_tensors, write_tensors
 from dreamlib.distillation.evaluate import Generated
 from dreamlib.distillation.loop import BESIDE, Distillation
@@ -144,7 +145,7 @@ def test_a_generator_on_the_way_is_judged_as_it_was(tmp_path: Path) -> None:
     """The state of epoch 2 is that of a training that ends there, without what is trained beside it."""
     run([cell("gan", step=2)], tmp_path)
     store = Store(tmp_path)
-    worker = Worker(store, torch.device("cpu"), Clock(), Interrupts(), "run")
+    worker = Worker(store, torch.device("cpu"), Clock(), Interrupts())
     tensors, _ = worker._distilled(cell("gan", step=2), locked=True)
     course = store.read_course(cell("gan"))
     assert course is not None
@@ -152,6 +153,7 @@ def test_a_generator_on_the_way_is_judged_as_it_was(tmp_path: Path) -> None:
     assert all(value.equal(course[2][name]) for name, value in tensors.items())
 
 
+@pytest.mark.usefixtures("one_step")
 def test_one_looks_at_an_unfinished_generator_by_a_picture(tmp_path: Path) -> None:
     run([cell("gan")], tmp_path, seconds=1e-9)
     path = Store(tmp_path).preview_path(cell("gan"))
@@ -174,7 +176,7 @@ def test_a_first_stage_that_another_process_trains_is_waited_for(
     store, waited = Store(tmp_path), []
     start = first_stage(cell("dim"))
     assert start is not None
-    worker = Worker(store, torch.device("cpu"), Clock(), Interrupts(), "run")
+    worker = Worker(store, torch.device("cpu"), Clock(), Interrupts())
     with store.lock(start) as mine:
         assert mine
         with pytest.raises(HeldElsewhere):
@@ -188,10 +190,11 @@ def test_a_first_stage_that_another_process_trains_is_waited_for(
         held.__exit__(None, None, None)
 
     monkeypatch.setattr(worker_module.time, "sleep", sleep)
-    done: list[Any] = []
-    worker.run([cell("dim")], lambda one, error: done.append((one.method, error)))
+    done: list[Cell] = []
+    worker.run([cell("dim")], done.append)
     assert waited == [worker_module.POLL_SECONDS]
-    assert done == [("dim", None)]
+    assert done == [cell("dim")]
+    assert store.record(cell("dim")) is not None
 
 
 def test_a_first_stage_that_fails_is_tried_once_and_stands_for_all(tmp_path: Path, steps: list[str]) -> None:

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from dreamlib.companion.cells import Cell, make_cell
+from dreamlib.companion.forecast import expected_seconds
 from dreamlib.companion.profiles import profiles
-from dreamlib.companion.run import expected_seconds, run_cells
+from dreamlib.companion.run import run_cells
 from dreamlib.companion.search import search
 from dreamlib.companion.store import Store
 from dreamlib.companion.studies import study

@@ -17,7 +17,7 @@ from dreamlib.companion.studies import study
 from dreamlib.distillation.evaluate import EvaluationRun
 from dreamlib.distillation.loop import Distillation
 
-pytestmark = [pytest.mark.usefixtures("tiny"), pytest.mark.trains]
+pytestmark = [pytest.mark.usefixtures("tiny", "one_step"), pytest.mark.trains]
 
 
 def memories() -> list[Cell]:
@@ -41,7 +41,7 @@ def run(cells: list[Cell], root: Path, **how: Any) -> Summary:
 
 
 @pytest.mark.parametrize("kind", sorted(KINDS))
-def test_slices_of_no_time_at_all_get_there_and_change_nothing(
+def test_slices_of_one_step_get_there_and_change_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
     steps = 0

@@ -12,11 +12,12 @@ from tiny import NETWORK, generator
 from torch import Tensor
 
 from dreamlib.augment import Siamese
+from dreamlib.containers import Images
 from dreamlib.core.errors import BadValue, Diverged
 from dreamlib.data import ClassData, Dataset, Normalisation
 from dreamlib.distillation.evaluate import Evaluation, EvaluationRun, evaluate
 from dreamlib.networks import build, training
-from dreamlib.networks.training import SGD
+from dreamlib.networks.training import SGD, SquaredError
 
 SHORT = Evaluation("dc", SGD(epochs=4, batch=8, lr=0.05, decay_at=(0.5,)), NETWORK, networks=3)
 AUGMENTED = replace(SHORT, learner=replace(SHORT.learner, augment=Siamese(), cutmix=0.5))
@@ -124,6 +125,15 @@ def test_a_diverged_evaluation_is_an_error_and_no_number(images: Tensor, digits:
 def test_an_evaluation_of_nothing_is_refused(digits: Dataset, how: Evaluation, message: str) -> None:
     with pytest.raises(BadValue, match=message):
         EvaluationRun(torch.randn(10, 1, 1, 8, 8, generator=generator()), digits, how)
+
+
+def test_labels_below_zero_are_no_target_of_cross_entropy(images: Tensor, digits: Dataset) -> None:
+    """Without a least value it would only diverge; half a squared error has one."""
+    made = Images(images.flatten(0, 1), torch.eye(10).repeat_interleave(images.shape[1], 0) - 0.1)
+    with pytest.raises(BadValue, match=r"real numbers down to -0\.1.*\n?.*SquaredError"):
+        EvaluationRun(made, digits, SHORT)
+    how = replace(SHORT, learner=SquaredError(epochs=1, batch=SHORT.learner.batch))
+    assert len(evaluate(made, digits, how)) == SHORT.networks
 
 
 # Training on the data set itself, stopping early, and a second test

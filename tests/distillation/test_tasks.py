@@ -14,6 +14,7 @@ from tiny import toys as toys
 from torch import Tensor
 
 from dreamlib.augment import Siamese
+from dreamlib.companion.cells import make_cell
 from dreamlib.companion.worker import Task
 from dreamlib.containers import Drawing, Generator
 from dreamlib.core.streams import Streams
@@ -22,6 +23,7 @@ from dreamlib.criteria import generative as module
 from dreamlib.data import ClassData, Dataset
 from dreamlib.distillation.evaluate import Evaluation, EvaluationRun, Generated
 from dreamlib.distillation.loop import Distillation
+from dreamlib.distillation.recipe import change
 from dreamlib.networks import NetworkSpec
 from dreamlib.networks.training import SGD
 from dreamlib.recipes import methods
@@ -38,6 +40,10 @@ POOL = Pool(
     training=SGD(epochs=3, batch=64, lr=0.02, decay_at=()),
     held_out=20,
     fresh=True,
+)
+REGRESSIONS = (
+    *("kip", "kip+dream", "kip+dream-weighted", "label-solve"),
+    *("frepo", "frepo+dream", "frepo+dream-weighted"),
 )
 JUDGE = Evaluation(
     "dc",
@@ -92,6 +98,18 @@ def modelled(method: str) -> Make:
     return lambda given: Distillation(given.few, plan, ipc=1, seed=1)
 
 
+def regressed(method: str) -> Make:
+    """Six steps on eight targets of each class."""
+
+    def make(given: Given) -> Task:
+        plan = make_cell("quick", method, "digits", 1, 0).recipe
+        if plan.steps > 6:
+            plan = change(replace(plan, iterations=6), "real_batch", 8)
+        return Distillation(given.few, plan, ipc=1, seed=3)
+
+    return make
+
+
 def toy(method: str) -> Make:
     return lambda given: Distillation(given.few, methods[method].recipe, ipc=1, seed=3)
 
@@ -143,6 +161,7 @@ KINDS: dict[str, Make] = {
     "dim": matched(replace(BATCH_NORM, width=4, depth=1), replace(NETWORK, width=4)),
     "dim with resnets": matched(RESNET, replace(RESNET, name="resnet10ap")),
     **{name: modelled(name) for name in ("gmmn", "vae", "biggan")},
+    **{name: regressed(name) for name in REGRESSIONS},
     **{name: toy(name) for name in ("toy-labels", "toy-rate", "toy-ridge")},
     "judging images": judged(stored),
     "judging images, batch norm": judged(stored, network=BATCH_NORM),

@@ -18,7 +18,7 @@ from dreamlib.companion.store import Store
 pytestmark = pytest.mark.processes
 
 METHODS = "dm,dc,dream"
-KINDS = {METHODS: 8, "dim": 5, ",".join(sorted(TOYS)): 5}  # and how often each is killed at a file
+KINDS = {METHODS: 8, "dim": 5, "kip,frepo": 5, ",".join(sorted(TOYS)): 5}  # and how often killed at a file
 PLUGINS = ",".join((PLUGIN, *TOYS.values()))
 
 
@@ -28,13 +28,15 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     folder, methods = tmp_path_factory.mktemp("undisturbed"), ",".join(KINDS)
     assert Command(run_words(folder, methods, "--plugins", PLUGINS), folder / "log").end() == 0
     found = numbers(folder)
-    assert len(found) == len(methods.split(","))
+    assert len(found) == len(methods.split(",")) + 2, (
+        "KIP and FRePo are judged by their own and a common protocol"
+    )
     return found
 
 
 def of(methods: str, undisturbed: dict[str, Any]) -> dict[str, Any]:
     """The numbers of these methods alone."""
-    starts = tuple(f"digits-{method}-i" for method in methods.split(","))
+    starts = tuple(f"digits-{method}{row}-i" for method in methods.split(",") for row in ("", "-common"))
     return {name: found for name, found in undisturbed.items() if name.startswith(starts)}
 
 
@@ -95,6 +97,21 @@ def test_killed_in_each_stage_of_a_generator(tmp_path: Path, undisturbed: dict[s
     assert not leftovers(tmp_path)
     if made is not None:
         assert store.set_path(start).stat().st_mtime_ns == made, "the first stage is not trained again"
+
+
+@pytest.mark.usefixtures("tiny")
+@pytest.mark.parametrize("method", ["frepo", "kip"])
+def test_killed_in_distillation(tmp_path: Path, undisturbed: dict[str, Any], method: str) -> None:
+    store, one = Store(tmp_path), cell(method)
+    command = Command(run_words(tmp_path, method), tmp_path / "log", DREAMLIB_CHECKPOINT_SECONDS=0)
+    until(lambda: store.checkpoint_path(one, "distill").exists() or not command.process.is_alive())
+    command.signal(signal.SIGKILL)
+    assert command.end() == -signal.SIGKILL
+    assert store.read_set(one) is None
+    assert store.read_checkpoint(one, "distill") is not None
+    assert Command(run_words(tmp_path, method), tmp_path / "log").end() == 0
+    assert numbers(tmp_path) == of(method, undisturbed)
+    assert not leftovers(tmp_path)
 
 
 @pytest.mark.usefixtures("tiny")

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from dreamlib.core.errors import BadValue, Diverged
 from dreamlib.networks import Network, NetworkSpec, build, initialise
-from dreamlib.networks.training import SGD, Stack, Training, module_from, sgd_update
+from dreamlib.networks.training import SGD, SquaredError, Stack, Training, module_from, sgd_update
 
 SHAPE, CLASSES, SIZE = (1, 8, 8), 4, 22
 IMAGES = torch.randn(SIZE, *SHAPE, generator=generator(1))
@@ -176,3 +176,31 @@ def test_a_training_that_diverged_says_so() -> None:
 def test_no_network_is_an_error() -> None:
     with pytest.raises(BadValue, match="0 networks to train"):
         Stack(NETWORK, SHAPE, CLASSES, 0, generator())
+
+
+@pytest.mark.parametrize("real", [True, False])
+@pytest.mark.parametrize("count", [1, 3])
+def test_a_squared_error_is_learned_as_torch_learns_it(count: int, real: bool) -> None:
+    """Half the squared error of answers as they are; of classes, one-hot less 1 / C (facts 7 and 9)."""
+    answers = torch.randn(SIZE, CLASSES, generator=generator(2)) if real else LABELS
+    wanted = answers if real else torch.eye(CLASSES)[LABELS] - 1 / CLASSES
+    how, source = SquaredError(epochs=3, batch=8, lr=0.05, decay_at=()), generator(0)
+    stack = Stack(NETWORK, SHAPE, CLASSES, count, source)
+    networks, batches = singles(stack, NETWORK), []
+
+    def fetch(index: Tensor) -> tuple[Tensor, Tensor]:
+        batches.append(index)
+        return IMAGES[index], answers[index]
+
+    run = Training(stack, fetch, SIZE, how, source)
+    while not run.done:
+        run.advance()
+    for k, network in enumerate(networks):
+        optimiser = torch.optim.SGD(network.parameters(), lr=0.05, momentum=0.9, weight_decay=5e-4)
+        for index in batches:
+            optimiser.zero_grad()
+            error = network(IMAGES[index[k]]) - wanted[index[k]]
+            (error.square().sum(1).mean() / 2).backward()
+            optimiser.step()
+        for name, value in network.named_parameters():
+            torch.testing.assert_close(run.stack.tensors[name][k], value.detach(), rtol=1e-3, atol=1e-4)

@@ -79,7 +79,8 @@ def resolved() -> str:
     for name, method in methods.items():
         base = method.base if method.base in methods else "default"
         known[name] = cells(lambda *place, one=method: one.resolve(*place)[0])
-        about = {"like": base, "judged by": method.protocol, "reported as": method.reported_as}
+        judges = [method.protocol, method.common] if method.common else [method.protocol]
+        about = {"like": base, "judged by": ", ".join(judges), "reported as": method.reported_as}
         out["methods"][name] = {**about, **told(known[name], known[base])}
     for name in protocols():
         out["evaluations"][name] = told(judged(name, 1), {})

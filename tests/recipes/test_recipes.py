@@ -401,6 +401,42 @@ def test_dim_is_the_gan_with_a_matcher() -> None:
     assert made.resolve("cifar10", 10)[0].first == plain
 
 
+# KIP and FRePo
+
+
+def test_kip_has_the_settings_of_its_notebook() -> None:
+    """5,000 balanced real images, Adam at 0.04 on images and labels, 300 steps; judged by the regression itself."""
+    cell = make_cell("paper", "kip", "cifar10", 10, 0)
+    recipe: Any = cell.recipe
+    assert recipe.criterion.real_batch * 10 == 5000
+    assert recipe.iterations == 300
+    assert recipe.container.images_by.lr == recipe.container.labels_by.lr == 0.04
+    assert (recipe.criterion.kernel.kind, recipe.criterion.kernel.depth) == ("ntk", 1)
+    assert recipe.criterion.regularisation == 1e-6
+    assert (cell.evaluation.protocol, cell.evaluation.networks) == ("ridge", 1)
+    assert make_cell("paper", "label-solve", "cifar10", 10, 0).recipe.steps == 1
+
+
+def test_frepo_has_the_settings_of_its_code() -> None:
+    """Ten networks of up to 100 steps, LAMB and Adam at 3e-4, flips in the kernel but for grey images (facts 9)."""
+    cell = make_cell("paper", "frepo", "cifar10", 10, 0)
+    recipe: Any = cell.recipe
+    assert (recipe.teacher.networks, recipe.teacher.oldest, recipe.teacher.lr) == (10, 100, 3e-4)
+    assert recipe.container.images_by.lr == recipe.container.labels_by.lr == 3e-4
+    assert recipe.iterations == 500_000
+    assert abs(recipe.criterion.real_batch * 10 - 1024) < 10
+    learner: Any = cell.evaluation.learner
+    assert (learner.updates, learner.lr, learner.warm_up, learner.last) == (2000, 3e-4, 500, 0.01)
+    assert (cell.evaluation.networks, cell.evaluation.network.norm) == (5, "none")
+    for dataset, ipc, flips in (("cifar10", 1, True), ("mnist", 1, False), ("fashionmnist", 10, False)):
+        row: Any = make_cell("paper", "frepo", dataset, ipc, 0).recipe
+        assert row.criterion.mirrored == flips
+    for ipc, flips in ((1, True), (10, False), (50, False)):
+        many: Any = make_cell("paper", "frepo", "cifar100", ipc, 0).recipe
+        assert many.criterion.mirrored == flips
+        assert many.container.scale == pytest.approx((10 / 100) ** 0.5)
+
+
 # Evaluation
 
 
@@ -411,6 +447,8 @@ def test_methods_are_judged_by_their_own_papers_protocol() -> None:
         "idc": "idc idc-dm dream idc+dream idc-dm+dream",
         "dim": f"gan dim dim-feature dim-gradient gmmn vae biggan {' '.join(ARMS)}",
         "dim-code": "dim-code",
+        "ridge": "kip kip+dream kip+dream-weighted label-solve",
+        "frepo": "frepo frepo+dream frepo+dream-weighted",
     }
     expected = {method: name for name, judged in judges.items() for method in judged.split()}
     assert {name: method.protocol for name, method in methods.items()} == expected

@@ -96,11 +96,30 @@ cpu = Profile(
         ),
         rule("profile cpu", {"criterion.batch": 500, "criterion.epochs": 30}, method="gmmn"),
         rule("profile cpu", {"criterion.epochs": 10}, method="biggan"),
+        rule("profile cpu", {"iterations": 200, "real_batch": 100}, method="kip"),
+        rule(
+            "profile cpu; rates: ours",
+            {
+                "iterations": 4000,
+                "real_batch": 25,
+                "network.width": 16,
+                "container.images_by.lr": 3e-3,
+                "container.labels_by.lr": 3e-3,
+                "teacher.oldest": 50,
+                "teacher.lr": 1e-3,
+            },
+            method="frepo",
+        ),
     ),
     evaluation_rules=(
         rule("profile cpu", {"networks": 3, "network.width": 16}, learner="SGD"),
+        rule(
+            "profile cpu",
+            {"networks": 3, "network.width": 16, "learner.updates": 1000, "learner.lr": 1e-3},
+            learner="Fit",
+        ),
         # Networks learn for equally long from one image per class and from fifty, so that budgets can be compared.
-        rule("profile cpu", {"steps": 1000}, protocol=("dc", "dsa", "idc")),
+        rule("profile cpu", {"steps": 1000}, protocol=("dc", "dsa", "dsa-squares", "idc")),
         # INPC counts the images of an epoch: for a generator it is the length of the training.
         rule("profile cpu", {"learner.epochs": 100}, protocol=("dim", "dim-code")),
         rule("profile cpu", {"learner.epochs": 300}, protocol=("dim", "dim-code"), ipc=1),

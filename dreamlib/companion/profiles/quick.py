@@ -96,12 +96,38 @@ quick = Profile(
             method="generative",
         ),
         rule("profile quick", {"criterion.batch": 200, "criterion.epochs": 60}, method="gmmn"),
+        rule("profile quick", {"iterations": 100, "real_batch": 64}, method="kip"),
+        rule(
+            "profile quick; rates: ours",
+            {
+                "iterations": 200,
+                "real_batch": 64,
+                "network.depth": 2,
+                "network.width": 16,
+                "container.images_by.lr": 0.01,
+                "container.labels_by.lr": 0.01,
+                "teacher.oldest": 50,
+                "teacher.lr": 1e-3,
+            },
+            method="frepo",
+        ),
     ),
     evaluation_rules=(
         rule(
             "profile quick",
             {"networks": 3, "network.depth": 2, "network.width": 32, "learner.epochs": 100},
             learner="SGD",
+        ),
+        rule(
+            "profile quick",
+            {
+                "networks": 3,
+                "network.depth": 2,
+                "network.width": 16,
+                "learner.updates": 200,
+                "learner.lr": 1e-3,
+            },
+            learner="Fit",
         ),
         # A generator is judged by every network of a table, some hundred times in all.
         rule("profile quick", {"learner.epochs": 40}, protocol=("dim", "dim-code")),
