@@ -9,8 +9,7 @@ from typing import Any
 
 import pytest
 import torch
-from safetensors.torch import load, save
-from torch import Tensor
+from runs import check_task, finish
 
 from dreamlib.companion.cells import Cell, make_cell
 from dreamlib.companion.store import Store
@@ -29,11 +28,6 @@ from dreamlib.recipes import methods
 from dreamlib.samplers import View
 from dreamlib.teachers import Aging, Networks
 
-METHODS = (
-    *("kip", "kip+dream", "kip+dream-weighted", "label-solve"),
-    *("frepo", "frepo+dream", "frepo+dream-weighted"),
-)
-
 
 def cell_of(method: str) -> Cell:
     """Six steps on twelve images of each digit, eight of which are targets."""
@@ -44,36 +38,11 @@ def cell_of(method: str) -> Cell:
     return replace(cell, recipe=recipe)
 
 
-def finish(run: Distillation) -> Distillation:
-    while not run.done:
-        run.advance()
-    return run
-
-
-def kept(run: Distillation) -> dict[str, Tensor]:
-    return {name: value for name, value in run.state().items() if not name.startswith("seconds.")}
-
-
 def begun(data: ClassData, method: str) -> Distillation:
     run = Distillation(data, cell_of(method).recipe, 1, 3)
     while not run.stored:
         run.advance()
     return run
-
-
-@pytest.mark.parametrize("method", sorted(METHODS))
-def test_a_run_goes_on_bit_for_bit_from_every_step(few: ClassData, method: str) -> None:
-    recipe = cell_of(method).recipe
-    whole = Distillation(few, recipe, 1, 3)
-    states = []
-    while not whole.done:
-        states.append(save({name: value.contiguous() for name, value in whole.state().items()}))
-        whole.advance()
-    for state in states:
-        rest = Distillation(few, recipe, 1, 3)
-        rest.restore(load(state))
-        finish(rest)
-        assert all(value.equal(kept(whole)[name]) for name, value in kept(rest).items())
 
 
 @pytest.mark.parametrize("method", ["kip", "kip+dream-weighted"])
@@ -312,18 +281,8 @@ def test_fit_goes_on_bit_for_bit_and_learns_the_labels(few: ClassData, digits: D
     how = replace(cell.evaluation, networks=2, learner=Fit(updates=30, lr=1e-2, batch=7, warm_up=5))
     start = begun(few, "frepo").stored
     made = cell.recipe.container.training_set(start, digits.shape, 10, digits.normalisation)
-    whole, states = EvaluationRun(made, digits, how), []
-    while not whole.done:
-        states.append(save({name: value.contiguous() for name, value in whole.state().items()}))
-        whole.advance()
-    for state in states[::7]:
-        rest = EvaluationRun(made, digits, how)
-        rest.restore(load(state))
-        while not rest.done:
-            rest.advance()
-        mine, its = rest.state(), whole.state()
-        assert all(value.equal(its[name]) for name, value in mine.items() if name != "seconds")
-    assert min(whole.accuracies) > 25
+    check_task(lambda: EvaluationRun(made, digits, how))
+    assert min(evaluate(made, digits, how)) > 25
 
 
 @pytest.mark.parametrize("method", ["frepo", "kip", "label-solve"])
