@@ -241,7 +241,7 @@ class Session:
             return [own]
         again = replace(own, method=f"{method}{COMMON}", label=f"{own.label}, common protocol")
         if entry.reported_under == entry.common:
-            return [replace(own, reported_as=None), again]
+            return [replace(own, reported_as=None, apart=True), again]
         return [own, replace(again, reported_as=None)]
 
     def accuracy_table(self, rows: Sequence[tables.Row], *, beyond: bool = False) -> tables.AccuracyTable:
