@@ -70,16 +70,11 @@ rows = [
 ]
 known = {row.method for row in rows}
 rows += [session.row(name, "Further methods") for name in chosen if name not in known]
-table = tables.accuracy_table(
-    session.records,
+table = session.accuracy_table(
     rows,
-    session.study.datasets,
-    session.study.ipcs,
-    session.reported,
     paper="dim",
     item="table2",
     fallbacks=(),
-    command=session.study.command(),
     caption="The same number is IPC for stored images and INPC for generators.",
     beyond=True,
 )

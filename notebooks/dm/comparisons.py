@@ -80,16 +80,12 @@ rows = [
     tables.Row(None, "KIP, width 1,024", "KIP", "Not implemented here"),
     tables.Row(None, "GTN", "GTN", "Not implemented here"),
 ]
-table = tables.accuracy_table(
-    records,
+table = session.accuracy_table(
     rows,
-    session.study.datasets,
-    session.study.ipcs,
-    session.reported,
+    records,
     paper="dm",
     item="section2.3",
     fallbacks=(("dream", "table1"), ("dim", "table2")),
-    command=session.study.command(),
     beyond=True,
 )
 session.save(table)
