@@ -5,16 +5,19 @@ from .base import CONTAINERS, Container, ImageContainer, Images, OfImages, Sourc
 from .formation import MultiFormation
 from .generator import Drawing, Generator, drawing
 from .pixels import Pixels
-from .updates import SGD, Adam, ClassByClass, Moves, Update
+from .rates import Falling, Steps
+from .updates import LAMB, SGD, Adam, ClassByClass, Moves, Update
 
 __all__ = [
     "CONTAINERS",
+    "LAMB",
     "SGD",
     "Adam",
     "Answers",
     "ClassByClass",
     "Container",
     "Drawing",
+    "Falling",
     "Generator",
     "ImageContainer",
     "Images",
@@ -23,6 +26,7 @@ __all__ = [
     "OfImages",
     "Pixels",
     "Source",
+    "Steps",
     "Update",
     "drawing",
     "register",

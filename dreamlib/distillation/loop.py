@@ -22,7 +22,7 @@ from ..core.errors import BadValue, Diverged
 from ..core.files import below
 from ..core.streams import Streams
 from ..criteria import SNAPSHOTS, snapshot_steps
-from ..data import ClassData, statistics
+from ..data import ClassData
 from ..networks import Network, build, forward_operations
 from ..teachers import Idle, Scene, Teaching
 from .recipe import Recipe
@@ -89,8 +89,7 @@ class Distillation:
         if memory_gb is not None and not memory_gb > 0:
             raise BadValue(f"memory is {memory_gb} GiB; expected more than 0", "--memory-gb 8")
         recipe.check()
-        if recipe.constants:
-            data = data.normalised_as(statistics(recipe.constants))
+        data = data.normalised_as(recipe.normalisation(data.dataset))
         recipe.fits(data, ipc)
         how = recipe.criterion
         self.data, self.recipe, self.device = data, recipe, data.device
@@ -155,6 +154,15 @@ class Distillation:
     @property
     def done(self) -> bool:
         return bool(self.stored) and self.matched >= self.loops
+
+    @property
+    def ahead(self) -> int:
+        """Steps to come of the kind of the next one: of the selection, of preparing the teacher, or of the loop."""
+        if not self.stored:
+            return self._selection_steps - self.step
+        if not self.teaching.done:
+            return self.teaching.steps - self.teaching.step
+        return self.loops - self.matched
 
     @property
     def mark(self) -> int:
@@ -240,7 +248,7 @@ class Distillation:
             self.container.project(self.stored)
         self.moves.approach(self.stored, pace)
         pull = self.criterion.gradients(step, self.stored)
-        self.moves.move(self.stored, pull.gradients, pace)
+        self.moves.move(self.stored, pull.gradients, pace * pull.pace)
         for name, value in pull.statistics.items():
             self.stored[name].copy_(value)
         self.matched += 1
