@@ -4,7 +4,9 @@ from .answers import Answers
 from .base import CONTAINERS, Container, ImageContainer, Images, OfImages, Source, register
 from .formation import MultiFormation
 from .generator import Drawing, Generator, drawing
+from .paced import Paced
 from .pixels import Pixels
+from .trajectories import Trajectories
 from .updates import SGD, Adam, ClassByClass, Moves, Update
 
 __all__ = [
@@ -21,8 +23,10 @@ __all__ = [
     "Moves",
     "MultiFormation",
     "OfImages",
+    "Paced",
     "Pixels",
     "Source",
+    "Trajectories",
     "Update",
     "drawing",
     "register",

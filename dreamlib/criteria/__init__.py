@@ -13,10 +13,12 @@ from .base import (
     snapshot_steps,
 )
 from .biggan import Hinge
+from .experts import Learning
 from .generative import Generative
 from .matching import Matching
 from .moments import MomentMatching
 from .objective import OBJECTIVES, Batch, Objective
+from .trajectory import Trajectory
 from .variational import Variational
 
 __all__ = [
@@ -30,11 +32,13 @@ __all__ = [
     "Descent",
     "Generative",
     "Hinge",
+    "Learning",
     "Matching",
     "MomentMatching",
     "Objective",
     "OfSteps",
     "Pull",
+    "Trajectory",
     "Variational",
     "register",
     "snapshot_steps",

@@ -1,5 +1,6 @@
 """Recipes: methods and evaluation protocols by name. Data with sources; no algorithm lives here."""
 
+from . import trajectories as trajectories  # registers its methods, as the files of the other families do
 from .generators import POOLS, models
 from .method import Method, changes
 from .protocols import protocol

@@ -41,6 +41,17 @@ _BASE: dict[str, tuple[Evaluation, tuple[Rule, ...], str]] = {
         ),
         "DSA and DM released code, which is DC's with 1,000 epochs; 5 networks as in DM's README",
     ),
+    "mtt": (
+        Evaluation("mtt", replace(_dc, epochs=1000, augment=Siamese(_DSA), own_rate=True)),
+        (
+            rule(
+                "released code: no flip on digits",
+                {"learner.augment.strategy": _DSA.replace("_flip", "")},
+                dataset=DIGIT_SETS,
+            ),
+        ),
+        "MTT released code: DSA's, at the rate that was learned with the images",
+    ),
     "idc": (
         Evaluation(
             "idc",

@@ -52,14 +52,15 @@ IDC_METHODS = ("idc", "idc-dm", "dream", "idc+dream", "idc-dm+dream")
 
 TABLE_T1 = ("mmd", "mmd-polynomial", "mmd-rbf", "mmd-laplacian", "gmmn", "vae", "biggan")
 ARMS = ("dim-unmatched", "dim-fast", "dim-fast-unmatched")  # DiM's controls
+TRAJECTORIES = ("mtt", "mtt-tesla", "mtt+dream")  # test_trajectories.py
 GENERATORS = ("gan", "dim", "dim-feature", "dim-gradient", "dim-code", *ARMS)
 
 
 def test_all_methods_and_datasets_are_covered_here() -> None:
     images = {*SELECTED, *CENTRES, *UNDISTILLED, *PIXEL_METHODS, *IDC_METHODS, "dm-lastlayer"}
-    assert set(methods) == images | set(GENERATORS) | set(TABLE_T1)
+    assert set(methods) == images | set(GENERATORS) | set(TABLE_T1) | set(TRAJECTORIES)
     assert set(datasets()) == set(DATASETS)
-    assert set(protocols()) == {"dc", "dsa", "idc", "dim", "dim-code"}
+    assert set(protocols()) == {"dc", "dsa", "mtt", "idc", "dim", "dim-code"}
 
 
 def facts(recipe: Any, *paths: str) -> dict[str, Any]:
