@@ -134,7 +134,7 @@ class Trajectory(OfSteps):
         return experts_of(recipe)
 
     def check(self) -> None:
-        if self.student_steps < 1 or (self.synthetic_batch or 1) < 1:
+        if self.student_steps < 1 or (self.synthetic_batch is not None and self.synthetic_batch < 1):
             raise BadValue(
                 f"students of {self.student_steps} steps on batches of {self.synthetic_batch}; expected at least 1",
                 "student_steps=30, synthetic_batch=None",

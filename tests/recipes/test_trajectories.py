@@ -97,9 +97,9 @@ def test_dream_chooses_the_start_by_clusters_and_nothing_else() -> None:
     assert replace(dream, initial=plain.initial) == plain
 
 
-def test_sets_are_judged_at_their_own_rate_as_dsa_judges(profile: str = "paper") -> None:
-    own = make_cell(profile, "mtt", "cifar10", 10, 0).evaluation
-    dsa = make_cell(profile, "dsa", "cifar10", 10, 0).evaluation
+def test_sets_are_judged_at_their_own_rate_as_dsa_judges() -> None:
+    own = make_cell("paper", "mtt", "cifar10", 10, 0).evaluation
+    dsa = make_cell("paper", "dsa", "cifar10", 10, 0).evaluation
     learner: Any = own.learner
     assert learner.own_rate
     assert replace(own, protocol="dsa", learner=replace(learner, own_rate=False)) == dsa

@@ -147,7 +147,7 @@ def test_a_student_on_the_real_images_follows_an_expert(few: ClassData) -> None:
 def test_weights_that_are_not_finite_end_training_with_what_was_before(few: ClassData) -> None:
     wild = replace(FEW, training=replace(PLAIN, lr=1e20))
     run = begun(few, wild, network=replace(SPEC, norm="none"))
-    with pytest.raises(Diverged, match="became nan|not finite after"):
+    with pytest.raises(Diverged, match=r"became nan|not finite after"):
         finish(run)
     assert all(bool(value.isfinite().all()) for value in run.stored.values())
 
