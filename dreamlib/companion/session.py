@@ -7,6 +7,7 @@ import inspect
 import sys
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from html import escape
 from typing import Any
@@ -19,17 +20,17 @@ from matplotlib.pyplot import close
 
 from ..compute import backend
 from ..containers import Drawing, Images
-from ..core import plugins
 from ..core.atomic import write_text
 from ..core.errors import BadValue, unknown
 from ..core.places import path_of, project_root
+from ..core.plugins import load as load_plugins
 from ..core.reading import present
 from ..core.streams import Streams
 from ..data import ClassData, Dataset, data_folder, load
 from ..distillation.loop import BESIDE
 from ..distillation.sets import DistilledSet, load_set
 from ..recipes import methods as all_methods
-from .cells import Cell, make_cell
+from .cells import COMMON, Cell, make_cell
 from .profiles import profiles
 from .report import expected, figures, settings, style, tables, verdicts, words
 from .report.reported import load_reported
@@ -86,7 +87,7 @@ class Session:
 
         _check_injected()
         self.plugin_files = names_of(plugins)
-        _load_plugins(self.plugin_files)
+        load_plugins(self.plugin_files)
         root = project_root()
         # Jupyter starts a kernel in the notebook's folder; all paths are the project's.
         self.data_root = str(root / path_of(data) if data else data_folder().absolute())
@@ -138,8 +139,6 @@ class Session:
         summary = self.study.run(
             workers=self.workers,
             device=self.device,
-            plugin_files=self.plugin_files,
-            data_root=self.data_root,
             progress=False,
         )
         for name, error in summary.failed.items():
@@ -231,6 +230,19 @@ class Session:
         elif not entry.recipe.iterations:
             own = "coresets"
         return tables.Row(method, entry.label, entry.reported_as or None, group or own)
+
+    def rows(self, method: str, group: str = "") -> list[tables.Row]:
+        """The rows of a method: its own and, where it is judged under the common protocol too, a second one.
+
+        The papers' numbers stand beside the row whose evaluation they are of.
+        """
+        entry, own = all_methods[method], self.row(method, group)
+        if not entry.common:
+            return [own]
+        again = replace(own, method=f"{method}{COMMON}", label=f"{own.label}, common protocol")
+        if entry.reported_under == entry.common:
+            return [replace(own, reported_as=None, apart=True), again]
+        return [own, replace(again, reported_as=None)]
 
     def accuracy_table(self, rows: Sequence[tables.Row], *, beyond: bool = False) -> tables.AccuracyTable:
         """Measured beside reported for the study's data sets and budgets.
@@ -492,10 +504,6 @@ class Session:
     def label(self, method: str) -> str:
         """A method's name for people."""
         return all_methods[method].label
-
-
-def _load_plugins(files: Sequence[str]) -> None:
-    plugins.load(files)
 
 
 def _check_injected() -> None:

@@ -6,17 +6,20 @@ from .formation import MultiFormation
 from .generator import Drawing, Generator, drawing
 from .paced import Paced
 from .pixels import Pixels
+from .rates import Falling, Steps
 from .trajectories import Trajectories
-from .updates import SGD, Adam, ClassByClass, Moves, Update
+from .updates import LAMB, SGD, Adam, ClassByClass, Moves, Update
 
 __all__ = [
     "CONTAINERS",
+    "LAMB",
     "SGD",
     "Adam",
     "Answers",
     "ClassByClass",
     "Container",
     "Drawing",
+    "Falling",
     "Generator",
     "ImageContainer",
     "Images",
@@ -26,6 +29,7 @@ __all__ = [
     "Paced",
     "Pixels",
     "Source",
+    "Steps",
     "Trajectories",
     "Update",
     "drawing",

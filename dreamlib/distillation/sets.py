@@ -62,6 +62,8 @@ class DistilledSet:
         Recipe, seed, seconds, checksum and the rest of the file's metadata.
     rates : Tensor, optional
         Learning rates that belong to the images; see :class:`~dreamlib.containers.Images`.
+    steps : int, optional
+        Of training that belong to the images; likewise.
     whitened : Tensor, optional
         (N, c, h, w) float32: the images as networks see them, where these are whitened. ``images`` are then pictures of
         them, from which there is no exact way back.
@@ -74,6 +76,7 @@ class DistilledSet:
     normalisation: Normalisation
     about: dict[str, Any]
     rates: Tensor | None = None
+    steps: int | None = None
     whitened: Tensor | None = None
 
     def __len__(self) -> int:
@@ -138,7 +141,9 @@ class DistilledSet:
         Parameters
         ----------
         batch : int, optional
-            Images of a batch (the last of an epoch may be smaller); by default the evaluation's.
+            Images of a batch (the last of an epoch may be smaller); by default the evaluation's. A set with a rate for
+            every step (DD) has batches of its own, in their order, as they are: ``rates[e, s]`` belongs to batch s in
+            epoch e.
         augment : bool
             Draw the evaluation's augmentation, with numbers of its own for every image, and its CutMix. False leaves
             the images as they are.
@@ -157,6 +162,8 @@ class DistilledSet:
         BadValue
             If ``batch`` is below 1, or the set does not say how it is evaluated.
         """
+        if batch is None and self.rates is not None and self.rates.ndim == 2:
+            return DataLoader(self.dataset(), batch_size=len(self) // self.rates.shape[1])
         size, collate, order = _batches(self.about, batch, augment, len(self.classes), seed)
         return DataLoader(self.dataset(), batch_size=size, shuffle=True, generator=order, collate_fn=collate)
 
@@ -193,10 +200,10 @@ def _batches(
     streams = Streams(seed)
     strategy: Augmentation = Siamese("none")
     probability = 0.0
-    if augment:
+    if augment and "augment" in training:  # not every learner augments
         known = dict(training["augment"])
         kinds: dict[str, type[Augmentation]] = {"Siamese": Siamese, "PerImage": PerImage}
-        strategy, probability = kinds[known.pop("part")](**known), training["cutmix"]
+        strategy, probability = kinds[known.pop("part")](**known), training.get("cutmix", 0.0)
     return size, _Augmented(strategy, probability, classes, streams["augment"]), streams["order"]
 
 
@@ -363,7 +370,8 @@ def _decoded(path: str | Path, stored: dict[str, Tensor], about: dict[str, Any])
     normalisation, classes = _normalisation(path, about, stored), tuple(about["classes"])
     if "stored" in stored:  # exported: already images in unit space
         images, labels, kept = stored["images"], stored["labels"], stored["stored"]
-        more = stored.get("rates"), stored.get("whitened")
+        steps = int(stored["steps"]) if "steps" in stored else None
+        more = stored.get("rates"), steps, stored.get("whitened")
         return DistilledSet(images, labels, kept, classes, normalisation, about, *more)
     container = _container(about)
     if not isinstance(container, OfImages):
@@ -378,8 +386,12 @@ def _decoded(path: str | Path, stored: dict[str, Tensor], about: dict[str, Any])
     decoded = unit(seen)
     labels, rates = container.targets(stored, decoded.shape[1]), container.rates(stored)
     kept = unit(stored["images"])
-    whitened = seen.flatten(0, 1) if isinstance(normalisation, Whitening) else None
-    return DistilledSet(decoded.flatten(0, 1), labels, kept, classes, normalisation, about, rates, whitened)
+    more = (
+        rates,
+        container.steps(stored),
+        seen.flatten(0, 1) if isinstance(normalisation, Whitening) else None,
+    )
+    return DistilledSet(decoded.flatten(0, 1), labels, kept, classes, normalisation, about, *more)
 
 
 def _is_parquet(path: Path) -> bool:
@@ -577,7 +589,8 @@ def export(distilled: DistilledSet, target: str | Path, form: str = "", *, overw
     _refuse_to_replace(target, form, overwrite)
     if form == "safetensors":
         tensors = {"images": distilled.images, "labels": distilled.labels, "stored": distilled.stored}
-        more = {"rates": distilled.rates, "whitened": distilled.whitened}
+        steps = None if distilled.steps is None else torch.tensor(distilled.steps)
+        more = {"rates": distilled.rates, "steps": steps, "whitened": distilled.whitened}
         tensors |= {name: value for name, value in more.items() if value is not None}
         tensors |= with_prefix(WHITENING, distilled.normalisation.tensors())
         about = {
@@ -598,6 +611,8 @@ def export(distilled: DistilledSet, target: str | Path, form: str = "", *, overw
             f"this set has answers of its own, a number for each class, and {form} holds one class an image",
             "--form safetensors",
         )
+    if distilled.rates is not None:
+        raise BadValue(f"this set has rates of its own, and {form} holds none", "--form safetensors")
     pictures = [_png(image) for image in distilled.bytes()]
     labels = distilled.labels.tolist()
     classes = list(distilled.classes)

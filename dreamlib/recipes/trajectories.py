@@ -12,11 +12,20 @@ from ..augment import Siamese
 from ..containers import SGD, Paced
 from ..coresets import RealImages, RepresentativeImages
 from ..criteria import Trajectory
-from ..distillation.recipe import Recipe
+from ..distillation.recipe import Recipe, change
 from ..teachers import StoredExperts
 from .method import GREY_SETS, Method, methods
+from .protocols import protocol, register
 from .published import CLUSTERED, DSA_ALL, no_flip
 from .rules import rule
+
+_dsa, _ = protocol("dsa", {})
+register(
+    "mtt",
+    change(replace(_dsa, protocol="mtt"), "learner.own_rate", True),
+    (no_flip("learner.augment.strategy"),),
+    "MTT, released code: DSA's, at the rate that was learned with the images",
+)
 
 _TABLE = "MTT, released code: the authors' table of settings"
 
@@ -35,6 +44,7 @@ methods.register(
             whitening="kornia",
         ),
         protocol="mtt",
+        common="dsa",
         rules=(
             rule(
                 _TABLE,
@@ -96,8 +106,5 @@ methods.register(
 # TESLA: the same loss; its gradient leaves out that a step moves the gradients of those after it.
 methods.register(methods["mtt"].using(exact=False, name="mtt-tesla", label="MTT, TESLA's gradient"))
 # MTT starts from random real images; here, from those that stand for clusters.
-for base in ("mtt",):
-    plugged = methods[base].using(
-        initial=RepresentativeImages(epochs=0), name=f"{base}+dream", label=f"{methods[base].label}+DREAM"
-    )
-    methods.register(replace(plugged, differs=(*plugged.differs, CLUSTERED)))
+_plugged = methods["mtt"].using(initial=RepresentativeImages(epochs=0), name="mtt+dream", label="MTT+DREAM")
+methods.register(replace(_plugged, differs=(*_plugged.differs, CLUSTERED)))

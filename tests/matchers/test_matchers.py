@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from dreamlib.core.errors import UnknownName
 from dreamlib.matchers import MATCHERS, Feature, Gradient, classwise, distance, matched_weights
+from dreamlib.matchers.base import Weighing
 from dreamlib.networks import Network, NetworkSpec, build, initialise
 
 SPECS = {
@@ -55,7 +56,7 @@ def shape_of(name: str) -> tuple[int, int, int]:
 @pytest.fixture(params=["convolutions", "patches"])
 def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Both ways to the weight gradients of a class: a CPU's, and a GPU's where the images are few."""
-    monkeypatch.setattr(classwise, "PATCHED", ("cpu",) if request.param == "patches" else ())
+    monkeypatch.setattr(classwise, "UNFOLDED_ON", ("cpu",) if request.param == "patches" else ())
 
 
 @pytest.mark.usefixtures("way")
@@ -132,9 +133,9 @@ def test_patches_are_for_few_images_and_kernels_that_move_by_one(
 ) -> None:
     x = torch.empty(1, 1, 1, 1).expand(images, 3, 8, 8)
     how = {"stride": conv.stride, "padding": conv.padding, "dilation": conv.dilation}
-    assert not classwise._fits_as_patches(x, conv.weight, how)  # never on a CPU
-    monkeypatch.setattr(classwise, "PATCHED", ("cpu",))
-    assert classwise._fits_as_patches(x, conv.weight, how) == expected
+    assert not classwise._can_unfold(x, conv.weight, how)  # never on a CPU
+    monkeypatch.setattr(classwise, "UNFOLDED_ON", ("cpu",))
+    assert classwise._can_unfold(x, conv.weight, how) == expected
 
 
 @settings(max_examples=16, deadline=None, derandomize=True)
@@ -167,7 +168,7 @@ def test_gradient_matching_of_any_shape(
     images = [batch.double() for batch in batches(shape, classes, real, synthetic)]
     labels, matcher = torch.arange(classes), Gradient(metric, layers)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(classwise, "PATCHED", patched)
+        patch.setattr(classwise, "UNFOLDED_ON", patched)
         found, expected = (run(matcher, net, *images, labels) for run in (library, loop))
     assert found[0] == pytest.approx(expected[0], rel=1e-6)
     close(found[1], expected[1], 1e-4)
@@ -259,3 +260,18 @@ def test_classes_in_chunks_give_the_same_sum(matcher: Gradient | Feature) -> Non
     parts = [library(matcher, net, real[c], synthetic[c], c) for c in torch.arange(3).split(2)]
     assert sum(loss for loss, _ in parts) == pytest.approx(whole, rel=1e-5)
     close(torch.cat([part for _, part in parts]), gradient, 1e-5)
+
+
+@pytest.mark.parametrize("matcher", [Feature(), Gradient(), Gradient("mse", "convolutions")], ids=str)
+def test_an_image_with_twice_the_share_counts_like_two_of_it(matcher: Weighing) -> None:
+    net, labels = network(SPECS["instance"], (3, 16, 16)), torch.arange(3)
+    real, _ = batches((3, 16, 16), real=3)
+    twice = torch.cat([real, real[:, :1]], dim=1)
+    shares = torch.tensor([0.5, 0.25, 0.25]).expand(3, 3)
+    pairs = zip(
+        matcher.measure(net, real, labels, False, shares),
+        matcher.measure(net, twice, labels, False),
+        strict=True,
+    )
+    for found, expected in pairs:
+        close(found, expected, 1e-5)

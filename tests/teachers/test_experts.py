@@ -1,4 +1,4 @@
-"""Experts: snapshots of training on real images, resumable at every step, and targets that students can reach."""
+"""Experts: snapshots of training on real images, and targets that students can reach."""
 
 from __future__ import annotations
 
@@ -9,8 +9,7 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F
-from runs import bits, finish, same
-from safetensors.torch import load, save
+from runs import finish
 from torch import Tensor
 
 from dreamlib.augment import Siamese
@@ -102,20 +101,6 @@ def test_experts_differ_and_learn(data: ClassData) -> None:
         assert losses[-1] < 0.6 * losses[0]
     weight = found["classifier.weight"]
     assert not torch.allclose(weight[0], weight[1])
-
-
-def test_training_goes_on_from_every_step(few: ClassData) -> None:
-    augmented = replace(FEW, training=replace(PLAIN, augment=Siamese("crop_scale")))
-    whole = begun(few, augmented)
-    states = []
-    while not whole.done:
-        states.append(save({name: value.contiguous() for name, value in whole.state().items()}))
-        whole.advance()
-    assert len(states) == 9
-    for state in states:
-        rest = begun(few, augmented)
-        rest.restore(load(state))
-        assert same(bits(finish(rest)), bits(whole))
 
 
 def test_a_student_on_the_real_images_follows_an_expert(few: ClassData) -> None:
