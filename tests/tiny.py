@@ -79,6 +79,28 @@ def generative(method: str, **changes: Any) -> Recipe:
     return _changed(out, small | {path.replace("__", "."): value for path, value in changes.items()})
 
 
+def following(method: str = "mtt", **changes: Any) -> Recipe:
+    """Images for students that follow two experts of three epochs, of two batches each where there are twelve images of
+    each digit; ``changes`` as in ``using``.
+    """
+    out, _ = methods[method].resolve("digits", 10)
+    small: dict[str, Any] = {
+        "network": NETWORK,
+        "iterations": 6,
+        "image_lr": 10.0,
+        "container.rate": 0.01,
+        "student_steps": 3,
+        "synthetic_batch": 15,
+        "teacher.experts.count": 2,
+        "teacher.experts.training.epochs": 3,
+        "teacher.experts.training.batch": 60,
+        "teacher.experts.training.lr": 0.05,
+        "teacher.latest": 2,
+        "teacher.ahead": 1,
+    }
+    return _changed(out, small | {path.replace("__", "."): value for path, value in changes.items()})
+
+
 def _changed(out: Recipe, changes: dict[str, Any]) -> Recipe:
     for path, value in changes.items():
         out = change(out, path, value)

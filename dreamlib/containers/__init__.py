@@ -4,8 +4,10 @@ from .answers import Answers
 from .base import CONTAINERS, Container, ImageContainer, Images, OfImages, Source, register
 from .formation import MultiFormation
 from .generator import Drawing, Generator, drawing
+from .paced import Paced
 from .pixels import Pixels
 from .rates import Falling, Steps
+from .trajectories import Trajectories
 from .updates import LAMB, SGD, Adam, ClassByClass, Moves, Update
 
 __all__ = [
@@ -24,9 +26,11 @@ __all__ = [
     "Moves",
     "MultiFormation",
     "OfImages",
+    "Paced",
     "Pixels",
     "Source",
     "Steps",
+    "Trajectories",
     "Update",
     "drawing",
     "register",

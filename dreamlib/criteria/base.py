@@ -105,7 +105,10 @@ class Criterion(Protocol):
         ...
 
     def before(self, recipe: R) -> R | None:
-        """The recipe of the earlier stage, made from the whole recipe; None: there is none."""
+        """The recipe of what has to be there first, made from the recipe of the whole: that earlier stage, or experts.
+
+        None: nothing has.
+        """
         ...
 
     @property

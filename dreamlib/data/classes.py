@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from ..core.errors import BadValue
+from ..core.files import digest, tensors_digest
 from .dataset import Dataset
 from .normalisation import Normalisation
 from .whitening import CHUNK, Whitening
@@ -258,6 +259,12 @@ class ClassData:
         other = copy.copy(self)
         other._normalise(self.dataset.normalised_as(normalisation))
         return other
+
+    def fingerprint(self) -> Tensor:
+        """sha256 of what networks see of it (images, labels, normalisation): (32,) uint8 on the CPU."""
+        seen = tensors_digest({"images": self._images, "labels": self.labels})
+        whole = digest([seen, self.normalisation.about()])
+        return torch.tensor(list(bytes.fromhex(whole)), dtype=torch.uint8)
 
     def _keys(self, generator: torch.Generator) -> Tensor:
         """A random number for every image, (C, largest) on ``device``; padding has the largest of all.

@@ -19,6 +19,8 @@ from ..data import ClassData
 from ..networks import Network, NetworkSpec
 
 R = TypeVar("R")  # a recipe
+BESIDE = "beside."  # of a snapshot: not what is distilled, but what a later stage goes on with
+FINGERPRINT = "fingerprint"  # among it: the real images that have been learned from
 
 
 @dataclass(frozen=True)

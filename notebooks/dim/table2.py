@@ -50,16 +50,16 @@ session.run()
 
 # %% [markdown]
 # ## Measured beside reported
-# Columns are IPC in the first two groups and INPC in the third. KIP's and FRePo's sets are judged twice: as their own
-# papers do, and, in the row *common protocol*, by the ConvNet of the other rows, trained on the labels as the set has
-# them.
+# Columns are IPC in the first two groups and INPC in the third. KIP's, MTT's and FRePo's sets are judged twice: as
+# their own papers do, and, in the row *common protocol*, by the ConvNet of the other rows, trained on the labels as the
+# set has them.
 
 # %%
 STORED, DRAWN = "stored images, columns are IPC", "generators, columns are INPC"
 GROUPS = {
     f"Coresets: {STORED}": ("random", "herding", "k-center", "forgetting"),
     f"Distilled images: {STORED}": (
-        *("DD", "LD", "dc", "dsa", "dm", "CAFE", "CAFE+DSA", "kip", "MTT", "frepo"),
+        *("DD", "LD", "dc", "dsa", "dm", "CAFE", "CAFE+DSA", "kip", "mtt", "frepo"),
     ),
     f"Generative models: {DRAWN}": ("gan", "dim"),
 }

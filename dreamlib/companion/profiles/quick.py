@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ...compute.engine import MODES
-from ...containers import Adam, Falling
+from ...containers import SGD, Adam, Falling
 from ...networks import NetworkSpec
 from ...recipes.generators import models, released
 from ...recipes.rules import rule
@@ -100,6 +100,26 @@ quick = Profile(
             method="generative",
         ),
         rule("profile quick", {"criterion.batch": 200, "criterion.epochs": 60}, method="gmmn"),
+        rule(
+            "profile quick; rates: ours",
+            {
+                "network.depth": 2,
+                "network.width": 32,
+                "teacher.experts.count": 5,
+                "teacher.experts.training.epochs": 5,
+                "teacher.experts.training.batch": 64,
+                "teacher.experts.training.lr": 0.05,
+                "teacher.latest": 4,
+                "teacher.ahead": 1,
+                "student_steps": 6,
+                "synthetic_batch": 50,
+                "iterations": 80,
+                "image_lr": 10.0,
+                "container.rate": 0.05,
+                "container.rate_by": SGD(1e-4, 0.5),
+            },
+            criterion="Trajectory",
+        ),
         rule(
             "profile quick; rate of the labels: ours",
             {
