@@ -19,6 +19,7 @@ import pytest
 from tqdm.auto import tqdm
 
 from dreamlib.companion.cells import Cell, make_cell
+from dreamlib.companion.clock import Clock
 from dreamlib.companion.profiles import profiles
 from dreamlib.core import plugins
 from dreamlib.criteria import generative
@@ -35,6 +36,12 @@ def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(plugins, "_loaded", {})
     monkeypatch.setattr(generative, "COLLAPSED", generative.COLLAPSED)
     plugins.load([PLUGIN])
+
+
+@pytest.fixture
+def one_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run that is given any time makes one step and stops: the shortest slice there can be."""
+    monkeypatch.setattr(Clock, "over", lambda self, _=0.0: self.seconds is not None and self.steps > 0)
 
 
 def cell(method: str = "dm", seed: int = 0, dataset: str = "digits", **more: Any) -> Cell:

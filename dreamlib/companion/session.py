@@ -20,10 +20,10 @@ from matplotlib.pyplot import close
 
 from ..compute import backend
 from ..containers import Drawing, Images
-from ..core import plugins
 from ..core.atomic import write_text
 from ..core.errors import BadValue, unknown
 from ..core.places import path_of, project_root
+from ..core.plugins import load as load_plugins
 from ..core.reading import present
 from ..core.streams import Streams
 from ..data import ClassData, Dataset, data_folder, load, statistics
@@ -87,7 +87,7 @@ class Session:
 
         _check_injected()
         self.plugin_files = names_of(plugins)
-        _load_plugins(self.plugin_files)
+        load_plugins(self.plugin_files)
         root = project_root()
         # Jupyter starts a kernel in the notebook's folder; all paths are the project's.
         self.data_root = str(root / path_of(data) if data else data_folder().absolute())
@@ -139,8 +139,6 @@ class Session:
         summary = self.study.run(
             workers=self.workers,
             device=self.device,
-            plugin_files=self.plugin_files,
-            data_root=self.data_root,
             progress=False,
         )
         for name, error in summary.failed.items():
@@ -506,10 +504,6 @@ class Session:
     def label(self, method: str) -> str:
         """A method's name for people."""
         return all_methods[method].label
-
-
-def _load_plugins(files: Sequence[str]) -> None:
-    plugins.load(files)
 
 
 def _check_injected() -> None:

@@ -38,11 +38,14 @@ class Pull:
         The gradient of the loss by stored tensors, by name.
     statistics : dict of str to Tensor
         New values of stored tensors that no gradient moves: running statistics.
+    pace : float
+        By what the learning rates of this step are multiplied: a schedule's.
     """
 
     loss: Tensor
     gradients: Tensors
     statistics: Tensors = field(default_factory=dict)
+    pace: float = 1.0
 
 
 class Descent(Protocol):

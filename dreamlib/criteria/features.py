@@ -9,6 +9,7 @@ through which the gradient goes; its weights are constants. With the set's label
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -25,6 +26,11 @@ from .base import Bare, OfSteps, Pull, Tensors, register
 from .kernels import Features
 from .regression import Targets, check_batch, fits_batch, labels_of
 from .ridge import REGULARISATION, centred, frepo_loss, margin_loss, predict, with_mirrored
+
+
+def cosine(way: float, last: float) -> float:
+    """From 1 to ``last`` along half a cosine; ``way`` is how much of it is done, from 0 to 1."""
+    return last + (1 - last) * (1 + math.cos(math.pi * way)) / 2
 
 
 @register("feature-regression")
@@ -44,6 +50,8 @@ class FeatureRegression(OfSteps):
         The regression is on the set and its mirror images (``use_flip``).
     weighted : bool
         Rows count by their share of the data; see :class:`~dreamlib.criteria.regression.Targets`.
+    last : float
+        Rates fall along half a cosine, to this share of themselves.
     """
 
     sampler: Sampler = field(default_factory=Random)
@@ -51,6 +59,7 @@ class FeatureRegression(OfSteps):
     regularisation: float = REGULARISATION
     mirrored: bool = False
     weighted: bool = False
+    last: float = 0.1
 
     phases: tuple[str, ...] = ("clustering", "regression")
 
@@ -101,7 +110,8 @@ class Predicting(Bare):
             wanted = centred(classes, scene.data.num_classes).to(predictions)
             loss = frepo_loss(predictions, wanted, weights) + margin
             found = torch.autograd.grad(loss, list(leaves.values()))
-        return Pull(loss.detach(), dict(zip(leaves, found, strict=True)))
+        pace = cosine(step / scene.steps, how.last)
+        return Pull(loss.detach(), dict(zip(leaves, found, strict=True)), pace=pace)
 
     def state(self) -> Tensors:
         return self.targets.state()

@@ -228,6 +228,11 @@ class EvaluationRun:
         return self.training.step + bool(self.accuracies)
 
     @property
+    def ahead(self) -> int:
+        """Steps to come of the kind of the next one: training steps, or the test."""
+        return self.training.steps - self.training.step or int(not self.done)
+
+    @property
     def done(self) -> bool:
         return bool(self.accuracies)
 

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
+from ..augment import Augmentation, Siamese
 from ..compute.engine import Engine
 from ..containers import Adam, Moves
 from ..core.errors import Diverged
 from ..core.files import below
+from ..criteria.features import cosine
 from ..criteria.kernels import FullyConnected, Kernel
 from ..criteria.ridge import REGULARISATION, centred, solve
 from ..networks import NetworkSpec
-from ..networks.training import Lessons, Outputs, Stack
+from ..networks.training import Lessons, Outputs, SquaredError, Stack
 
 CHUNK = 1000  # test images whose kernel is taken at once
 
@@ -100,6 +101,11 @@ class Fit:
         Steps.
     last : float
         The rate of the last step, in units of ``lr``.
+    augment : Siamese or PerImage
+        Applied to every batch, with parameters of its own for every image.
+    average : float
+        What is tested is a running mean of the weights, which keeps so much of itself at a step, and less of the first
+        steps: (1 + k) / (10 + k) at step k, while that is below it. 0: the weights themselves.
     """
 
     updates: int = 1000
@@ -107,6 +113,8 @@ class Fit:
     lr: float = 3e-4
     warm_up: int = 500
     last: float = 0.01
+    augment: Augmentation = field(default_factory=lambda: Siamese("none"))
+    average: float = 0.995
 
     def shown(self, size: int, stop: int | None) -> float:
         return float((stop or self.updates) * min(self.batch, size))
@@ -116,8 +124,7 @@ class Fit:
         rise = min(self.warm_up, steps // 2)
         if step < rise:
             return (step + 1) / rise
-        way = (step - rise) / max(1, steps - rise - 1)
-        return self.last + (1 - self.last) * (1 + math.cos(math.pi * way)) / 2
+        return cosine((step - rise) / max(1, steps - rise - 1), self.last)
 
     def begin(
         self, lessons: Lessons, spec: NetworkSpec, outputs: Outputs, engine: Engine, stop: int | None
@@ -131,15 +138,16 @@ class Fitting:
     def __init__(
         self, how: Fit, lessons: Lessons, spec: NetworkSpec, outputs: Outputs, engine: Engine, steps: int
     ) -> None:
-        self.how, self.lessons, self.engine = how, lessons, engine
-        self.generator, self.classes = outputs.generator, outputs.num_classes
+        self.how, self.lessons, self.engine, self.generator = how, lessons, engine, outputs.generator
         self.size, self.step, self.steps = lessons.size, 0, steps
         self.stack = Stack(spec, outputs.shape, outputs.num_classes, outputs.count, outputs.generator)
-        self.moves = [Moves(self._weights(k), {"": Adam(how.lr)}) for k in range(self.stack.count)]
+        self.schedule = SquaredError(augment=how.augment)
+        # Adam moves every number by itself, so that the weights of all networks can move together.
+        self.moves = Moves(self._weights(), {"": Adam(how.lr)})
+        self.averaged = {name: value.clone() for name, value in self._weights().items()}
 
-    def _weights(self, number: int) -> dict[str, Tensor]:
-        """The weights of one network: rows of the stack's, so that what moves them moves it."""
-        return {name: self.stack.tensors[name][number] for name in self.stack.parameter_names}
+    def _weights(self) -> dict[str, Tensor]:
+        return {name: self.stack.tensors[name] for name in self.stack.parameter_names}
 
     @property
     def done(self) -> bool:
@@ -150,17 +158,14 @@ class Fitting:
         stack, count = self.stack, min(self.how.batch, self.size)
         keys = torch.rand(stack.count, self.size, generator=self.generator, device=self.generator.device)
         images, answers = self.lessons.fetch(keys.topk(count, dim=1).indices)
-        wanted = answers if answers.is_floating_point() else centred(answers.flatten(), self.classes)
-        stack.network.train()
-        leaves = [weight.detach().requires_grad_() for weight in stack.weights()]
-        with torch.enable_grad():
-            said = stack(images, leaves)
-            loss = (said - wanted.view_as(said)).square().sum(2).mean(1).sum() / 2
-            found = torch.autograd.grad(loss, leaves)
-        pace = self.how.pace(self.step, self.steps)
-        for number, moves in enumerate(self.moves):
-            gradients = {n: g[number] for n, g in zip(stack.parameter_names, found, strict=True)}
-            moves.move(self._weights(number), gradients, pace)
+        _, _, found = stack.learn(
+            self.engine, images, answers, self.schedule, self.generator, self.schedule.loss
+        )
+        gradients = dict(zip(stack.parameter_names, found, strict=True))
+        self.moves.move(self._weights(), gradients, self.how.pace(self.step, self.steps))
+        kept = min(self.how.average, (1 + self.step) / (10 + self.step))
+        for name, value in self._weights().items():
+            self.averaged[name].lerp_(value, 1 - kept)
         self.step += 1
 
     def check(self) -> None:
@@ -171,17 +176,22 @@ class Fitting:
             )
 
     def accuracy(self, images: Callable[[slice], Tensor], labels: Tensor) -> list[float]:
-        return self.stack.accuracy(images, labels, engine=self.engine)
+        own = self._weights()
+        self.stack.tensors.update(self.averaged)
+        try:
+            return self.stack.accuracy(images, labels, engine=self.engine)
+        finally:
+            self.stack.tensors.update(own)
 
     def state(self) -> dict[str, Tensor]:
         out = {f"network.{name}": value for name, value in self.stack.tensors.items()}
-        for number, moves in enumerate(self.moves):
-            out |= {f"moves.{number}.{name}": value for name, value in moves.state().items()}
+        out |= {f"average.{name}": value for name, value in self.averaged.items()}
+        out |= {f"moves.{name}": value for name, value in self.moves.state().items()}
         return out | {"step": torch.tensor(self.step)}
 
     def restore(self, state: dict[str, Tensor], generator: torch.Generator) -> None:
         self.generator, self.step = generator, int(state["step"])
-        for name in self.stack.tensors:
-            self.stack.tensors[name] = state[f"network.{name}"].to(generator.device, copy=True)
-        for number, moves in enumerate(self.moves):
-            moves.restore(below(state, f"moves.{number}."), self._weights(number))
+        for kind, held in (("network", self.stack.tensors), ("average", self.averaged)):
+            for name in held:
+                held[name] = state[f"{kind}.{name}"].to(generator.device, copy=True)
+        self.moves.restore(below(state, "moves."), self._weights())

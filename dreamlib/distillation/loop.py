@@ -157,6 +157,15 @@ class Distillation:
         return bool(self.stored) and self.matched >= self.loops
 
     @property
+    def ahead(self) -> int:
+        """Steps to come of the kind of the next one: of the selection, of preparing the teacher, or of the loop."""
+        if not self.stored:
+            return self._selection_steps - self.step
+        if not self.teaching.done:
+            return self.teaching.steps - self.teaching.step
+        return self.loops - self.matched
+
+    @property
     def mark(self) -> int:
         """Steps that are done, as the criterion counts them, those of an earlier stage included."""
         return self.recipe.criterion.first + self.matched // self.unit
@@ -240,7 +249,7 @@ class Distillation:
             self.container.project(self.stored)
         self.moves.approach(self.stored, pace)
         pull = self.criterion.gradients(step, self.stored)
-        self.moves.move(self.stored, pull.gradients, pace)
+        self.moves.move(self.stored, pull.gradients, pace * pull.pace)
         for name, value in pull.statistics.items():
             self.stored[name].copy_(value)
         self.matched += 1

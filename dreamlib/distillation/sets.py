@@ -198,7 +198,7 @@ def _batches(
     if augment and "augment" in training:  # not every learner augments
         known = dict(training["augment"])
         kinds: dict[str, type[Augmentation]] = {"Siamese": Siamese, "PerImage": PerImage}
-        strategy, probability = kinds[known.pop("part")](**known), training["cutmix"]
+        strategy, probability = kinds[known.pop("part")](**known), training.get("cutmix", 0.0)
     return size, _Augmented(strategy, probability, classes, streams["augment"]), streams["order"]
 
 

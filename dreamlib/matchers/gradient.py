@@ -49,13 +49,23 @@ class Gradient:
     metric: str = "cosine"
     layers: str = "weights"
 
-    def measure(self, network: Network, images: Tensor, labels: Tensor, differentiable: bool) -> list[Tensor]:
+    def measure(
+        self,
+        network: Network,
+        images: Tensor,
+        labels: Tensor,
+        differentiable: bool,
+        shares: Tensor | None = None,
+    ) -> list[Tensor]:
         groups, each = images.shape[:2]
         with torch.enable_grad(), GroupwiseWeights(matched_weights(network, self.layers), groups) as weights:
             logits = exact(network(images.flatten(0, 1)))
             # Sum over classes of the mean over a class's images: each copy of a weight gets its class's mean gradient.
             every = labels.repeat_interleave(each) if labels.ndim == 1 else labels.flatten()
-            loss = F.cross_entropy(logits, every, reduction="sum") / each
+            if shares is None:
+                loss = F.cross_entropy(logits, every, reduction="sum") / each
+            else:
+                loss = (F.cross_entropy(logits, every, reduction="none") * shares.flatten()).sum()
         return list(torch.autograd.grad(loss, weights.copies, create_graph=differentiable))
 
     def distance(self, real: list[Tensor], synthetic: list[Tensor]) -> Tensor:

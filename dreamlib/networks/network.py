@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from ..core.errors import BadValue
-from .convnet import convnet
+from .convnet import convnet, frepo
 from .densenet import densenet121
 from .layers import Shape
 from .lenet import alexcifarnet, lenet
@@ -21,6 +21,7 @@ from .weights import initialise
 
 BODIES: dict[str, Callable[[NetworkSpec, Shape], tuple[nn.Sequential, int]]] = {
     "convnet": convnet,
+    "frepo": frepo,
     "resnet10": resnet,
     "resnet18": resnet,
     "resnet34": resnet,

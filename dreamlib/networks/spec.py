@@ -11,9 +11,10 @@ POOLINGS = ("avg", "max", "none")
 ACTIVATIONS = ("relu", "leakyrelu", "sigmoid", "swish")
 FORMS = ("he", "idc", "xavier")
 
-# Every network, with the fields that its name settles. A ConvNet leaves all of them open.
+# Every network, with the fields that its name settles. A ConvNet and FRePo's leave all of them open.
 FIXED: dict[str, dict[str, int | str]] = {
     "convnet": {},
+    "frepo": {},
     "resnet10": {"depth": 10, "pooling": "none"},
     "resnet18": {"depth": 18, "pooling": "none"},
     "resnet34": {"depth": 34, "pooling": "none"},
@@ -45,11 +46,12 @@ class NetworkSpec:
         One of :func:`names`. Case, hyphens and underscores do not matter; ``ResNetAP-10``, ``ResNetAP-18``,
         ``vgg`` and ``densenet`` are understood too. The spec always holds the plain name.
     depth : int
-        Blocks of a ConvNet: 3 for images of 28 and 32 pixels, 4 for 64 (TinyImageNet).
+        Blocks of a ConvNet, FRePo's among them: 3 for images of 28 and 32 pixels, 4 for 64 (TinyImageNet).
     width : int
-        Channels of a ConvNet's blocks. For the others, 128 stands for the published width and any other value
-        scales all channels in proportion: 64 is a ResNet that starts with 32 channels, 48 a DenseNet that
-        grows by 12 (both are what IDC's released code evaluates on CIFAR). LeNet and AlexCifarNet have one width.
+        Channels of a ConvNet's blocks, of the first of FRePo's. For the others, 128 stands for the published width and
+        any other value scales all channels in proportion: 64 is a ResNet that starts with 32 channels, 48 a DenseNet
+        that grows by 12 (both are what IDC's released code evaluates on CIFAR). LeNet and AlexCifarNet
+        have one width.
     norm : str
         ``instance`` (the DC family's default), ``batch``, ``layer``, ``group`` (four groups) or ``none``.
     pooling : str

@@ -14,6 +14,7 @@ from ..core.errors import BadValue
 from ..core.files import below
 from ..data import ClassData
 from ..networks import Network, build, initialise
+from ..networks.training import squared_error
 from .base import Idle, R, Scene, register
 
 
@@ -126,9 +127,6 @@ class Growing(Idle):
         )
         assert isinstance(made, Images)
         images, targets = made.images, made.targets
-        if not targets.is_floating_point():
-            hot = torch.eye(data.num_classes, device=scene.device)
-            targets = (hot - 1 / data.num_classes)[targets]
         if len(images) > self.how.most:
             part = torch.randperm(len(images), generator=stream, device=stream.device)[: self.how.most]
             images, targets = images[part], targets[part]
@@ -137,8 +135,8 @@ class Growing(Idle):
         with torch.enable_grad():
             leaves = {name: state[name].detach().requires_grad_() for name, _ in network.named_parameters()}
             statistics = {name: value.clone() for name, value in state.items() if name not in leaves}
-            answers = functional_call(network, {**leaves, **statistics}, (images,))
-            loss = (answers - targets).square().sum(1).mean() / 2
+            logits = functional_call(network, {**leaves, **statistics}, (images,))
+            loss = squared_error(logits, targets)
             found = torch.autograd.grad(loss, list(leaves.values()))
         for name, value in statistics.items():
             state[name].copy_(value)

@@ -11,12 +11,13 @@ import pytest
 from tinyruns import numbers
 
 from dreamlib.companion.cells import Cell, make_cell
+from dreamlib.companion.clock import Clock
+from dreamlib.companion.forecast import expected_seconds
 from dreamlib.companion.profiles import profiles
-from dreamlib.companion.run import expected_seconds, run_cells
+from dreamlib.companion.run import run_cells
 from dreamlib.companion.search import search
 from dreamlib.companion.store import Store
 from dreamlib.companion.studies import study
-from dreamlib.companion.worker import Clock
 from dreamlib.core.errors import BadValue
 from dreamlib.data import ClassData, load
 from dreamlib.distillation.evaluate import EvaluationRun
@@ -105,7 +106,9 @@ def test_a_search_goes_on_from_any_slice_and_ends_with_the_same_numbers(
     found = [cells("whole")[1], cells("early-stopping")[0]]
     run(found, tmp_path / "at once")
     asked = itertools.count()
-    monkeypatch.setattr(Clock, "over", lambda self: next(asked) % 4 == 3)  # a few steps, and out of time
+    monkeypatch.setattr(
+        Clock, "over", lambda self, _=0.0: next(asked) % 4 == 3
+    )  # a few steps, and out of time
     store = Store(tmp_path / "in slices")
     slices = 0
     while not all(store.finished(one) for one in found):

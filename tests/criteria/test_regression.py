@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from torch import Tensor
 from dreamlib.companion.cells import Cell, make_cell
 from dreamlib.companion.store import Store
 from dreamlib.containers import Answers
-from dreamlib.core.errors import BadValue, Singular
+from dreamlib.core.errors import BadValue, Diverged, Singular
 from dreamlib.criteria.features import FeatureRegression
 from dreamlib.criteria.kernels import FullyConnected
 from dreamlib.criteria.regression import AsSeen, Regression, nearest
@@ -92,6 +93,45 @@ def test_gradients_are_those_of_finite_differences(few: ClassData, method: str) 
         assert float(found[name][at]) == pytest.approx((ends[0] - ends[1]) / (2 * step), rel=1e-4)
 
 
+@pytest.mark.parametrize("mirrored", [False, True])
+def test_gradients_through_features_are_those_of_finite_differences(few: ClassData, mirrored: bool) -> None:
+    """FRePo: of images through the features, of labels through the prediction and their margin (facts 9)."""
+    recipe = cell_of("frepo").recipe
+    recipe = replace(recipe, criterion=replace(recipe.criterion, mirrored=mirrored))  # type: ignore[type-var]
+    run: Any = Distillation(few, recipe, 1, 3)
+    while not run.stored:
+        run.advance()
+    run.teaching.next(0)
+    run.network.double()
+    real, classes, _ = run.criterion.targets.at(0, run.network.float())
+    run.network.double()
+    run.criterion.targets.at = lambda step, network: (real.double(), classes, None)
+    # One label with less than its margin, so that the second term pushes too.
+    stored = {name: value.double() for name, value in run.stored.items()}
+    stored["labels"][3, 0, 7] += 0.95
+    found = run.criterion.gradients(0, stored).gradients
+    for name, at in (("images", (3, 0, 0, 4, 4)), ("labels", (3, 0, 7)), ("labels", (2, 0, 5))):
+        step, ends = 1e-6, []
+        for sign in (1, -1):
+            moved = {key: value.clone() for key, value in stored.items()}
+            moved[name][at] += sign * step
+            ends.append(float(run.criterion.gradients(0, moved).loss))
+        assert float(found[name][at]) == pytest.approx((ends[0] - ends[1]) / (2 * step), rel=1e-5)
+
+
+def test_rates_fall_along_half_a_cosine_to_a_tenth(few: ClassData) -> None:
+    """FRePo: cosine to 10 % over all steps (facts 9, item 4)."""
+    run: Any = begun(few, "frepo")
+    run.teaching.next(0)
+    paces = [run.criterion.gradients(step, run.stored).pace for step in range(run.loops)]
+    assert len(paces) == 6
+    assert paces[0] == 1.0
+    assert paces[3] == pytest.approx(0.55)
+    assert all(first > second > 0.1 for first, second in pairwise(paces))
+    other: Any = begun(few, "kip")
+    assert other.criterion.gradients(3, other.stored).pace == 1.0
+
+
 def test_the_loss_is_half_the_squared_error_a_class_and_row(few: ClassData) -> None:
     """KIP: 1/2 mean over all entries, targets one-hot less 1 / C (facts 7)."""
     run: Any = begun(few, "kip")
@@ -149,6 +189,23 @@ def test_a_singular_kernel_is_an_error_that_leaves_the_last_good_state(few: Clas
     run.stored["images"][0, 0, 0, 0, 0] = torch.nan
     with pytest.raises(Singular, match="NaN"):
         run.advance()
+
+
+@pytest.mark.parametrize("what", ["images", "labels"])
+def test_a_nan_in_a_step_of_frepo_is_an_error_that_leaves_the_last_good_state(
+    few: ClassData, what: str
+) -> None:
+    """Issue 19: NaN is a clear error, and the last good state stays."""
+    run: Any = Distillation(few, cell_of("frepo").recipe, 1, 3)
+    while run.matched < 2:
+        run.advance()
+    good = {name: value.clone() for name, value in run.state().items()}
+    run.stored[what][2, 0, 0] = torch.nan
+    with pytest.raises((Singular, Diverged), match=r"NaN|not finite|became nan"):
+        finish(run)
+    again: Any = Distillation(few, cell_of("frepo").recipe, 1, 3)
+    again.restore(good)
+    assert finish(again).stored["images"].isfinite().all()
 
 
 def test_parts_that_do_not_fit_are_told(few: ClassData) -> None:
@@ -290,7 +347,10 @@ def test_a_stored_set_gives_its_own_labels(
     store.write_set(cell, stored, {}, about)
     found = load_set(store.set_path(cell))
     assert found.labels.equal(stored["labels"].flatten(0, 1))
-    own = {} if method == "frepo" else {"batch": 64, "augment": False}  # a regression has no batch
-    images, labels = next(iter(found.loader(**own)))
+    images, labels = next(iter(found.loader(batch=64, augment=False)))
     order = [int((stored["labels"].flatten(0, 1) == label).all(1).nonzero()) for label in labels]
     torch.testing.assert_close(images, stored["images"].flatten(0, 1)[order])
+    if method == "frepo":  # which is judged as its loader gives it; a regression has no batch
+        augmented, labels = next(iter(found.loader()))
+        assert sorted(labels.tolist()) == sorted(found.labels.tolist())
+        assert not augmented.equal(found.normalised)

@@ -215,17 +215,7 @@ PLANS = (
     Plan(
         "dm/tableT1",
         "DM beside generative models and MMD in pixel space",
-        (
-            "random",
-            "gmmn",
-            "vae",
-            "biggan",
-            "mmd",
-            "mmd-polynomial",
-            "mmd-rbf",
-            "mmd-laplacian",
-            "dm",
-        ),
+        ("random", "gmmn", "vae", "biggan", "mmd", "mmd-polynomial", "mmd-rbf", "mmd-laplacian", "dm"),
         cells=drawn_once,
         sets=True,
         datasets=("digits", "cifar10"),

@@ -12,11 +12,7 @@ CURVES = ("dc", "dc+dream", "dsa", "dsa+dream", "idc-dm", "idc-dm+dream")
 PLANS = (
     Plan("dream/table1", "Top-1 accuracy of many methods", (*DISTILLED, *CORESETS, *PLUGGED)),
     Plan(
-        "dream/table2",
-        "Time cost of the DREAM strategy",
-        ("idc", "dream", "idc+dream"),
-        ipcs=(10,),
-        seeds=1,
+        "dream/table2", "Time cost of the DREAM strategy", ("idc", "dream", "idc+dream"), ipcs=(10,), seeds=1
     ),
     Plan(
         "dream/figure1",

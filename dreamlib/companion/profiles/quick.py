@@ -128,12 +128,12 @@ quick = Profile(
         rule(
             "profile quick; rates: ours",
             {
-                "iterations": 400,
+                "iterations": 200,
                 "real_batch": 64,
                 "network.depth": 2,
-                "network.width": 32,
-                "container.images_by.lr": 5e-3,
-                "container.labels_by.lr": 5e-3,
+                "network.width": 16,
+                "container.images_by.lr": 0.01,
+                "container.labels_by.lr": 0.01,
                 "teacher.oldest": 50,
                 "teacher.lr": 1e-3,
             },
@@ -153,8 +153,8 @@ quick = Profile(
             {
                 "networks": 3,
                 "network.depth": 2,
-                "network.width": 32,
-                "learner.updates": 500,
+                "network.width": 16,
+                "learner.updates": 200,
                 "learner.lr": 1e-3,
             },
             learner="Fit",
