@@ -57,19 +57,20 @@ STORED, DRAWN = "stored images, columns are IPC", "generators, columns are INPC"
 GROUPS = {
     f"Coresets: {STORED}": ("random", "herding", "k-center", "forgetting"),
     f"Distilled images: {STORED}": (
-        *("DD", "LD", "dc", "dsa", "dm", "CAFE", "CAFE+DSA", "KIP", "MTT", "FRePo"),
+        *("dd", "ld", "dc", "dsa", "dm", "CAFE", "CAFE+DSA", "KIP", "MTT", "FRePo"),
     ),
     f"Generative models: {DRAWN}": ("gan", "dim"),
 }
 chosen = session.study.methods
 rows = [
-    session.row(name, group) if name.islower() else tables.Row(None, name, name, group)
+    row
     for group, names in GROUPS.items()
     for name in names
     if name in chosen or not name.islower()
+    for row in (session.rows(name, group) if name.islower() else [tables.Row(None, name, name, group)])
 ]
 known = {row.method for row in rows}
-rows += [session.row(name, "Further methods") for name in chosen if name not in known]
+rows += [row for name in chosen if name not in known for row in session.rows(name, "Further methods")]
 table = tables.accuracy_table(
     session.records,
     rows,

@@ -56,16 +56,19 @@ session.about()
 session.run()
 
 # %%
-PAPER = ("DD", "LD", "dc", "dsa", "dm", "CAFE", "MTT", "idc", "KIP", "RFAD", "HaBa", "FRePo", "dream")
+PAPER = ("dd", "ld", "dc", "dsa", "dm", "CAFE", "MTT", "idc", "KIP", "RFAD", "HaBa", "FRePo", "dream")
 chosen = session.study.methods
 rows = [
-    session.row(name, "Table 1 of the paper")
-    if name.islower()
-    else tables.Row(None, name, name, "Table 1 of the paper")
+    row
     for name in PAPER
     if name in chosen or not name.islower()
+    for row in (
+        session.rows(name, "Table 1 of the paper")
+        if name.islower()
+        else [tables.Row(None, name, name, "Table 1 of the paper")]
+    )
 ]
-rows += [session.row(name) for name in chosen if name not in PAPER]
+rows += [row for name in chosen if name not in PAPER for row in session.rows(name)]
 table = session.accuracy_table(rows, beyond=True)
 session.save(table)
 table

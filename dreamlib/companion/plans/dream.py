@@ -5,7 +5,7 @@ from __future__ import annotations
 from .base import Plan, course
 
 CORESETS = ("random", "herding", "k-center", "forgetting")
-DISTILLED = ("dc", "dsa", "dm", "idc", "dream")
+DISTILLED = ("dd", "ld", "dc", "dsa", "dm", "idc", "dream")
 PLUGGED = ("dc+dream", "dsa+dream", "dm+dream", "idc+dream")
 CURVES = ("dc", "dc+dream", "dsa", "dsa+dream", "idc-dm", "idc-dm+dream")
 
