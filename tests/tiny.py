@@ -2,16 +2,39 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
 
+from dreamlib.core import plugins
 from dreamlib.distillation.recipe import Recipe, change
 from dreamlib.networks import NetworkSpec
-from dreamlib.recipes import methods
+from dreamlib.recipes import methods, protocols
 
 NETWORK = NetworkSpec(width=8, depth=2)
+TOYS = {  # methods of new kinds, and the file of each
+    method: str(Path(__file__).parent / "toys" / f"{file}.py")
+    for method, file in (
+        ("toy-labels", "learned_labels"),
+        ("toy-rate", "learned_rate"),
+        ("toy-ridge", "ridge"),
+    )
+}
+
+
+@pytest.fixture(scope="module")
+def toys() -> Iterator[None]:
+    """The toys are known as methods, in one module only."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(methods, "_methods", dict(methods._methods))
+        patch.setattr(protocols, "_BASE", dict(protocols._BASE))
+        patch.setattr(plugins, "_loaded", {})
+        plugins.load(TOYS.values())
+        yield
 
 
 def generator(seed: int = 0) -> torch.Generator:

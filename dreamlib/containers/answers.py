@@ -21,6 +21,7 @@ def project(labels: Tensor) -> Tensor:
     This is not the nearest point of the simplex. A row of which nothing is left, by which the released code divides by
     zero, begins again as LD's labels begin: uniform.
     """
+    # In this order: negative numbers must be gone before the sum is taken (LD, released code).
     kept = labels.clamp(0, 1)
     total = kept.sum(-1, keepdim=True)
     return torch.where(total > 0, kept / total, 1 / labels.shape[-1])

@@ -1,4 +1,4 @@
-"""Criteria: what is lowered, step by step. And objectives, which say how well a generator does."""
+"""Criteria: what a distillation minimises. And objectives: the losses of generative models."""
 
 from .adversarial import Adversarial
 from .base import (

@@ -48,10 +48,9 @@ class NetworkSpec:
     depth : int
         Blocks of a ConvNet, FRePo's among them: 3 for images of 28 and 32 pixels, 4 for 64 (TinyImageNet).
     width : int
-        Channels of a ConvNet's blocks, of the first of FRePo's. For the others, 128 stands for the published width and
-        any other value scales all channels in proportion: 64 is a ResNet that starts with 32 channels, 48 a DenseNet
-        that grows by 12 (both are what IDC's released code evaluates on CIFAR). LeNet and AlexCifarNet
-        have one width.
+        Channels of a ConvNet's blocks, of the first of FRePo's. LeNet and AlexCifarNet have one width. For the others,
+        128 stands for the published width and any other value scales all channels in proportion: 64 is a ResNet that
+        starts with 32 channels, 48 a DenseNet that grows by 12 (both are what IDC's released code evaluates on CIFAR).
     norm : str
         ``instance`` (the DC family's default), ``batch``, ``layer``, ``group`` (four groups) or ``none``.
     pooling : str

@@ -83,9 +83,9 @@ def forward_passes(record: Record) -> int:
 
 
 def epochs(record: Record) -> int:
-    """How often a network's images are gone through; where that is no setting, as its steps come to."""
-    found = record["evaluation"]["learner"].get("epochs")
-    return int(found) if found is not None else forward_passes(record) // int(record["images_decoded"])
+    """Epochs of one network; of a learner that counts steps, those that its steps make."""
+    learner = record["evaluation"]["learner"]
+    return int(learner.get("epochs", forward_passes(record) // int(record["images_decoded"])))
 
 
 def distinct_images(record: Record) -> int:

@@ -1,4 +1,4 @@
-"""Experts: snapshots of training on real images, resumable at every step, and targets that students can reach."""
+"""Experts: snapshots of training on real images, and targets that students can reach."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from dataclasses import replace
 import pytest
 import torch
 import torch.nn.functional as F
-from safetensors.torch import load, save
 
 from dreamlib.augment import Siamese
 from dreamlib.core.errors import BadValue, Diverged
@@ -76,25 +75,6 @@ def test_experts_differ_and_learn(data: ClassData) -> None:
         assert losses[-1] < 0.6 * losses[0]
     weight = run.trajectories["classifier.weight"]
     assert not torch.allclose(weight[0], weight[1])
-
-
-@pytest.mark.parametrize("stop", range(10))
-def test_training_goes_on_from_every_step(few: ClassData, stop: int) -> None:
-    augmented = replace(FEW, training=replace(PLAIN, augment=Siamese("crop_scale")))
-    expected = trained(few, augmented)
-    streams = Streams(0)
-    run = ExpertTraining(few, SPEC, augmented, streams)
-    for _ in range(stop):
-        run.advance()
-    stored, drawn = load(save({n: v.contiguous() for n, v in run.state().items()})), streams.state()
-    other = Streams(0)
-    again = ExpertTraining(few, SPEC, augmented, other)
-    other.restore(drawn)
-    again.restore(stored, other["experts"])
-    assert (again.step, again.done) == (stop, stop == 9)
-    finish(again)
-    for name, value in expected.trajectories.items():
-        assert torch.equal(again.trajectories[name], value)
 
 
 def test_a_student_on_the_real_images_follows_an_expert(few: ClassData) -> None:
