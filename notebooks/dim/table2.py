@@ -59,7 +59,7 @@ STORED, DRAWN = "stored images, columns are IPC", "generators, columns are INPC"
 GROUPS = {
     f"Coresets: {STORED}": ("random", "herding", "k-center", "forgetting"),
     f"Distilled images: {STORED}": (
-        *("DD", "LD", "dc", "dsa", "dm", "CAFE", "CAFE+DSA", "kip", "mtt", "frepo"),
+        *("dd", "ld", "dc", "dsa", "dm", "CAFE", "CAFE+DSA", "kip", "mtt", "frepo"),
     ),
     f"Generative models: {DRAWN}": ("gan", "dim"),
 }
