@@ -250,6 +250,47 @@ def generator_step(name: str, title: str, method: str, device: torch.device) -> 
     return Work(name, title, plainly, {mode: run(mode) for mode in MODES}, {}, plainly)
 
 
+def regression(name: str, title: str, method: str, device: torch.device) -> Work:
+    """One step of a ridge regression on the set, the training of the network that gives features included."""
+    recipe = replace(methods[method].resolve("cifar10", 10)[0], initial=RealImages())
+    batch = recipe.criterion.real_batch
+    data = ClassData(images_of(max(300, batch)), device)
+    classes = torch.arange(CLASSES, device=device)
+    real = data.take(data.draw(batch, torch.Generator(device).manual_seed(0)))
+    start = Distillation(data, recipe, 10, 0)
+    start.advance()
+    # Made once, like ours, and moved by an optimiser of PyTorch: LAMB costs what Adam does.
+    theirs = [start.stored[kind].flatten(0, 1).clone().requires_grad_() for kind in ("images", "labels")]
+    moves = torch.optim.Adam(theirs, lr=1e-3)
+    network = build(recipe.network, SHAPE, CLASSES, device)
+    learning = torch.optim.Adam(network.parameters(), lr=3e-4)
+
+    def plainly() -> object:
+        images, labels = theirs
+        moves.zero_grad()
+        if method == "kip":
+            targets = classes.repeat_interleave(batch)
+            reference.regression_loss(real.flatten(0, 1), targets, images, labels).backward()
+        else:
+            # FRePo's kernel is that of the images and of their mirror images.
+            both = torch.cat([images, images.flip(-1)]), torch.cat([labels, labels])
+            reference.feature_loss(network, real, *both).backward()
+        moves.step()
+        if method == "frepo":
+            network.train()
+            learning.zero_grad()
+            error = network(images.detach()) - labels.detach()
+            (error.square().sum(1).mean() / 2).backward()
+            learning.step()
+        return theirs
+
+    def once() -> object:
+        start.advance()
+        return start.stored
+
+    return Work(name, title, plainly, {"plain": once}, {})
+
+
 def deployment(device: torch.device) -> Work:
     """One training step of five networks on freshly drawn images, by the protocol of DiM."""
     row = methods["gan"].resolve("cifar10", 10)[0]
@@ -342,6 +383,10 @@ def works(device: torch.device) -> dict[str, Callable[[], Work]]:
         "evaluation-50": lambda: evaluation("evaluation-50", 50, JUDGING, device),
         "gan": lambda: generator_step("gan", "GAN step with gradient penalty, batch 64", "gan", device),
         "dim": lambda: generator_step("dim", "DiM step with its 16 batches of real images", "dim", device),
+        "kip": lambda: regression("kip", "KIP step, fully connected kernel, IPC 10", "kip", device),
+        "frepo": lambda: regression(
+            "frepo", "FRePo step, the training of its network included, IPC 10", "frepo", device
+        ),
         "deploy": lambda: deployment(device),
         "loading": lambda: loading({"bfloat16": 20, "float32": 20}),
     }
