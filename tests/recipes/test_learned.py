@@ -90,6 +90,3 @@ def test_what_learned_labels_and_images_are_compared_with_differs_in_that_alone(
         for name in ("ld", "ld-ridge"):
             base, plugged = (make_cell(profile, f"{name}{tail}", "mnist", 10, 0) for tail in ("", "+dream"))
             assert plugged.recipe == replace(base.recipe, initial=RepresentativeImages())
-
-
-@pytest.mark.parametrize("method", CENTRES)
