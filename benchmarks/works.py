@@ -291,6 +291,38 @@ def regression(name: str, title: str, method: str, device: torch.device) -> Work
     return Work(name, title, plainly, {"plain": once}, {})
 
 
+def unrolling(device: torch.device) -> Work:
+    """One step of DD on steps of one image of every class: forth and back through their training."""
+    recipe = methods["dd"].resolve("cifar10", 1)[0]
+    data = ClassData(images_of(GENERATED_FROM), device)
+
+    def begun(mode: str) -> Distillation:
+        run = Distillation(data, replace(recipe, mode=mode), 1, 0)
+        while not run.stored:
+            run.advance()
+        return run
+
+    network = build(recipe.network, SHAPE, CLASSES, device)
+    stored = begun("plain").stored
+    real, classes = data.draw_flat(recipe.criterion.real_batch, torch.Generator(device).manual_seed(0))
+
+    def plainly() -> object:
+        initialise(network, torch.Generator(device).manual_seed(0))
+        return reference.unrolled(network, stored["images"], stored["raw_rates"], real, classes)
+
+    def run(mode: str) -> Call:
+        state: dict[str, Distillation] = {}
+
+        def once() -> object:
+            state.setdefault("run", begun(mode)).advance()
+            return state["run"].stored
+
+        return once
+
+    title = f"DD step: {recipe.container.epochs} steps of training unrolled, {recipe.criterion.real_batch} real images"
+    return Work("dd-1", title, plainly, {mode: run(mode) for mode in MODES}, {}, plainly)
+
+
 def deployment(device: torch.device) -> Work:
     """One training step of five networks on freshly drawn images, by the protocol of DiM."""
     row = methods["gan"].resolve("cifar10", 10)[0]
@@ -378,6 +410,7 @@ def works(device: torch.device) -> dict[str, Callable[[], Work]]:
         "dream-10": lambda: step(
             "dream-10", "IDC/DREAM inner loop, factor 2, IPC 10", "dream", 10, GRADIENT, device
         ),
+        "dd-1": lambda: unrolling(device),
         "clustering": lambda: clustering({"bfloat16": 3.3, "float32": 1.5, "cuda": 50}, device),
         "evaluation-10": lambda: evaluation("evaluation-10", 10, JUDGING, device),
         "evaluation-50": lambda: evaluation("evaluation-50", 50, JUDGING, device),

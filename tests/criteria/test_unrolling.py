@@ -7,10 +7,9 @@ from typing import Any, cast
 
 import pytest
 import torch
-import torch.nn.functional as F
+from reference import unrolled
 from runs import bits, finish, same
 from torch import Tensor
-from torch.func import functional_call
 
 from dreamlib.companion.cells import make_cell
 from dreamlib.containers import Falling, Pixels, Steps
@@ -57,22 +56,10 @@ def test_its_gradient_is_that_of_training_written_out(few: ClassData, ipc: int) 
     assert network is not None
     assert all(not value.any() for name, value in network.named_parameters() if name.endswith("bias"))
     real, classes = few.turn_flat(40, 0, run.scene.fresh("real"))
-    images, raw = (run.stored[name].clone().requires_grad_() for name in ("images", "raw_rates"))
-    weights = {name: value.detach().clone().requires_grad_() for name, value in network.named_parameters()}
-    for epoch in range(3):
-        for step in range(ipc):
-            logits = functional_call(network, weights, (images[:, step],))
-            loss = F.cross_entropy(logits, torch.arange(10))
-            g = torch.autograd.grad(loss, list(weights.values()), create_graph=True)
-            rate = F.softplus(raw[epoch, step])
-            weights = {
-                name: value - rate * part for (name, value), part in zip(weights.items(), g, strict=True)
-            }
-    outer = F.cross_entropy(functional_call(network, weights, (real,)), classes)
-    by_images, by_raw = torch.autograd.grad(outer, [images, raw])
+    loss, by_images, by_raw = unrolled(network, run.stored["images"], run.stored["raw_rates"], real, classes)
     assert run.criterion is not None
     found = run.criterion.gradients(0, run.stored)
-    torch.testing.assert_close(found.loss, outer.detach(), rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(found.loss, loss, rtol=1e-4, atol=1e-5)
     torch.testing.assert_close(found.gradients["images"], by_images, rtol=1e-3, atol=1e-5)
     torch.testing.assert_close(found.gradients["raw_rates"], by_raw, rtol=1e-3, atol=1e-4)
 
