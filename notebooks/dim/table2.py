@@ -59,7 +59,7 @@ STORED, DRAWN = "stored images, columns are IPC", "generators, columns are INPC"
 GROUPS = {
     f"Coresets: {STORED}": ("random", "herding", "k-center", "forgetting"),
     f"Distilled images: {STORED}": (
-        *("DD", "LD", "dc", "dsa", "dm", "CAFE", "CAFE+DSA", "kip", "mtt", "frepo"),
+        *("dd", "ld", "dc", "dsa", "dm", "CAFE", "CAFE+DSA", "kip", "mtt", "frepo"),
     ),
     f"Generative models: {DRAWN}": ("gan", "dim"),
 }
@@ -73,16 +73,11 @@ for group, names in GROUPS.items():
             rows.append(tables.Row(None, name, name, group))
 known = {row.method for row in rows}
 rows += [row for name in chosen if name not in known for row in session.rows(name, "Further methods")]
-table = tables.accuracy_table(
-    session.records,
+table = session.accuracy_table(
     rows,
-    session.study.datasets,
-    session.study.ipcs,
-    session.reported,
     paper="dim",
     item="table2",
     fallbacks=(),
-    command=session.study.command(),
     caption="The same number is IPC for stored images and INPC for generators.",
     beyond=True,
 )

@@ -83,16 +83,12 @@ if "kip" in session.study.methods:
     rows.append(tables.Row(KIP, f"KIP (FC1), width {narrow}", None, "Kernel regression"))
     rows.append(tables.Row(f"{KIP}+width{wide}", f"KIP (FC1), width {wide}", "KIP", "Kernel regression"))
 rows.append(tables.Row(None, "GTN", "GTN", "Not implemented here"))
-table = tables.accuracy_table(
-    records,
+table = session.accuracy_table(
     rows,
-    session.study.datasets,
-    session.study.ipcs,
-    session.reported,
+    records,
     paper="dm",
     item="section2.3",
     fallbacks=(("dream", "table1"), ("dim", "table2")),
-    command=session.study.command(),
     beyond=True,
 )
 session.save(table)

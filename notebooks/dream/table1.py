@@ -62,7 +62,7 @@ session.about()
 session.run()
 
 # %%
-PAPER = ("DD", "LD", "dc", "dsa", "dm", "CAFE", "mtt", "idc", "kip", "RFAD", "HaBa", "frepo", "dream")
+PAPER = ("dd", "ld", "dc", "dsa", "dm", "CAFE", "mtt", "idc", "kip", "RFAD", "HaBa", "frepo", "dream")
 GROUP = "Table 1 of the paper"
 chosen = session.study.methods
 rows = []

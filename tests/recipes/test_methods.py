@@ -95,7 +95,8 @@ def test_smaller_profiles_apply_to_every_method_and_say_so(profile: str) -> None
                 small.check()
                 shape = (1, 8, 8) if dataset == "digits" else (3, 32, 32)
                 small.container.check(shape, 10, ipc)
-                if full.drawn or full.criterion.taught:  # a kernel has no width
+                # A kernel has no width, LeNet one.
+                if (full.drawn or full.criterion.taught) and small.network.name != "lenet":
                     assert width(small) < width(full)
                 assert small.steps <= full.steps
                 assert (small.steps == 0) == (full.steps == 0)

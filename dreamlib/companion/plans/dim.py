@@ -236,7 +236,7 @@ PLANS = (
     Plan(
         "dim/table2",
         "DiM beside coresets, distilled images and its GAN",
-        (*CORESETS, "dc", "dsa", "dm", "kip", "mtt", "frepo", "gan", "dim"),
+        (*CORESETS, "dd", "ld", "dc", "dsa", "dm", "kip", "mtt", "frepo", "gan", "dim"),
     ),
     Plan("dim/table3", "IDC and DiM at equal forward passes", ("idc", "dim"), cells=_forwards),
     Plan("dim/table4", "Matching strategies", ("dim",), cells=_rows(matchings), seeds=1),
