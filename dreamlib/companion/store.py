@@ -28,6 +28,7 @@ from ..data import at_hand
 from .cells import Cell
 
 SCHEMA = 1
+MOST_OF_A_NOTE = 2**16  # bytes; our own have some hundred
 # What a record says of how it was measured, where it does; tables and forecasts reckon with it.
 MEASURED: dict[str, type] = {
     "accuracies_on": dict,
@@ -303,8 +304,12 @@ class Store:
 
     def holder(self, cell: Cell) -> Holder | None:
         """Who holds the lock of a cell, or held it last; None if nobody has said so."""
-        with suppress(OSError, ValueError, TypeError, AttributeError):
-            found = Holder(**json.loads(self._lock_path(cell).read_text(encoding="utf-8")))
+        with suppress(OSError, ValueError, TypeError, AttributeError, RecursionError):
+            path = self._lock_path(cell)
+            if not path.is_file():  # a pipe that lies there would never end
+                return None
+            with path.open("rb") as stream:
+                found = Holder(**json.loads(stream.read(MOST_OF_A_NOTE)))
             if all(_number(value) for pace in found.paces.values() for value in pace.values()):
                 return found
         return None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 from pathlib import Path
 
 import pytest
@@ -77,12 +79,11 @@ def test_a_note_that_is_not_ours_says_nothing(tmp_path: Path) -> None:
     with store.lock(one):
         pass
     (path,) = tmp_path.rglob("*.lock")
-    for text in (
-        "",
-        "[]",
-        '{"host": 1}',
-        '{"host": "", "pid": 1, "since": "", "paces": {"distill": {"seconds": "x"}}}',
-    ):
+    stranger = {"host": "", "pid": 1, "since": "", "paces": {"distill": {"seconds": "x"}}}
+    for text in ("", "[]", "[" * 60_000, '{"host": 1}', json.dumps(stranger)):
         path.write_text(text)
         assert store.pace(one, "distill") == {}
         assert expected_seconds([one], store) is None
+    path.unlink()
+    os.mkfifo(path)
+    assert store.holder(one) is None, "and nobody waits for what a pipe says"
