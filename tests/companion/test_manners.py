@@ -219,6 +219,13 @@ def test_workers_say_more_too(tmp_path: Path) -> None:
         assert f"{one.name}: distill from step 0 of " in done.stderr
 
 
+def test_a_worker_that_nobody_sends_an_order_says_what_to_type() -> None:
+    words = [sys.executable, "-m", "dreamlib.companion"]
+    done = subprocess.run(words, capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "try: python -m dreamlib --help" in done.stderr
+
+
 SCRIPT = """
 from dreamlib.companion.cells import make_cell
 from dreamlib.companion.run import run_cells
