@@ -20,7 +20,7 @@ from tinyruns import PLUGIN, cell, numbers, run_words, words
 import dreamlib
 from dreamlib.companion import cli, session
 from dreamlib.companion.cli import main
-from dreamlib.companion.run import Progress
+from dreamlib.companion.progress import Progress
 from dreamlib.companion.session import Session
 from dreamlib.companion.store import Store
 from dreamlib.companion.studies import study
