@@ -329,8 +329,10 @@ class Store:
         return {} if held is None else held.paces.get(phase, {})
 
     def _note(self, cell: Cell, note: Holder) -> None:
-        with suppress(OSError):  # only to tell others
-            self._lock_path(cell).write_text(json.dumps(asdict(note)), encoding="utf-8")
+        path = self._lock_path(cell)
+        with suppress(OSError), path.open("r+b", buffering=0) as stream:  # only to tell others
+            # One write over what is there, spaces behind it: who reads meanwhile never finds an empty file.
+            stream.write(json.dumps(asdict(note)).encode().ljust(path.stat().st_size))
 
     def _sweep(self, cell: Cell) -> None:
         for target in (
