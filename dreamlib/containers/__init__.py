@@ -4,7 +4,10 @@ from .answers import Answers
 from .base import CONTAINERS, Container, ImageContainer, Images, OfImages, Source, register
 from .formation import MultiFormation
 from .generator import Drawing, Generator, drawing
+from .paced import Paced
 from .pixels import Pixels
+from .rates import Falling, Steps
+from .trajectories import Trajectories
 from .updates import LAMB, SGD, Adam, ClassByClass, Moves, Update
 
 __all__ = [
@@ -16,14 +19,18 @@ __all__ = [
     "ClassByClass",
     "Container",
     "Drawing",
+    "Falling",
     "Generator",
     "ImageContainer",
     "Images",
     "Moves",
     "MultiFormation",
     "OfImages",
+    "Paced",
     "Pixels",
     "Source",
+    "Steps",
+    "Trajectories",
     "Update",
     "drawing",
     "register",

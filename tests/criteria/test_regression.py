@@ -9,8 +9,7 @@ from typing import Any
 
 import pytest
 import torch
-from safetensors.torch import load, save
-from torch import Tensor
+from runs import check_task, finish
 
 from dreamlib.companion.cells import Cell, make_cell
 from dreamlib.companion.store import Store
@@ -18,7 +17,7 @@ from dreamlib.containers import Answers
 from dreamlib.core.errors import BadValue, Diverged, Singular
 from dreamlib.criteria.features import FeatureRegression
 from dreamlib.criteria.kernels import FullyConnected
-from dreamlib.criteria.regression import AsSeen, Regression, nearest
+from dreamlib.criteria.regression import Regression
 from dreamlib.criteria.ridge import centred, predict
 from dreamlib.data import ClassData, Dataset
 from dreamlib.distillation.evaluate import EvaluationRun, evaluate
@@ -26,13 +25,8 @@ from dreamlib.distillation.learners import Fit
 from dreamlib.distillation.loop import Distillation
 from dreamlib.distillation.sets import load_set
 from dreamlib.recipes import methods
-from dreamlib.samplers import View
+from dreamlib.samplers import WeightedRepresentative
 from dreamlib.teachers import Aging, Networks
-
-METHODS = (
-    *("kip", "kip+dream", "kip+dream-weighted", "label-solve"),
-    *("frepo", "frepo+dream", "frepo+dream-weighted"),
-)
 
 
 def cell_of(method: str) -> Cell:
@@ -44,36 +38,11 @@ def cell_of(method: str) -> Cell:
     return replace(cell, recipe=recipe)
 
 
-def finish(run: Distillation) -> Distillation:
-    while not run.done:
-        run.advance()
-    return run
-
-
-def kept(run: Distillation) -> dict[str, Tensor]:
-    return {name: value for name, value in run.state().items() if not name.startswith("seconds.")}
-
-
 def begun(data: ClassData, method: str) -> Distillation:
     run = Distillation(data, cell_of(method).recipe, 1, 3)
     while not run.stored:
         run.advance()
     return run
-
-
-@pytest.mark.parametrize("method", sorted(METHODS))
-def test_a_run_goes_on_bit_for_bit_from_every_step(few: ClassData, method: str) -> None:
-    recipe = cell_of(method).recipe
-    whole = Distillation(few, recipe, 1, 3)
-    states = []
-    while not whole.done:
-        states.append(save({name: value.contiguous() for name, value in whole.state().items()}))
-        whole.advance()
-    for state in states:
-        rest = Distillation(few, recipe, 1, 3)
-        rest.restore(load(state))
-        finish(rest)
-        assert all(value.equal(kept(whole)[name]) for name, value in kept(rest).items())
 
 
 @pytest.mark.parametrize("method", ["kip", "kip+dream-weighted"])
@@ -158,20 +127,31 @@ def test_solved_labels_cannot_be_bettered(few: ClassData) -> None:
     assert float(residual.norm()) < float(before.norm())
 
 
-def test_rows_share_all_images_of_their_class(few: ClassData) -> None:
-    """DREAM as a plug: the weights are the numbers of images nearest to each row, each image counted once."""
-    run: Any = begun(few, "kip+dream-weighted")
-    run.criterion.gradients(0, run.stored)
-    sizes, choice = run.criterion.targets.sizes, run.criterion.targets.choice
-    assert sizes.sum(1).tolist() == few.sizes.tolist()
-    view = View(few, AsSeen(64), 1, torch.Generator())  # type: ignore[arg-type]
-    assert nearest(view, choice[:, :1]).flatten().tolist() == few.sizes.tolist()
-    pixels = few.take(torch.arange(12).expand(10, -1))[4].flatten(1)
-    by_hand = [int(torch.stack([(p - pixels[i]).norm() for i in choice[4]]).argmin()) for p in pixels]
-    assert sizes[4].tolist() == [by_hand.count(place) for place in range(8)]
-    assert methods["kip+dream"].recipe.criterion == replace(
-        methods["kip+dream-weighted"].recipe.criterion,  # type: ignore[type-var]
-        weighted=False,
+@pytest.mark.parametrize("method", ["kip+dream-weighted", "frepo+dream-weighted"])
+def test_rows_count_by_the_shares_that_the_sampler_gives(few: ClassData, method: str) -> None:
+    """DREAM as a plug: the squared error of a row is weighted by the share of its cluster in the class."""
+    run: Any = begun(few, method)
+    run.teaching.next(0)
+    weighted = run.criterion.gradients(0, run.stored).loss
+    shares = run.criterion.targets.shares
+    assert shares.shape == (10, 8)
+    torch.testing.assert_close(shares.sum(1), torch.ones(10))
+    run.criterion.targets.sampler = replace(run.recipe.criterion.sampler, every=10)  # the choice stays
+    run.criterion.targets.shares = torch.full_like(shares, 1 / 8)
+    same = run.criterion.gradients(1, run.stored).loss
+    run.criterion.targets.shares = None
+    assert float(run.criterion.gradients(1, run.stored).loss) == pytest.approx(float(same))
+    # All weight on one row: the loss is that row's alone, and the weighted one is the mean of the rows'.
+    single = []
+    for row in range(80):
+        run.criterion.targets.shares = torch.eye(80)[row].view(10, 8)
+        single.append(run.criterion.gradients(1, run.stored).loss)
+    margin = 0.1 if method.startswith("frepo") else 0.0  # which counts in every one
+    rows = torch.stack(single).double() + margin
+    assert float(weighted) == pytest.approx(float((rows.view(10, 8) * shares).sum() / 10) - margin, rel=1e-5)
+    assert methods[method].recipe.criterion == replace(
+        methods[method.removesuffix("-weighted")].recipe.criterion,  # type: ignore[type-var]
+        sampler=WeightedRepresentative(),
     )
 
 
@@ -312,18 +292,8 @@ def test_fit_goes_on_bit_for_bit_and_learns_the_labels(few: ClassData, digits: D
     how = replace(cell.evaluation, networks=2, learner=Fit(updates=30, lr=1e-2, batch=7, warm_up=5))
     start = begun(few, "frepo").stored
     made = cell.recipe.container.training_set(start, digits.shape, 10, digits.normalisation)
-    whole, states = EvaluationRun(made, digits, how), []
-    while not whole.done:
-        states.append(save({name: value.contiguous() for name, value in whole.state().items()}))
-        whole.advance()
-    for state in states[::7]:
-        rest = EvaluationRun(made, digits, how)
-        rest.restore(load(state))
-        while not rest.done:
-            rest.advance()
-        mine, its = rest.state(), whole.state()
-        assert all(value.equal(its[name]) for name, value in mine.items() if name != "seconds")
-    assert min(whole.accuracies) > 25
+    check_task(lambda: EvaluationRun(made, digits, how))
+    assert min(evaluate(made, digits, how)) > 25
 
 
 @pytest.mark.parametrize("method", ["frepo", "kip", "label-solve"])
