@@ -53,6 +53,7 @@ def check_task(fresh: Callable[[], Task]) -> None:
     whole, saved, spent, states = fresh(), [], [], []
     while not whole.done:
         assert whole.step == len(saved)
+        assert 0 < whole.ahead <= whole.steps - whole.step
         saved.append(save({name: value.contiguous() for name, value in whole.state().items()}))
         spent.append(seconds(whole))
         states.append(bits(whole))
