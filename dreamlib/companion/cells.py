@@ -287,4 +287,10 @@ def union(whole: Cell, parts: Sequence[Cell]) -> Cell:
         raise BadValue(f"{whole.dataset}: a union of {len(parts)} sets; expected one or more plain cells", "")
     if any(part.recipe.drawn for part in parts):
         raise BadValue(f"{whole.dataset}: a union of generators; expected sets of images", "another method")
+    if any(part.recipe.whitening for part in parts):
+        raise BadValue(
+            f"{whole.dataset}: a union of sets that are whitened, each as its own classes say; expected sets that are "
+            "normalised alike",
+            "another method, or whitening=''",
+        )
     return replace(whole, parts=tuple(parts))

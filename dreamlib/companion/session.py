@@ -26,7 +26,7 @@ from ..core.places import path_of, project_root
 from ..core.plugins import load as load_plugins
 from ..core.reading import present
 from ..core.streams import Streams
-from ..data import ClassData, Dataset, data_folder, load, statistics
+from ..data import ClassData, Dataset, data_folder, load
 from ..distillation.loop import BESIDE
 from ..distillation.sets import DistilledSet, load_set
 from ..recipes import methods as all_methods
@@ -241,7 +241,7 @@ class Session:
             return [own]
         again = replace(own, method=f"{method}{COMMON}", label=f"{own.label}, common protocol")
         if entry.reported_under == entry.common:
-            return [replace(own, reported_as=None), again]
+            return [replace(own, reported_as=None, apart=True), again]
         return [own, replace(again, reported_as=None)]
 
     def accuracy_table(self, rows: Sequence[tables.Row], *, beyond: bool = False) -> tables.AccuracyTable:
@@ -462,8 +462,8 @@ class Session:
         On the session's device. Empty when the states along the way are not here: they are not part of a repository.
         """
         found = self.study.store.read_course(cell) or {}
-        dataset, constants = self.dataset(cell.dataset), cell.recipe.constants
-        normalisation = statistics(constants) if constants else dataset.normalisation
+        dataset = self.dataset(cell.dataset)
+        normalisation = cell.recipe.normalisation(dataset)
         about = dataset.shape, dataset.num_classes, normalisation, self.torch_device
         images = {}
         for step, stored in sorted(found.items()):

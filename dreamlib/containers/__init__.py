@@ -5,6 +5,7 @@ from .base import CONTAINERS, Container, ImageContainer, Images, OfImages, Sourc
 from .formation import MultiFormation
 from .generator import Drawing, Generator, drawing
 from .pixels import Pixels
+from .rates import Falling, Steps
 from .updates import LAMB, SGD, Adam, ClassByClass, Moves, Update
 
 __all__ = [
@@ -16,6 +17,7 @@ __all__ = [
     "ClassByClass",
     "Container",
     "Drawing",
+    "Falling",
     "Generator",
     "ImageContainer",
     "Images",
@@ -24,6 +26,7 @@ __all__ = [
     "OfImages",
     "Pixels",
     "Source",
+    "Steps",
     "Update",
     "drawing",
     "register",

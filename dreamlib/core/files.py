@@ -159,6 +159,11 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     return _parsed(path, parse, _as_declared)
 
 
+def with_prefix(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The same tensors, by names of which :func:`below` makes theirs again."""
+    return {f"{prefix}{name}": value for name, value in tensors.items()}
+
+
 def below(state: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
     """The tensors whose names start with ``prefix``, by the rest of their names.
 

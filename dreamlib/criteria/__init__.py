@@ -1,4 +1,4 @@
-"""Criteria: what is lowered, step by step. And objectives, which say how well a generator does."""
+"""Criteria: what a distillation minimises. And objectives: the losses of generative models."""
 
 from .adversarial import Adversarial
 from .base import (
@@ -14,9 +14,11 @@ from .base import (
 )
 from .biggan import Hinge
 from .generative import Generative
+from .labelling import Labelling, RidgeHead
 from .matching import Matching
 from .moments import MomentMatching
 from .objective import OBJECTIVES, Batch, Objective
+from .unrolling import Unrolling
 from .variational import Variational
 
 __all__ = [
@@ -30,11 +32,14 @@ __all__ = [
     "Descent",
     "Generative",
     "Hinge",
+    "Labelling",
     "Matching",
     "MomentMatching",
     "Objective",
     "OfSteps",
     "Pull",
+    "RidgeHead",
+    "Unrolling",
     "Variational",
     "register",
     "snapshot_steps",

@@ -48,8 +48,6 @@ class FeatureRegression(OfSteps):
         In units of the mean diagonal of the kernel.
     mirrored : bool
         The regression is on the set and its mirror images (``use_flip``).
-    weighted : bool
-        Rows count by their share of the data; see :class:`~dreamlib.criteria.regression.Targets`.
     last : float
         Rates fall along half a cosine, to this share of themselves.
     """
@@ -58,7 +56,6 @@ class FeatureRegression(OfSteps):
     real_batch: int = 100
     regularisation: float = REGULARISATION
     mirrored: bool = False
-    weighted: bool = False
     last: float = 0.1
 
     phases: tuple[str, ...] = ("clustering", "regression")
@@ -89,7 +86,7 @@ class Predicting(Bare):
 
     def __init__(self, how: FeatureRegression, scene: Scene, teaching: Teaching) -> None:
         self.how, self.scene, self.teaching = how, scene, teaching
-        self.targets = Targets(scene, how.sampler, how.real_batch, how.weighted)
+        self.targets = Targets(scene, how.sampler, how.real_batch)
 
     def gradients(self, step: int, stored: Tensors) -> Pull:
         how, scene, network = self.how, self.scene, self.teaching.network

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from ..containers import Answers, OfImages
 from ..core.errors import BadValue
 from ..data import ClassData
-from ..samplers import Random, Sampler, View
+from ..samplers import Random, Sampler, View, Weighted
 from ..teachers import Scene, Teaching, Untaught
 from .base import Bare, OfSteps, Pull, Tensors, register
 from .kernels import FullyConnected, Kernel
@@ -39,7 +39,7 @@ class AsSeen(nn.Module):
 
 
 class Targets:
-    """The real batch of a ridge regression: which images it holds, and how much each row counts.
+    """The real batch of a ridge regression: which images it holds and, if the sampler says so, how much each counts.
 
     Parameters
     ----------
@@ -49,18 +49,15 @@ class Targets:
         Chooses ``batch`` images of each class, for ``sampler.every`` steps.
     batch : int
         Images of each class.
-    weighted : bool
-        A row counts by its share of the data: the images of its class that are nearer to it than to any other row, in
-        the embedding. False: all rows count alike.
     """
 
-    def __init__(self, scene: Scene, sampler: Sampler, batch: int, weighted: bool) -> None:
-        self.scene, self.sampler, self.batch, self.weighted = scene, sampler, batch, weighted
+    def __init__(self, scene: Scene, sampler: Sampler, batch: int) -> None:
+        self.scene, self.sampler, self.batch = scene, sampler, batch
         self.choice = torch.empty(0, dtype=torch.int64, device=scene.device)
-        self.sizes = torch.empty(0, dtype=torch.int64, device=scene.device)
+        self.shares: Tensor | None = None
 
     def at(self, step: int, network: nn.Module) -> tuple[Tensor, Tensor, Tensor | None]:
-        """Normalised images (t, c, h, w), classes (t,) and, if weighted, weights (t,) of the rows of a step."""
+        """Normalised images (t, c, h, w), classes (t,) and, if there are any, weights (t,) of the rows of a step."""
         scene = self.scene
         data = scene.data
         if step % self.sampler.every == 0:
@@ -75,29 +72,18 @@ class Targets:
                     fresh=scene.fresh("sampler"),
                     space=scene.container.space,
                 )
-                self.choice = self.sampler.choose(view)
-                if self.weighted:
-                    self.sizes = nearest(view, self.choice)
+                chosen = self.sampler.choose(view)
+                self.choice, self.shares = chosen if isinstance(chosen, Weighted) else (chosen, None)
         classes = torch.arange(data.num_classes, device=scene.device).repeat_interleave(self.batch)
         images = data.take(self.choice).flatten(0, 1)
-        return images, classes, self.sizes.flatten() if self.weighted else None
+        return images, classes, None if self.shares is None else self.shares.flatten()
 
     def state(self) -> Tensors:
-        return {"choice": self.choice, "sizes": self.sizes}
+        return {"choice": self.choice, **({} if self.shares is None else {"shares": self.shares})}
 
     def restore(self, state: Mapping[str, Tensor]) -> None:
-        self.choice, self.sizes = (state[name].to(self.scene.device) for name in ("choice", "sizes"))
-
-
-def nearest(view: View, choice: Tensor) -> Tensor:
-    """How many images of its class are nearest to each of the chosen ones, (C, B) int64; each is counted once."""
-    index, mask = view.data.padded_index()
-    points = view.embed(index, space="stored")
-    sizes = torch.zeros_like(choice)
-    for label, (point, real) in enumerate(zip(points, mask, strict=True)):
-        owner = torch.cdist(point[real], point[choice[label]]).argmin(1)
-        sizes[label] = torch.bincount(owner, minlength=choice.shape[1])
-    return sizes
+        held = {name: value.to(self.scene.device) for name, value in state.items()}
+        self.choice, self.shares = held["choice"], held.get("shares")
 
 
 def labels_of(scene: Scene, stored: Mapping[str, Tensor], each: int) -> Tensor:
@@ -157,15 +143,12 @@ class Regression(_WithoutNetwork):
         Real images of each class a step.
     regularisation : float
         In units of the mean diagonal of the kernel; see :func:`~dreamlib.criteria.ridge.solve`.
-    weighted : bool
-        Rows count by their share of the data; see :class:`Targets`.
     """
 
     kernel: Kernel = field(default_factory=FullyConnected)
     sampler: Sampler = field(default_factory=Random)
     real_batch: int = 500
     regularisation: float = REGULARISATION
-    weighted: bool = False
 
     def check(self) -> None:
         check_batch(self.real_batch, self.sampler)
@@ -182,7 +165,7 @@ class Regressing(Bare):
 
     def __init__(self, how: Regression, scene: Scene) -> None:
         self.how, self.scene = how, scene
-        self.targets = Targets(scene, how.sampler, how.real_batch, how.weighted)
+        self.targets = Targets(scene, how.sampler, how.real_batch)
         self.pixels = AsSeen(scene.data.shape[0] * scene.data.shape[1] * scene.data.shape[2])
 
     def gradients(self, step: int, stored: Tensors) -> Pull:

@@ -11,6 +11,7 @@ from torch import Tensor
 from ..core.errors import BadValue
 from .dataset import Dataset
 from .normalisation import Normalisation
+from .whitening import CHUNK, Whitening
 
 ORDER_SEED = 0
 KEYS = 2**62
@@ -41,6 +42,8 @@ class ClassData:
     classes : tuple of str
         Their names.
     normalisation : Normalisation
+    dataset : Dataset
+        Where the images come from.
     device : torch.device
     sizes : Tensor
         int64 (C,), images per class, on ``device``.
@@ -64,7 +67,6 @@ class ClassData:
         self.shape = dataset.shape
         self.num_classes = dataset.num_classes
         self.classes = dataset.classes
-        self.normalisation = dataset.normalisation
         self.device = torch.device(device)
 
         chosen = _by_class(dataset.train_labels, dataset.num_classes, per_class)
@@ -76,7 +78,16 @@ class ClassData:
         self.labels = labels.to(self.device)
         self.sizes = sizes.to(self.device)
         self._starts = (sizes.cumsum(0) - sizes).to(self.device)
+        self._normalise(dataset)
+
+    def _normalise(self, dataset: Dataset) -> None:
+        self.dataset, self.normalisation = dataset, dataset.normalisation
         self._mean, self._std = self.normalisation.columns(torch.empty(self.shape, device=self.device))
+        # Whitening an image costs more than a small network does with it, so all are whitened at once, in floats.
+        self._whitened: Tensor | None = None
+        if isinstance(self.normalisation, Whitening):
+            parts = self._images.split(CHUNK)
+            self._whitened = torch.cat([self.normalisation.apply(part.float().div_(255)) for part in parts])
 
     def take(self, index: Tensor, classes: Tensor | None = None) -> Tensor:
         """Normalised images at given positions of given classes.
@@ -99,8 +110,8 @@ class ClassData:
             If shapes or dtypes do not fit, or a position is out of range (checked on the CPU only: on other
             devices looking would hold up the queue).
         """
-        # In place on the fresh copy: one buffer instead of three.
-        return self.unit(index, classes).sub_(self._mean).div_(self._std)
+        flat = self._flat(index, classes)
+        return self._normalised(flat.reshape(-1)).view(*index.shape, *self.shape)
 
     def unit(self, index: Tensor, classes: Tensor | None = None) -> Tensor:
         """As :meth:`take`, but as unit images, float32 in [0, 1]."""
@@ -217,7 +228,7 @@ class ClassData:
             int64 (...) on ``device``.
         """
         flat = index.reshape(-1)
-        images = self._units(flat).sub_(self._mean).div_(self._std)
+        images = self._normalised(flat)
         return images.view(*index.shape, *self.shape), self.labels.index_select(0, flat).view(index.shape)
 
     def padded_index(self) -> tuple[Tensor, Tensor]:
@@ -235,12 +246,17 @@ class ClassData:
         return torch.minimum(position, self.sizes[:, None] - 1), self._mask()
 
     def normalised_as(self, normalisation: Normalisation) -> ClassData:
-        """The same images, normalised with other constants; nothing is copied."""
+        """The same images, normalised otherwise; they are copied only to be whitened.
+
+        Raises
+        ------
+        BadValue
+            For a whitening that was fitted on other training images.
+        """
         if normalisation == self.normalisation:
             return self
         other = copy.copy(self)
-        other.normalisation = normalisation
-        other._mean, other._std = normalisation.columns(torch.empty(self.shape, device=self.device))
+        other._normalise(self.dataset.normalised_as(normalisation))
         return other
 
     def _keys(self, generator: torch.Generator) -> Tensor:
@@ -270,6 +286,12 @@ class ClassData:
 
     def _units(self, flat: Tensor) -> Tensor:
         return self._images.index_select(0, flat).to(torch.float32).div_(255)
+
+    def _normalised(self, flat: Tensor) -> Tensor:
+        if self._whitened is not None:
+            return self._whitened.index_select(0, flat)
+        # In place on the fresh copy: one buffer instead of three.
+        return self._units(flat).sub_(self._mean).div_(self._std)
 
     def _mask(self) -> Tensor:
         return torch.arange(self.largest, device=self.device) < self.sizes[:, None]

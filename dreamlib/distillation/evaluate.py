@@ -14,7 +14,8 @@ from ..containers import Images, Source
 from ..core.errors import BadValue, DataError
 from ..core.files import below
 from ..core.streams import Streams
-from ..data import ClassData, Dataset
+from ..data import ClassData, Dataset, Normalisation
+from ..data.whitening import Whitening
 from ..networks import NetworkSpec, forward_operations
 from ..networks.training import SGD, Learner, Lessons, Outputs
 from .sets import DistilledSet
@@ -122,6 +123,17 @@ def check_judge(dataset: Dataset) -> None:
         )
 
 
+def _check_normalisation(known: Normalisation | None, dataset: Dataset) -> None:
+    """Raise BadValue where images and test images are whitened differently: networks would be right by chance alone."""
+    own = dataset.normalisation
+    if known is not None and known != own and isinstance(own, Whitening) | isinstance(known, Whitening):
+        raise BadValue(
+            f"the synthetic images have {known.name!r}, and the test images of {dataset.name!r} would have "
+            f"{own.name!r}: they have to be normalised alike",
+            "evaluate(load_set(...), ...), or dataset.normalised_as(set.normalisation)",
+        )
+
+
 class EvaluationRun:
     """Trains all networks of an evaluation together; last-epoch top-1 on the whole test set is the result.
 
@@ -202,6 +214,7 @@ class EvaluationRun:
             images = _by_class(images)
         if isinstance(images, Images):
             _check_answers(images.targets, self.evaluation.learner)
+            _check_normalisation(images.normalisation, self.dataset)
             return _in_memory(images)
         if how is None:
             raise BadValue(
@@ -297,18 +310,19 @@ def _in_memory(made: Images) -> Lessons:
     def fetch(index: Tensor) -> tuple[Tensor, Tensor]:
         return made.images[index], made.targets[index]
 
-    return Lessons(fetch, len(made.targets), made.rates)
+    return Lessons(fetch, len(made.targets), made.rates, made.steps)
 
 
 def evaluate(images: DistilledSet | Trained, dataset: Dataset, evaluation: Evaluation) -> list[float]:
     """Accuracies in percent, one per network, in one call; see :class:`EvaluationRun`.
 
     ``images`` may also be a distilled set: its own normalisation is then the one of the test images too, and its own
-    answers and rates are those that networks learn from.
+    answers, rates and number of steps are those that networks learn from.
     """
     if isinstance(images, DistilledSet):
         dataset = dataset.normalised_as(images.normalisation)
-        images = Images(images.normalised, images.labels, images.rates)
+        how = images.rates, images.steps, images.normalisation
+        images = Images(images.normalised, images.labels, *how)
     run = EvaluationRun(images, dataset, evaluation)
     while not run.done:
         run.advance()

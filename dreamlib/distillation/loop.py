@@ -22,7 +22,7 @@ from ..core.errors import BadValue, Diverged
 from ..core.files import below
 from ..core.streams import Streams
 from ..criteria import SNAPSHOTS, snapshot_steps
-from ..data import ClassData, statistics
+from ..data import ClassData
 from ..networks import Network, build, forward_operations
 from ..teachers import Idle, Scene, Teaching
 from .recipe import Recipe
@@ -89,8 +89,7 @@ class Distillation:
         if memory_gb is not None and not memory_gb > 0:
             raise BadValue(f"memory is {memory_gb} GiB; expected more than 0", "--memory-gb 8")
         recipe.check()
-        if recipe.constants:
-            data = data.normalised_as(statistics(recipe.constants))
+        data = data.normalised_as(recipe.normalisation(data.dataset))
         recipe.fits(data, ipc)
         how = recipe.criterion
         self.data, self.recipe, self.device = data, recipe, data.device

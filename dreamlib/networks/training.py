@@ -41,11 +41,14 @@ class Lessons:
         Number of images; indices run below it.
     rates : Tensor, optional
         Learning rates that belong to the images: (), or (E, S) of every step in every epoch.
+    steps : int, optional
+        Of training that belong to the images.
     """
 
     fetch: Fetch
     size: int
     rates: Tensor | None = None
+    steps: int | None = None
 
 
 class Learned(Protocol):

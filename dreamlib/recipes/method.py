@@ -136,8 +136,12 @@ def changes(published: Any, used: Any, path: str = "") -> list[str]:
     if published == used:
         return []
     if isinstance(published, dict) and isinstance(used, dict) and published.get("part") == used.get("part"):
-        inner = [(f"{path}.{name}" if path else name, name) for name in used]
-        return [word for where, name in inner for word in changes(published.get(name), used[name], where)]
+        inner = [(f"{path}.{name}" if path else name, name) for name in {**used, **published}]
+        return [
+            word
+            for where, name in inner
+            for word in changes(published.get(name, ""), used.get(name, ""), where)
+        ]
     if isinstance(published, list) and isinstance(used, list) and len(published) == len(used):
         pairs = enumerate(zip(published, used, strict=True), 1)
         return [word for place, pair in pairs for word in changes(*pair, f"{path} {place}")]

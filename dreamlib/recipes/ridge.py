@@ -13,7 +13,7 @@ from ..distillation.evaluate import Evaluation
 from ..distillation.learners import Fit, Ridge
 from ..distillation.recipe import Recipe
 from ..networks import NetworkSpec
-from ..samplers import Representative
+from ..samplers import Representative, WeightedRepresentative
 from ..teachers import Aging, Untaught
 from .method import DIGIT_SETS, GREY_SETS, Method
 from .protocols import register
@@ -121,15 +121,14 @@ _frepo = methods.register(
     )
 )
 for base in (_kip, _frepo):
-    for weighted, tail in ((False, ""), (True, "-weighted")):
-        methods.register(
-            base.using(
-                name=f"{base.name}+dream{tail}",
-                label=f"{base.label}+DREAM" + (", weighted" if weighted else ""),
-                sampler=Representative(),
-                weighted=weighted,
-            )
+    methods.register(base.using(sampler=Representative()))
+    methods.register(
+        base.using(
+            name=f"{base.name}+dream-weighted",
+            label=f"{base.label}+DREAM, weighted",
+            sampler=WeightedRepresentative(),
         )
+    )
 
 methods.register(
     Method(

@@ -5,6 +5,7 @@ from .base import TEACHERS, Idle, Scene, Teacher, Teaching, Untaught, register
 from .models import ModelsPool
 from .networks import Networks
 from .pool import Pool
+from .restarting import Restarting, Restarts
 
 __all__ = [
     "TEACHERS",
@@ -13,6 +14,8 @@ __all__ = [
     "ModelsPool",
     "Networks",
     "Pool",
+    "Restarting",
+    "Restarts",
     "Scene",
     "Teacher",
     "Teaching",

@@ -279,7 +279,7 @@ def same_recorded(plan: Recipe, data: ClassData, chunk: int = 4, patched: tuple[
 
     plain = distilled("plain")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(classwise, "PATCHED", patched)
+        patch.setattr(classwise, "UNFOLDED_ON", patched)
         recorded = distilled("compiled")
     moved = (plain.stored["images"] - plain.snapshots[0]["images"]).norm()
     assert float((recorded.stored["images"] - plain.stored["images"]).norm()) < 1e-4 * float(moved)

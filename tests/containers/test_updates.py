@@ -152,8 +152,8 @@ def test_every_update_goes_down(update: Update) -> None:
         (lambda: Adam(math.nan), "rate nan"),
         (lambda: LAMB(math.inf), "rate inf"),
         (lambda: Adam(eps=-1e-8), "eps -1e-08"),
-        (lambda: SGD(0.1, 1.0), r"keeps \(1.0,\)"),
-        (lambda: AdaBelief(betas=(0.9, 1.5)), r"keeps \(0.9, 1.5\)"),
+        (lambda: SGD(0.1, 1.0), r"momentum or betas \(1.0,\)"),
+        (lambda: AdaBelief(betas=(0.9, 1.5)), r"momentum or betas \(0.9, 1.5\)"),
     ],
 )
 def test_settings_out_of_range_are_named(make: Callable[[], object], message: str) -> None:

@@ -534,7 +534,7 @@ def test_a_generator_that_ignores_its_noise_is_stopped(
     run.advance()
     run.advance()
     with pytest.raises(
-        Diverged, match=r"collapsed by epoch 1 of 3: its images of class '0' differ by 0.00%.*\n.*seed"
+        Diverged, match=r"collapsed by epoch 1 of 3: the spread of its images of class '0' is 0.00%.*\n.*seed"
     ):
         run.advance()
 

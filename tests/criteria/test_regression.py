@@ -17,7 +17,7 @@ from dreamlib.containers import Answers
 from dreamlib.core.errors import BadValue, Diverged, Singular
 from dreamlib.criteria.features import FeatureRegression
 from dreamlib.criteria.kernels import FullyConnected
-from dreamlib.criteria.regression import AsSeen, Regression, nearest
+from dreamlib.criteria.regression import Regression
 from dreamlib.criteria.ridge import centred, predict
 from dreamlib.data import ClassData, Dataset
 from dreamlib.distillation.evaluate import EvaluationRun, evaluate
@@ -25,7 +25,7 @@ from dreamlib.distillation.learners import Fit
 from dreamlib.distillation.loop import Distillation
 from dreamlib.distillation.sets import load_set
 from dreamlib.recipes import methods
-from dreamlib.samplers import View
+from dreamlib.samplers import WeightedRepresentative
 from dreamlib.teachers import Aging, Networks
 
 
@@ -127,20 +127,31 @@ def test_solved_labels_cannot_be_bettered(few: ClassData) -> None:
     assert float(residual.norm()) < float(before.norm())
 
 
-def test_rows_share_all_images_of_their_class(few: ClassData) -> None:
-    """DREAM as a plug: the weights are the numbers of images nearest to each row, each image counted once."""
-    run: Any = begun(few, "kip+dream-weighted")
-    run.criterion.gradients(0, run.stored)
-    sizes, choice = run.criterion.targets.sizes, run.criterion.targets.choice
-    assert sizes.sum(1).tolist() == few.sizes.tolist()
-    view = View(few, AsSeen(64), 1, torch.Generator())  # type: ignore[arg-type]
-    assert nearest(view, choice[:, :1]).flatten().tolist() == few.sizes.tolist()
-    pixels = few.take(torch.arange(12).expand(10, -1))[4].flatten(1)
-    by_hand = [int(torch.stack([(p - pixels[i]).norm() for i in choice[4]]).argmin()) for p in pixels]
-    assert sizes[4].tolist() == [by_hand.count(place) for place in range(8)]
-    assert methods["kip+dream"].recipe.criterion == replace(
-        methods["kip+dream-weighted"].recipe.criterion,  # type: ignore[type-var]
-        weighted=False,
+@pytest.mark.parametrize("method", ["kip+dream-weighted", "frepo+dream-weighted"])
+def test_rows_count_by_the_shares_that_the_sampler_gives(few: ClassData, method: str) -> None:
+    """DREAM as a plug: the squared error of a row is weighted by the share of its cluster in the class."""
+    run: Any = begun(few, method)
+    run.teaching.next(0)
+    weighted = run.criterion.gradients(0, run.stored).loss
+    shares = run.criterion.targets.shares
+    assert shares.shape == (10, 8)
+    torch.testing.assert_close(shares.sum(1), torch.ones(10))
+    run.criterion.targets.sampler = replace(run.recipe.criterion.sampler, every=10)  # the choice stays
+    run.criterion.targets.shares = torch.full_like(shares, 1 / 8)
+    same = run.criterion.gradients(1, run.stored).loss
+    run.criterion.targets.shares = None
+    assert float(run.criterion.gradients(1, run.stored).loss) == pytest.approx(float(same))
+    # All weight on one row: the loss is that row's alone, and the weighted one is the mean of the rows'.
+    single = []
+    for row in range(80):
+        run.criterion.targets.shares = torch.eye(80)[row].view(10, 8)
+        single.append(run.criterion.gradients(1, run.stored).loss)
+    margin = 0.1 if method.startswith("frepo") else 0.0  # which counts in every one
+    rows = torch.stack(single).double() + margin
+    assert float(weighted) == pytest.approx(float((rows.view(10, 8) * shares).sum() / 10) - margin, rel=1e-5)
+    assert methods[method].recipe.criterion == replace(
+        methods[method.removesuffix("-weighted")].recipe.criterion,  # type: ignore[type-var]
+        sampler=WeightedRepresentative(),
     )
 
 

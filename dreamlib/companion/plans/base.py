@@ -18,6 +18,11 @@ def final(profile: str, method: str, dataset: str, ipc: int, seed: int) -> list[
     return [own] if again is None else [own, again]
 
 
+def once(profile: str, method: str, dataset: str, ipc: int, seed: int) -> list[Cell]:
+    """The set at its end, judged by its method's own protocol alone: where only the making of it is looked at."""
+    return [make_cell(profile, method, dataset, ipc, seed)]
+
+
 def course(profile: str, method: str, dataset: str, ipc: int, seed: int) -> list[Cell]:
     """The set along the way, from its start to its end."""
     steps = make_cell(profile, method, dataset, ipc, seed).recipe.kept

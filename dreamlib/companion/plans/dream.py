@@ -5,8 +5,8 @@ from __future__ import annotations
 from .base import Plan, course
 
 CORESETS = ("random", "herding", "k-center", "forgetting")
-DISTILLED = ("dc", "dsa", "dm", "idc", "dream")
-PLUGGED = ("dc+dream", "dsa+dream", "dm+dream", "idc+dream")
+DISTILLED = ("dc", "dsa", "dm", "idc", "kip", "frepo", "dream")
+PLUGGED = ("dc+dream", "dsa+dream", "dm+dream", "idc+dream", "kip+dream", "frepo+dream")
 CURVES = ("dc", "dc+dream", "dsa", "dsa+dream", "idc-dm", "idc-dm+dream")
 
 PLANS = (

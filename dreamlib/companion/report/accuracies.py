@@ -36,6 +36,8 @@ class Row:
         class, and it is never marked as the best.
     absent : str
         Why a row without a method has none.
+    apart : bool
+        Judged without networks, by the kernel that made it: shown, but neither the best nor anyone's rival.
     """
 
     method: str | None
@@ -44,6 +46,7 @@ class Row:
     group: str = ""
     bound: bool = False
     absent: str = NOT_IMPLEMENTED
+    apart: bool = False
 
 
 @dataclass(frozen=True)
@@ -169,7 +172,7 @@ class Accuracies:
         means = {
             index: cell.mean
             for index, row in enumerate(self.rows)
-            if (cell := self.cells[index, column]).mean is not None and not row.bound
+            if (cell := self.cells[index, column]).mean is not None and not (row.bound or row.apart)
         }
         return max(means, key=lambda index: means[index] or 0.0) if len(means) > 1 else None
 
@@ -243,7 +246,9 @@ class Accuracies:
             column: {
                 row.label: self.compare(mine, index, column)
                 for index, row in enumerate(self.rows)
-                if index != mine and not row.bound and self.cells[index, column].status == MEASURED
+                if index != mine
+                and not (row.bound or row.apart)
+                and self.cells[index, column].status == MEASURED
             }
             for column in self.measured
             if self.cells[mine, column].status == MEASURED
