@@ -456,7 +456,7 @@ class Play:
 
     def _under(self, module: nn.Module, tensors: Tensors) -> Callable[..., Any]:
         """A module with other tensors in place of its own: a pure function of them."""
-        return self.engine.shorten(lambda *inputs: functional_call(module, tensors, inputs))
+        return self.engine.autocast(lambda *inputs: functional_call(module, tensors, inputs))
 
     def _key(self, what: str, *more: object) -> tuple[object, ...]:
         """Everything the gradients close over: runs that differ in anything else share one compiled version."""
