@@ -1,4 +1,4 @@
-"""Evaluation: train networks from scratch on a synthetic set (or the real one), test each once, at the end."""
+"""Evaluation: train networks from scratch on a synthetic set (or the real one), and test each once, at the end."""
 
 from __future__ import annotations
 

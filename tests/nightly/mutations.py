@@ -59,7 +59,7 @@ MUTATIONS = [
         "samplers",
         "samplers/clustering.py",
         ("active[rows] = shift > tolerance", "active[rows] = shift > 100 * tolerance"),
-        ("nearest = nearest.masked_fill(~mask, k)  # padding", "nearest = nearest  # padding"),
+        ("nearest = nearest.masked_fill(~mask, k)\n    slot", "nearest = nearest\n    slot"),
         (
             "far = distance.topk(mean.shape[1], dim=1).indices",
             "far = distance.topk(mean.shape[1], dim=1, largest=False).indices",
@@ -103,8 +103,8 @@ MUTATIONS = [
     *_of(
         "containers",
         "containers/updates.py",
-        ("return self._drift(tensor, state, pace, turn)", "return tensor, state"),
-        ("len(tensor) - 1 - turn)", "len(tensor) - turn)"),
+        ("return self._drift(tensor, state, pace, position)", "return tensor, state"),
+        ("len(tensor) - 1 - position)", "len(tensor) - position)"),
         ("gradient - mean, mean", "gradient, mean"),
     ),
     *_of(
@@ -138,7 +138,7 @@ MUTATIONS = [
         ("loss = loss + self.how.weight * mismatch", "loss = loss + mismatch"),
         ("return self.matched_rate if self.matching else 1.0", "return 1.0"),
     ),
-    *_of("criteria", "criteria/adversarial.py", ("known) * 2  # a mean", "known)  # a mean")),
+    *_of("criteria", "criteria/adversarial.py", ("known) * 2  # CE", "known)  # CE")),
     *_of(
         "networks",
         "networks/training.py",
