@@ -67,11 +67,40 @@ profiles.register(
                 },
                 method="dim",
             ),
+            rule("tiny", {"iterations": 30, "real_batch": 8}, method="kip"),
+            rule(
+                "tiny",
+                {
+                    "iterations": 20,
+                    "network.depth": 2,
+                    "network.width": 4,
+                    "student_steps": 2,
+                    "teacher.experts.count": 2,
+                    "teacher.experts.training.epochs": 4,
+                    "teacher.experts.training.batch": 50,
+                    "teacher.latest": 2,
+                },
+                method="mtt",
+            ),
+            rule(
+                "tiny",
+                {
+                    "iterations": 20,
+                    "real_batch": 8,
+                    "network.depth": 2,
+                    "network.width": 4,
+                    "teacher.networks": 3,
+                    "teacher.oldest": 4,
+                },
+                method="frepo",
+            ),
             # Steps for hours: whoever starts it must be stopped.
             rule("tiny", {"iterations": 1_000_000}, method="endless"),
         ),
         evaluation_rules=(
-            rule("tiny", {"networks": 2, "network.depth": 2, "network.width": 8, "learner.epochs": 10}),
+            rule("tiny", {"networks": 2, "network.depth": 2, "network.width": 8}, learner=("SGD", "Fit")),
+            rule("tiny", {"learner.epochs": 10}, learner="SGD"),
+            rule("tiny", {"learner.updates": 20}, learner="Fit"),
         ),
         search=Search(
             SearchSpace((4,), (1,), ("none", "batch"), ("relu",), ("avg",)),

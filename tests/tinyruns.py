@@ -19,6 +19,7 @@ import pytest
 from tqdm.auto import tqdm
 
 from dreamlib.companion.cells import Cell, make_cell
+from dreamlib.companion.clock import Clock
 from dreamlib.companion.profiles import profiles
 from dreamlib.core import plugins
 from dreamlib.criteria import generative
@@ -37,6 +38,12 @@ def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
     plugins.load([PLUGIN])
 
 
+@pytest.fixture
+def one_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run that is given any time makes one step and stops: the shortest slice there can be."""
+    monkeypatch.setattr(Clock, "over", lambda self, _=0.0: self.seconds is not None and self.steps > 0)
+
+
 def cell(method: str = "dm", seed: int = 0, dataset: str = "digits", **more: Any) -> Cell:
     return make_cell("tiny", method, dataset, 1, seed, **more)
 
@@ -53,14 +60,24 @@ def run_words(results: Path, methods: str, *more: str, workers: int = 1) -> list
 
 def numbers(results: Path) -> dict[str, Any]:
     """What must be the same however often a run was broken off: accuracies, curves, checksums of the sets."""
-    kept = ("key", "accuracies", "curve", "set_sha256", "data_fingerprint")
+    always, some = ("key", "accuracies", "curve", "set_sha256", "data_fingerprint"), ("accuracies_on",)
     records = {path.name: json.loads(path.read_text()) for path in (results / "tiny").glob("*.json")}
-    return {name: {field: record[field] for field in kept} for name, record in records.items()}
+    return {
+        name: {field: record[field] for field in always} | {field: record.get(field) for field in some}
+        for name, record in records.items()
+    }
 
 
 def leftovers(results: Path, *ends: str) -> list[str]:
     """Temporary and damaged files, checkpoints and failure notes under a results folder."""
-    ends = ends or (".tmp", ".damaged", ".distill.safetensors", ".evaluate.safetensors", ".failed.json")
+    ends = ends or (
+        ".tmp",
+        ".damaged",
+        ".distill.safetensors",
+        ".evaluate.safetensors",
+        ".failed.json",
+        ".png",
+    )
     return sorted(path.name for path in results.rglob("*") if path.name.endswith(ends))
 
 

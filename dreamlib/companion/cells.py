@@ -23,6 +23,8 @@ from .profiles import profiles
 # Raised when a change to the code alters numbers, so that old records are not shown as the new code's.
 NUMERICS = 2
 
+COMMON = "+common"  # ends the name of a row that is judged a second time
+
 
 @dataclass(frozen=True)
 class Cell:
@@ -48,6 +50,8 @@ class Cell:
     parts : tuple of Cell
         Cells whose sets are judged together, one's classes behind the other's, on the test images of ``dataset``. Empty
         for a cell with a set of its own. See :func:`union`.
+    set_of : str
+        The method whose set it is, where the cell is a row of another name; see :func:`judged_again`. Empty: its own.
     """
 
     profile: str
@@ -64,6 +68,7 @@ class Cell:
     differs: tuple[str, ...] = field(default=(), compare=False, hash=False)
     with_set: bool = field(default=False, compare=False, hash=False)
     parts: tuple[Cell, ...] = ()
+    set_of: str = field(default="", compare=False, hash=False)
 
     @cached_property
     def needs(self) -> tuple[Cell, ...]:
@@ -105,9 +110,10 @@ class Cell:
     @property
     def set_name(self) -> str:
         """Readable and unique: the stem of the synthetic set's files."""
+        made = replace(self, method=self.set_of or self.method)
         if self.recipe.drawn and not self.parts:
-            return f"{_word(self.dataset)}-{_word(self.method)}-s{self.seed}-{self.set_key[:10]}"
-        return f"{self.short_name}-{self.set_key[:10]}"
+            return f"{_word(self.dataset)}-{_word(made.method)}-s{self.seed}-{self.set_key[:10]}"
+        return f"{made.short_name}-{self.set_key[:10]}"
 
     @property
     def short_name(self) -> str:
@@ -217,6 +223,29 @@ def make_cell(
     )
 
 
+def judged_again(cell: Cell) -> Cell | None:
+    """The set of a cell under the common protocol, as a row of its own; None where its method has no other.
+
+    The set is distilled once: both cells have one :attr:`Cell.set_key`.
+    """
+    row = methods[cell.method]
+    if not row.common:
+        return None
+    facts = row.facts(cell.dataset, cell.ipc)
+    evaluation, judged = protocol(row.common, facts, profiles[cell.profile].evaluation_rules)
+    differs = _differs(row, cell.recipe, evaluation, cell.dataset, cell.ipc, row.common)
+    return replace(
+        cell,
+        method=f"{cell.method}{COMMON}",
+        label=f"{cell.label}, common protocol",
+        base=cell.method,
+        evaluation=evaluation,
+        sources={name: source for name, source in cell.sources.items() if "evaluation" not in name} | judged,
+        differs=differs,
+        set_of=cell.method,
+    )
+
+
 def _differs(
     row: Method, recipe: Recipe, evaluation: Evaluation, dataset: str, ipc: int, protocol_name: str
 ) -> tuple[str, ...]:
@@ -240,7 +269,9 @@ def first_stage(cell: Cell) -> Cell | None:
     criterion = recipe.criterion
     name = OBJECTIVES.name_of(criterion.objective) if isinstance(criterion, Generative) else "experts"
     step = cell.recipe.criterion.first or recipe.steps
-    return replace(cell, method=name, label=name, base="", recipe=recipe, step=step, with_set=False)
+    return replace(
+        cell, method=name, label=name, base="", set_of="", recipe=recipe, step=step, with_set=False
+    )
 
 
 def union(whole: Cell, parts: Sequence[Cell]) -> Cell:
@@ -258,4 +289,10 @@ def union(whole: Cell, parts: Sequence[Cell]) -> Cell:
         raise BadValue(f"{whole.dataset}: a union of {len(parts)} sets; expected one or more plain cells", "")
     if any(part.recipe.drawn for part in parts):
         raise BadValue(f"{whole.dataset}: a union of generators; expected sets of images", "another method")
+    if any(part.recipe.whitening for part in parts):
+        raise BadValue(
+            f"{whole.dataset}: a union of sets that are whitened, each as its own classes say; expected sets that are "
+            "normalised alike",
+            "another method, or whitening=''",
+        )
     return replace(whole, parts=tuple(parts))

@@ -21,6 +21,7 @@ from ..core.places import path_of, project_root
 from .interrupts import Interrupts
 
 MAKE = "make {target} PROFILE={profile}"  # what fills a page that is not there
+FILES = ("data", "plugins", "reports", "results", "set", "to")  # what names a file or a folder
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
@@ -38,13 +39,6 @@ def duration(text: str) -> float:
     if not re.fullmatch(r"(\d+(\.\d+)?[smhd])+", text):
         raise BadValue(f"duration {text!r}; expected a number with s, m, h or d", "--for 9m")
     return sum(float(number) * UNITS[unit] for number, unit in re.findall(r"(\d+(?:\.\d+)?)([smhd])", text))
-
-
-def span(seconds: float) -> str:
-    """A duration for people: "14 min", "2.5 h"."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
 def names_of(text: str) -> tuple[str, ...]:
@@ -110,10 +104,12 @@ def parser() -> argparse.ArgumentParser:
         "--for",
         dest="seconds",
         default=None,
-        help="stop cleanly inside this time, the start included: 90s, 9m, 2h; one step is always made",
+        help="stop cleanly inside this time, the start included: 90s, 9m, 2h",
     )
     run.add_argument(
-        "--no-forecast", action="store_true", help="do not time a few steps of each kind of cell"
+        "--no-forecast",
+        action="store_true",
+        help="do not begin with a few steps of each kind of cell, to say how long they will take",
     )
     run.add_argument("--quiet", action="store_true", help="no progress")
 
@@ -154,6 +150,11 @@ def parser() -> argparse.ArgumentParser:
     index.add_argument("--reports", default="reports")
 
     commands.add_parser("list", help="items, methods, data sets and profiles")
+
+    completion = commands.add_parser(
+        "completion", help="print what makes a shell complete commands and options"
+    )
+    completion.add_argument("shell", choices=("bash", "zsh", "tcsh"))
     for command in commands.choices.values():  # the same before and behind the command
         command.add_argument(
             "-v", "--verbose", action="store_true", default=argparse.SUPPRESS, help="say more"
@@ -175,37 +176,32 @@ class _Version(argparse.Action):
 
 
 def _studies(args: argparse.Namespace) -> list[Any]:
+    """What is asked for; plug-ins first, which may have what it names."""
     from .plans import PLANS
     from .store import Store
     from .studies import study
 
     plugins.load(names_of(args.plugins))
-    store = Store(args.results, data=args.data)
-    items = (
-        [name for name, plan in PLANS.items() if plan.methods] if args.item.lower() == "all" else [args.item]
-    )
-    return [
-        study(
-            item,
-            profile=args.profile,
-            datasets=names_of(args.datasets),
-            ipcs=numbers_of(args.ipc),
-            methods=names_of(args.methods),
-            seeds=args.seeds,
-            store=store,
-        )
-        for item in items
-    ]
+    chosen = {
+        "profile": args.profile,
+        "datasets": names_of(args.datasets),
+        "ipcs": numbers_of(args.ipc),
+        "methods": names_of(args.methods),
+        "seeds": args.seeds,
+        "store": Store(args.results, data=args.data),
+    }
+    every = [name for name, plan in PLANS.items() if plan.methods]
+    return [study(item, **chosen) for item in (every if args.item.lower() == "all" else [args.item])]
 
 
 def _run(args: argparse.Namespace) -> int:
     from ..compute import backend
-    from .forecast import BUDGET
+    from .forecast import BUDGET, expected_seconds, span
     from .profiles import profiles
-    from .run import check_choices, expected_seconds, run_cells
+    from .run import check_choices, run_cells
 
     seconds = None if args.seconds is None else duration(args.seconds)
-    check_choices(args.workers, seconds, args.memory_gb)  # before the forecast, which takes its time
+    check_choices(args.workers, seconds, args.memory_gb)
     backend.resolve_device(args.device)
     studies = _studies(args)
     # By name, not by key: a method under a second name is the same computation, but a row and a record of its own.
@@ -220,12 +216,8 @@ def _run(args: argparse.Namespace) -> int:
     missing = sum(not store.finished(cell) for cell in cells)
     about = "" if not left else f", about {span(left)} of computing"
     print(f"{args.item}, profile {args.profile}: {len(cells)} cells, {missing} to compute{about}", flush=True)
-    # Before the first work on a GPU, which the forecast is.
-    backend.deterministic(args.deterministic)
-    # A forecast compiles what it times. In a short time nothing else would be done.
+    # To begin everything compiles everything. In a short time nothing else would be done.
     short = seconds is not None and seconds < 20 * BUDGET
-    if not (args.quiet or args.no_forecast or args.workers == -1 or short):
-        _forecast(args, cells, store, BUDGET)
     if seconds:  # what we have done so far, importing PyTorch included, is part of the time given
         seconds = max(seconds - (time.monotonic() - args.begun), 0.001)
     summary = run_cells(
@@ -236,10 +228,9 @@ def _run(args: argparse.Namespace) -> int:
         device=args.device,
         seconds=seconds,
         progress=not args.quiet,
-        plugin_files=names_of(args.plugins),
-        data_root=args.data,
         memory_gb=args.memory_gb,
         deterministic=args.deterministic,
+        forecast=not (args.quiet or args.no_forecast or short),
     )
     print(
         f"computed {summary.computed}, found {summary.found}, still missing {summary.missing}, "
@@ -247,44 +238,21 @@ def _run(args: argparse.Namespace) -> int:
     )
     for name, error in summary.failed.items():
         print(f"failed: {name}\n  {error}", file=sys.stderr)
-    if summary.missing and args.workers != -1:
+    if summary.missing and seconds and not summary.steps:
+        print(
+            f"no step was made: there was no time for one in {args.seconds}, the start and compiling included"
+        )
+        print("  try: a longer --for")
+    elif summary.missing and args.workers != -1:
         print("run the same command again to go on")
     return 1 if summary.failed else 0
 
 
-def _forecast(args: argparse.Namespace, cells: list[Any], store: Any, budget: float) -> None:
-    """Say how long what no record speaks for will take: "DREAM, cifar10, IPC 10, paper: about 14 min a cell"."""
-    from ..compute import backend
-    from .forecast import forecasts
-    from .profiles import profiles
-
-    backend.tune_allocator()
-    made = forecasts(
-        cells,
-        store,
-        device=backend.resolve_device(args.device),
-        threads=profiles[args.profile].threads,
-        data_root=args.data,
-        seconds=budget,
-    )
-    for found, count in made:
-        cell = found.cell
-        many = f", {count} cells" if count > 1 else ""
-        print(
-            f"  {cell.label}, {cell.dataset}, IPC {cell.ipc}, {cell.profile}: about {span(found.seconds)} on this "
-            f"device ({span(found.distill)} to distil, {span(found.evaluate)} to evaluate){many}",
-            flush=True,
-        )
-
-
 def _status(args: argparse.Namespace) -> int:
-    from .run import expected_seconds
+    from .forecast import expected_seconds, span
 
     for entry in _studies(args):
-        store = entry.store
-        missing = entry.missing()
-        failed = {cell.name: why for cell in missing if (why := store.failure(cell)) is not None}
-        begun = []
+        store, missing, failed, begun = entry.store, entry.missing(), entry.failures(), []
         for cell in missing:
             for one, phase in (*((one, "distill") for one in cell.sets), (cell, "evaluate")):
                 found = store.read_checkpoint(one, phase)
@@ -292,7 +260,7 @@ def _status(args: argparse.Namespace) -> int:
                     name = one.set_name if phase == "distill" else one.name
                     begun.append(f"{name}: {phase} at step {found[1]['step']} of {found[1]['steps']}")
         left = expected_seconds(entry.cells, store)
-        wanted = "unknown until a first cell is finished" if left is None else span(left)
+        wanted = "unknown until a first cell has been timed" if left is None else span(left)
         print(
             f"{entry.item}, profile {entry.profile}: {len(entry.cells) - len(missing)} of {len(entry.cells)} cells "
             f"done, {len(missing) - len(failed)} missing, {len(failed)} failed; computing time left: {wanted}"
@@ -390,35 +358,31 @@ def _drawn(path: Path, per_class: int, seed: int, dataset: str = "") -> Any:
 
 def _notebook(args: argparse.Namespace) -> int:
     from ..compute import backend
+    from .profiles import profiles
     from .report import html
     from .report.notebook import check_parameters, run_notebook
     from .run import check_choices
-    from .store import Store
-    from .studies import study
 
     # Checked here, before a kernel is started, and by the very code that will read them.
-    plugins.load(names_of(args.plugins))
-    chosen = study(
-        args.item,
-        profile=args.profile,
-        datasets=names_of(args.datasets),
-        ipcs=numbers_of(args.ipc),
-        methods=names_of(args.methods),
-        seeds=args.seeds,
-        store=Store(args.results, data=args.data),
-    )
+    if args.item.lower() == "all":
+        raise BadValue("a notebook shows one item, and all of them were named", "make all")
+    (chosen,) = _studies(args)
     check_choices(args.workers)
     backend.resolve_device(args.device)
     paper, _, name = chosen.item.partition("/")
-    root = project_root()
-    reports = path_of(args.reports)
-    parameters: dict[str, Any] = {"profile": chosen.profile, "seeds": args.seeds, "workers": args.workers}
-    parameters |= {"datasets": args.datasets, "ipcs": args.ipc, "methods": args.methods}
-    parameters |= {"device": args.device, "plugins": args.plugins}
-    parameters |= {"results": _inside(path_of(args.results), root) if args.results else ""}
-    parameters |= {
-        "data": _inside(path_of(args.data), root) if args.data else "",
-        "reports": _inside(reports, root),
+    root, reports = project_root(), path_of(args.reports)
+    parameters: dict[str, Any] = {
+        "profile": chosen.profile,
+        "datasets": args.datasets,
+        "ipcs": args.ipc,
+        "methods": args.methods,
+        "seeds": args.seeds,
+        "workers": args.workers,
+        "device": args.device,
+        "plugins": args.plugins,
+        "results": _inside(args.results, root),
+        "data": _inside(args.data, root),
+        "reports": _inside(args.reports, root),
     }
     for pair in args.extra:
         key, separator, value = pair.partition("=")
@@ -434,16 +398,11 @@ def _notebook(args: argparse.Namespace) -> int:
         print(
             f"{args.item}, profile {args.profile}: computing {len(chosen.missing())} of {len(chosen.cells)} cells"
         )
-        chosen.run(
-            workers=args.workers,
-            device=args.device,
-            plugin_files=names_of(args.plugins),
-            data_root=args.data,
-        )
+        chosen.run(workers=args.workers, device=args.device, forecast=True)
     output = reports / chosen.profile / paper / f"{name}.ipynb"
     run_notebook(root / "notebooks" / paper / f"{name}.py", output, parameters)
-    page = html.render(output)
-    index = html.index(reports, notebooks=root / "notebooks", command=MAKE)
+    page = html.render(output, profiles[chosen.profile].reading)
+    index = _rewrite_index(reports)
     print(f"\n{args.item} is done:\n  page      {page}\n  notebook  {output}\n  all pages {index}")
     for file in sorted(output.parent.glob(f"{name}.*")):
         if file.suffix in (".csv", ".md", ".tex"):
@@ -451,17 +410,26 @@ def _notebook(args: argparse.Namespace) -> int:
     return 0
 
 
-def _inside(path: Path, root: Path) -> str:
-    """``path`` relative to the project where it lies inside: a page names no folder of the machine that made it."""
-    absolute = path.resolve()
+def _inside(folder: str | None, root: Path) -> str:
+    """A folder relative to the project where it lies inside: a page names no folder of the machine that made it."""
+    if not folder:
+        return ""
+    absolute = path_of(folder).resolve()
     return absolute.relative_to(root).as_posix() if absolute.is_relative_to(root) else str(absolute)
 
 
 def _index(args: argparse.Namespace) -> int:
+    print(_rewrite_index(path_of(args.reports)))
+    return 0
+
+
+def _rewrite_index(reports: Path) -> Path:
+    """The page of all pages, with every profile's own words."""
+    from .profiles import profiles
     from .report import html
 
-    print(html.index(path_of(args.reports), notebooks=project_root() / "notebooks", command=MAKE))
-    return 0
+    readings = {name: profile.reading for name, profile in profiles.items()}
+    return html.index(reports, notebooks=project_root() / "notebooks", command=MAKE, profiles=readings)
 
 
 def _list(args: argparse.Namespace) -> int:
@@ -484,6 +452,20 @@ def _list(args: argparse.Namespace) -> int:
     return 0
 
 
+def _completion(args: argparse.Namespace) -> int:
+    try:
+        import shtab
+    except ImportError as error:
+        raise DreamlibError("completion needs the package shtab", "python -m pip install shtab") from error
+    grammar = parser()
+    for command in grammar._subparsers._group_actions[0].choices.values():  # type: ignore[union-attr]
+        for action in command._actions:
+            if action.dest in FILES:
+                action.complete = shtab.FILE
+    print(shtab.complete(grammar, args.shell))
+    return 0
+
+
 COMMANDS = {
     "run": _run,
     "status": _status,
@@ -492,6 +474,7 @@ COMMANDS = {
     "notebook": _notebook,
     "index": _index,
     "list": _list,
+    "completion": _completion,
 }
 
 

@@ -22,12 +22,16 @@ class Interrupts:
     Attributes
     ----------
     asked : bool
-        Somebody wants this process to stop.
+        Somebody wants this process to stop; so it is too when ``parent``, the process that started it, has ended.
     """
 
-    def __init__(self, say: bool = True) -> None:
-        self.asked = False
+    def __init__(self, say: bool = True, parent: int | None = None) -> None:
+        self._asked, self._parent = False, parent
         self._say, self._deferring = say, False
+
+    @property
+    def asked(self) -> bool:
+        return self._asked or self._parent not in (None, os.getppid())
 
     @contextmanager
     def listening(self) -> Iterator[None]:
@@ -61,7 +65,7 @@ class Interrupts:
             raise KeyboardInterrupt
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
-        again, self.asked = self.asked, True
+        again, self._asked = self._asked, True
         if not self._deferring or (again and number == signal.SIGINT):
             raise KeyboardInterrupt
         if self._say:

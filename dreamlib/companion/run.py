@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import logging
 import math
-import multiprocessing
 import os
 import pickle
-import statistics
+import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
-from multiprocessing.connection import Connection, wait
-from multiprocessing.process import BaseProcess
+from dataclasses import dataclass, field
+from typing import IO, cast
 
 import torch
 from tqdm import tqdm
@@ -23,16 +21,16 @@ from tqdm import tqdm
 from ..compute import backend
 from ..core import plugins
 from ..core.errors import BadValue, DreamlibError, PluginError
-from ..core.reading import present
 from .cells import Cell
-from .forecast import Kind, like
+from .clock import Clock, checkpoint_seconds
+from .forecast import Kind, expected_seconds, like, span
 from .interrupts import Interrupts, ignoring_keyboard
 from .store import Store
-from .worker import Clock, OutOfTime, Worker, checkpoint_seconds
+from .worker import OutOfTime, Worker
 
 LONGEST = 100 * 365 * 86400.0  # seconds
-UNGUARDED = 79  # exit code of a worker whose script starts workers when it is read; no other part uses it
 LINE_SECONDS = 30.0  # between two lines about the steps at work, where there is no terminal
+LOOK_SECONDS = 0.5  # between two looks at what workers have done
 log = logging.getLogger(__name__)
 
 
@@ -48,12 +46,15 @@ class Summary:
         Cells still to do (out of time, or being computed elsewhere).
     failed : dict of str to str
         Cell name -> error.
+    steps : int
+        Steps that were made.
     """
 
     computed: int
     found: int
     missing: int
     failed: dict[str, str]
+    steps: int = field(default=0, compare=False)
 
 
 @dataclass(frozen=True)
@@ -62,23 +63,36 @@ class Order:
 
     Attributes
     ----------
-    root, data_root, device, threads, plugin_files, memory_gb, deterministic
+    root, data
+        The store's.
+    device, threads, memory_gb, deterministic
         See :func:`run_cells`.
+    plugin_files : tuple of str
+        Files that register a user's parts and methods, for the workers to import too.
     deadline : float, optional
         When to have stopped, as :func:`time.time` counts: of the clocks the only one that processes share.
     run_id : str
         Name of the run in its failure notes.
+    known : frozenset of Kind, optional
+        Kinds of cells that some record speaks for; None: nothing is to be forecast.
+    parent : int
+        The process that started the run: workers end when it does.
+    verbose : bool
+        Workers say what they do.
     """
 
     root: str
-    data_root: str | None
+    data: str | None
     device: str
     threads: int
-    plugin_files: tuple[str, ...]
+    memory_gb: float | None
+    deterministic: bool
     deadline: float | None
-    run_id: str
-    memory_gb: float | None = None
-    deterministic: bool = False
+    known: frozenset[Kind] | None
+    verbose: bool
+    run_id: str = field(default_factory=lambda: uuid.uuid4().hex)
+    plugin_files: tuple[str, ...] = field(default_factory=plugins.files)
+    parent: int = field(default_factory=os.getpid)
 
     def clock(self) -> Clock:
         """The time that is left now."""
@@ -94,10 +108,9 @@ def run_cells(
     device: str = "auto",
     seconds: float | None = None,
     progress: bool = True,
-    plugin_files: Iterable[str] = (),
-    data_root: str | None = None,
     memory_gb: float | None = None,
     deterministic: bool = False,
+    forecast: bool = False,
 ) -> Summary:
     """Compute what is missing of ``cells``, in their order.
 
@@ -115,17 +128,17 @@ def run_cells(
     device : str
         See :func:`dreamlib.compute.backend.resolve_device`.
     seconds : float, optional
-        Stop cleanly inside this time; the next run goes on from there. At least one step is always made.
+        Stop cleanly inside this time; the next run goes on from there. No step is made that there is no time for, as
+        far as can be known: what the last one at a cell took, until its first step was made, is remembered.
     progress : bool
         Show a bar on a terminal; elsewhere single lines, for a log.
-    plugin_files : iterable of str
-        Python files that register a user's parts and methods, for the workers to import too.
-    data_root : str, optional
-        Data folder; see :func:`dreamlib.data.load`.
     memory_gb : float, optional
         Gibibytes that tensors may take while images are matched, in each worker; default: no bound.
     deterministic : bool
         See :func:`dreamlib.compute.backend.deterministic`.
+    forecast : bool
+        Begin with a few steps of every kind of cell that no record speaks for, which are kept, and say on standard
+        error how long such cells will take.
 
     Raises
     ------
@@ -137,12 +150,7 @@ def run_cells(
         After Ctrl-C or SIGTERM, when everything has been saved. A second Ctrl-C stops at once; what then holds is
         the last checkpoint.
     """
-    if getattr(multiprocessing.current_process(), "_inheriting", False):
-        # A worker reads the script that started it, and the script starts workers.
-        raise SystemExit(UNGUARDED)
     check_choices(workers, seconds, memory_gb)
-    if data_root is not None:
-        store = Store(store.root, data=data_root)
     deadline = None if seconds is None else time.time() + seconds
     where = backend.resolve_device(device)
     checkpoint_seconds()  # raises here rather than in every worker
@@ -157,41 +165,28 @@ def run_cells(
     store.check_writable()
     count = workers or (max(1, _cores() // threads) if where.type == "cpu" else 1)
     count = min(count, len({cell.lock_key for cell in todo}))
-    plugin_list = tuple(str(file) for file in plugin_files)
     order = Order(
         root=str(store.root),
-        data_root=None if store.data is None else str(store.data),
+        data=None if store.data is None else str(store.data),
         device=str(where),
         threads=threads,
-        plugin_files=plugin_list,
-        deadline=deadline,
-        run_id=uuid.uuid4().hex,
         memory_gb=memory_gb,
         deterministic=deterministic,
+        deadline=deadline,
+        known=frozenset(map(like, set(cells) - set(todo))) if forecast else None,
+        verbose=log.isEnabledFor(logging.INFO),
     )
-    bar = Progress(len(todo), progress)
-    errors: dict[str, str] = {}
-
-    seen: set[str] = set()
-
-    def done(name: str, error: str | None) -> None:
-        if name not in seen:  # every worker comes past every cell
-            bar.done(name)
-            log.info("%s: %s", name, "finished" if error is None else error)
-        seen.add(name)
-        if error is not None:
-            errors[name] = error
-
-    interrupts = Interrupts()
     log.info("%d cells to compute, %d processes on %s, results in %s", len(todo), count, where, store.root)
-    with bar, interrupts.listening(), suppress(OutOfTime):
+    interrupts, clock = Interrupts(), order.clock()
+    with Progress(store, cells, todo, progress) as bar, interrupts.listening():
         if count == 1:
-            _run_here(todo, order, interrupts, done, bar.say)
+            _compute(todo, order, interrupts, clock, bar)
+            steps = clock.steps
         else:
-            _run_workers(todo, order, count, done, bar.say)
-    left = {cell.name for cell in todo if not store.finished(cell)}
-    failed = {name: error for name, error in errors.items() if name in left}
-    return Summary(len(todo) - len(left), found, len(left) - len(failed), failed)
+            steps = _share(todo, order, count, bar)
+    left = [cell for cell in todo if not store.finished(cell)]
+    failed = {cell.name: why for cell in left if (why := store.failure(cell, order.run_id)) is not None}
+    return Summary(len(todo) - len(left), found, len(left) - len(failed), failed, steps)
 
 
 def check_choices(workers: int = 0, seconds: float | None = None, memory_gb: float | None = None) -> None:
@@ -212,10 +207,13 @@ def check_choices(workers: int = 0, seconds: float | None = None, memory_gb: flo
 class Progress:
     """Cells done and steps made: a bar on a terminal; elsewhere a line for every cell, and now and then one between."""
 
-    def __init__(self, total: int, shown: bool) -> None:
+    def __init__(self, store: Store, cells: Sequence[Cell], todo: Sequence[Cell], shown: bool) -> None:
         terminal = shown and sys.stderr.isatty()
-        self.total, self.lines, self.count, self.last = total, shown and not terminal, 0, time.monotonic()
-        self.bar = tqdm(total=total, unit="cell", disable=not terminal, dynamic_ncols=True, smoothing=0)
+        self.store, self.cells, self.lines = store, cells, shown and not terminal
+        self.shown, self.count, self.last = shown, 0, time.monotonic()
+        self.waiting, self.total = list(todo), len(todo)
+        self.left, self.reckoned, self.pause = "", time.monotonic(), LINE_SECONDS
+        self.bar = tqdm(total=len(todo), unit="cell", disable=not terminal, dynamic_ncols=True, smoothing=0)
 
     def __enter__(self) -> Progress:
         return self
@@ -223,20 +221,44 @@ class Progress:
     def __exit__(self, *error: object) -> None:
         self.bar.close()
 
-    def done(self, name: str) -> None:
+    def done(self, cell: Cell) -> None:
         """A cell has been finished, or has failed."""
         self.bar.update()
         self.count += 1
-        self._line(f"{self.count}/{self.total} cells: {name}")
+        self._line(f"{self.count}/{self.total} cells: {cell.name}")
 
     def say(self, text: str) -> None:
         """What is at work."""
-        self.bar.set_postfix_str(text)
+        if self.shown and time.monotonic() - self.reckoned > self.pause:
+            begun = time.monotonic()
+            seconds = expected_seconds(self.cells, self.store)
+            self.left = f", about {span(seconds)} of computing left" if seconds else ""
+            self.reckoned = time.monotonic()
+            # To read thousands of records takes a while.
+            self.pause = max(LINE_SECONDS, 50 * (self.reckoned - begun))
+        self.bar.set_postfix_str(text + self.left)
         if time.monotonic() - self.last > LINE_SECONDS:
-            self._line(text)
+            self._line(text + self.left)
+
+    def look(self, order: Order) -> float:
+        """See from the store how far workers are; returns for how many seconds to look at nothing."""
+        if not self.shown:
+            return LOOK_SECONDS
+        begun = time.monotonic()
+        for cell in [cell for cell in self.waiting if self.settled(cell, order)]:
+            self.done(cell)
+            self.waiting.remove(cell)
+        notes = (self.store.holder(one) for cell in self.waiting for one in (cell, *cell.needs))
+        texts = (note.text for note in notes if note and note.run == order.run_id and note.text)
+        self.say(", ".join(dict.fromkeys(texts)))
+        return max(LOOK_SECONDS, 20 * (time.monotonic() - begun))
+
+    def settled(self, cell: Cell, order: Order) -> bool:
+        """Whether a cell is finished, or has failed in this run."""
+        return self.store.finished(cell) or self.store.failure(cell, order.run_id) is not None
 
     def _line(self, text: str) -> None:
-        if self.lines:
+        if self.lines and text:
             print(text, file=sys.stderr, flush=True)
             self.last = time.monotonic()
 
@@ -246,141 +268,109 @@ def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _run_here(
-    cells: Sequence[Cell],
-    order: Order,
-    interrupts: Interrupts,
-    done: Callable[[str, str | None], None],
-    show: Callable[[str], object],
+def _compute(
+    cells: Sequence[Cell], order: Order, interrupts: Interrupts, clock: Clock, bar: Progress | None = None
 ) -> None:
-    """In this very process; raises OutOfTime."""
+    """In this very process."""
     backend.tune_allocator()
     backend.deterministic(order.deterministic)
     backend.resolve_device(order.device)  # a process that only reads a GPU's memory has not started it
     before = torch.get_num_threads()
     torch.set_num_threads(order.threads)
-    shown = 0.0
-
-    def say(text: str, step: int, steps: int, loss: float | None) -> None:
-        nonlocal shown
-        if time.monotonic() - shown > 0.5:
-            shown = time.monotonic()
-            show(f"{text} {step}/{steps}" + ("" if loss is None else f" loss {loss:.4g}"))
-
-    worker = Worker(
-        Store(order.root, order.run_id, data=order.data_root),
-        torch.device(order.device),
-        order.clock(),
-        interrupts,
-        order.run_id,
-        say,
-        order.data_root,
-        order.memory_gb,
-    )
+    store, device = Store(order.root, order.run_id, data=order.data), torch.device(order.device)
+    worker = Worker(store, device, clock, interrupts, bar.say if bar else lambda _: None, order.memory_gb)
     try:
-        worker.run(cells, lambda cell, error: done(cell.name, error))
+        worker.run(cells, bar.done if bar else lambda _: None, known=order.known)
+    except OutOfTime:
+        pass
     finally:
         torch.set_num_threads(before)
 
 
-def _run_workers(
-    cells: Sequence[Cell],
-    order: Order,
-    count: int,
-    done: Callable[[str, str | None], None],
-    show: Callable[[str], object],
-) -> None:
-    """Several processes on the same list: the store's locks share the work out.
+def _share(cells: Sequence[Cell], order: Order, count: int, bar: Progress) -> int:
+    """Several processes on the same list: the store's locks share the work out, and its notes say how far they are.
 
-    Each has a pipe of its own, so that one that is killed in the middle of a word can silence nobody else.
+    Returns the steps that they made.
     """
-    context = multiprocessing.get_context("spawn")
-    parcel = pickle.dumps(list(cells))
-    processes: list[BaseProcess] = []
-    readers: list[Connection] = []
-    errors: list[DreamlibError] = []
-    process: BaseProcess
+    parcel = pickle.dumps((order, pickle.dumps(list(cells))))
+    # What this process imports is what they import, and nothing else that lies in the folder where it was started.
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path or os.curdir for path in sys.path)}
+    processes: list[subprocess.Popen[bytes]] = []
+    said: list[tuple[int, DreamlibError | None]] = []
     try:
         with ignoring_keyboard():
             for _ in range(count):
-                reader, writer = context.Pipe(duplex=False)
-                process = context.Process(target=_work, args=(parcel, order, writer), daemon=True)
-                process.start()
-                writer.close()
-                processes.append(process)
-                readers.append(reader)
-        while readers:
-            talking = wait(readers)
-            for reader in [reader for reader in readers if reader in talking]:
-                try:
-                    kind, *words = reader.recv()
-                except (EOFError, OSError):  # it has ended, in whatever way
-                    readers.remove(reader)
-                    reader.close()
-                    continue
-                if kind == "done":
-                    done(*words)
-                elif kind == "say":
-                    show(*words)
-                else:
-                    errors += words
+                processes.append(
+                    subprocess.Popen(
+                        [sys.executable, "-P", "-m", "dreamlib.companion"],
+                        stdin=subprocess.PIPE,
+                        stdout=subprocess.PIPE,
+                        env=environment,
+                    )
+                )
         for process in processes:
-            process.join()
+            with (
+                suppress(BrokenPipeError),
+                cast(IO[bytes], process.stdin) as stream,
+            ):  # of one that was killed
+                stream.write(parcel)
+        for process in processes:
+            while process.poll() is None:
+                pause = bar.look(order)
+                with suppress(subprocess.TimeoutExpired):
+                    process.wait(pause)
+        bar.look(order)
+        for process in processes:
+            said.append(pickle.loads(cast(IO[bytes], process.stdout).read() or pickle.dumps((0, None))))
     except BaseException:
         _stop(processes)
         raise
-    for error in errors:
-        raise error
-    codes = [process.exitcode for process in processes]
-    if UNGUARDED in codes:
-        raise DreamlibError(
-            "every worker process reads the script that starts it, and this script starts workers wherever it is read",
-            'put what the script does below a line: if __name__ == "__main__":',
-        )
-    store = Store(order.root, data=order.data_root)
-    if any(codes) and any(
-        not store.finished(cell) and store.failure(cell, order.run_id) is None for cell in cells
-    ):
+    finally:
+        for process in processes:
+            cast(IO[bytes], process.stdout).close()
+    for _, error in said:
+        if error is not None:
+            raise error
+    codes = [process.returncode for process in processes]
+    if any(codes) and any(not bar.settled(cell, order) for cell in cells):
         raise DreamlibError(
             f"a worker process died (exit codes {', '.join(map(str, codes))}); what was finished is kept",
             "run the same command again; if it was killed for memory: --workers 1",
         )
+    return sum(steps for steps, _ in said)
 
 
-def _stop(processes: Sequence[BaseProcess]) -> None:
+def _stop(processes: Sequence[subprocess.Popen[bytes]]) -> None:
     """Ask all workers to save and end, and wait; kill them if the reader at the keyboard cannot."""
     for process in processes:
         process.terminate()
     try:
         for process in processes:
-            process.join()
+            process.wait()
     except KeyboardInterrupt:
         for process in processes:
             process.kill()
+            process.wait()
 
 
-def _work(parcel: bytes, order: Order, channel: Connection) -> None:
-    """A worker process. What is not an error of ours ends it, with a traceback."""
-    interrupts = Interrupts(say=False)
-
-    def tell(*message: object) -> None:
-        try:
-            channel.send(message)
-        except BrokenPipeError:
-            interrupts.asked = True  # our parent was killed: save and go, rather than compute on unseen
-
-    with interrupts.listening(), suppress(OutOfTime, KeyboardInterrupt):
+def work(parcel: bytes) -> int:
+    """What a worker process does, see ``__main__.py``. What is not an error of ours ends it, with a traceback."""
+    order, cells = pickle.loads(parcel)
+    if order.verbose:
+        logging.basicConfig(format=f"dreamlib {os.getpid()}: %(message)s")
+        logging.getLogger("dreamlib").setLevel(logging.INFO)
+    answer = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # what anybody prints is no part of the answer
+    interrupts, clock, error = Interrupts(say=False, parent=order.parent), order.clock(), None
+    with interrupts.listening(), suppress(KeyboardInterrupt):
         try:
             plugins.load(order.plugin_files)
-            _run_here(
-                _unpacked(parcel),
-                order,
-                interrupts,
-                lambda name, error: tell("done", name, error),
-                lambda text: tell("say", text),
-            )
-        except DreamlibError as error:
-            tell("error", error)
+            _compute(_unpacked(cells), order, interrupts, clock)
+        except DreamlibError as raised:
+            error = raised
+    with suppress(BrokenPipeError), answer:
+        answer.write(pickle.dumps((clock.steps, error)))
+    return 0
 
 
 def _unpacked(parcel: bytes) -> list[Cell]:
@@ -393,37 +383,4 @@ def _unpacked(parcel: bytes) -> list[Cell]:
         ) from error
 
 
-def expected_seconds(cells: Sequence[Cell], store: Store) -> float | None:
-    """Computing time still needed for ``cells``, from the records among them; None when there are none to go by.
-
-    Cells of the same method, data set and IPC (another seed, step or network) count as their mean; failing that the
-    median over all is taken, so the answer gets better as cells finish. A synthetic set is distilled once for all its
-    cells, and a set that is there costs nothing.
-    """
-    distil: dict[Kind, list[float]] = {}
-    evaluate: dict[Kind, list[float]] = {}
-    missing = []
-    for cell in cells:
-        record = store.record(cell)
-        if record is None:
-            missing.append(cell)
-        elif {"distill", "evaluate"} <= (took := record.get("seconds", {})).keys():
-            for one in cell.sets:
-                distil.setdefault(like(one), []).append(took["distill"] / len(cell.sets))
-            evaluate.setdefault(like(cell), []).append(took["evaluate"])
-    if not missing:
-        return 0.0
-    if not distil:
-        return None
-    needed = (one for cell in missing for one in cell.sets if not one.recipe.whole)
-    sets = {one.set_key: one for one in needed if not present(store.set_path(one))}
-    return _sum(distil, sets.values()) + _sum(evaluate, missing)
-
-
-def _sum(known: dict[Kind, list[float]], cells: Iterable[Cell]) -> float:
-    means = {kind: statistics.mean(values) for kind, values in known.items()}
-    typical = statistics.median(means.values())
-    return sum(means.get(like(cell), typical) for cell in cells)
-
-
-__all__ = ["Summary", "expected_seconds", "run_cells"]
+__all__ = ["Summary", "run_cells"]

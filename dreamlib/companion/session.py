@@ -7,6 +7,7 @@ import inspect
 import sys
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from html import escape
 from typing import Any
@@ -19,21 +20,20 @@ from matplotlib.pyplot import close
 
 from ..compute import backend
 from ..containers import Drawing, Images
-from ..core import plugins
-from ..core.atomic import write_text
 from ..core.errors import BadValue, unknown
 from ..core.places import path_of, project_root
+from ..core.plugins import load as load_plugins
 from ..core.reading import present
 from ..core.streams import Streams
-from ..data import ClassData, Dataset, data_folder, load, statistics
+from ..data import ClassData, Dataset, data_folder, load
 from ..distillation.loop import BESIDE
 from ..distillation.sets import DistilledSet, load_set
 from ..recipes import methods as all_methods
-from .cells import Cell, make_cell
+from .cells import COMMON, Cell, make_cell
 from .profiles import profiles
-from .report import expected, figures, settings, style, tables, verdicts, words
+from .report import expected, figures, layouts, settings, style, tables, verdicts, words
 from .report.reported import load_reported
-from .report.statistics import DIFFERENCE, comparison, paired_difference
+from .report.statistics import DIFFERENCE, Record, comparison, paired_difference
 from .store import Store
 from .studies import Study, study
 
@@ -86,7 +86,7 @@ class Session:
 
         _check_injected()
         self.plugin_files = names_of(plugins)
-        _load_plugins(self.plugin_files)
+        load_plugins(self.plugin_files)
         root = project_root()
         # Jupyter starts a kernel in the notebook's folder; all paths are the project's.
         self.data_root = str(root / path_of(data) if data else data_folder().absolute())
@@ -138,8 +138,6 @@ class Session:
         summary = self.study.run(
             workers=self.workers,
             device=self.device,
-            plugin_files=self.plugin_files,
-            data_root=self.data_root,
             progress=False,
         )
         for name, error in summary.failed.items():
@@ -232,19 +230,30 @@ class Session:
             own = "coresets"
         return tables.Row(method, entry.label, entry.reported_as or None, group or own)
 
-    def accuracy_table(self, rows: Sequence[tables.Row], *, beyond: bool = False) -> tables.AccuracyTable:
-        """Measured beside reported for the study's data sets and budgets.
+    def rows(self, method: str, group: str = "") -> list[tables.Row]:
+        """The rows of a method: its own and, where it is judged under the common protocol too, a second one.
 
-        ``beyond`` shows the other columns of DREAM's Table 1 too, as not in this profile.
+        The papers' numbers stand beside the row whose evaluation they are of.
         """
+        entry, own = all_methods[method], self.row(method, group)
+        if not entry.common:
+            return [own]
+        again = replace(own, method=f"{method}{COMMON}", label=f"{own.label}, common protocol")
+        if entry.reported_under == entry.common:
+            return [replace(own, reported_as=None, apart=True), again]
+        return [own, replace(again, reported_as=None)]
+
+    def accuracy_table(
+        self, rows: Sequence[tables.Row], records: Sequence[Record] | None = None, **choices: Any
+    ) -> tables.AccuracyTable:
+        """Measured beside reported for the study's data sets and budgets, from its records or those given.
+
+        ``choices`` are those of :func:`.tables.accuracy_table`: whose numbers to show, and the caption.
+        """
+        about = {"command": self.study.command(), "reading": self.profile.reading, **choices}
+        found = self.records if records is None else records
         return tables.accuracy_table(
-            self.records,
-            rows,
-            self.study.datasets,
-            self.study.ipcs,
-            self.reported,
-            command=self.study.command(),
-            beyond=beyond,
+            found, rows, self.study.datasets, self.study.ipcs, self.reported, **about
         )
 
     def settings(self) -> Any:
@@ -398,15 +407,8 @@ class Session:
 
     def save_frame(self, frame: pd.DataFrame, digits: int) -> Any:
         """Keep any other table likewise, and show it with ``digits`` decimals; what is not there is a dash."""
-        shown = frame.map(lambda value: _word(value, digits))
-        write_text(self.folder / f"{self.name}.csv", tables.csv(frame))
-        write_text(self.folder / f"{self.name}.tex", shown.to_latex(index=False, escape=True))
-        lines = [list(shown.columns), ["---"] * shown.shape[1], *shown.to_numpy().tolist()]
-        text = "".join(
-            "| " + " | ".join(str(word).replace("|", "\\|") for word in line) + " |\n" for line in lines
-        )
-        write_text(self.folder / f"{self.name}.md", text)
-        return tables.styled(frame, decimals=digits)
+        layouts.save_frame(frame, self.folder, self.name, digits)
+        return layouts.styled(frame, decimals=digits)
 
     def save_figure(self, figure: Any, name: str, *, kinds: Sequence[str] = ("png", "svg")) -> None:
         """Keep a figure as PNG and SVG under ``figures/``, and show it."""
@@ -450,8 +452,8 @@ class Session:
         On the session's device. Empty when the states along the way are not here: they are not part of a repository.
         """
         found = self.study.store.read_course(cell) or {}
-        dataset, constants = self.dataset(cell.dataset), cell.recipe.constants
-        normalisation = statistics(constants) if constants else dataset.normalisation
+        dataset = self.dataset(cell.dataset)
+        normalisation = cell.recipe.normalisation(dataset)
         about = dataset.shape, dataset.num_classes, normalisation, self.torch_device
         images = {}
         for step, stored in sorted(found.items()):
@@ -494,10 +496,6 @@ class Session:
         return all_methods[method].label
 
 
-def _load_plugins(files: Sequence[str]) -> None:
-    plugins.load(files)
-
-
 def _check_injected() -> None:
     """Refuse a parameter that no notebook has, where plain papermill has set one: it only warns, and runs on."""
     shell, valid = get_ipython(), [name for name in inspect.signature(Session).parameters if name != "item"]
@@ -512,9 +510,3 @@ def _check_injected() -> None:
 def pixels(images: torch.Tensor) -> Any:
     """(..., c, h, w) tensors as (..., h, w, c) numpy arrays, for drawing."""
     return images.detach().cpu().movedim(-3, -1).numpy()
-
-
-def _word(value: object, digits: int) -> str:
-    if value is None or value is pd.NA or isinstance(value, float):
-        return words.number(value, digits)
-    return str(value)

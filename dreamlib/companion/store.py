@@ -11,7 +11,7 @@ import tempfile
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -43,12 +43,22 @@ MEASURED: dict[str, type] = {
 
 @dataclass(frozen=True)
 class Holder:
-    """Who holds a lock: which process on which machine, since when (UTC), as part of which run."""
+    """Who holds a lock, or held it last: which process on which machine, since when (UTC), as part of which run.
+
+    Attributes
+    ----------
+    text : str
+        What it is at.
+    paces : dict of str to dict
+        How fast it is, by phase; see :meth:`Store.tell`.
+    """
 
     host: str
     pid: int
     since: str
     run: str = ""
+    text: str = field(default="", compare=False)
+    paces: dict[str, dict[str, float]] = field(default_factory=dict, compare=False)
 
 
 class Store:
@@ -277,25 +287,45 @@ class Store:
             raise StoreError(f"cannot lock {path}: {error.strerror or error}", hint) from error
         try:
             self._held.add(cell.lock_key)
-            note = Holder(
-                platform.node(), os.getpid(), datetime.now(UTC).isoformat(" ", "seconds"), self.run_id
-            )
-            with suppress(OSError):  # only to tell others
-                path.write_text(json.dumps(asdict(note)), encoding="utf-8")
+            before = self.holder(cell)
+            now, paces = datetime.now(UTC).isoformat(" ", "seconds"), before.paces if before else {}
+            self._note(cell, Holder(platform.node(), os.getpid(), now, self.run_id, paces=paces))
             self._sweep(cell)
             yield True
         finally:
             self._held.discard(cell.lock_key)
+            if (note := self.holder(cell)) is not None and note.text:
+                self._note(cell, replace(note, text=""))
             lock.release()
 
     def _lock_path(self, cell: Cell) -> Path:
         return self._work(cell) / f"{cell.lock_key[:24]}.lock"
 
     def holder(self, cell: Cell) -> Holder | None:
-        """Who holds the lock of a cell that is held; None if it has not said so."""
-        with suppress(OSError, ValueError, TypeError):
-            return Holder(**json.loads(self._lock_path(cell).read_text(encoding="utf-8")))
+        """Who holds the lock of a cell, or held it last; None if nobody has said so."""
+        with suppress(OSError, ValueError, TypeError, AttributeError):
+            found = Holder(**json.loads(self._lock_path(cell).read_text(encoding="utf-8")))
+            if all(_number(value) for pace in found.paces.values() for value in pace.values()):
+                return found
         return None
+
+    def tell(self, cell: Cell, text: str, phase: str, pace: dict[str, float]) -> None:
+        """Note in a lock that is held how far the work is, for a parent to show and for forecasts.
+
+        ``pace`` has the ``step`` of ``steps``, how many steps are ``ahead`` that take like the last ones, the mean
+        ``seconds`` of those, and the seconds until the ``first`` step of a process was made, with what comes before.
+        """
+        if (held := self.holder(cell)) is not None:
+            self._note(cell, replace(held, text=text, paces={**held.paces, phase: pace}))
+
+    def pace(self, cell: Cell, phase: str) -> dict[str, float]:
+        """What the last process at a phase of a cell told of it; empty where none has."""
+        held = self.holder(cell)
+        return {} if held is None else held.paces.get(phase, {})
+
+    def _note(self, cell: Cell, note: Holder) -> None:
+        with suppress(OSError):  # only to tell others
+            self._lock_path(cell).write_text(json.dumps(asdict(note)), encoding="utf-8")
 
     def _sweep(self, cell: Cell) -> None:
         for target in (

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import math
-import os
 import sys
 import time
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cache, partial
 from pathlib import Path
@@ -21,20 +20,28 @@ from torch import Tensor
 from ..compute import backend
 from ..compute.engine import Engine, Programs
 from ..containers import Images
-from ..core.errors import BadValue, DataError, Diverged, DreamlibError, OutOfMemory, StoreError
-from ..core.files import digest, tensors_digest
+from ..core.errors import DataError, Diverged, DreamlibError, OutOfMemory, StoreError
+from ..core.files import digest, tensors_digest, with_prefix
 from ..core.limits import check_fits
 from ..core.version import version
-from ..data import ClassData, Dataset, derive, load, names, statistics
+from ..data import ClassData, Dataset, derive, load, names
 from ..data.splits import parse
 from ..distillation.evaluate import EvaluationRun, Trained, check_judge
 from ..distillation.loop import BESIDE, Distillation
-from ..distillation.sets import NOT_OURS
+from ..distillation.sets import NOT_OURS, WHITENING
 from .cells import Cell
+from .clock import Clock, Pace, checkpoint_seconds
+from .forecast import BUDGET, Kind, forecast, unknown_kinds
 from .interrupts import Interrupts
 from .store import Holder, Store
 
+log = logging.getLogger(__name__)
 POLL_SECONDS = 0.5
+NOTE_SECONDS = 1.0  # between two notes on how far a task is
+TIMED_STEPS, TIMED_SECONDS = 3, 2.0  # both, at least, before a task is forecast
+COMPILING = (
+    60.0  # seconds until the first step is made, where a compiler has to come first and nothing more is known
+)
 TELL_SECONDS = 600.0  # between two words on what is waited for
 # What a set has to say of itself before it is judged.
 ABOUT = (
@@ -55,6 +62,10 @@ class OutOfTime(Exception):
     """The time given is over; everything is saved."""
 
 
+class Begun(Exception):
+    """Enough steps have been timed for a forecast; they are saved."""
+
+
 class HeldElsewhere(Exception):
     """A set that a cell needs is being distilled by another process."""
 
@@ -71,7 +82,11 @@ class Task(Protocol):
     @property
     def steps(self) -> int: ...
     @property
+    def ahead(self) -> int: ...
+    @property
     def done(self) -> bool: ...
+    @property
+    def engine(self) -> Engine: ...
     def advance(self) -> object: ...
     def state(self) -> dict[str, Tensor]: ...
     def restore(self, state: dict[str, Tensor]) -> None: ...
@@ -80,75 +95,21 @@ class Task(Protocol):
 T = TypeVar("T", bound=Task)
 
 
-@dataclass
-class Clock:
-    """How much time is left, with room for the next step and for saving.
-
-    Attributes
-    ----------
-    seconds : float, optional
-        Time given; None is all the time in the world.
-    reserve : float
-        Twice a long step: the longest so far, slowly forgotten.
-    worked : bool
-        Whether a step has been made. The first one always is, so that slices however short get there in the end.
-    """
-
-    seconds: float | None = None
-    started: float = field(default_factory=time.monotonic)
-    reserve: float = 0.0
-    worked: bool = False
-
-    def tick(self, seconds: float) -> None:
-        """A step took so long."""
-        self.worked = True
-        self.reserve = max(2 * seconds, 0.9 * self.reserve)
-
-    def remaining(self) -> float | None:
-        """Seconds left; None without a limit."""
-        return None if self.seconds is None else self.seconds - (time.monotonic() - self.started)
-
-    def expired(self) -> bool:
-        """Whether another step might not fit."""
-        left = self.remaining()
-        return left is not None and left < self.reserve
-
-    def over(self) -> bool:
-        """Whether to stop now."""
-        return self.worked and self.expired()
-
-
-def checkpoint_seconds() -> float:
-    """Seconds between two checkpoints: the environment variable DREAMLIB_CHECKPOINT_SECONDS, else 20."""
-    text = os.environ.get("DREAMLIB_CHECKPOINT_SECONDS") or "20"
-    with suppress(ValueError):
-        if (seconds := float(text)) >= 0 and math.isfinite(seconds):
-            return seconds
-    raise BadValue(
-        f"DREAMLIB_CHECKPOINT_SECONDS is {text!r}; expected a number of seconds",
-        "DREAMLIB_CHECKPOINT_SECONDS=20",
-    )
-
-
 class Worker:
     """Computes cells one after the other, in this process.
 
     Parameters
     ----------
     store : Store
-        Where results are and go.
+        Where results are and go, of which data. No worker of the store's run tries again what another one failed at.
     device : torch.device
         Where to compute.
     clock : Clock
         When to stop.
     interrupts : Interrupts
         Who may ask to stop earlier.
-    run_id : str
-        What this run is called in its failure notes: no worker of a run tries again what another one failed at.
     say : callable
-        ``say(text, step, steps, loss)`` is told about progress.
-    data_root : str, optional
-        Data folder; see :func:`dreamlib.data.load`.
+        Is given a line about progress, once a second.
     memory_gb : float, optional
         See :class:`~dreamlib.distillation.loop.Distillation`.
     """
@@ -159,16 +120,14 @@ class Worker:
         device: torch.device,
         clock: Clock,
         interrupts: Interrupts,
-        run_id: str,
-        say: Callable[[str, int, int, float | None], None] = lambda *_: None,
-        data_root: str | None = None,
+        say: Callable[[str], object] = lambda _: None,
         memory_gb: float | None = None,
     ) -> None:
-        self.memory_gb = memory_gb
         self.store, self.device, self.clock, self.interrupts = store, device, clock, interrupts
-        self.run_id, self.say, self.data_root = run_id, say, data_root
+        self.say, self.memory_gb = say, memory_gb
         self.checkpoint_seconds = checkpoint_seconds()
         self.programs = Programs()
+        self.timing = False  # whether a task is left as soon as it can be forecast
         self._datasets: dict[tuple[str, bool], Dataset | DataError] = {}  # whether a test part is needed
         self._derived: dict[str, Dataset] = {}
         self._classes: dict[tuple[str, int | None], ClassData] = {}
@@ -191,7 +150,7 @@ class Worker:
         key = name, test or name in names()
         if key not in self._datasets:
             try:
-                self._datasets[key] = load(name, self.data_root, test=test)
+                self._datasets[key] = load(name, self.store.data, test=test)
             except DataError as error:
                 self._datasets[key] = error
         found = self._datasets[key]
@@ -205,7 +164,13 @@ class Worker:
             self._classes[name, per_class] = ClassData(self.dataset(name), self.device, per_class=per_class)
         return self._classes[name, per_class]
 
-    def run(self, cells: Sequence[Cell], on_done: Callable[[Cell, str | None], None]) -> None:
+    def run(
+        self,
+        cells: Sequence[Cell],
+        on_done: Callable[[Cell], object] = lambda _: None,
+        *,
+        known: Collection[Kind] | None = None,
+    ) -> None:
         """Compute every cell that is not there; those that another process holds come again later.
 
         Parameters
@@ -213,7 +178,9 @@ class Worker:
         cells : sequence of Cell
             In the order of their value.
         on_done : callable
-            ``on_done(cell, error)``, error None for a cell that now has its record.
+            Is given every cell that now has its record, or has failed.
+        known : collection of Kind, optional
+            Begin with the first steps of all other kinds of cells, see :meth:`begin`.
 
         Raises
         ------
@@ -222,39 +189,63 @@ class Worker:
         StoreError
             When nothing can be written.
         """
+        if known is not None:
+            self.begin(cells, on_done, known)
         waiting = [cell for cell in cells if not self.store.finished(cell)]
         told = -math.inf
         while waiting:
-            held, holders = [], {}
+            holders = {}
             for cell in waiting:
                 if self.clock.over():
                     raise OutOfTime
-                with self.store.lock(cell) as mine:
-                    if not mine:
-                        held.append(cell)
-                        holders[cell] = cell
-                        continue
-                    try:
-                        error = self._attempt(cell)
-                    except HeldElsewhere as elsewhere:
-                        held.append(cell)
-                        holders[cell] = elsewhere.cell
-                        continue
-                on_done(cell, error)
-            waiting = held
+                if (held := self._take(cell, on_done)) is not None:
+                    holders[cell] = held
+            waiting = list(holders)
             if waiting:
-                if self.clock.expired():
+                self.interrupts.check()
+                if self.clock.over():
                     raise OutOfTime
                 if time.monotonic() - told > TELL_SECONDS and self._tell(holders):
                     told = time.monotonic()
                 time.sleep(POLL_SECONDS)
+
+    def begin(
+        self, cells: Sequence[Cell], on_done: Callable[[Cell], object], known: Collection[Kind]
+    ) -> None:
+        """Take the first steps of one cell of every kind that nothing is known of, and say how long the rest will take.
+
+        The state of what is begun is kept, so nothing is computed twice. Workers of one run share the kinds.
+        """
+        end = time.monotonic() + BUDGET
+        for kind in unknown_kinds(cells, self.store, known):
+            if self.clock.over() or time.monotonic() > end:
+                return
+            try:
+                self.timing = True
+                self._take(kind[0], on_done)
+            except Begun:
+                print(forecast(kind, self.store), file=sys.stderr, flush=True)
+            finally:
+                self.timing = False
+
+    def _take(self, cell: Cell, on_done: Callable[[Cell], object]) -> Cell | None:
+        """Compute a cell, unless another process holds what is then returned: the cell, or a set that it needs."""
+        with self.store.lock(cell) as mine:
+            if not mine:
+                return cell
+            try:
+                self._attempt(cell)
+            except HeldElsewhere as elsewhere:
+                return elsewhere.cell
+        on_done(cell)
+        return None
 
     def _tell(self, holders: Mapping[Cell, Cell]) -> bool:
         """Say what is waited for, and who holds it; of processes of the same run nothing need be said."""
         waiting: dict[Holder | None, list[Cell]] = {}
         for cell, held in holders.items():
             who = self.store.holder(held)
-            if who is None or who.run != self.run_id:
+            if who is None or who.run != self.store.run_id:
                 waiting.setdefault(who, []).append(cell)
         for who, cells in waiting.items():
             more = f" and {len(cells) - 1} more" if len(cells) > 1 else ""
@@ -268,15 +259,13 @@ class Worker:
             print("\n" * sys.stderr.isatty() + text, file=sys.stderr, flush=True)
         return bool(waiting)
 
-    def _attempt(self, cell: Cell) -> str | None:
+    def _attempt(self, cell: Cell) -> None:
         """Compute a cell whose lock is held, unless another process has done so before we got the lock.
 
-        An error of its own is noted and returned, so that the other cells still get their turn.
+        An error of its own is noted, so that the other cells still get their turn.
         """
-        if self.store.finished(cell):
-            return None
-        if (known := self.store.failure(cell, self.run_id)) is not None:
-            return known
+        if self.store.finished(cell) or self.store.failure(cell, self.store.run_id) is not None:
+            return
         at, phase = cell, "distill"
         try:
             for one in (cell, *cell.parts):
@@ -288,27 +277,26 @@ class Worker:
                 for at in cell.sets:
                     sets.append(self._distilled(at, locked=at is cell))
                 if self.store.record(cell) is not None:
-                    return None  # only the set was not there
+                    return  # only the set was not there
                 at, phase = cell, "evaluate"
                 run = self._evaluated(cell, [stored for stored, _ in sets])
                 self._record(cell, run, [about for _, about in sets])
+                log.info("%s: finished", cell.name)
         except StoreError:
             raise  # a folder that cannot be written will not take the next cell either
         except DreamlibError as error:
-            return self._failed(at, phase, error)
+            self._failed(at, phase, error)
         except (MemoryError, RuntimeError) as error:
             # Before the first step: of images, weights, a forecast's leavings. On a CPU PyTorch has no class for it.
             if not backend.out_of_memory(error):
                 raise
             message = f"{self.device} has too little memory to begin with {phase} of {at.name}"
-            return self._failed(
-                at, phase, OutOfMemory(message, "--device cpu, or a GPU that nobody else uses")
-            )
-        return None
+            hint = "--device cpu, or a GPU that nobody else uses"
+            self._failed(at, phase, OutOfMemory(message, hint))
 
-    def _failed(self, cell: Cell, phase: str, error: DreamlibError) -> str:
-        self.store.write_failure(cell, phase, str(error), self.run_id)
-        return str(error)
+    def _failed(self, cell: Cell, phase: str, error: DreamlibError) -> None:
+        self.store.write_failure(cell, phase, str(error), self.store.run_id)
+        log.info("%s: %s", cell.name, error)
 
     def _record(self, cell: Cell, run: EvaluationRun, abouts: Sequence[dict[str, Any]]) -> None:
         dataset = self.dataset(cell.dataset)
@@ -319,10 +307,7 @@ class Worker:
             {
                 "accuracies": run.accuracies,
                 **({"accuracies_on": {also: run.also_accuracies}} if also else {}),
-                "formats": {
-                    "distill": about.get("formats", "not recorded"),
-                    "evaluate": run.engine.words,
-                },
+                "formats": {"distill": about.get("formats", "not recorded"), "evaluate": run.engine.words},
                 "curve": about["curve"],
                 "seconds": {**about["seconds"], "evaluate": run.seconds},
                 "resumed": about["resumed"],
@@ -368,7 +353,7 @@ class Worker:
                 f"{self.store.set_path(cell)} was distilled from other data than {cell.dataset!r} is now",
                 "use another --results folder for other data",
             )
-        tensors, about = found
+        tensors, about = {n: v for n, v in found[0].items() if not n.startswith(WHITENING)}, found[1]
         if cell.step != cell.recipe.steps:
             tensors, about = self._on_the_way(cell, about)
             tensors = {name: value for name, value in tensors.items() if not name.startswith(BESIDE)}
@@ -402,7 +387,7 @@ class Worker:
 
     def _begun(self, first: Cell) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """A first stage and what is trained beside it; where it has failed in this run, it is not tried again."""
-        if (known := self.store.failure(first, self.run_id)) is not None:
+        if (known := self.store.failure(first, self.store.run_id)) is not None:
             raise DreamlibError(known)
         try:
             _, about = self._distilled(first, locked=True)
@@ -410,11 +395,12 @@ class Worker:
         except StoreError:
             raise
         except DreamlibError as error:
-            self.store.write_failure(first, "distill", str(error), self.run_id)
+            self.store.write_failure(first, "distill", str(error), self.store.run_id)
             raise
 
     def _distil(self, cell: Cell) -> tuple[dict[str, Tensor], dict[str, Any]]:
         dataset = self.dataset(cell.dataset)
+        normalisation = _normalised(dataset, cell).normalisation
         start, before = self._maker(cell)
         run, resumed = self._drive(cell, start, "distill", {"data": dataset.fingerprint})
         stored = {name: value.cpu() for name, value in run.stored.items()}
@@ -423,7 +409,7 @@ class Worker:
             "container": cell.describe()["recipe"]["container"],
             "classes": list(dataset.classes),
             "shape": list(dataset.shape),
-            "normalisation": _normalisation(_normalised(dataset, cell)),
+            "normalisation": normalisation.about(),
             "data_fingerprint": dataset.fingerprint,
             "formats": run.engine.words,
             "curve": {"step": [step for step, _ in run.losses], "loss": [loss for _, loss in run.losses]},
@@ -435,7 +421,8 @@ class Worker:
             "set_sha256": tensors_digest(stored),
             **({"notes": run.notes} if run.notes else {}),
         }
-        self.store.write_set(cell, stored, run.snapshots, about)
+        more = with_prefix(WHITENING, normalisation.tensors())
+        self.store.write_set(cell, stored | more, run.snapshots, about)
         self.store.drop_checkpoint(cell, "distill")
         return stored, about
 
@@ -448,7 +435,7 @@ class Worker:
             "seconds": {"distill": 0.0},
             "resumed": False,
             "peak_memory_bytes": backend.peak_memory(self.device),
-            "normalisation": _normalisation(dataset),
+            "normalisation": _normalised(dataset, cell).normalisation.about(),
             "data_fingerprint": dataset.fingerprint,
             "images_stored": data.total,
             "bytes_stored": data.total * math.prod(data.shape),
@@ -459,7 +446,8 @@ class Worker:
         dataset = self.dataset(cell.dataset)
         images: Trained
         if cell.recipe.whole:
-            images, origin = self.classes(cell.dataset, cell.recipe.per_class), dataset.fingerprint
+            real = self.classes(cell.dataset, cell.recipe.per_class)
+            images, origin = real.normalised_as(cell.recipe.normalisation(dataset)), dataset.fingerprint
         else:
             made = [self._training_set(one, stored) for one, stored in zip(cell.sets, sets, strict=True)]
             images = made[0] if len(made) == 1 else _united(made)
@@ -495,22 +483,38 @@ class Worker:
     ) -> tuple[T, bool]:
         """Take a task to its end, with checkpoints; also returns whether it went on from an earlier one."""
         origin = {**origin, "device": self.device.type}  # random streams do not carry over to another kind
+        pace, first = Pace(), self.store.pace(cell, phase).get("first", 0.0)
+        if self.clock.over(first):
+            raise OutOfTime
         run, resumed = self._resumed(cell, start, phase, origin)
-        saved = time.monotonic()
+        log.info("%s: %s from step %d of %d on", cell.name, phase, run.step, run.steps)
+        warm = not run.engine.eager and bool(
+            self.programs.compiled
+        )  # then a first step compiles nothing, or less
+        expected = first or (0.0 if run.engine.eager or warm else COMPILING)
+        saved = told = pace.started
         try:
             while not run.done:
                 # Here, between two steps, everything is whole, so that what is saved is what an undisturbed run has.
-                if self.interrupts.asked or self.clock.over():
+                out = self.clock.over(0.0 if pace.steps else expected)
+                timed = pace.counted >= TIMED_STEPS and pace.counted * pace.seconds > TIMED_SECONDS
+                if out or self.interrupts.asked or (self.timing and timed):
                     self._save(cell, run, phase, origin)
+                    if pace.steps:
+                        self._note(cell, run, phase, pace, first)
                     self.interrupts.check()
-                    raise OutOfTime
-                begun = time.monotonic()
+                    raise OutOfTime if out else Begun
+                ahead, before = run.ahead, time.monotonic()
                 run.advance()
-                now = time.monotonic()
-                self.clock.tick(now - begun)
-                losses = getattr(run, "losses", None)
-                self.say(f"{cell.short_name} {phase}", run.step, run.steps, losses[-1][1] if losses else None)
-                if now - saved > self.checkpoint_seconds and not run.done:
+                pace.tick(ahead)
+                # No other step takes as long as one that compiles.
+                self.clock.tick(pace.now - before if pace.steps > 1 or run.engine.eager else 0.0)
+                if pace.steps == 1:
+                    first = max(first if warm else 0.0, pace.now - pace.started)
+                if pace.steps == 1 or pace.now - told > NOTE_SECONDS:
+                    self._note(cell, run, phase, pace, first)
+                    told = pace.now
+                if pace.now - saved > self.checkpoint_seconds and not run.done:
                     self._save(cell, run, phase, origin)
                     saved = time.monotonic()
         except Diverged as error:
@@ -545,6 +549,14 @@ class Worker:
             warnings.warn(f"{phase} of {cell.name} starts over, {why}", stacklevel=2)
             return start(), False
         return run, True
+
+    def _note(self, cell: Cell, run: Task, phase: str, pace: Pace, first: float) -> None:
+        losses = getattr(run, "losses", None)
+        loss = f" loss {losses[-1][1]:.4g}" if losses else ""
+        text = f"{cell.short_name} {phase} {run.step}/{run.steps}{loss}"
+        steps = {"step": run.step, "steps": run.steps, "ahead": run.ahead}
+        self.store.tell(cell, text, phase, {**steps, "seconds": pace.seconds, "first": first})
+        self.say(text)
 
     def _save(self, cell: Cell, run: Task, phase: str, origin: dict[str, Any]) -> None:
         metadata = {"origin": origin, "step": run.step, "steps": run.steps}
@@ -588,14 +600,8 @@ def _digest_of(digests: Sequence[str]) -> str:
 
 
 def _normalised(dataset: Dataset, cell: Cell) -> Dataset:
-    """The data set with the constants that a cell's recipe normalises it with."""
-    constants = cell.recipe.constants
-    return dataset.normalised_as(statistics(constants)) if constants else dataset
-
-
-def _normalisation(dataset: Dataset) -> dict[str, Any]:
-    used = dataset.normalisation
-    return {"name": used.name, "mean": list(used.mean), "std": list(used.std)}
+    """The data set as a cell's recipe normalises it."""
+    return dataset.normalised_as(cell.recipe.normalisation(dataset))
 
 
 def versions() -> dict[str, str]:

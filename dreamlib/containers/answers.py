@@ -44,6 +44,8 @@ class Answers(OfImages):
         Labels begin so many times as large (FRePo, released code: the root of 10 / C).
     simplex : bool
         Labels stay probabilities; see :func:`project` (LD).
+    timed : bool
+        How long networks are to be trained on the set is part of it: ``steps``, which the criterion sets (LD).
     """
 
     space: str = "normalised"
@@ -52,6 +54,7 @@ class Answers(OfImages):
     begin: str = "one-hot"
     scale: float = 1.0
     simplex: bool = False
+    timed: bool = False
 
     def check(self, shape: Shape, num_classes: int, ipc: int) -> None:
         super().check(shape, num_classes, ipc)
@@ -69,10 +72,17 @@ class Answers(OfImages):
             "uniform": torch.full_like(hot, 1 / num_classes),
         }
         labels = self.scale * rows[self.begin].unsqueeze(1).repeat(1, ipc, 1)
-        return {"images": images.clone(), "labels": labels}
+        stored = {"images": images.clone(), "labels": labels}
+        return stored | ({"steps": torch.tensor(0, device=images.device)} if self.timed else {})
 
     def targets(self, stored: Mapping[str, Tensor], each: int) -> Tensor:
         return stored["labels"].flatten(0, 1)
+
+    def steps(self, stored: Mapping[str, Tensor]) -> int | None:
+        return int(stored["steps"]) if self.timed else None
+
+    def shared(self, name: str) -> bool:
+        return name == "steps"
 
     def updates(self, images: Update) -> Mapping[str, Update]:
         moves = {"images": self.images_by, "labels": self.labels_by}

@@ -31,11 +31,17 @@ class Images:
     rates : Tensor, optional
         Learning rates that belong to the images: (), or (E, S) of every step in every epoch, whose batches are the
         images in order, N / S at a time.
+    steps : int, optional
+        Of training that belong to the images (LD): networks learn for so many, and no longer.
+    normalisation : Normalisation, optional
+        What they are normalised with, and test images have to be; None: not known.
     """
 
     images: Tensor
     targets: Tensor
     rates: Tensor | None = None
+    steps: int | None = None
+    normalisation: Normalisation | None = None
 
 
 class Source(Protocol):
@@ -140,6 +146,10 @@ class OfImages:
         """Learning rates that belong to the images; see :class:`Images`."""
         return None
 
+    def steps(self, stored: Mapping[str, Tensor]) -> int | None:
+        """Steps of training that belong to the images; see :class:`Images`."""
+        return None
+
     def updates(self, images: Update) -> Mapping[str, Update]:
         # The empty prefix matches every name, so all stored tensors move like images.
         return {"": images}
@@ -167,8 +177,10 @@ class OfImages:
             # Not clamped: images are evaluated as the last step left them (IDC, released code).
             images = normalisation.enter(self.decode(stored), self.space).to(device)
             targets, rates = self.targets(stored, images.shape[1]).to(device), self.rates(stored)
+        rates = None if rates is None else rates.to(device)
+        how = rates, self.steps(stored), normalisation
         # (C, M, c, h, w) to (C*M, c, h, w), class after class, as ``targets`` counts them.
-        return Images(images.flatten(0, 1), targets, None if rates is None else rates.to(device))
+        return Images(images.flatten(0, 1), targets, *how)
 
 
 CONTAINERS: Registry[Container] = Registry("container")

@@ -160,6 +160,11 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     return _read_and_parse(path, parse, _check_length)
 
 
+def with_prefix(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The same tensors, by names of which :func:`below` makes theirs again."""
+    return {f"{prefix}{name}": value for name, value in tensors.items()}
+
+
 def below(state: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
     """The tensors whose names start with ``prefix``, by the rest of their names.
 

@@ -13,6 +13,9 @@ from .errors import BadValue, PluginError, unknown
 
 T = TypeVar("T")
 
+# Metadata of a field that is left out of a description while it has its default. Keys are made of descriptions, so a
+# setting that came later changes none of those before it.
+UNSAID = {"unsaid": True}
 PLUGIN = "dreamlib_plugin_"  # what the module name of a user's file starts with
 
 
@@ -88,7 +91,8 @@ def plain(value: Any) -> Any:
         if not type(value).__module__.startswith("dreamlib."):
             out["source"] = hashlib.sha256(_source(type(value)).encode()).hexdigest()[:16]
         for field in dataclasses.fields(value):
-            out[field.name] = plain(getattr(value, field.name))
+            if not ("unsaid" in field.metadata and getattr(value, field.name) == field.default):
+                out[field.name] = plain(getattr(value, field.name))
         return out
     if isinstance(value, (list, tuple)):
         return [plain(item) for item in value]

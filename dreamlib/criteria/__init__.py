@@ -13,10 +13,14 @@ from .base import (
     snapshot_steps,
 )
 from .biggan import Hinge
+from .experts import Learning
 from .generative import Generative
+from .labelling import Labelling, RidgeHead
 from .matching import Matching
 from .moments import MomentMatching
 from .objective import OBJECTIVES, Batch, Objective
+from .trajectory import Trajectory
+from .unrolling import Unrolling
 from .variational import Variational
 
 __all__ = [
@@ -30,11 +34,16 @@ __all__ = [
     "Descent",
     "Generative",
     "Hinge",
+    "Labelling",
+    "Learning",
     "Matching",
     "MomentMatching",
     "Objective",
     "OfSteps",
     "Pull",
+    "RidgeHead",
+    "Trajectory",
+    "Unrolling",
     "Variational",
     "register",
     "snapshot_steps",

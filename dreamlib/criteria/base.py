@@ -38,11 +38,14 @@ class Pull:
         The gradient of the loss by stored tensors, by name.
     statistics : dict of str to Tensor
         New values of stored tensors that no gradient moves: running statistics.
+    pace : float
+        By what the learning rates of this step are multiplied: a schedule's.
     """
 
     loss: Tensor
     gradients: Tensors
     statistics: Tensors = field(default_factory=dict)
+    pace: float = 1.0
 
 
 class Descent(Protocol):
@@ -102,7 +105,10 @@ class Criterion(Protocol):
         ...
 
     def before(self, recipe: R) -> R | None:
-        """The recipe of the earlier stage, made from the whole recipe; None: there is none."""
+        """The recipe of what has to be there first, made from the recipe of the whole: that earlier stage, or experts.
+
+        None: nothing has.
+        """
         ...
 
     @property

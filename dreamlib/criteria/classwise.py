@@ -38,8 +38,8 @@ class Compared(Protocol):
         """Synthetic images of each class."""
         ...
 
-    def measured(self, weights: Tensors, real: Tensor, classes: Tensor) -> list[Tensor]:
-        """The matcher's measurements of real images (G, B, c, h, w)."""
+    def measured(self, weights: Tensors, real: Tensor, classes: Tensor, *shares: Tensor) -> list[Tensor]:
+        """The matcher's measurements of real images (G, B, c, h, w), each of which counts by its share (G, B)."""
         ...
 
     def pull(
@@ -87,7 +87,7 @@ class Classwise:
     def gradient(
         self,
         weights: Tensors,
-        choice: Tensor,
+        real: tuple[Tensor, ...],
         stored: Tensors,
         subset: Tensor | None,
         transform: Transform,
@@ -98,8 +98,8 @@ class Classwise:
         ----------
         weights : dict of str to Tensor
             Of the network.
-        choice : Tensor
-            (C, B) positions of the real images.
+        real : tuple of Tensor
+            (C, B) positions of the real images and, where they do not all count alike, (C, B) shares.
         stored : dict of str to Tensor
             (C, ...) each, except those that the container shares between classes.
         subset : Tensor, optional
@@ -108,12 +108,12 @@ class Classwise:
             Of each class.
         """
         if self.memory_gb is not None:
-            self._bound(weights, self._synthetic(subset), choice.shape[1])
+            self._bound(weights, self._synthetic(subset), real[0].shape[1])
         while True:
             try:
-                return self._gradient(weights, choice, stored, subset, transform)
+                return self._gradient(weights, *real, stored=stored, subset=subset, transform=transform)
             except torch.OutOfMemoryError as error:
-                self._refuse_if_one(choice.shape[1], error)
+                self._refuse_if_one(real[0].shape[1], error)
             # Half as many classes, rounded up. It stays so: the device would be full again at the next step.
             self.at_once = -(-self.at_once // 2)
             if self.scene.device.type == "cuda":
@@ -123,6 +123,7 @@ class Classwise:
         self,
         weights: Tensors,
         choice: Tensor,
+        *shares: Tensor,
         stored: Tensors,
         subset: Tensor | None,
         transform: Transform,
@@ -137,14 +138,14 @@ class Classwise:
         # 1. Measure the real images, without a gradient.
         targets: list[list[Tensor]] = []
         for classes in self._chunks(choice.shape[1]):
-            real = data.take(choice[classes], classes)
+            real, share = data.take(choice[classes], classes), self._rows(shares, classes)
             if whole:
-                given = weights, classes, real, self._rows(drawn, classes)
+                given = weights, classes, real, self._rows(drawn, classes), *share
                 targets.append(run(self._key("augmented real"), self._augmented_real, *given))
             else:
                 with torch.no_grad():
                     real = self._of(transform, classes)(real)
-                targets.append(run(self._key("real"), compared.measured, weights, real, classes))
+                targets.append(run(self._key("real"), compared.measured, weights, real, classes, *share))
         target = [torch.cat(pieces) for pieces in zip(*targets, strict=True)]
 
         # 2. Compare the synthetic images with them. Chunks may be larger here: there are fewer images per class.
@@ -176,10 +177,15 @@ class Classwise:
     # Transform.tensors().
 
     def _augmented_real(
-        self, weights: Tensors, classes: Tensor, images: Tensor, drawn: tuple[Tensor, Tensor]
+        self,
+        weights: Tensors,
+        classes: Tensor,
+        images: Tensor,
+        drawn: tuple[Tensor, Tensor],
+        *shares: Tensor,
     ) -> list[Tensor]:
         augmented = self.compared.augment.apply(images, *drawn)
-        return self.compared.measured(weights, augmented, classes)
+        return self.compared.measured(weights, augmented, classes, *shares)
 
     def _augmented_pull(
         self,

@@ -19,9 +19,9 @@ from ..augment import Siamese
 from ..containers import ImageContainer, OfImages
 from ..core.errors import BadValue, unknown
 from ..data import ClassData
-from ..matchers import Feature, Matcher, measure_under
+from ..matchers import Feature, Matcher, measure_under, weighs
 from ..networks import Network, batch_norms
-from ..samplers import Random, Sampler, View
+from ..samplers import Random, Sampler, View, Weighted
 from ..teachers import Networks, Scene, Teaching
 from .base import Bare, OfSteps, Pull, Tensors, register
 from .classwise import Augmented, Classwise
@@ -106,6 +106,8 @@ class Comparison(Bare):
     ----------
     choice : Tensor
         (C, B) positions of the real images of the step.
+    shares : tuple of Tensor
+        (C, B): how much each counts, where the sampler says so. Empty: all alike.
     """
 
     def __init__(self, how: Matching, scene: Scene, teaching: Teaching) -> None:
@@ -113,6 +115,7 @@ class Comparison(Bare):
         self.matcher, self.augment = how.matcher, how.augment
         self.container = cast(ImageContainer, scene.container)
         self.choice = torch.empty(0, dtype=torch.int64, device=scene.device)
+        self.shares: tuple[Tensor, ...] = ()
         self.decoded = 0  # images of each class, known from the first step on
         inseparable = how.statistics == "joint" and bool(batch_norms(self.network))
         self.classwise = Classwise(self, scene, 1 if how.statistics == "per class" else None, inseparable)
@@ -129,7 +132,15 @@ class Comparison(Bare):
             with scene.stopwatch.phase("clustering"):
                 # Running statistics: an embedding must not depend on the other images of its batch.
                 self.network.eval()
-                self.choice = how.sampler.choose(self._view(step))
+                chosen = how.sampler.choose(self._view(step))
+                self.choice, *shares = chosen if isinstance(chosen, Weighted) else (chosen,)
+                self.shares = tuple(shares)
+                if shares and not weighs(self.matcher):
+                    raise BadValue(
+                        f"the sampler {type(how.sampler).__name__} counts images by shares, and the matcher "
+                        f"{type(self.matcher).__name__} cannot; expected one whose measure takes shares",
+                        "matcher=Gradient() or Feature(), or sampler=Representative()",
+                    )
         with scene.stopwatch.phase("matching"):
             if not self.decoded:
                 with torch.no_grad():
@@ -142,16 +153,17 @@ class Comparison(Bare):
             transform = self.augment.draw(classes, scene.streams["augment"])
             # 3. The weights as arguments: an engine compiles the step once, and every later network runs the same code.
             weights = {name: weight.detach() for name, weight in self.network.named_parameters()}
-            loss, gradients = self.classwise.gradient(weights, self.choice, stored, self._subset(), transform)
+            real = self.choice, *self.shares
+            loss, gradients = self.classwise.gradient(weights, real, stored, self._subset(), transform)
         return Pull(loss, gradients)
 
     # The mathematics, as pure functions of tensors that an engine can compile. G classes go through a network together.
 
-    def measured(self, weights: Tensors, real: Tensor, classes: Tensor) -> list[Tensor]:
-        """The matcher's measurements of real images (G, B, c, h, w)."""
+    def measured(self, weights: Tensors, real: Tensor, classes: Tensor, *shares: Tensor) -> list[Tensor]:
+        """The matcher's measurements of real images (G, B, c, h, w), each of which counts by its share (G, B)."""
         # ``lower`` casts to fast mode's number format; measurements come back in that of the images.
         low = self.scene.engine.lower
-        found = measure_under(low(weights), self.matcher, self.network, low(real), classes, False)
+        found = measure_under(low(weights), self.matcher, self.network, low(real), classes, False, *shares)
         # The real side is a constant target: only the synthetic images learn.
         return [value.detach().to(real.dtype) for value in found]
 
@@ -240,7 +252,8 @@ class Comparison(Bare):
             layer.eval()
 
     def state(self) -> Tensors:
-        return {"choice": self.choice}
+        return {"choice": self.choice, **dict(zip(("shares",), self.shares, strict=False))}
 
     def restore(self, state: Mapping[str, Tensor]) -> None:
         self.choice = state["choice"].to(self.scene.device)
+        self.shares = tuple(state[name].to(self.scene.device) for name in ("shares",) if name in state)

@@ -92,11 +92,6 @@ def in_turn(learned: Mapping[str, Tensor], k: int) -> tuple[Tensor, Tensor]:
     return images[k % len(images)], targets[k % len(targets)]
 
 
-def raw_rate(rate: Tensor) -> Tensor:
-    """The number whose ``softplus`` is ``rate``, which is above 0. DD learns it in place of a rate (released code)."""
-    return rate + (-torch.expm1(-rate)).log()
-
-
 def weight_gradient(
     forward: Forward,
     weights: Tensors,

@@ -1,8 +1,12 @@
-"""Per-channel normalisation, with the constants of the papers' code and the true ones."""
+"""Per-channel normalisation, with the constants of the papers' code and the true ones.
+
+Whitening is a normalisation too: see :mod:`dreamlib.data.whitening`.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -44,6 +48,14 @@ class Normalisation:
     def channels(self) -> int:
         """Number of channels these constants are for."""
         return len(self.mean)
+
+    def about(self) -> dict[str, Any]:
+        """What a record and the metadata of a set say of it."""
+        return {"name": self.name, "mean": list(self.mean), "std": list(self.std)}
+
+    def tensors(self) -> dict[str, Tensor]:
+        """What a file of a set has to hold of it, beside :meth:`about`: nothing."""
+        return {}
 
     def apply(self, unit: Tensor) -> Tensor:
         """Unit images (..., c, h, w), floats in [0, 1], as normalised images of the same shape and dtype."""

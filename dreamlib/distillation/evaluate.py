@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
+from torch.nn.functional import cross_entropy
 
 from ..compute.backend import Stopwatch
 from ..compute.engine import Engine, Programs
@@ -13,7 +14,8 @@ from ..containers import Images, Source
 from ..core.errors import BadValue, DataError
 from ..core.files import below
 from ..core.streams import Streams
-from ..data import ClassData, Dataset
+from ..data import ClassData, Dataset, Normalisation
+from ..data.whitening import Whitening
 from ..networks import NetworkSpec, forward_operations
 from ..networks.training import SGD, Learner, Lessons, Outputs
 from .sets import DistilledSet
@@ -121,6 +123,17 @@ def check_judge(dataset: Dataset) -> None:
         )
 
 
+def _check_normalisation(known: Normalisation | None, dataset: Dataset) -> None:
+    """Raise BadValue where images and test images are whitened differently: networks would be right by chance alone."""
+    own = dataset.normalisation
+    if known is not None and known != own and isinstance(own, Whitening) | isinstance(known, Whitening):
+        raise BadValue(
+            f"the synthetic images have {known.name!r}, and the test images of {dataset.name!r} would have "
+            f"{own.name!r}: they have to be normalised alike",
+            "evaluate(load_set(...), ...), or dataset.normalised_as(set.normalisation)",
+        )
+
+
 class EvaluationRun:
     """Trains all networks of an evaluation together; last-epoch top-1 on the whole test set is the result.
 
@@ -200,6 +213,8 @@ class EvaluationRun:
                 )
             images = _by_class(images)
         if isinstance(images, Images):
+            _check_answers(images.targets, self.evaluation.learner)
+            _check_normalisation(images.normalisation, self.dataset)
             return _in_memory(images)
         if how is None:
             raise BadValue(
@@ -224,6 +239,11 @@ class EvaluationRun:
     @property
     def step(self) -> int:
         return self.training.step + bool(self.accuracies)
+
+    @property
+    def ahead(self) -> int:
+        """Steps to come of the kind of the next one: training steps, or the test."""
+        return self.training.steps - self.training.step or int(not self.done)
 
     @property
     def done(self) -> bool:
@@ -274,24 +294,35 @@ def _by_class(images: Tensor) -> Images:
     return Images(images.detach().flatten(0, 1), labels)
 
 
+def _check_answers(targets: Tensor, learner: Learner) -> None:
+    """Raise BadValue for answers below 0 under cross-entropy, which then has no least value and only diverges."""
+    if isinstance(learner, SGD) and learner.loss is cross_entropy and bool((targets < 0).any()):
+        raise BadValue(
+            f"the set's labels are real numbers down to {float(targets.min()):.3g}, and cross-entropy is to be learned "
+            "from them; expected probabilities, or a squared error",
+            "learner=SquaredError(), or judged_as='dsa-squares'",
+        )
+
+
 def _in_memory(made: Images) -> Lessons:
     """Images that are there, with their targets."""
 
     def fetch(index: Tensor) -> tuple[Tensor, Tensor]:
         return made.images[index], made.targets[index]
 
-    return Lessons(fetch, len(made.targets), made.rates)
+    return Lessons(fetch, len(made.targets), made.rates, made.steps)
 
 
 def evaluate(images: DistilledSet | Trained, dataset: Dataset, evaluation: Evaluation) -> list[float]:
     """Accuracies in percent, one per network, in one call; see :class:`EvaluationRun`.
 
     ``images`` may also be a distilled set: its own normalisation is then the one of the test images too, and its own
-    answers and rates are those that networks learn from.
+    answers, rates and number of steps are those that networks learn from.
     """
     if isinstance(images, DistilledSet):
         dataset = dataset.normalised_as(images.normalisation)
-        images = Images(images.normalised, images.labels, images.rates)
+        how = images.rates, images.steps, images.normalisation
+        images = Images(images.normalised, images.labels, *how)
     run = EvaluationRun(images, dataset, evaluation)
     while not run.done:
         run.advance()

@@ -22,14 +22,12 @@ from ..core.errors import BadValue, Diverged
 from ..core.files import below
 from ..core.streams import Streams
 from ..criteria import SNAPSHOTS, snapshot_steps
-from ..data import ClassData, statistics
+from ..data import ClassData
 from ..networks import Network, build, forward_operations
 from ..teachers import Idle, Scene, Teaching
+from ..teachers.base import BESIDE
 from .recipe import Recipe
 from .selection import Selection
-
-# Prefix of a snapshot's tensors that are no part of the set: a later stage continues with them.
-BESIDE = "beside."
 
 
 class Distillation:
@@ -90,8 +88,7 @@ class Distillation:
         if memory_gb is not None and not memory_gb > 0:
             raise BadValue(f"memory is {memory_gb} GiB; expected more than 0", "--memory-gb 8")
         recipe.check()
-        if recipe.constants:
-            data = data.normalised_as(statistics(recipe.constants))
+        data = data.normalised_as(recipe.normalisation(data.dataset))
         recipe.fits(data, ipc)
         how = recipe.criterion
         self.data, self.recipe, self.device = data, recipe, data.device
@@ -134,7 +131,7 @@ class Distillation:
         beside = None if start is None else below(start, BESIDE)
         self.teaching: Teaching = recipe.teacher.begin(self.scene, start) if taught else Idle()
         self.criterion = how.begin(self.scene, self.teaching, beside) if moves else None
-        if self.selection is None:
+        if self.selection is None and self.mark in recipe.kept:
             self._keep_snapshot()
 
     def _engine(self, ipc: int, programs: Programs | None) -> Engine:
@@ -161,6 +158,15 @@ class Distillation:
     @property
     def done(self) -> bool:
         return bool(self.stored) and self.matched >= self.loops
+
+    @property
+    def ahead(self) -> int:
+        """Steps to come of the kind of the next one: of the selection, of preparing the teacher, or of the loop."""
+        if not self.stored:
+            return self._selection_steps - self.step
+        if not self.teaching.done:
+            return self.teaching.steps - self.teaching.step
+        return self.loops - self.matched
 
     @property
     def mark(self) -> int:
@@ -216,7 +222,7 @@ class Distillation:
         # Integers (the count of batches in a batch norm) have no gradient.
         learned = {name: value for name, value in self.stored.items() if value.is_floating_point()}
         self.moves = Moves(learned, self.updates)
-        if how.before(self.recipe) is None:
+        if self.selection is not None or how.before(self.recipe) is None:
             return
         if start is None:
             raise BadValue(
@@ -251,7 +257,7 @@ class Distillation:
         self.moves.approach(self.stored, pace)
         # 3. The loss and its gradient by the stored tensors, and the updates. Running statistics are set, not learned.
         pull = self.criterion.gradients(step, self.stored)
-        self.moves.move(self.stored, pull.gradients, pace)
+        self.moves.move(self.stored, pull.gradients, pace * pull.pace)
         for name, value in pull.statistics.items():
             self.stored[name].copy_(value)
         # Counted before the checks below, so that an error names the step that caused it.
@@ -366,11 +372,17 @@ class Distillation:
 
 
 def distill(data: ClassData, recipe: Recipe, ipc: int, seed: int = 0) -> Distillation:
-    """Run a recipe to its end in one call; the set is ``result.stored``. For long runs see ``companion``."""
-    run = Distillation(data, recipe, ipc, seed)
+    """Run a recipe to its end in one call; the set is ``result.stored``. For long runs see ``companion``.
+
+    What has to be there first (a GAN, experts) is run before.
+    """
+    start = None
+    if (first := recipe.first) is not None:
+        start = distill(data, first, ipc, seed).snapshots[recipe.criterion.first or first.steps]
+    run = Distillation(data, recipe, ipc, seed, start=start)
     while not run.done:
         run.advance()
     return run
 
 
-__all__ = ["SNAPSHOTS", "Distillation", "distill", "snapshot_steps"]
+__all__ = ["BESIDE", "SNAPSHOTS", "Distillation", "distill", "snapshot_steps"]

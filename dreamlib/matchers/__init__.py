@@ -1,6 +1,6 @@
 """Matchers: what is compared between real and synthetic images. Each paper's matching loss stands in one file."""
 
-from .base import MATCHERS, METRICS, Matcher, distance, exact, measure_under, register
+from .base import MATCHERS, METRICS, Matcher, distance, exact, measure_under, register, weighs
 from .classwise import GroupwiseWeights
 from .feature import Feature
 from .gradient import Gradient, matched_weights
@@ -21,4 +21,5 @@ __all__ = [
     "matched_weights",
     "measure_under",
     "register",
+    "weighs",
 ]

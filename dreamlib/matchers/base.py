@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping
-from typing import Protocol
+from typing import Protocol, cast
 
 import torch
 from torch import Tensor, nn
@@ -71,6 +72,26 @@ class Matcher(Protocol):
         ...
 
 
+class Weighing(Matcher, Protocol):
+    """A matcher of means over images that can count each image by its share, as some samplers ask."""
+
+    def measure(
+        self,
+        network: Network,
+        images: Tensor,
+        labels: Tensor,
+        differentiable: bool,
+        shares: Tensor | None = None,
+    ) -> list[Tensor]:
+        """As :meth:`Matcher.measure`; ``shares`` (G, B), one in sum, take the place of 1 / B in a mean over images."""
+        ...
+
+
+def weighs(matcher: Matcher) -> bool:
+    """Whether a matcher can count images by shares."""
+    return "shares" in inspect.signature(matcher.measure).parameters
+
+
 def exact(value: Tensor) -> Tensor:
     """``value`` in float32 or wider: means, losses and distances are never computed in a shorter format."""
     return value.to(torch.promote_types(value.dtype, torch.float32))
@@ -83,8 +104,8 @@ class _Measurement(nn.Module):
         super().__init__()
         self.matcher, self.network = matcher, network
 
-    def forward(self, images: Tensor, labels: Tensor, differentiable: bool) -> list[Tensor]:
-        return self.matcher.measure(self.network, images, labels, differentiable)
+    def forward(self, images: Tensor, labels: Tensor, differentiable: bool, *shares: Tensor) -> list[Tensor]:
+        return cast(Weighing, self.matcher).measure(self.network, images, labels, differentiable, *shares)
 
 
 def measure_under(
@@ -94,12 +115,13 @@ def measure_under(
     images: Tensor,
     labels: Tensor,
     differentiable: bool,
+    *shares: Tensor,
 ) -> list[Tensor]:
     """``matcher.measure`` with ``weights`` (by name) in the place of the network's own; a pure function of them."""
     # The weights arrive as an argument, so that an engine can trace the whole measurement as a function of tensors.
     given = {f"network.{name}": weight for name, weight in weights.items()}
     out: list[Tensor] = functional_call(
-        _Measurement(matcher, network), given, (images, labels, differentiable)
+        _Measurement(matcher, network), given, (images, labels, differentiable, *shares)
     )
     return out
 

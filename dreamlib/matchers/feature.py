@@ -32,12 +32,20 @@ class Feature:
     averages: ClassVar[bool] = True
     metric: str = "mse"
 
-    def measure(self, network: Network, images: Tensor, labels: Tensor, differentiable: bool) -> list[Tensor]:
+    def measure(
+        self,
+        network: Network,
+        images: Tensor,
+        labels: Tensor,
+        differentiable: bool,
+        shares: Tensor | None = None,
+    ) -> list[Tensor]:
         # (G, B, c, h, w) -> (G*B, D) -> (G, B, D) -> (G, D), the mean embeddings of Eq. 5.
         groups, each = images.shape[:2]
         with torch.set_grad_enabled(differentiable):
             features = network.features(images.flatten(0, 1))
-            return [exact(features).view(groups, each, -1).mean(1)]
+            of_group = exact(features).view(groups, each, -1)
+            return [of_group.mean(1) if shares is None else torch.einsum("gb,gbd->gd", shares, of_group)]
 
     def distance(self, real: list[Tensor], synthetic: list[Tensor]) -> Tensor:
         parts = [distance(self.metric, a, b) for a, b in zip(real, synthetic, strict=True)]

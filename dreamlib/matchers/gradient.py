@@ -50,14 +50,24 @@ class Gradient:
     metric: str = "cosine"
     layers: str = "weights"
 
-    def measure(self, network: Network, images: Tensor, labels: Tensor, differentiable: bool) -> list[Tensor]:
+    def measure(
+        self,
+        network: Network,
+        images: Tensor,
+        labels: Tensor,
+        differentiable: bool,
+        shares: Tensor | None = None,
+    ) -> list[Tensor]:
         groups, each = images.shape[:2]
         with torch.enable_grad(), GroupwiseWeights(matched_weights(network, self.layers), groups) as weights:
             logits = exact(network(images.flatten(0, 1)))
             # (G,) labels of classes become (G*B,) labels of images.
             targets = labels.repeat_interleave(each) if labels.ndim == 1 else labels.flatten()
             # Sum over classes of the mean over a class's images: each copy of a weight gets its class's mean gradient.
-            loss = F.cross_entropy(logits, targets, reduction="sum") / each
+            if shares is None:
+                loss = F.cross_entropy(logits, targets, reduction="sum") / each
+            else:
+                loss = (F.cross_entropy(logits, targets, reduction="none") * shares.flatten()).sum()
         # create_graph only for synthetic images: the distance is differentiated by them, through this gradient.
         return list(torch.autograd.grad(loss, weights.copies, create_graph=differentiable))
 

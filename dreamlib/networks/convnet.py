@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import nn
 
 from ..core.errors import BadValue
-from .layers import Shape, activation, norm, pool, widened
+from .layers import Shape, activation, halved, norm, pool, widened
 from .spec import NetworkSpec
 
 
@@ -39,3 +39,30 @@ def convnet(spec: NetworkSpec, shape: Shape) -> tuple[nn.Sequential, int]:
         blocks.append(nn.Sequential(conv, norm(spec, spec.width), activation(spec), pool(spec)))
         channels, padding = spec.width, 1
     return nn.Sequential(*blocks), spec.width * height * width
+
+
+def frepo(spec: NetworkSpec, shape: Shape) -> tuple[nn.Sequential, int]:
+    """FRePo's ConvNet: twice the channels from block to block, 128, 256, 512; with its feature size.
+
+    Norms stand before the convolutions, and the first block has none. A batch norm takes nine tenths of every batch
+    into its running statistics. Zhou et al., "Dataset distillation using neural feature regression" (NeurIPS 2022),
+    released code.
+
+    Raises
+    ------
+    BadValue
+        For a depth that pools the images away.
+    """
+    extra, size = widened(shape)
+    height, width = halved(spec, size, spec.depth if spec.pooling != "none" else 0)
+    blocks = []
+    channels, padding = shape[0], 1 + extra
+    for number in range(spec.depth):
+        outputs = spec.width << number
+        before = norm(spec, channels) if number else nn.Identity()
+        if isinstance(before, nn.BatchNorm2d):
+            before.momentum = 0.9
+        conv = nn.Conv2d(channels, outputs, 3, padding=padding)
+        blocks.append(nn.Sequential(before, conv, activation(spec), pool(spec)))
+        channels, padding = outputs, 1
+    return nn.Sequential(*blocks), channels * height * width

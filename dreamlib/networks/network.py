@@ -10,9 +10,10 @@ import torch
 from torch import Tensor, nn
 
 from ..core.errors import BadValue
-from .convnet import convnet
+from .convnet import convnet, frepo
 from .densenet import densenet121
 from .layers import Shape
+from .lenet import alexcifarnet, lenet
 from .plain import alexnet, vgg11
 from .resnet import resnet
 from .spec import NetworkSpec
@@ -20,6 +21,7 @@ from .weights import initialise
 
 BODIES: dict[str, Callable[[NetworkSpec, Shape], tuple[nn.Sequential, int]]] = {
     "convnet": convnet,
+    "frepo": frepo,
     "resnet10": resnet,
     "resnet18": resnet,
     "resnet34": resnet,
@@ -29,6 +31,8 @@ BODIES: dict[str, Callable[[NetworkSpec, Shape], tuple[nn.Sequential, int]]] = {
     "vgg11": vgg11,
     "alexnet": alexnet,
     "densenet121": densenet121,
+    "lenet": lenet,
+    "alexcifarnet": alexcifarnet,
 }
 
 
@@ -45,15 +49,22 @@ class Network(nn.Module):
         From D features to the logits.
     he_weights : bool
         Convolutions start from He's normal distribution; see :func:`initialise`.
+    glorot_weights : bool
+        Weights start from Glorot's normal distribution, biases from zero.
     """
 
     def __init__(
-        self, body: nn.Sequential, feature_size: int, num_classes: int, he_weights: bool = False
+        self,
+        body: nn.Sequential,
+        feature_size: int,
+        num_classes: int,
+        he_weights: bool = False,
+        glorot_weights: bool = False,
     ) -> None:
         super().__init__()
         self.body = body
         self.feature_size = feature_size
-        self.he_weights = he_weights
+        self.he_weights, self.glorot_weights = he_weights, glorot_weights
         self.classifier = nn.Linear(feature_size, num_classes)
 
     def features(self, images: Tensor) -> Tensor:
@@ -99,7 +110,7 @@ def build(
     # On the meta device PyTorch's own initialisation does nothing: weights are drawn once, and from our seed.
     with torch.device("meta"):
         body, size = BODIES[spec.name](spec, (channels, height, width))
-        network = Network(body, size, num_classes, he_weights=spec.form == "idc")
+        network = Network(body, size, num_classes, spec.form == "idc", spec.form == "xavier")
     device = torch.device(device)
     if device.type != "meta":
         initialise(network.to_empty(device=device), torch.Generator(device).manual_seed(0))

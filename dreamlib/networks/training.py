@@ -24,6 +24,8 @@ from ..core.errors import BadValue, Diverged
 from . import Network, NetworkSpec, build, initialise, largest_map
 
 Fetch = Callable[[Tensor], tuple[Tensor, Tensor]]
+# Called as ``torch.nn.functional.cross_entropy``: logits (B, C), and classes (B,) or a number for each class (B, C).
+Loss = Callable[..., Tensor]
 
 
 @dataclass(frozen=True)
@@ -39,11 +41,14 @@ class Lessons:
         Number of images; indices run below it.
     rates : Tensor, optional
         Learning rates that belong to the images: (), or (E, S) of every step in every epoch.
+    steps : int, optional
+        Of training that belong to the images.
     """
 
     fetch: Fetch
     size: int
     rates: Tensor | None = None
+    steps: int | None = None
 
 
 class Learned(Protocol):
@@ -142,6 +147,11 @@ class SGD:
     own_rate: bool = False
 
     @property
+    def loss(self) -> Loss:
+        """What every step lowers."""
+        return F.cross_entropy
+
+    @property
     def passes(self) -> int:
         """Passes over the training set that are made."""
         return self.epochs + self.extra
@@ -169,6 +179,24 @@ class SGD:
         # Two thirds of 1,000 are 666 whole epochs. Two thirds of 6 are 4: 1e-9 makes up for the rounding of a float.
         falls = (math.floor(at * self.epochs + 1e-9) + self.late for at in self.decay_at)
         return self.lr * self.decay_by ** sum(epoch >= fall for fall in falls)
+
+
+@dataclass(frozen=True)
+class SquaredError(SGD):
+    """The same on half the squared error of the logits: for answers that are real numbers and no probabilities."""
+
+    @property
+    def loss(self) -> Loss:
+        return squared_error
+
+
+def squared_error(logits: Tensor, answers: Tensor, reduction: str = "mean") -> Tensor:
+    """Half the squared distance of logits (B, C) to answers (B, C); classes (B,) become one-hot less 1 / C."""
+    if not answers.is_floating_point():
+        classes = logits.shape[-1]
+        answers = F.one_hot(answers, classes).to(logits.dtype) - 1 / classes
+    each = (logits - answers).square().sum(-1) / 2
+    return each if reduction == "none" else each.mean()
 
 
 def sgd_update(
@@ -199,6 +227,7 @@ def learning(
     images: Tensor,
     labels: tuple[Tensor, Tensor],
     share: Tensor,
+    loss: Loss = F.cross_entropy,
 ) -> tuple[Tensor, Tensor, dict[str, Tensor], dict[str, Tensor]]:
     """Loss and gradients of one batch for one network: a pure function of tensors, for an engine to run.
 
@@ -216,6 +245,8 @@ def learning(
         (B,) each: the classes of the image and of what CutMix pasted into it.
     share : Tensor
         Scalar: the share of the first label.
+    loss : callable
+        What the step lowers.
 
     Returns
     -------
@@ -235,9 +266,9 @@ def learning(
         statistics = {name: value.clone() for name, value in tensors.items() if name not in learned}
         logits = functional_call(network, {**low(leaves), **statistics}, (low(images),)).to(images.dtype)
         # CutMix: the labels of the image and of the pasted box, by their shares of the pixels. Without it share is 1.
-        loss = share * F.cross_entropy(logits, labels[0]) + (1 - share) * F.cross_entropy(logits, labels[1])
-        gradients = torch.autograd.grad(loss, list(leaves.values()))
-    return loss.detach(), logits.detach(), dict(zip(leaves, gradients, strict=True)), statistics
+        mixed = share * loss(logits, labels[0]) + (1 - share) * loss(logits, labels[1])
+        gradients = torch.autograd.grad(mixed, list(leaves.values()))
+    return mixed.detach(), logits.detach(), dict(zip(leaves, gradients, strict=True)), statistics
 
 
 def learning_drawn(
@@ -245,6 +276,7 @@ def learning_drawn(
     network: Network,
     augment: Augmentation,
     probability: float,
+    loss: Loss,
     tensors: Mapping[str, Tensor],
     images: Tensor,
     labels: Tensor,
@@ -260,7 +292,7 @@ def learning_drawn(
     (numbers, choice), (draws, shuffle) = drawn, pasted
     batch = augment.apply(images[None], numbers[None], choice[None])
     batch, first, second, share = mix(batch, labels[None], draws[None], shuffle[None], probability)
-    return learning(engine, network, tensors, batch[0], (first[0], second[0]), share[0])
+    return learning(engine, network, tensors, batch[0], (first[0], second[0]), share[0], loss)
 
 
 class Schedule(Protocol):
@@ -316,6 +348,7 @@ def _prepare_batch(
     labels: Tensor,
     schedule: Schedule,
     generator: torch.Generator,
+    loss: Loss = F.cross_entropy,
 ) -> tuple[Hashable, Callable[..., Any], tuple[Any, ...]]:
     """What K networks are to learn from batches (K, B, c, h, w) with labels (K, B), augmented and mixed as scheduled.
 
@@ -323,11 +356,11 @@ def _prepare_batch(
     """
     transform = schedule.augment.draw(len(images), generator, per_image=images.shape[1])
     if engine.records:
-        how = schedule.augment, schedule.cutmix
+        how = schedule.augment, schedule.cutmix, loss
         drawn = transform.tensors(images.device), cutmix_draws(labels, generator)
         return how, partial(learning_drawn, engine, network, *how), (images, labels, *drawn)
     images, first, second, share = cutmix(transform(images), labels, generator, schedule.cutmix)
-    return (), partial(learning, engine, network), (images, (first, second), share)
+    return loss, partial(learning, engine, network, loss=loss), (images, (first, second), share)
 
 
 class Stack:
@@ -377,6 +410,7 @@ class Stack:
         labels: Tensor,
         schedule: Schedule,
         generator: torch.Generator,
+        loss: Loss = F.cross_entropy,
     ) -> tuple[Tensor, Tensor, list[Tensor]]:
         """Losses (K,), logits (K, B, classes) and a gradient for each weight, of augmented and mixed batches.
 
@@ -392,13 +426,15 @@ class Stack:
             Says how the images are augmented; its learning rate is not used.
         generator : torch.Generator
             Draws augmentation and CutMix.
+        loss : callable
+            What a step lowers.
         """
         if not self.network.training:
             self.network.train()
-        how, learn, given = _prepare_batch(engine, self.network, images, labels, schedule, generator)
+        how, learn, given = _prepare_batch(engine, self.network, images, labels, schedule, generator, loss)
         # In plain mode several networks run as one batched call (vmap); else one compiled call per network.
         if engine.stacks(self.count, images.shape[1] * self.map_bytes):
-            return self._learn_stacked(*given)
+            return self._learn_stacked(loss, *given)
         key = ("learning", self.spec, self.shape, self.num_classes, how)
         losses, logits, gradients, statistics = engine.each(
             key, partial(_unpacked, learn), (self.tensors, *given)
@@ -407,14 +443,13 @@ class Stack:
         return losses, logits, [gradients[name] for name in self.parameter_names]
 
     def _learn_stacked(
-        self, images: Tensor, labels: tuple[Tensor, Tensor], share: Tensor
+        self, loss: Loss, images: Tensor, labels: tuple[Tensor, Tensor], share: Tensor
     ) -> tuple[Tensor, Tensor, list[Tensor]]:
         weights = [weight.detach().requires_grad_() for weight in self.weights()]
         logits = self(images, weights)
         kept = share.unsqueeze(1)
-        losses = (
-            kept * _cross_entropy(logits, labels[0]) + (1 - kept) * _cross_entropy(logits, labels[1])
-        ).mean(1)
+        first, second = (_each(loss, logits, part) for part in labels)
+        losses = (kept * first + (1 - kept) * second).mean(1)
         # The sum over networks: each loss depends on its own network's weights alone, so gradients stay separate.
         gradients = torch.autograd.grad(losses.sum(), weights)
         return losses.detach(), logits.detach(), list(gradients)
@@ -545,7 +580,9 @@ class Training:
             self.order = keys.argsort(1)
         index = self.order[:, position * settings.batch : (position + 1) * settings.batch]
         images, labels = self.fetch(index)
-        losses, logits, gradients = stack.learn(self.engine, images, labels, settings, generator)
+        losses, logits, gradients = stack.learn(
+            self.engine, images, labels, settings, generator, settings.loss
+        )
         if self.watch is not None:
             # Predictions from before the update: Toneva et al. count forgetting at each visit of an image.
             self.watch(index, logits.argmax(2) == labels)
@@ -592,9 +629,9 @@ class Training:
         self.order, self.step = state["order"].to(device), int(state["step"])
 
 
-def _cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
-    """(K, B, classes), and labels (K, B) or probabilities (K, B, classes), to (K, B)."""
-    each = F.cross_entropy(logits.flatten(0, 1), labels.flatten(0, 1), reduction="none")
+def _each(loss: Loss, logits: Tensor, labels: Tensor) -> Tensor:
+    """(K, B, classes), and labels (K, B) or answers (K, B, classes), to (K, B)."""
+    each: Tensor = loss(logits.flatten(0, 1), labels.flatten(0, 1), reduction="none")
     return each.view(labels.shape[:2])
 
 

@@ -26,6 +26,10 @@ class Method:
         The parts and settings on CIFAR-10 at IPC 10; ``rules`` hold the differences.
     protocol : str
         Evaluation protocol of the method's own paper.
+    common : str
+        The common protocol, where the method's own is another: the same set is judged under it too, in a row of its
+        own, so that a reader sees what a number owes to its evaluation. It is DSA's, ConvNet-3 with the labels as the
+        set has them. Empty for methods that the DC family's protocols judge.
     rules : tuple of Rule
         Settings by ``dataset`` and ``ipc``.
     family : tuple of str
@@ -37,6 +41,9 @@ class Method:
         Where the settings in ``recipe`` come from, by field (or "all").
     reported_as : str
         The method's name in the papers' tables; empty when no table has it.
+    reported_under : str
+        The protocol whose row stands beside the papers' numbers: ``common`` where these are of trained networks and the
+        method's own protocol trains none. Empty: its own.
     differs : tuple of str
         Where the recipe is not what paper and released code do, in words that go on "differs from the released code
         in: ...". What a profile or a caller changes is found by comparison and not said here.
@@ -51,6 +58,8 @@ class Method:
     family: tuple[str, ...] = ()
     sources: tuple[tuple[str, str], ...] = ()
     reported_as: str = ""
+    common: str = ""
+    reported_under: str = ""
     differs: tuple[str, ...] = ()
 
     def using(self, *, name: str = "", label: str = "", **parts: Any) -> Method:
@@ -127,8 +136,12 @@ def changes(published: Any, used: Any, path: str = "") -> list[str]:
     if published == used:
         return []
     if isinstance(published, dict) and isinstance(used, dict) and published.get("part") == used.get("part"):
-        inner = [(f"{path}.{name}" if path else name, name) for name in used]
-        return [word for where, name in inner for word in changes(published.get(name), used[name], where)]
+        inner = [(f"{path}.{name}" if path else name, name) for name in {**used, **published}]
+        return [
+            word
+            for where, name in inner
+            for word in changes(published.get(name, ""), used.get(name, ""), where)
+        ]
     if isinstance(published, list) and isinstance(used, list) and len(published) == len(used):
         pairs = enumerate(zip(published, used, strict=True), 1)
         return [word for place, pair in pairs for word in changes(*pair, f"{path} {place}")]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -145,6 +145,21 @@ def _embedded(engine: Engine, body: _Features, tensors: dict[str, Tensor], image
     return out.to(images.dtype)
 
 
+class Weighted(NamedTuple):
+    """Real images that do not all count alike.
+
+    Attributes
+    ----------
+    choice : Tensor
+        (C, B) int64 positions within each class.
+    shares : Tensor
+        (C, B) float32, each class's sum to one: what takes the place of 1 / B in a mean over the images.
+    """
+
+    choice: Tensor
+    shares: Tensor
+
+
 class Sampler(Protocol):
     """Chooses the real images of a matching step. Implementations are frozen dataclasses of plain values.
 
@@ -154,8 +169,8 @@ class Sampler(Protocol):
     @property
     def every(self) -> int: ...
 
-    def choose(self, view: View) -> Tensor:
-        """Positions within each class, (C, ``view.batch``) int64."""
+    def choose(self, view: View) -> Tensor | Weighted:
+        """Positions within each class, (C, ``view.batch``) int64; with shares, where they do not all count alike."""
         ...
 
 

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from ..core.errors import BadValue
-from .base import View, register
-from .clustering import kmeans, nearest_images
+from .base import View, Weighted, register
+from .clustering import Clusters, kmeans, nearest_images
 
 
-@register("representative")
 @dataclass(frozen=True)
-class Representative:
-    """Representative matching, DREAM's contribution (supplement sections 3 and 6).
+class Clustered:
+    """The images nearest to the cluster centres of their class.
 
     All images of a class are embedded by the current network and clustered into ``batch / each`` clusters; the
     ``each`` images of the class nearest to every centre are matched for the next ``every`` steps. Such an image need
@@ -42,7 +42,8 @@ class Representative:
     space: str = "stored"
     rounds: int = 100
 
-    def choose(self, view: View) -> Tensor:
+    def found(self, view: View) -> tuple[Tensor, Clusters]:
+        """Positions of the images within each class, (C, B) int64, and the clusters they stand for."""
         if view.batch % self.each:
             raise BadValue(
                 f"each={self.each} does not divide the real batch {view.batch}",
@@ -62,4 +63,32 @@ class Representative:
             short=view.short,
         )
         # 3. Match the images nearest to the centres, for the next ``every`` steps.
-        return index.gather(1, nearest_images(points, clusters, self.each, mask))
+        return index.gather(1, nearest_images(points, clusters, self.each, mask)), clusters
+
+
+@register("representative")
+@dataclass(frozen=True)
+class Representative(Clustered):
+    """Representative matching (DREAM; supplement sections 3 and 6): all images count alike, as published."""
+
+    def choose(self, view: View) -> Tensor:
+        return self.found(view)[0]
+
+
+@register("weighted-representative")
+@dataclass(frozen=True)
+class WeightedRepresentative(Clustered):
+    """Representative matching in which an image counts by its cluster's share of the class (ours).
+
+    One image of each cluster estimates the mean over clusters. The mean over the class's images, which the matching
+    loss asks for, counts a cluster by how many images it has.
+    """
+
+    def choose(self, view: View) -> Weighted:
+        index, clusters = self.found(view)
+        classes, k, _ = clusters.centres.shape
+        # Padding carries the label k, and falls into a column of its own that is dropped.
+        held = torch.zeros(classes, k + 1, device=index.device)
+        held.scatter_add_(1, clusters.assignment, torch.ones_like(clusters.assignment, dtype=held.dtype))
+        shares = held[:, :k] / held[:, :k].sum(1, keepdim=True) / self.each
+        return Weighted(index, shares.repeat_interleave(self.each, dim=1))

@@ -255,7 +255,7 @@ def ablation_table(
     base: str = "",
     average: bool = False,
     command: str = "",
-    caption: str = "",
+    reading: str = "",
 ) -> AblationTable:
     """Put variants of a method, judged by several networks, beside the paper's numbers.
 
@@ -279,7 +279,7 @@ def ablation_table(
     average : bool
         Add the average over the judges: network i of each makes the i-th average, so that its standard deviation is
         that of averaging one network of each kind.
-    command, caption : str
+    command, reading : str
         As in :func:`dreamlib.companion.report.tables.accuracy_table`.
 
     Raises
@@ -345,7 +345,7 @@ def ablation_table(
         item=item,
         profile=profile,
         command=command,
-        caption=caption,
+        reading=reading,
         wording=Wording(
             by="network of judgement, trained on INPC images per class that the generator draws anew for every epoch",
             head="network",
@@ -386,6 +386,7 @@ def of_session(
         base=base,
         average=average,
         command=session.study.command(),
+        reading=session.profile.reading,
     )
 
 

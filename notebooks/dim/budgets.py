@@ -75,9 +75,17 @@ def steps_told(records: Sequence[Record], group: Callable[[Record], str]) -> str
 
 def forward_passes(record: Record) -> int:
     """Images that one network is shown in its whole training, augmented copies and repetitions counted each."""
-    images, batch = int(record["images_decoded"]), int(record["evaluation"]["learner"]["batch"])
+    images = int(record["images_decoded"])
+    # DD's own steps have one image of every class.
+    batch = int(record["evaluation"]["learner"].get("batch", images // max(1, int(record["ipc"]))))
     epochs, rest = divmod(steps(record), -(-images // batch))
     return epochs * images + min(rest * batch, images)
+
+
+def epochs(record: Record) -> int:
+    """Epochs of one network; of a learner that counts steps, those that its steps make."""
+    learner = record["evaluation"]["learner"]
+    return int(learner.get("epochs", forward_passes(record) // int(record["images_decoded"])))
 
 
 def distinct_images(record: Record) -> int:
@@ -136,7 +144,7 @@ def costs(records: Sequence[Record], group: Callable[[Record], str]) -> pd.DataF
                 "rows": rows,
                 "bytes stored": span(lambda record: record["bytes_stored"], size),
                 "images of an epoch": span(lambda record: record["images_decoded"], _count),
-                "epochs": span(lambda record: record["evaluation"]["learner"]["epochs"], _count),
+                "epochs": span(epochs, _count),
                 "distinct images seen": span(distinct_images, _count),
                 "forward passes": span(forward_passes, _count),
                 "steps": span(steps, _count),

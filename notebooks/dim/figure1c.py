@@ -58,13 +58,22 @@ numbers = numbers_of(session.reported)
 SAID = (1, 10, 50)
 
 
+rows = [row for name in session.study.methods for row in session.rows(name)]
+
+
 def reported(dataset):
-    places = {
-        name: ("dream", "table1") if name == "idc" else ("dim", "table2") for name in session.study.methods
-    }
     found = {
-        name: {ipc: find(numbers, *place, dataset, ipc, session.row(name).reported_as or "") for ipc in SAID}
-        for name, place in places.items()
+        row.method: {
+            ipc: find(
+                numbers,
+                *(("dream", "table1") if row.method == "idc" else ("dim", "table2")),
+                dataset,
+                ipc,
+                row.reported_as or "",
+            )
+            for ipc in SAID
+        }
+        for row in rows
     }
     return {name: {ipc: n.value for ipc, n in values.items() if n} for name, values in found.items()}
 
@@ -81,10 +90,7 @@ for name in session.study.datasets:
 
 # %%
 if "cifar10" not in session.study.datasets:
-    labels = {
-        name: f"{session.label(name)} by {'INPC' if name == 'dim' else 'IPC'}"
-        for name in session.study.methods
-    }
+    labels = {row.method: f"{row.label} by {'INPC' if row.method == 'dim' else 'IPC'}" for row in rows}
     axes = budgets.budget_lines(
         frame.iloc[:0],
         reported("cifar10"),

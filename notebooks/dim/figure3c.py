@@ -75,16 +75,12 @@ rows = [
     for name in names
 ]
 table = replace(
-    tables.accuracy_table(
-        records,
+    session.accuracy_table(
         rows,
-        session.study.datasets,
-        session.study.ipcs,
-        session.reported,
+        records,
         paper="dim",
         item="fig3c",
         fallbacks=(),
-        command=session.study.command(),
     ),
     wording=tables.Wording(
         by="INPC, the images per class that the generator draws anew for every epoch",

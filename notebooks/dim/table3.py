@@ -80,16 +80,12 @@ rows = [
     tables.Row("idc", "IDC", "IDC", "Stored images, decoded into more"),
     tables.Row("dim", "DiM", "DiM", "A generator, at INPC* = the images IDC decodes"),
 ]
-table = tables.accuracy_table(
-    records,
+table = session.accuracy_table(
     [row for row in rows if row.method is None or row.method in session.study.methods],
-    session.study.datasets,
-    session.study.ipcs,
-    session.reported,
+    records,
     paper="dim",
     item="table3",
     fallbacks=(),
-    command=session.study.command(),
     caption="Columns are the stored IPC of IDC and HaBa; DiM draws as many images in an epoch as IDC decodes.",
     beyond=True,
 )

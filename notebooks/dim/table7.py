@@ -14,8 +14,9 @@
 # networks they were not distilled with. DiM is "the first work where ResNet-18 performs better than ConvNet-3".
 #
 # **What is measured.** DiM whose models pool is the ConvNet alone, and DSA, both distilled with one architecture and
-# judged by several. FRePo, MTT and KIP are not implemented here; their numbers are the paper's. DSA's budget is IPC,
-# stored images that come again in every epoch; DiM's is INPC, new images in every epoch.
+# judged by several. So are KIP, FRePo and MTT, under the common protocol: DSA's schedule and augmentation, and the
+# labels of KIP and FRePo, which are real numbers, by squared error. The budget of stored images is IPC, they come again
+# in every epoch; DiM's is INPC, new images in every epoch.
 #
 # **A doubt about the paper's first column.** The caption says that the distillation architecture is ConvNet-3. Yet
 # DiM's 66.2 ± 0.5 with ConvNet-3 is the very number of Table 2, where the pool has all three networks; by Table 6 a
@@ -69,12 +70,11 @@ rows = [
     for name, label, reported_as in (("dim", "DiM, pool ConvNet (INPC)", "DiM"), ("dsa", "DSA (IPC)", "DSA"))
     if name in session.study.methods
 ]
-rows += [
-    tables.Row(name, session.label(name), None)
-    for name in session.study.methods
-    if name not in ("dim", "dsa")
-]
-rows += [tables.Row(None, f"{name} (IPC)", name) for name in ("FRePo", "MTT", "KIP")]
+for name in session.study.methods:
+    if name not in ("dim", "dsa"):
+        row = session.rows(name)[-1]  # networks other than a method's own are asked under the common protocol
+        printed = session.row(name).reported_as if name in ("frepo", "mtt", "kip") else None
+        rows.append(tables.Row(row.method, f"{row.label} (IPC)" if printed else row.label, printed))
 specs = {spec.name: spec for spec in (dim.MODELS["C3"], *dim.UNSEEN.values())}
 frames, kept = {}, []
 for name in session.study.datasets:

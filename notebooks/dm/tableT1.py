@@ -72,16 +72,11 @@ if AS_DC in session.study.methods:
     at = session.study.methods.index(AS_DC)
     rows[at] = tables.Row(AS_DC, "Random, judged as DC does", "Random", GROUPS[AS_DC])
     rows.insert(at, tables.Row(RANDOM, "Random", None, GROUPS[AS_DC]))
-table = tables.accuracy_table(
-    session.records,
+table = session.accuracy_table(
     rows,
-    session.study.datasets,
-    session.study.ipcs,
-    session.reported,
     paper="dm",
     item="tableT1",
     fallbacks=(),
-    command=session.study.command(),
     beyond=True,
 )
 session.save(table)

@@ -51,21 +51,27 @@ session.about()
 # ## Measured beside reported
 # One call computes the cells that are missing and finds the others. Methods that this companion does not implement
 # yet appear with the paper's number only, marked as reported.
+#
+# KIP, FRePo and MTT judge their sets in ways of their own: by a regression with the kernel that made the set, by
+# networks fitted to the set's labels, and by networks that learn at the rate that was learned with the images. Their
+# sets are therefore judged twice. The row *common protocol* is DSA's: the ConvNet of the other rows, trained on the
+# labels as the set has them. What lies between two rows of one method is owed to the evaluator alone. A regression with
+# a method's own kernel trains no network; it is nobody's rival here.
 
 # %%
 session.run()
 
 # %%
-PAPER = ("DD", "LD", "dc", "dsa", "dm", "CAFE", "MTT", "idc", "KIP", "RFAD", "HaBa", "FRePo", "dream")
+PAPER = ("dd", "ld", "dc", "dsa", "dm", "CAFE", "mtt", "idc", "kip", "RFAD", "HaBa", "frepo", "dream")
+GROUP = "Table 1 of the paper"
 chosen = session.study.methods
-rows = [
-    session.row(name, "Table 1 of the paper")
-    if name.islower()
-    else tables.Row(None, name, name, "Table 1 of the paper")
-    for name in PAPER
-    if name in chosen or not name.islower()
-]
-rows += [session.row(name) for name in chosen if name not in PAPER]
+rows = []
+for name in PAPER:
+    if name in chosen:
+        rows += session.rows(name, GROUP)
+    elif not name.islower():
+        rows.append(tables.Row(None, name, name, GROUP))
+rows += [row for name in chosen if name not in PAPER for row in session.rows(name)]
 table = session.accuracy_table(rows, beyond=True)
 session.save(table)
 table

@@ -13,7 +13,8 @@ from typing import Any
 
 import pytest
 
-from dreamlib.companion.cells import Cell, first_stage, make_cell, union
+from dreamlib.companion.cells import Cell, first_stage, judged_again, make_cell, union
+from dreamlib.companion.plans.base import final
 from dreamlib.companion.profiles import profiles
 from dreamlib.core.errors import BadValue, UnknownName
 from dreamlib.distillation.evaluate import Generated
@@ -182,6 +183,29 @@ def test_cells_that_are_judged_differently_share_their_set() -> None:
     assert "-at0-" in early.name
     judged = replace(final, evaluation=replace(final.evaluation, networks=1))
     assert judged.set_key == final.set_key != paper("dsa").set_key
+
+
+def test_a_row_of_the_common_protocol_is_judged_by_the_set_of_its_method() -> None:
+    own = paper("kip")
+    again = judged_again(own)
+    assert again is not None
+    assert (again.set_key, again.set_name) == (own.set_key, own.set_name)
+    assert again.key != own.key
+    assert (again.method, again.base, again.evaluation.protocol) == ("kip+common", "kip", "dsa-squares")
+    assert [cell.key for cell in final("paper", "kip", "cifar10", 10, 0)] == [own.key, again.key]
+    assert again.sources["evaluation"].startswith("DSA's protocol")
+
+
+@pytest.mark.parametrize("dataset", ["cifar10", "mnist"])
+def test_the_common_protocol_is_dsas_but_for_what_the_labels_need(dataset: str) -> None:
+    """Issue 19: ConvNet-3, the labels as the set has them."""
+    dsa = make_cell("paper", "dsa", dataset, 10, 0).evaluation
+    assert judged_again(paper("dsa")) is None
+    made = judged_again(make_cell("paper", "kip", dataset, 10, 0))
+    assert made is not None
+    again = made.evaluation
+    assert vars(again.learner) == vars(dsa.learner)
+    assert replace(again, protocol="dsa", learner=dsa.learner) == dsa
 
 
 def test_a_cell_survives_pickling_and_hashing() -> None:

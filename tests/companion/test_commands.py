@@ -41,6 +41,7 @@ def say(capfd: pytest.CaptureFixture[str]) -> Say:
     return run
 
 
+@pytest.mark.usefixtures("one_step")
 def test_run_status_show(say: Say, tmp_path: Path) -> None:
     chosen = ("--methods", "dm,explodes")
     status, out, err = say(*words(tmp_path, *chosen, command="status"))
@@ -83,6 +84,7 @@ def test_run_status_show(say: Say, tmp_path: Path) -> None:
     assert (status, out.splitlines()[-1]) == (0, "computed 0, found 1, still missing 0, failed 0")
 
 
+@pytest.mark.usefixtures("one_step")
 def test_an_evaluation_that_is_begun(say: Say, tmp_path: Path) -> None:
     for _ in range(60):
         say(*run_words(tmp_path, "dm", "--for", "0.001s"))
@@ -93,6 +95,7 @@ def test_an_evaluation_that_is_begun(say: Say, tmp_path: Path) -> None:
     assert "distill at" not in out
 
 
+@pytest.mark.usefixtures("one_step")
 def test_a_course_shows_its_distillation_once(say: Say, tmp_path: Path) -> None:
     course = ("--methods", "dc", "--ipc", "1")
     run = words(tmp_path, *course, "--workers", "1", "--quiet", "--for", "0.001", item="dream/figure1")

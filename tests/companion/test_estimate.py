@@ -8,7 +8,7 @@ import pytest
 from tinyruns import cell
 
 from dreamlib.companion.cells import Cell
-from dreamlib.companion.run import expected_seconds
+from dreamlib.companion.forecast import expected_seconds
 from dreamlib.companion.store import Store
 
 pytestmark = pytest.mark.usefixtures("tiny")
@@ -52,3 +52,37 @@ def test_a_set_is_distilled_once_and_not_at_all_when_it_is_there(tmp_path: Path)
     assert expected_seconds([cell("dc"), *course], store) == 50 + 4 * 2
     store.write_set(course[0], {}, {}, {})
     assert expected_seconds([cell("dc"), *course], store) == 4 * 2
+
+
+def test_what_workers_have_timed_counts_where_no_record_does(tmp_path: Path) -> None:
+    """A set that is half made needs the other half; another seed of it, the whole; evaluations, as one is timed."""
+    store, one = Store(tmp_path), cell("dc")
+    pace = {"step": 30, "steps": 60, "ahead": 30, "seconds": 2.0, "first": 9.0}
+    with store.lock(one):
+        store.tell(one, "at work", "distill", pace)
+        assert expected_seconds([one, cell("dc", 1)], store) == 60 + 120
+        store.tell(one, "at work", "evaluate", {**pace, "seconds": 1.0})
+    assert expected_seconds([one, cell("dc", 1)], store) == 60 + 120 + 2 * 60
+    held = store.holder(one)
+    assert held is not None
+    assert held.text == "", "who has let go is not at work"
+    measured(store, cell("dc", 2), 10, 1)
+    assert expected_seconds([one, cell("dc", 1), cell("dc", 2)], store) == 60 + 10 + 2 * 1, (
+        "records count first"
+    )
+
+
+def test_a_note_that_is_not_ours_says_nothing(tmp_path: Path) -> None:
+    store, one = Store(tmp_path), cell("dc")
+    with store.lock(one):
+        pass
+    (path,) = tmp_path.rglob("*.lock")
+    for text in (
+        "",
+        "[]",
+        '{"host": 1}',
+        '{"host": "", "pid": 1, "since": "", "paces": {"distill": {"seconds": "x"}}}',
+    ):
+        path.write_text(text)
+        assert store.pace(one, "distill") == {}
+        assert expected_seconds([one], store) is None

@@ -1,90 +1,101 @@
-"""Forecasts: a few steps of every phase, multiplied."""
+"""Forecasts: the first steps of what is to be computed, timed and kept."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import time
 from pathlib import Path
+from typing import Any
 
 import pytest
-import torch
+from tinyruns import cell, leftovers, numbers
 
-from dreamlib.companion import forecast as forecasting
-from dreamlib.companion.cells import make_cell
-from dreamlib.companion.forecast import forecast, forecasts
-from dreamlib.companion.run import run_cells
+from dreamlib.companion import worker as worker_module
+from dreamlib.companion.cells import Cell
+from dreamlib.companion.forecast import expected_seconds
+from dreamlib.companion.run import Summary, run_cells
 from dreamlib.companion.store import Store
-from dreamlib.data import ClassData, load
+from dreamlib.coresets import Herding
+from dreamlib.distillation.evaluate import EvaluationRun
+from dreamlib.distillation.loop import Distillation
+from dreamlib.recipes import rule
 
-pytestmark = pytest.mark.trains
+pytestmark = [pytest.mark.usefixtures("tiny"), pytest.mark.trains]
 
-CPU = torch.device("cpu")
+
+def run(cells: list[Cell], root: Path, **how: Any) -> Summary:
+    return run_cells(cells, Store(root), workers=1, device="cpu", progress=False, **how)
 
 
 @pytest.fixture
-def each(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """One second for every call that would be timed."""
-    calls: list[str] = []
+def slowly(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Every step takes 10 ms more, and three steps are enough; the kinds of the steps that are made."""
+    made: list[str] = []
+    for kind in (Distillation, EvaluationRun):
 
-    def second(call: Callable[[], object], device: torch.device, steps: int = 0) -> float:
-        calls.append(getattr(call, "__qualname__", ""))
-        call()
-        return 1.0
+        def advance(self: Any, before: Any = kind.advance, name: str = kind.__name__) -> None:
+            made.append(name)
+            time.sleep(0.01)
+            before(self)
 
-    monkeypatch.setattr(forecasting, "_each", second)
-    return calls
-
-
-@pytest.mark.parametrize("method", ["dm", "dsa", "herding", "random"])
-def test_steps_times_their_seconds(method: str, each: list[str]) -> None:
-    made = make_cell("quick", method, "digits", 10, 0)
-    digits = load("digits")
-    found = forecast(made, digits, ClassData(digits))
-    expected = made.recipe.steps
-    if made.recipe.initial.epochs:  # ten images a class of a training part of 1,500, in batches
-        batches = -(-len(digits.train_labels) // made.recipe.embedding.batch)
-        expected += made.recipe.initial.epochs * batches + 1
-    assert found.distill == expected
-    steps = made.evaluation.learner.passes * -(-100 // made.evaluation.learner.batch)
-    assert found.evaluate == pytest.approx(steps + len(digits.test_labels) / 500)
-    assert found.seconds == found.distill + found.evaluate
+        monkeypatch.setattr(kind, "advance", advance)
+    monkeypatch.setattr(worker_module, "TIMED_SECONDS", 0.0)
+    return made
 
 
-@pytest.mark.parametrize(("method", "epochs"), [("gan", 20), ("dim", 20 + 8)])
-def test_epochs_of_both_stages_times_their_steps(method: str, epochs: int, each: list[str]) -> None:
-    made, digits = make_cell("quick", method, "digits", 10, 0), load("digits")
-    found = forecast(made, digits, ClassData(digits))
-    assert found.distill == epochs * (len(digits.train_labels) // 64)
-    steps = made.evaluation.learner.epochs * -(-100 // 64)
-    assert found.evaluate == pytest.approx(steps + len(digits.test_labels) / 500)
+def test_a_forecast_computes_nothing_twice(
+    tmp_path: Path, slowly: list[str], capfd: pytest.CaptureFixture[str]
+) -> None:
+    cells = [cell("dm"), cell("dm", 1), cell("dc"), cell("dream")]
+    run(cells, tmp_path / "plain")
+    needed = len(slowly)
+    capfd.readouterr()
+    assert run(cells, tmp_path / "forecast", forecast=True).computed == 4
+    assert len(slowly) == 2 * needed
+    assert numbers(tmp_path / "forecast") == numbers(tmp_path / "plain")
+    assert not leftovers(tmp_path)
+    told = capfd.readouterr().err.splitlines()
+    assert [line.split(",")[0] for line in told] == ["  DM", "  DC", "  DREAM"]
+    assert told[0].startswith("  DM, digits, IPC 1, tiny: about ")
+    assert told[0].endswith(" to distil on this device, 2 cells")
 
 
-def test_clustering_counts_as_often_as_it_happens(each: list[str]) -> None:
-    digits = load("digits")
-    data = ClassData(digits)
-    plain, plugged = (make_cell("quick", name, "digits", 10, 0) for name in ("dm", "dm+dream"))
-    more = forecast(plugged, digits, data).distill - forecast(plain, digits, data).distill
-    embedded = (getattr(plugged.recipe.matching.sampler, "pool", None) or data.largest) / forecasting.EMBEDDED
-    assert more == pytest.approx(embedded * -(-plugged.recipe.steps // plugged.recipe.matching.sampler.every))
+def test_what_is_begun_or_has_a_record_is_not_begun_again(
+    tmp_path: Path, slowly: list[str], capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert run([cell("endless")], tmp_path, seconds=0.5).steps > 3
+    run([cell("dm")], tmp_path)
+    cells = [cell("endless"), cell("dm"), cell("dm", 1)]
+    assert run(cells, tmp_path, seconds=1.0, forecast=True).missing == 2
+    assert capfd.readouterr().err == ""
+    assert len(leftovers(tmp_path)) == 1
 
 
-def test_what_a_record_speaks_for_is_not_timed(tmp_path: Path, each: list[str]) -> None:
-    store = Store(tmp_path)
-    cells = [make_cell("quick", "random", "digits", 1, seed) for seed in range(3)]
-    cells.append(make_cell("quick", "dm", "digits", 1, 0))
-    run_cells(cells[:1], store, workers=1, progress=False)
-    told = list(forecasts(cells, store, device=CPU, threads=1))
-    assert [(found.cell.method, count) for found, count in told] == [("dm", 1)]
-    assert list(forecasts(cells, store, device=CPU, threads=1, seconds=-1)) == []
-    unreadable = [make_cell("quick", "dm", "parquet:nowhere", 1, 0)]
-    assert list(forecasts(unreadable, store, device=CPU, threads=1, data_root=str(tmp_path))) == []
+def test_seconds_are_those_of_the_steps(tmp_path: Path, slowly: list[str]) -> None:
+    """A million steps of 10 ms and a little more, at least; on a loaded machine ten times as many."""
+    one, store = cell("endless"), Store(tmp_path)
+    run([one], tmp_path, seconds=0.5)
+    left = expected_seconds([one], store)
+    assert left is not None
+    assert 0.010 <= left / (1_000_000 - store.pace(one, "distill")["step"]) < 0.1
+    both = expected_seconds([one, cell("endless", 1)], store)
+    assert both == pytest.approx(2 * left, rel=0.01), "another seed is as long"
+
+
+def test_the_training_before_a_choice_says_nothing_of_the_steps_after_it(
+    tmp_path: Path, slowly: list[str], capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Herding looks through a network that is trained first: of that, and no more, something is known."""
+    one = cell("dm", recipe_rules=(rule("test", {"initial": Herding(epochs=5)}),))
+    run([one], tmp_path, forecast=True)
+    assert "DM, digits, IPC 1, tiny: more than " in capfd.readouterr().err
 
 
 def test_real_seconds_are_real(tmp_path: Path) -> None:
     """Against the run itself: on a loaded machine five times off is still a forecast, a hundred is a bug."""
-    store, made = Store(tmp_path), make_cell("quick", "dsa", "digits", 1, 0)
-    digits = load("digits")
-    found = forecast(made, digits, ClassData(digits))
-    run_cells([made], store, workers=1, progress=False)
-    record = store.record(made)
-    assert record is not None
-    assert 0.2 < found.seconds / (record["seconds"]["distill"] + record["seconds"]["evaluate"]) < 5
+    store, one = Store(tmp_path), cell("endless")
+    begun = time.monotonic()
+    steps = run([one], tmp_path, seconds=2.0).steps
+    took = time.monotonic() - begun
+    pace = store.pace(one, "distill")
+    assert pace["step"] == steps
+    assert 0.2 < pace["step"] * pace["seconds"] / took < 5

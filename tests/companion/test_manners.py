@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import subprocess
 import sys
-import textwrap
 import time
 import warnings
 from pathlib import Path
@@ -15,13 +15,14 @@ from typing import Any
 import papermill
 import pytest
 from IPython.core.interactiveshell import InteractiveShell
-from tinyruns import PLUGIN, cell, run_words, words
+from tinyruns import PLUGIN, cell, numbers, run_words, words
 
 import dreamlib
 from dreamlib.companion import cli, session
 from dreamlib.companion.cli import main
 from dreamlib.companion.run import Progress
 from dreamlib.companion.session import Session
+from dreamlib.companion.store import Store
 from dreamlib.companion.studies import study
 from dreamlib.core.errors import UnknownName, known
 from dreamlib.data import load
@@ -41,10 +42,31 @@ def test_the_version(word: str, capsys: pytest.CaptureFixture[str]) -> None:
 def test_help_and_version_import_no_torch() -> None:
     code = "import sys; from dreamlib.companion.cli import main\ntry: main(sys.argv[1:])\n"
     code += "except SystemExit: sys.exit('torch' in sys.modules)"
-    for word in ("--help", "--version", "run --help"):
+    for word in ("--help", "--version", "run --help", "completion bash"):
         assert (
             subprocess.run([sys.executable, "-c", code, *word.split()], capture_output=True).returncode == 0
         )
+
+
+@pytest.mark.parametrize("shell", ["bash", "tcsh", "zsh"])
+def test_a_shell_can_complete_commands_and_options(shell: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["completion", shell]) == 0
+    script = capsys.readouterr().out
+    for word in ("status", "export", "profile", "deterministic"):
+        assert word in script
+    if shell == "bash":
+        line = "complete_test() { COMP_WORDS=(dreamlib run --prof); COMP_CWORD=2; _shtab_dreamlib; "
+        typed = f'{script}\n{line} echo "${{COMPREPLY[@]}}"; }}; complete_test'
+        done = subprocess.run(["bash", "-c", typed], capture_output=True, text=True, check=True)
+        assert done.stdout.split() == ["--profile"]
+
+
+def test_without_its_library_completion_says_what_to_install(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "shtab", None)
+    assert main(["completion", "bash"]) == 2
+    assert "completion needs the package shtab\n  try: python -m pip install shtab" in capsys.readouterr().err
 
 
 def test_names_in_any_case(tmp_path: Path) -> None:
@@ -72,7 +94,6 @@ def test_arguments_are_checked_before_forecasts_and_notebooks(
     def never(*_: object, **__: object) -> None:
         raise AssertionError("something was computed first")
 
-    monkeypatch.setattr(cli, "_forecast", never)
     monkeypatch.setattr("dreamlib.companion.run.run_cells", never)
     monkeypatch.setattr("dreamlib.companion.studies.run_cells", never)
     for more in ("--workers -5", "--device abacus", "--memory-gb inf", "--memory-gb 0", "--for 0"):
@@ -96,13 +117,17 @@ def test_arguments_are_checked_before_forecasts_and_notebooks(
 
 
 def test_a_short_time_is_not_spent_on_a_forecast(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[Any] = []
-    monkeypatch.setattr(cli, "_forecast", lambda *about: asked.append(about))
+    asked: list[bool] = []
+
+    def note(*_: object, forecast: bool, **__: object) -> None:
+        asked.append(forecast)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("dreamlib.companion.run.run_cells", note)
     command = [word for word in run_words(tmp_path, "dm") if word != "--quiet"]
-    assert main([*command, "--for", "90s"]) == 0
-    assert not asked
-    assert main([*command, "--seeds", "2", "--for", "1h"]) == 0
-    assert len(asked) == 1
+    for more in (["--for", "90s"], ["--for", "1h"], [], ["--no-forecast"], ["--quiet"]):
+        assert main([*command, *more]) == 130
+    assert asked == [False, True, True, False, False]
 
 
 def test_the_start_is_part_of_the_time_given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -139,20 +164,24 @@ def test_misspelt_parameters_of_plain_papermill_stop_before_anything(monkeypatch
 
 
 def test_a_log_gets_single_lines_and_a_terminal_a_bar(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    cells = [cell("dm"), cell("dc")]
+
     def told(terminal: bool, shown: bool = True) -> str:
         monkeypatch.setattr(sys.stderr, "isatty", lambda: terminal)
-        with Progress(2, shown) as progress:
+        with Progress(Store(tmp_path), cells, cells, shown) as progress:
             for step in range(500):
                 progress.say(f"dm distill {step}/500")
-            progress.done("one")
+            progress.done(cells[0])
             progress.last -= 31  # half a minute later
             progress.say("dm distill 7/500")
-            progress.done("two")
+            progress.done(cells[1])
         return capsys.readouterr().err
 
-    assert told(terminal=False) == "1/2 cells: one\ndm distill 7/500\n2/2 cells: two\n"
+    first, second = (one.name for one in cells)
+    lines = f"1/2 cells: {first}\ndm distill 7/500\n2/2 cells: {second}\n"
+    assert told(terminal=False) == lines
     assert "\r" in told(terminal=True)
     assert told(terminal=True, shown=False) == told(terminal=False, shown=False) == ""
 
@@ -181,6 +210,15 @@ def test_more_is_said_when_asked(tmp_path: Path, caplog: pytest.LogCaptureFixtur
     assert f"{cell().name}: finished" in caplog.text
 
 
+def test_workers_say_more_too(tmp_path: Path) -> None:
+    words = [sys.executable, "-m", "dreamlib", "-v", *run_words(tmp_path, "dm,dc", workers=2)]
+    done = subprocess.run(words, capture_output=True, text=True, check=True)
+    for one in (cell("dm"), cell("dc")):
+        (line,) = (line for line in done.stderr.splitlines() if f"{one.name}: finished" in line)
+        assert re.match(r"dreamlib \d+: ", line), "the process that says so has a number"
+        assert f"{one.name}: distill from step 0 of " in done.stderr
+
+
 SCRIPT = """
 from dreamlib.companion.cells import make_cell
 from dreamlib.companion.run import run_cells
@@ -191,22 +229,49 @@ from dreamlib.core.errors import DreamlibError
 plugins.load([{plugin!r}])
 try:
     cells = [make_cell("tiny", "dm", "digits", 1, seed) for seed in (0, 1)]
-    run_cells(cells, Store({results!r}), workers=2, device="cpu", progress=False, plugin_files=[{plugin!r}])
+    how = dict(workers=2, device="cpu", progress=False)
+    print(run_cells(cells, Store({results!r}), **how).computed, "computed")
 except DreamlibError as error:
     print(error)
 """
 
+PART = """
+from dataclasses import dataclass, replace
+from dreamlib.coresets import FirstImages, register
 
-def test_a_script_without_a_guard_is_told_in_one_sentence(tmp_path: Path) -> None:
-    script = tmp_path / "script.py"
-    script.write_text(textwrap.dedent(SCRIPT.format(plugin=PLUGIN, results=str(tmp_path / "r"))))
+@register("mine")
+@dataclass(frozen=True)
+class Mine(FirstImages):
+    pass
+"""
+
+
+def ran(script: Path, text: str) -> subprocess.CompletedProcess[str]:
+    script.write_text(text)
     path = os.pathsep.join([str(ROOT), str(ROOT / "tests")])
-    ran = subprocess.run(
-        [sys.executable, str(script)], capture_output=True, text=True, env=os.environ | {"PYTHONPATH": path}
+    words = [sys.executable, str(script)]
+    return subprocess.run(
+        words, capture_output=True, text=True, env=os.environ | {"PYTHONPATH": path}, check=False
     )
-    assert 'if __name__ == "__main__":' in ran.stdout, ran.stderr
-    assert ran.stdout.count("this script starts workers wherever it is read") == 1
-    assert "Traceback" not in ran.stderr
+
+
+def test_a_script_without_a_guard_starts_workers_like_any_other(tmp_path: Path) -> None:
+    text = SCRIPT.format(plugin=PLUGIN, results=str(tmp_path / "r"))
+    done = ran(tmp_path / "script.py", text)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "2 computed\n", "")
+    assert len(numbers(tmp_path / "r")) == 2
+
+
+def test_a_part_that_workers_cannot_know_is_named_once(tmp_path: Path) -> None:
+    text = SCRIPT.format(plugin=PLUGIN, results=str(tmp_path / "r"))
+    text = text.replace(
+        "cells = [", "cells = [replace(one, recipe=replace(one.recipe, initial=Mine())) for one in ["
+    )
+    text = text.replace("(0, 1)]", "(0, 1)]]")
+    done = ran(tmp_path / "script.py", PART + text)
+    assert done.stdout.count("a part of your own is not known in a worker process") == 1
+    assert "put it into a file and name that: PLUGINS=my_parts.py" in done.stdout
+    assert "Traceback" not in done.stderr
 
 
 @pytest.mark.parametrize("text", ["1_0", "\uff11\uff10", "1e1", "0x1", "9" * 40, ""])

@@ -39,7 +39,7 @@ def mine(method: str = "dm", seed: int = 0) -> Cell:
 
 
 def run(results: Path, data: Path, *cells: Cell) -> Summary:
-    return run_cells(cells, Store(results), workers=1, device="cpu", progress=False, data_root=str(data))
+    return run_cells(cells, Store(results, data=data), workers=1, device="cpu", progress=False)
 
 
 @pytest.mark.parametrize("tail", ["", "@holdout"])
@@ -68,6 +68,7 @@ def test_images_replaced_under_the_same_folder(tmp_path: Path, method: str, tail
             assert after[f"{name}.other-data"] == content  # nothing computed is lost
 
 
+@pytest.mark.usefixtures("one_step")
 def test_a_checkpoint_of_other_images_is_not_gone_on_from(tmp_path: Path) -> None:
     data, results = images(tmp_path / "data", 0, "ab"), tmp_path / "r"
     stop = run_cells(

@@ -16,11 +16,13 @@ from tinyruns import cell, leftovers, numbers
 
 from dreamlib.companion import worker as worker_module
 from dreamlib.companion.cells import Cell
+from dreamlib.companion.clock import Clock, checkpoint_seconds
 from dreamlib.companion.interrupts import Interrupts
 from dreamlib.companion.run import Summary, run_cells
 from dreamlib.companion.store import Store
-from dreamlib.companion.worker import Clock, checkpoint_seconds, revision
+from dreamlib.companion.worker import revision
 from dreamlib.compute import backend
+from dreamlib.compute.engine import WORTH_COMPILING
 from dreamlib.core.errors import BadValue, DreamlibError, OutOfMemory, StoreError
 from dreamlib.core.files import read_tensors
 from dreamlib.coresets import FirstImages
@@ -36,8 +38,8 @@ from dreamlib.teachers.networks import Learning
 pytestmark = [pytest.mark.usefixtures("tiny"), pytest.mark.trains]
 
 
-def run(cells: Sequence[Cell], root: Path, **how: Any) -> Summary:
-    return run_cells(cells, Store(root), workers=1, device="cpu", progress=False, **how)
+def run(cells: Sequence[Cell], root: Path, data: Path | None = None, **how: Any) -> Summary:
+    return run_cells(cells, Store(root, data=data), workers=1, device="cpu", progress=False, **how)
 
 
 @pytest.fixture
@@ -100,22 +102,6 @@ def test_two_names_of_one_computation_are_two_records(tmp_path: Path) -> None:
 # Time
 
 
-def test_slices_of_no_time_at_all_get_there_and_change_nothing(tmp_path: Path, steps: list[str]) -> None:
-    cells = [cell("dm"), cell("dc"), cell("herding")]
-    run(cells, tmp_path / "whole")
-    needed = len(steps)
-    slices = 0
-    while (summary := run(cells, tmp_path / "cut", seconds=1e-9)).missing:
-        slices += 1
-        assert slices == len(steps) - needed, "one step in each"
-        assert not summary.failed
-    assert slices == needed - 1
-    assert numbers(tmp_path / "cut") == numbers(tmp_path / "whole")
-    assert not leftovers(tmp_path)
-    records = [Store(tmp_path / "cut").record(one) for one in cells]
-    assert all(record is not None and record["resumed"] for record in records)
-
-
 def test_a_run_stops_inside_its_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     before = Distillation.advance
 
@@ -138,20 +124,47 @@ def test_the_clock_keeps_room_for_a_long_step_and_forgets_it(monkeypatch: pytest
     clock = Clock(10.0, started=now)
     assert clock.remaining() == 10.0
     assert not clock.over()
-    now = 120.0
-    assert clock.expired()
-    assert not clock.over(), "the first step is always made"
-    clock.tick(0.1)
-    assert clock.over()
+    now = 109.9
+    assert not clock.over()
+    assert clock.over(expected=0.2), "a first step that takes longer than what is left is not made"
+    now = 110.1
+    assert clock.over(), "nor is any when the time is over"
     now = 104.0
+    clock.tick(0.1)
     assert not clock.over()
     clock.tick(3.5)
     assert clock.over(), "another 3.5 s and saving do not fit into 6 s"
     for _ in range(20):
         clock.tick(0.1)
     assert not clock.over()
+    assert clock.steps == 22
     assert Clock().remaining() is None
-    assert not Clock().expired()
+    assert not Clock().over(1e9)
+
+
+def test_no_step_is_made_that_there_is_no_time_for(tmp_path: Path, steps: list[str]) -> None:
+    """What the start of a cell takes is remembered from one run to the next."""
+    assert run([cell("endless")], tmp_path, seconds=1e-9) == Summary(0, 0, 1, {})
+    assert not steps
+    assert not leftovers(tmp_path)
+    assert run([cell("endless")], tmp_path, seconds=1.0).steps == len(steps) > 2
+    store, one = Store(tmp_path), cell("endless")
+    with store.lock(one):
+        store.tell(one, "", "distill", {**store.pace(one, "distill"), "first": 96.0})
+    before = store.checkpoint_path(one, "distill").read_bytes()
+    made = len(steps)
+    assert run([one], tmp_path, seconds=90).steps == 0
+    assert len(steps) == made
+    assert store.checkpoint_path(one, "distill").read_bytes() == before
+
+
+def test_what_has_to_be_compiled_first_is_not_begun_in_a_minute(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, steps: list[str]
+) -> None:
+    monkeypatch.setitem(WORTH_COMPILING, "cpu", 0.0)
+    one = cell("dm", recipe_rules=(rule("test", {"mode": "fast"}),))
+    assert run([one], tmp_path, seconds=50) == Summary(0, 0, 1, {})
+    assert not steps
 
 
 def test_a_clock_without_time_to_wait_for_others_ends(tmp_path: Path) -> None:
@@ -329,7 +342,7 @@ def test_a_later_success_clears_a_failure(tmp_path: Path, monkeypatch: pytest.Mo
 def test_one_of_two_data_sets_is_missing(tmp_path: Path) -> None:
     nowhere = "folder:nowhere"
     cells = [cell(dataset=nowhere), cell("dc", dataset=nowhere), cell()]
-    summary = run(cells, tmp_path, data_root=str(tmp_path / "data"))
+    summary = run(cells, tmp_path, data=tmp_path / "data")
     assert summary.computed == 1
     assert list(summary.failed) == [cells[0].name, cells[1].name]
     assert str(tmp_path / "data" / "nowhere") in summary.failed[cells[0].name]
@@ -346,7 +359,7 @@ def test_a_data_set_that_cannot_be_read_is_not_read_again(
         return load(*arguments, **how)
 
     monkeypatch.setattr(worker_module, "load", counting)
-    run([cell(dataset="folder:nowhere", seed=seed) for seed in range(3)], tmp_path, data_root=str(tmp_path))
+    run([cell(dataset="folder:nowhere", seed=seed) for seed in range(3)], tmp_path, data=tmp_path)
     assert len(calls) == 1
 
 
@@ -425,6 +438,7 @@ def test_a_lost_course_is_distilled_again(tmp_path: Path) -> None:
     assert numbers(tmp_path) == numbers(tmp_path / "whole")
 
 
+@pytest.mark.usefixtures("one_step")
 @pytest.mark.parametrize("phase", ["distill", "evaluate"])
 @pytest.mark.parametrize("change", ["origin", "state"])
 def test_a_checkpoint_that_does_not_fit_is_not_continued(tmp_path: Path, phase: str, change: str) -> None:

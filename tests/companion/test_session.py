@@ -145,3 +145,19 @@ def test_a_page_of_what_is_there_is_made_without_computing(tmp_path: Path) -> No
     assert not list(tmp_path.iterdir())
     with pytest.raises(AssertionError, match="3 cells are missing"):
         Session("dream/table2", results=str(tmp_path)).check_complete()
+
+
+def test_a_method_that_is_judged_twice_has_two_rows_and_its_reported_number_stands_once(
+    tmp_path: Path,
+) -> None:
+    """KIP's number of the tables is of trained networks, its own protocol trains none; FRePo's are both."""
+    session = Session("dim/table8", results=str(tmp_path))
+    found = {
+        name: [(row.method, row.reported_as) for row in session.rows(name)]
+        for name in ("dsa", "kip", "frepo")
+    }
+    assert found == {
+        "dsa": [("dsa", "DSA")],
+        "kip": [("kip", None), ("kip+common", "KIP")],
+        "frepo": [("frepo", "FRePo"), ("frepo+common", None)],
+    }

@@ -11,10 +11,12 @@ import torch
 from tinyruns import cell, leftovers, numbers
 
 from dreamlib.companion.cells import Cell, union
-from dreamlib.companion.run import Summary, expected_seconds, run_cells
+from dreamlib.companion.clock import Clock
+from dreamlib.companion.forecast import expected_seconds
+from dreamlib.companion.run import Summary, run_cells
 from dreamlib.companion.store import Store
 from dreamlib.companion.studies import study
-from dreamlib.companion.worker import DERIVED_KEPT, Clock, Worker
+from dreamlib.companion.worker import DERIVED_KEPT, Worker
 from dreamlib.containers import Container
 from dreamlib.core.errors import BadValue
 from dreamlib.core.files import tensors_digest
@@ -111,17 +113,6 @@ def test_a_set_is_distilled_once_for_all_memories(tmp_path: Path, monkeypatch: p
     assert len([path for path in sets if ".course." not in path.name]) == 10
 
 
-def test_slices_of_no_time_at_all_get_there_and_change_nothing(tmp_path: Path) -> None:
-    cells = memories(method="dc")[:2]
-    run(cells, tmp_path / "whole")
-    slices = 1
-    while run(cells, tmp_path / "sliced", seconds=1e-9).missing:
-        slices += 1
-    assert slices > 20
-    assert numbers(tmp_path / "sliced") == numbers(tmp_path / "whole")
-    assert not leftovers(tmp_path / "sliced")
-
-
 def test_a_set_that_another_process_makes_is_waited_for(tmp_path: Path) -> None:
     store, (first, second, *_) = Store(tmp_path), memories()
     with store.lock(second.parts[1]) as mine:
@@ -170,7 +161,7 @@ def test_the_time_left_counts_a_shared_set_once_and_pools_orders(tmp_path: Path)
 def test_a_worker_keeps_the_last_data_sets_only(tmp_path: Path) -> None:
     from dreamlib.companion.interrupts import Interrupts
 
-    worker = Worker(Store(tmp_path), torch.device("cpu"), Clock(), Interrupts(), "run")
+    worker = Worker(Store(tmp_path), torch.device("cpu"), Clock(), Interrupts())
     names = [
         f"digits@5steps-order{k}-{which}" for k in range(4) for which in ("step1", "upto2", "step2", "upto1")
     ]
@@ -234,6 +225,7 @@ def test_methods_that_compare_no_classes_take_one_class_at_a_time(tmp_path: Path
     assert run(memories(method="dm", steps=10)[:2], tmp_path).computed == 2
 
 
+@pytest.mark.usefixtures("one_step")
 def test_one_checkpoint_serves_every_memory_of_a_set(tmp_path: Path) -> None:
     """Broken off in a set, another memory goes on with it."""
     first, second = memories(method="dc")[:2]

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dreamlib.companion.cli import duration, names_of, numbers_of, span
+from dreamlib.companion.cli import duration, names_of, numbers_of
+from dreamlib.companion.forecast import span
 from dreamlib.core.errors import BadValue
 
 

@@ -1,4 +1,4 @@
-"""Generators: the plain loop's numbers, at every step resumable, and stopped where it makes no sense."""
+"""Generators: the plain loop's numbers, and stopped where it makes no sense."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ import pytest
 import reference
 import torch
 from runs import bits, finish, same
-from safetensors.torch import load, save
 from tiny import NETWORK, generative
 from torch import Tensor, nn
 
@@ -394,39 +393,6 @@ def test_a_preview_is_of_every_class_and_always_from_the_same_noise(gan: Distill
     assert images.shape == (10, module.PREVIEW, 1, 8, 8)
     assert 0 <= float(images.min()) <= float(images.max()) <= 1
     assert images.equal(gan.preview())
-
-
-# Stopping and going on
-
-
-@pytest.mark.parametrize("norm", ["", "instance", "batch", "resnet"])
-def test_a_run_goes_on_bit_for_bit_from_every_step(few: ClassData, start: Tensors, norm: str) -> None:
-    if norm == "resnet":
-        pool = RESNET, replace(RESNET, name="resnet10ap")
-    else:
-        spec = replace(NETWORK, width=4, depth=1, norm=norm or "none")
-        pool = spec, replace(spec, depth=2)
-    recipe = GAN if not norm else change(DIM, "teacher.models", pool)
-
-    def fresh() -> Distillation:
-        return begun(few, recipe, 3, start if norm else None)
-
-    whole, states = fresh(), []
-    while not whole.done:
-        states.append(save({name: value.contiguous() for name, value in whole.state().items()}))
-        whole.advance()
-    assert len(states) == whole.steps == (8 if norm else 9)
-    for step, saved in list(enumerate(states))[
-        ::-3
-    ]:  # the last, and down from there: within epochs and between
-        again = fresh()
-        again.restore(load(saved))
-        assert again.step == step
-        assert again.state().keys() == load(saved).keys()
-        assert all(value.equal(load(saved)[name]) for name, value in again.state().items())
-        assert same(bits(finish(again)), bits(whole))
-        assert again.losses == whole.losses
-        assert again.snapshots.keys() == whole.snapshots.keys()
 
 
 def test_a_state_of_another_recipe_does_not_fit(few: ClassData) -> None:

@@ -12,14 +12,14 @@ from runs import bits, finish, same
 from tiny import recipe
 from torch import Tensor
 
-from dreamlib.core.errors import OutOfMemory, UnknownName
+from dreamlib.core.errors import BadValue, OutOfMemory, UnknownName
 from dreamlib.core.streams import Streams
 from dreamlib.data import ClassData
 from dreamlib.distillation.loop import Distillation, distill
 from dreamlib.distillation.recipe import change
-from dreamlib.matchers import Feature, Gradient
+from dreamlib.matchers import Feature, Gradient, Kernel
 from dreamlib.networks import Network, NetworkSpec, build, initialise
-from dreamlib.samplers import Random
+from dreamlib.samplers import Random, View, Weighted, WeightedRepresentative
 
 pytestmark = pytest.mark.trains
 
@@ -70,7 +70,13 @@ def test_steps_are_those_of_the_loop_over_classes(
 
 
 @pytest.mark.parametrize(
-    ("method", "changes"), [*((method, {}) for method in MATCHED), ("idc", {"synthetic_batch": 3})], ids=str
+    ("method", "changes"),
+    [
+        *((method, {}) for method in MATCHED),
+        ("idc", {"synthetic_batch": 3}),
+        ("dream", {"sampler": WeightedRepresentative(every=2)}),
+    ],
+    ids=str,
 )
 def test_chunks_of_classes_change_nothing(few: ClassData, method: str, changes: dict[str, Any]) -> None:
     whole = distill(few, recipe(method, **changes), ipc=2)
@@ -78,6 +84,50 @@ def test_chunks_of_classes_change_nothing(few: ClassData, method: str, changes: 
     run.criterion.classwise.at_once = 3
     finish(run)
     torch.testing.assert_close(run.stored["images"], whole.stored["images"], rtol=1e-4, atol=1e-4)
+
+
+@dataclass(frozen=True)
+class Shared(Random):
+    """Random images; the later ones of a batch count more by ``skew``."""
+
+    skew: float = 0.0
+
+    def choose(self, view: View) -> Weighted:  # type: ignore[override]
+        choice = super().choose(view)
+        shares = 1 + self.skew * torch.arange(view.batch).expand(choice.shape)
+        return Weighted(choice, shares / shares.sum(1, keepdim=True))
+
+
+@pytest.mark.parametrize("method", ["dc", "dm"])
+def test_equal_shares_are_those_of_a_plain_batch_and_others_are_not(few: ClassData, method: str) -> None:
+    start = Distillation(few, recipe(method), ipc=2, seed=3)
+    start.advance()
+    plain, alike, skewed = (
+        finish(Distillation(few, recipe(method, sampler=sampler), ipc=2, seed=3)).stored["images"]
+        for sampler in (Random(), Shared(), Shared(skew=1.0))
+    )
+    moved = float((plain - start.stored["images"]).abs().max())
+    assert float((plain - alike).abs().max()) < 1e-3 * moved
+    assert float((plain - skewed).abs().max()) > 0.05 * moved
+
+
+def test_shares_are_kept_with_the_choice_they_belong_to(few: ClassData) -> None:
+    """Stopped between two choices and gone on from the state: the same bits."""
+    plan = recipe("dream", sampler=WeightedRepresentative(every=2))
+    whole = finish(Distillation(few, plan, ipc=1, seed=0))
+    first = Distillation(few, plan, ipc=1, seed=0)
+    first.advance()
+    first.advance()  # a choice was made, and one more step is taken with it
+    second = Distillation(few, plan, ipc=1, seed=0)
+    second.restore(first.state())
+    assert same(bits(finish(second)), bits(whole))
+
+
+def test_a_matcher_without_means_refuses_shares(few: ClassData) -> None:
+    run = Distillation(few, recipe("dm", sampler=Shared(), matcher=Kernel("rbf")), ipc=1, seed=0)
+    run.advance()
+    with pytest.raises(BadValue, match="Shared counts images by shares, and the matcher Kernel cannot"):
+        run.advance()
 
 
 def test_a_choice_is_kept_for_every_steps_of_the_sampler(few: ClassData) -> None:

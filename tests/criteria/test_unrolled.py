@@ -24,6 +24,7 @@ from torch import Tensor, nn
 from torch.fx.experimental.proxy_tensor import make_fx
 
 from dreamlib.compute.memory import peak_bytes
+from dreamlib.containers.rates import raw_rate
 from dreamlib.core.errors import BadValue, Diverged
 from dreamlib.criteria.unrolled import (
     Tensors,
@@ -33,7 +34,6 @@ from dreamlib.criteria.unrolled import (
     forward_of,
     in_turn,
     on_images,
-    raw_rate,
     replay,
     squared_error,
     unroll,

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from dreamlib.core.errors import UnknownName
 from dreamlib.matchers import MATCHERS, Feature, Gradient, classwise, distance, matched_weights
+from dreamlib.matchers.base import Weighing
 from dreamlib.networks import Network, NetworkSpec, build, initialise
 
 SPECS = {
@@ -259,3 +260,18 @@ def test_classes_in_chunks_give_the_same_sum(matcher: Gradient | Feature) -> Non
     parts = [library(matcher, net, real[c], synthetic[c], c) for c in torch.arange(3).split(2)]
     assert sum(loss for loss, _ in parts) == pytest.approx(whole, rel=1e-5)
     close(torch.cat([part for _, part in parts]), gradient, 1e-5)
+
+
+@pytest.mark.parametrize("matcher", [Feature(), Gradient(), Gradient("mse", "convolutions")], ids=str)
+def test_an_image_with_twice_the_share_counts_like_two_of_it(matcher: Weighing) -> None:
+    net, labels = network(SPECS["instance"], (3, 16, 16)), torch.arange(3)
+    real, _ = batches((3, 16, 16), real=3)
+    twice = torch.cat([real, real[:, :1]], dim=1)
+    shares = torch.tensor([0.5, 0.25, 0.25]).expand(3, 3)
+    pairs = zip(
+        matcher.measure(net, real, labels, False, shares),
+        matcher.measure(net, twice, labels, False),
+        strict=True,
+    )
+    for found, expected in pairs:
+        close(found, expected, 1e-5)

@@ -282,3 +282,26 @@ def test_the_depth_named_as_possible_is_possible() -> None:
         assert network(images(2, 1, side, side)).isfinite().all()
         with pytest.raises(BadValue):
             build(NetworkSpec(depth=depth + 1, width=2), (1, side, side), 3)
+
+
+@pytest.mark.parametrize(("norm", "count"), [("none", 0), ("batch", 2 * (8 + 16))])
+@pytest.mark.parametrize(("shape", "first"), [((3, 16, 16), 1), ((1, 28, 28), 3)])
+def test_frepos_network_doubles_its_channels_and_has_its_norms_before_convolutions(
+    shape: tuple[int, int, int], first: int, norm: str, count: int
+) -> None:
+    """Facts 0.1: blocks of norm (not the first), convolution, ReLU, average pooling; 128, 256, 512 channels."""
+    network = build(NetworkSpec("frepo", 3, 8, norm), shape, 5)
+    unlike_fresh(network)
+    weights, x = list(network.parameters()), images(4, *shape)
+    expected = x
+    for number, padding in enumerate((first, 1, 1)):
+        if number and norm == "batch":
+            expected = NORMS["batch"](expected, weights.pop(0), weights.pop(0))
+        expected = F.avg_pool2d(
+            F.relu(F.conv2d(expected, weights.pop(0), weights.pop(0), padding=padding)), 2
+        )
+    torch.testing.assert_close(network(x), F.linear(expected.flatten(1), *weights))
+    side = 2 if shape[1] == 16 else 4
+    chain = sum(i * o * 9 + o for i, o in ((shape[0], 8), (8, 16), (16, 32)))
+    assert parameter_count(network) == chain + count + 32 * side**2 * 5 + 5
+    assert all(norm.momentum == 0.9 for norm in network.modules() if isinstance(norm, nn.BatchNorm2d))

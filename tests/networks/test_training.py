@@ -8,10 +8,9 @@ import torch
 from tiny import NETWORK, generator
 from torch import Tensor
 
-from dreamlib.augment import Siamese
 from dreamlib.core.errors import BadValue, Diverged
 from dreamlib.networks import Network, NetworkSpec, build, initialise
-from dreamlib.networks.training import SGD, Stack, Training, module_from, sgd_update
+from dreamlib.networks.training import SGD, SquaredError, Stack, Training, module_from, sgd_update
 
 SHAPE, CLASSES, SIZE = (1, 8, 8), 4, 22
 IMAGES = torch.randn(SIZE, *SHAPE, generator=generator(1))
@@ -129,38 +128,6 @@ def test_accuracy_is_that_of_each_network_in_eval_mode(spec: NetworkSpec, count:
     assert reference.accuracy(taken, IMAGES, LABELS) == expected[-1]
 
 
-@pytest.mark.parametrize("count", [1, 2])
-@pytest.mark.parametrize("spec", [NETWORK, BATCH_NORM], ids=["instance", "batch"])
-def test_a_training_goes_on_bit_for_bit_from_every_step(spec: NetworkSpec, count: int) -> None:
-    settings = SGD(epochs=2, batch=8, lr=0.05, augment=Siamese(), cutmix=0.5)
-    whole = training(settings, spec, count)
-    states = []
-    while True:
-        states.append(({n: v.clone() for n, v in whole.state().items()}, whole.generator.get_state()))
-        if whole.done:
-            break
-        whole.advance()
-    for state, stream in states:
-        rest = training(settings, spec, count, seed=9)
-        rest.generator.set_state(stream)
-        rest.restore(state)
-        while not rest.done:
-            rest.advance()
-        assert all(value.equal(whole.state()[name]) for name, value in rest.state().items())
-
-
-def test_going_on_leaves_the_saved_state_alone() -> None:
-    """A checkpoint in memory can be gone on from twice."""
-    run = training(SGD(epochs=2, batch=8, lr=0.05), BATCH_NORM)
-    run.advance()
-    state = run.state()
-    kept = {name: value.clone() for name, value in state.items()}
-    other = training(SGD(epochs=2, batch=8, lr=0.05), BATCH_NORM)
-    other.restore(state)
-    other.advance()
-    assert all(value.equal(kept[name]) for name, value in state.items())
-
-
 @pytest.mark.parametrize(
     ("settings", "rates"),
     [
@@ -209,3 +176,31 @@ def test_a_training_that_diverged_says_so() -> None:
 def test_no_network_is_an_error() -> None:
     with pytest.raises(BadValue, match="0 networks to train"):
         Stack(NETWORK, SHAPE, CLASSES, 0, generator())
+
+
+@pytest.mark.parametrize("real", [True, False])
+@pytest.mark.parametrize("count", [1, 3])
+def test_a_squared_error_is_learned_as_torch_learns_it(count: int, real: bool) -> None:
+    """Half the squared error of answers as they are; of classes, one-hot less 1 / C (facts 7 and 9)."""
+    answers = torch.randn(SIZE, CLASSES, generator=generator(2)) if real else LABELS
+    wanted = answers if real else torch.eye(CLASSES)[LABELS] - 1 / CLASSES
+    how, source = SquaredError(epochs=3, batch=8, lr=0.05, decay_at=()), generator(0)
+    stack = Stack(NETWORK, SHAPE, CLASSES, count, source)
+    networks, batches = singles(stack, NETWORK), []
+
+    def fetch(index: Tensor) -> tuple[Tensor, Tensor]:
+        batches.append(index)
+        return IMAGES[index], answers[index]
+
+    run = Training(stack, fetch, SIZE, how, source)
+    while not run.done:
+        run.advance()
+    for k, network in enumerate(networks):
+        optimiser = torch.optim.SGD(network.parameters(), lr=0.05, momentum=0.9, weight_decay=5e-4)
+        for index in batches:
+            optimiser.zero_grad()
+            error = network(IMAGES[index[k]]) - wanted[index[k]]
+            (error.square().sum(1).mean() / 2).backward()
+            optimiser.step()
+        for name, value in network.named_parameters():
+            torch.testing.assert_close(run.stack.tensors[name][k], value.detach(), rtol=1e-3, atol=1e-4)

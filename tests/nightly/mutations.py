@@ -1,14 +1,15 @@
 """Faults made by hand, one at a time: does the suite see them? ``python tests/nightly/mutations.py [--only TEXT]``.
 
 Each line changes one place of the library to what a tired hand might write, and runs the tests of the folder that the
-file belongs to, until the first one fails. Run it before and after the suite is made smaller: the share that is caught
-may not fall.
+file belongs to until the first one fails, those of "make check" first. Run it before and after the suite is made
+smaller: the share that is caught may not fall.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -185,24 +186,52 @@ MUTATIONS = [
 ]
 
 
-def caught(mutation: Mutation, python: str) -> bool:
-    """Whether the tests fail with this fault, in a copy of the tree."""
+# The tests of a minute first; the others of the folder only if these see nothing.
+TIERS = (
+    "not nightly and not trains and not compiles and not processes",
+    "not nightly and (trains or compiles or processes)",
+)
+
+
+def copied(folder: str) -> Path:
+    """What tests need of the project, in a new folder."""
+    tree = Path(folder, "tree")
+    for name in ("dreamlib", "tests", "notebooks", "benchmarks", "examples"):
+        shutil.copytree(ROOT / name, tree / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for file in ROOT.iterdir():
+        if file.is_file():
+            shutil.copy(file, tree)
+    (tree / "reports").symlink_to(ROOT / "reports")
+    return tree
+
+
+def failing(tree: Path, *words: str) -> str | None:
+    """The first test of a copy that fails, or None if there is none."""
+    words = (sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *words)
+    done = subprocess.run(
+        words, cwd=tree, env={**os.environ, "PYTHONPATH": str(tree)}, capture_output=True, text=True
+    )
+    if done.returncode in (0, 5):  # 5: the folder has no test of this tier
+        return None
+    found = re.search(r"^(?:FAILED|ERROR) (\S+::.+?|\S+\.py)(?: - .*)?$", done.stdout, re.MULTILINE)
+    if done.returncode not in (1, 2) or found is None:
+        raise SystemExit(f"pytest itself failed: {done.stdout[-2000:]}{done.stderr[-2000:]}")
+    return found[1]
+
+
+def caught(mutation: Mutation) -> str | None:
+    """The test that fails with this fault, in a copy of the tree."""
     with tempfile.TemporaryDirectory(prefix="mutation-") as folder:
-        tree = Path(folder, "tree")
-        for name in ("dreamlib", "tests", "notebooks", "benchmarks", "examples"):
-            shutil.copytree(ROOT / name, tree / name, ignore=shutil.ignore_patterns("__pycache__"))
-        shutil.copy(ROOT / "pyproject.toml", tree)
-        (tree / "reports").symlink_to(ROOT / "reports")
+        tree = copied(folder)
         target = tree / "dreamlib" / mutation.file
         text = target.read_text(encoding="utf-8")
         if mutation.old not in text:
             raise SystemExit(f"{mutation.file} no longer holds {mutation.old!r}: bring this list up to date")
         target.write_text(text.replace(mutation.old, mutation.new, 1), encoding="utf-8")
-        words = [python, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", f"tests/{mutation.tests}"]
-        done = subprocess.run(
-            words, cwd=tree, env={**os.environ, "PYTHONPATH": str(tree)}, capture_output=True
-        )
-        return done.returncode != 0
+        for tier in TIERS:
+            if test := failing(tree, "-m", tier, f"tests/{mutation.tests}"):
+                return test
+        return None
 
 
 def main() -> None:
@@ -210,18 +239,21 @@ def main() -> None:
     parser.add_argument("--only", default="", help="faults whose file or text holds this")
     wanted = parser.parse_args().only
     chosen = [one for one in MUTATIONS if wanted in f"{one.file} {one.old}"]
-    survived = []
+    seen: list[str] = []
     for number, one in enumerate(chosen, 1):
         begun = time.monotonic()
-        seen = caught(one, sys.executable)
-        if not seen:
-            survived.append(one)
-        took = time.monotonic() - begun
+        test = caught(one)
+        seen += [test] if test else []
         print(
-            f"{number:3d}/{len(chosen)} {'caught  ' if seen else 'SURVIVED'} {took:5.0f} s  {one.file}: {one.new}",
+            f"{number:3d}/{len(chosen)} {'caught  ' if test else 'SURVIVED'} {time.monotonic() - begun:5.0f} s  "
+            f"{one.file}: {one.new}  {test or ''}",
             flush=True,
         )
-    print(f"{len(chosen) - len(survived)} of {len(chosen)} caught")
+    # A test that fails without any fault has seen nothing.
+    with tempfile.TemporaryDirectory(prefix="mutation-") as folder:
+        if seen and (wrong := failing(copied(folder), *sorted(set(seen)))):
+            raise SystemExit(f"{wrong} fails without a fault too")
+    print(f"{len(seen)} of {len(chosen)} caught")
 
 
 if __name__ == "__main__":

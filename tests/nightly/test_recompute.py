@@ -72,10 +72,10 @@ def chosen() -> list[tuple[Cell, dict[str, Any]]]:
 
 
 def test_todays_handful_is_computed_again(chosen: list[tuple[Cell, dict[str, Any]]], tmp_path: Path) -> None:
-    store, wrong = Store(tmp_path), []
+    store, wrong = Store(tmp_path, data=data_root()), []
     for cell, old in chosen:
         threads = profiles[cell.profile].threads
-        summary = run_cells([cell], store, workers=1, threads=threads, data_root=data_root(), progress=False)
+        summary = run_cells([cell], store, workers=1, threads=threads, progress=False)
         assert not summary.failed, summary.failed
         new = store.record(cell)
         assert new is not None

@@ -24,6 +24,7 @@ from dreamlib.samplers import (
     Representative,
     Sampler,
     View,
+    WeightedRepresentative,
     gradient_norms,
     register,
 )
@@ -156,6 +157,19 @@ def test_each_takes_neighbours(data: ClassData) -> None:
     within = (pairs - pairs.mean(1, keepdim=True)).square().sum()
     across = (pairs - pairs.mean((0, 1))).square().sum()
     assert float(within) < float(across)
+
+
+@pytest.mark.parametrize("each", [1, 2])
+def test_shares_are_those_of_the_clusters_among_the_images_of_the_class(data: ClassData, each: int) -> None:
+    choice, shares = WeightedRepresentative(each=each).choose(view(data))
+    assert choice.equal(Representative(each=each).choose(view(data)))
+    assert shares.shape == choice.shape
+    assert shares.sum(1).allclose(torch.ones(data.num_classes))
+    for label, size in enumerate(data.sizes.tolist()):
+        members = shares[label] * each * size
+        assert members.allclose(members.round(), atol=1e-3)
+        assert members.min() > 0.9  # no cluster is empty
+    assert shares.std() > 0
 
 
 def plain_norm(net: Network, image: Tensor, label: Tensor) -> float:

@@ -5,14 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from ..cells import Cell, make_cell
+from ..cells import Cell, judged_again, make_cell
 from ..profiles import profiles
 
 Cells = Callable[[str, str, str, int, int], Sequence[Cell]]
 
 
 def final(profile: str, method: str, dataset: str, ipc: int, seed: int) -> list[Cell]:
-    """The set at its end, judged by its method's own protocol."""
+    """The set at its end, judged by its method's own protocol, and by the common one where that is another."""
+    own = make_cell(profile, method, dataset, ipc, seed)
+    again = judged_again(own)
+    return [own] if again is None else [own, again]
+
+
+def once(profile: str, method: str, dataset: str, ipc: int, seed: int) -> list[Cell]:
+    """The set at its end, judged by its method's own protocol alone: where only the making of it is looked at."""
     return [make_cell(profile, method, dataset, ipc, seed)]
 
 

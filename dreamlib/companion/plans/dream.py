@@ -5,18 +5,23 @@ from __future__ import annotations
 from .base import Plan, course
 
 CORESETS = ("random", "herding", "k-center", "forgetting")
-DISTILLED = ("dc", "dsa", "dm", "idc", "dream")
-PLUGGED = ("dc+dream", "dsa+dream", "dm+dream", "idc+dream")
+DISTILLED = ("dd", "ld", "dc", "dsa", "dm", "mtt", "idc", "kip", "frepo", "dream")
+PLUGGED = (
+    "ld+dream",
+    "dc+dream",
+    "dsa+dream",
+    "dm+dream",
+    "mtt+dream",
+    "idc+dream",
+    "kip+dream",
+    "frepo+dream",
+)
 CURVES = ("dc", "dc+dream", "dsa", "dsa+dream", "idc-dm", "idc-dm+dream")
 
 PLANS = (
     Plan("dream/table1", "Top-1 accuracy of many methods", (*DISTILLED, *CORESETS, *PLUGGED)),
     Plan(
-        "dream/table2",
-        "Time cost of the DREAM strategy",
-        ("idc", "dream", "idc+dream"),
-        ipcs=(10,),
-        seeds=1,
+        "dream/table2", "Time cost of the DREAM strategy", ("idc", "dream", "idc+dream"), ipcs=(10,), seeds=1
     ),
     Plan(
         "dream/figure1",

@@ -5,7 +5,7 @@ reported      the papers' own numbers, one line per number
 words         names, percentages, differences and durations as sentences say them
 verdicts      the one rule by which every claim is decided
 accuracies    what an accuracy table holds
-layouts       how it looks in Markdown, LaTeX and HTML
+layouts       how tables look in HTML, LaTeX and Markdown: frames of texts, printed by pandas' Styler
 statistics    which records count, means and deviations, paired differences
 settings      what must stand beside a number, and where a method is not the published one
 tables        measured beside reported

@@ -1,4 +1,4 @@
-"""What an accuracy table holds: measured beside reported, by row and column. :mod:`.layouts` says how it looks."""
+"""What an accuracy table holds: measured beside reported, by row and column. :mod:`.tables` says how it looks."""
 
 from __future__ import annotations
 
@@ -36,6 +36,8 @@ class Row:
         class, and it is never marked as the best.
     absent : str
         Why a row without a method has none.
+    apart : bool
+        Judged without networks, by the kernel that made it: shown, but neither the best nor anyone's rival.
     """
 
     method: str | None
@@ -44,6 +46,7 @@ class Row:
     group: str = ""
     bound: bool = False
     absent: str = NOT_IMPLEMENTED
+    apart: bool = False
 
 
 @dataclass(frozen=True)
@@ -150,6 +153,8 @@ class Accuracies:
     wording : Wording
     remarks : tuple of str
         Last sentences of the caption.
+    reading : str
+        The very last one: what the profile says to a reader who compares with the paper.
     """
 
     rows: tuple[Row, ...]
@@ -163,13 +168,14 @@ class Accuracies:
     base: int | None = None
     wording: Wording = Wording()
     remarks: tuple[str, ...] = ()
+    reading: str = ""
 
     def best(self, column: Column) -> int | None:
         """Index of the row with the highest measured mean; None unless two rows or more compete."""
         means = {
             index: cell.mean
             for index, row in enumerate(self.rows)
-            if (cell := self.cells[index, column]).mean is not None and not row.bound
+            if (cell := self.cells[index, column]).mean is not None and not (row.bound or row.apart)
         }
         return max(means, key=lambda index: means[index] or 0.0) if len(means) > 1 else None
 
@@ -243,7 +249,9 @@ class Accuracies:
             column: {
                 row.label: self.compare(mine, index, column)
                 for index, row in enumerate(self.rows)
-                if index != mine and not row.bound and self.cells[index, column].status == MEASURED
+                if index != mine
+                and not (row.bound or row.apart)
+                and self.cells[index, column].status == MEASURED
             }
             for column in self.measured
             if self.cells[mine, column].status == MEASURED

@@ -55,18 +55,21 @@ def within(name: str, measured: float | None, expected: float, band: float) -> s
 def names(records: Sequence[Mapping[str, Any]]) -> list[str]:
     """What distinguishes every record from the others of its study, whatever its set: ``"dm, IPC 10, step 5"``.
 
-    The parts are the method, the budget (IPC or INPC), the step if it is not the last, and, where a study has several
-    of them, the judging network and the engine's mode; at the end the data set of a part of another one. A class order
-    counts as a set, and is left out.
+    The parts are the method, the budget (IPC or INPC), the step if it is not the last, the judging network where
+    several judge the method, and the engine's mode where a study has several; at the end the data set of a part of
+    another one. A class order counts as a set, and is left out.
     """
     networks = [network(record["evaluation"]["network"]) for record in records]
     modes = [record["recipe"]["mode"] for record in records]
+    judges: dict[str, set[str]] = {}
+    for record, judge in zip(records, networks, strict=True):
+        judges.setdefault(record["method"], set()).add(judge)
     found = []
     for record, judge, mode in zip(records, networks, modes, strict=True):
         parts = [record["method"], f"{record.get('budget', 'ipc').upper()} {record['ipc']}"]
         if record["iteration"] != record["iterations"]:
             parts.append(f"step {record['iteration']}")
-        if len(set(networks)) > 1:
+        if len(judges[record["method"]]) > 1:
             parts.append(judge)
         if len(set(modes)) > 1:
             parts.append(mode)

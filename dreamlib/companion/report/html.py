@@ -8,7 +8,7 @@ import html
 import io
 import re
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,7 +25,7 @@ from ...core.atomic import write_text
 from ...core.errors import BadValue, DataError, StoreError
 from ...core.limits import MOST_FILE
 from ...core.reading import contents, no_more_than
-from .layouts import profile_words, templates
+from .layouts import templates
 from .reported import PAPERS, where
 from .words import MISSING, duration, make_target
 
@@ -81,7 +81,7 @@ class About:
     parameters: Mapping[str, Any]
 
 
-def render(notebook_path: str | Path) -> Path:
+def render(notebook_path: str | Path, reading: str = "") -> Path:
     """Write the page of an executed notebook beside it.
 
     Code is folded away, tables scroll sideways, images and styles are inside the file, and TeX in Markdown
@@ -91,6 +91,8 @@ def render(notebook_path: str | Path) -> Path:
     ----------
     notebook_path : str or Path
         An ``.ipynb``.
+    reading : str
+        Below the page: what its profile says to a reader who compares with the paper (``Profile.reading``).
 
     Returns
     -------
@@ -123,7 +125,7 @@ def render(notebook_path: str | Path) -> Path:
             title=Markup(strip_outer(renderer.markdown(about.title))),
             plain_title=plain(about.title),
             source_name=f"{where(about.paper, about.item)}" if about.paper in PAPERS else about.item,
-            profile_words=profile_words(about.profile),
+            reading=reading,
             cells=[cell for cell in cells if cell],
             headings=renderer.headings,
             notebook_name=path.name,
@@ -520,7 +522,7 @@ def index(
     *,
     notebooks: str | Path | None = None,
     command: str = "python -m dreamlib notebook {paper}/{item} --profile {profile}",
-    profiles: Sequence[str] = ("quick", "cpu", "paper"),
+    profiles: Mapping[str, str],
 ) -> Path:
     """Write ``reports/index.html``: every notebook by profile and paper, run or not.
 
@@ -533,8 +535,9 @@ def index(
         run is listed with the command that runs it.
     command : str
         That command, with ``{profile}``, ``{paper}``, ``{item}`` and ``{target}``, the name of make's target.
-    profiles : sequence of str
-        Always shown, in this order; others that have reports follow.
+    profiles : dict of str to str
+        What each profile says to a reader (``Profile.reading``). They are always shown, in this order; others that
+        have reports follow.
 
     Returns
     -------
@@ -565,7 +568,7 @@ def index(
         there = [entry for entry in entries if entry.about is not None]
         papers = {entry.paper: [one for one in there if one.paper == entry.paper] for entry in there}
         todo = [entry for entry in entries if entry.about is None]
-        sections.append((profile, profile_words(profile), papers, todo))
+        sections.append((profile, profiles.get(profile, ""), papers, todo))
     page = templates().get_template("index.html.j2").render(sections=sections, papers=PAPERS)
     return _write_page(root / "index.html", page)
 

@@ -57,6 +57,7 @@ def stream(name: str) -> str:
 
 NETWORKS = {
     "convnet": "ConvNet",
+    "frepo": "FRePo's ConvNet",
     "resnet10": "ResNet-10",
     "resnet18": "ResNet-18",
     "resnet34": "ResNet-34",

@@ -1,0 +1,197 @@
+"""What judges a set in the place of networks that learn by SGD."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from ..augment import Augmentation, Siamese
+from ..compute.engine import Engine
+from ..containers import Adam, Moves
+from ..core.errors import Diverged
+from ..core.files import below
+from ..criteria.features import cosine
+from ..criteria.kernels import FullyConnected, Kernel
+from ..criteria.ridge import REGULARISATION, centred, solve
+from ..networks import NetworkSpec
+from ..networks.training import Lessons, Outputs, SquaredError, Stack
+
+CHUNK = 1000  # test images whose kernel is taken at once
+
+
+@dataclass(frozen=True)
+class Ridge:
+    """Kernel ridge regression on the set's images and labels, in float64; nothing is trained (KIP, LS).
+
+    Labels of their own are used as they are; classes become one-hot less 1 / C. There is no chance in it: one "network"
+    says all.
+
+    Attributes
+    ----------
+    kernel : Kernel
+        Between normalised images.
+    regularisation : float
+        See :func:`~dreamlib.criteria.ridge.solve`.
+    """
+
+    kernel: Kernel = field(default_factory=FullyConnected)
+    regularisation: float = REGULARISATION
+
+    def shown(self, size: int, stop: int | None) -> float:
+        return 0.0
+
+    def begin(
+        self, lessons: Lessons, spec: NetworkSpec, outputs: Outputs, engine: Engine, stop: int | None
+    ) -> Regressed:
+        return Regressed(self, lessons, outputs)
+
+
+class Regressed:
+    """The regression: solved at once, so that there are no steps to stop at."""
+
+    step, steps, done = 0, 0, True
+
+    def __init__(self, how: Ridge, lessons: Lessons, outputs: Outputs) -> None:
+        self.how, self.size = how, lessons.size
+        index = torch.arange(lessons.size, device=outputs.generator.device)
+        images, answers = lessons.fetch(index)
+        labels = answers if answers.is_floating_point() else centred(answers, outputs.num_classes)
+        self.images = images.double()
+        self.coefficients = solve(how.kernel(self.images, self.images), labels, how.regularisation)
+
+    def advance(self) -> None:
+        return
+
+    def check(self) -> None:
+        return  # a kernel that cannot be inverted is an error from the start
+
+    def accuracy(self, images: Callable[[slice], Tensor], labels: Tensor) -> list[float]:
+        right = 0
+        for start in range(0, len(labels), CHUNK):
+            part = slice(start, min(start + CHUNK, len(labels)))
+            predictions = self.how.kernel(images(part).double(), self.images) @ self.coefficients
+            right += int((predictions.argmax(1) == labels[part]).sum())
+        return [100 * right / len(labels)]
+
+    def state(self) -> dict[str, Tensor]:
+        return {}
+
+    def restore(self, state: dict[str, Tensor], generator: torch.Generator) -> None:
+        return
+
+
+@dataclass(frozen=True)
+class Fit:
+    """Adam on half the squared error of the answers, summed over classes, with a warm-up and a cosine (FRePo).
+
+    Labels of their own are used as they are; classes become one-hot less 1 / C.
+
+    Attributes
+    ----------
+    updates : int
+        Steps in all.
+    batch : int
+        At most so many images a step, drawn anew.
+    lr : float
+        The highest rate, reached after ``warm_up`` steps (at most half of all), from 0.
+    warm_up : int
+        Steps.
+    last : float
+        The rate of the last step, in units of ``lr``.
+    augment : Siamese or PerImage
+        Applied to every batch, with parameters of its own for every image.
+    average : float
+        What is tested is a running mean of the weights, which keeps so much of itself at a step, and less of the first
+        steps: (1 + k) / (10 + k) at step k, while that is below it. 0: the weights themselves.
+    """
+
+    updates: int = 1000
+    batch: int = 500
+    lr: float = 3e-4
+    warm_up: int = 500
+    last: float = 0.01
+    augment: Augmentation = field(default_factory=lambda: Siamese("none"))
+    average: float = 0.995
+
+    def shown(self, size: int, stop: int | None) -> float:
+        return float((stop or self.updates) * min(self.batch, size))
+
+    def pace(self, step: int, steps: int) -> float:
+        """By what the rate of a step (from 0) is multiplied."""
+        rise = min(self.warm_up, steps // 2)
+        if step < rise:
+            return (step + 1) / rise
+        return cosine((step - rise) / max(1, steps - rise - 1), self.last)
+
+    def begin(
+        self, lessons: Lessons, spec: NetworkSpec, outputs: Outputs, engine: Engine, stop: int | None
+    ) -> Fitting:
+        return Fitting(self, lessons, spec, outputs, engine, stop or self.updates)
+
+
+class Fitting:
+    """K networks that learn to answer the set's labels; resumable at every step."""
+
+    def __init__(
+        self, how: Fit, lessons: Lessons, spec: NetworkSpec, outputs: Outputs, engine: Engine, steps: int
+    ) -> None:
+        self.how, self.lessons, self.engine, self.generator = how, lessons, engine, outputs.generator
+        self.size, self.step, self.steps = lessons.size, 0, steps
+        self.stack = Stack(spec, outputs.shape, outputs.num_classes, outputs.count, outputs.generator)
+        self.schedule = SquaredError(augment=how.augment)
+        # Adam moves every number by itself, so that the weights of all networks can move together.
+        self.moves = Moves(self._weights(), {"": Adam(how.lr)})
+        self.averaged = {name: value.clone() for name, value in self._weights().items()}
+
+    def _weights(self) -> dict[str, Tensor]:
+        return {name: self.stack.tensors[name] for name in self.stack.parameter_names}
+
+    @property
+    def done(self) -> bool:
+        return self.step >= self.steps
+
+    def advance(self) -> None:
+        """One step of all networks."""
+        stack, count = self.stack, min(self.how.batch, self.size)
+        keys = torch.rand(stack.count, self.size, generator=self.generator, device=self.generator.device)
+        images, answers = self.lessons.fetch(keys.topk(count, dim=1).indices)
+        _, _, found = stack.learn(
+            self.engine, images, answers, self.schedule, self.generator, self.schedule.loss
+        )
+        gradients = dict(zip(stack.parameter_names, found, strict=True))
+        self.moves.move(self._weights(), gradients, self.how.pace(self.step, self.steps))
+        kept = min(self.how.average, (1 + self.step) / (10 + self.step))
+        for name, value in self._weights().items():
+            self.averaged[name].lerp_(value, 1 - kept)
+        self.step += 1
+
+    def check(self) -> None:
+        if not all(bool(weight.isfinite().all()) for weight in self.stack.weights()):
+            raise Diverged(
+                f"training diverged: weights are not finite after step {self.step} of {self.steps}",
+                f"lower the learning rate (now {self.how.lr})",
+            )
+
+    def accuracy(self, images: Callable[[slice], Tensor], labels: Tensor) -> list[float]:
+        own = self._weights()
+        self.stack.tensors.update(self.averaged)
+        try:
+            return self.stack.accuracy(images, labels, engine=self.engine)
+        finally:
+            self.stack.tensors.update(own)
+
+    def state(self) -> dict[str, Tensor]:
+        out = {f"network.{name}": value for name, value in self.stack.tensors.items()}
+        out |= {f"average.{name}": value for name, value in self.averaged.items()}
+        out |= {f"moves.{name}": value for name, value in self.moves.state().items()}
+        return out | {"step": torch.tensor(self.step)}
+
+    def restore(self, state: dict[str, Tensor], generator: torch.Generator) -> None:
+        self.generator, self.step = generator, int(state["step"])
+        for kind, held in (("network", self.stack.tensors), ("average", self.averaged)):
+            for name in held:
+                held[name] = state[f"{kind}.{name}"].to(generator.device, copy=True)
+        self.moves.restore(below(state, "moves."), self._weights())
