@@ -47,7 +47,7 @@ MUTATIONS = [
     *_of(
         "matchers",
         "matchers/feature.py",
-        (".view(groups, each, -1).mean(1)", ".view(groups, each, -1).sum(1)"),
+        ("of_group.mean(1) if", "of_group.sum(1) if"),
     ),
     *_of(
         "matchers",
