@@ -373,7 +373,7 @@ class Play:
     # The losses and their gradients, as pure functions that an engine can compile
 
     def _partner_gradients(
-        self, weights: Tensors, beside: Tensors, tensors: Tensors
+        self, weights: Tensors, partner_weights: Tensors, tensors: Tensors
     ) -> tuple[Tensors, Tensors, Tensors]:
         """Gradients of the partner's loss by its weights, its running statistics and the generator's.
 
@@ -381,7 +381,7 @@ class Play:
         """
         assert self.module is not None
         with torch.enable_grad():
-            leaves, others = _split(self.module, beside)
+            leaves, others = _split(self.module, partner_weights)
             fixed, seen = _split(self.generator, weights)
             generator = self._under(self.generator, {**fixed, **seen})
             partner = self._under(self.module, {**leaves, **others})
@@ -394,7 +394,7 @@ class Play:
         self,
         mismatch: Callable[[Tensors, Tensor, Tensor, Batch], Tensor] | None,
         weights: Tensors,
-        beside: Tensors,
+        partner_weights: Tensors,
         under: Tensors,
         numbers: Tensor,
         tensors: Tensors,
@@ -408,7 +408,9 @@ class Play:
         counted: Tensors = {}
         with torch.enable_grad():
             leaves, others = _split(self.generator, weights)
-            also, rest = ({}, beside) if self.module is None else _split(self.module, beside)
+            also, rest = (
+                ({}, partner_weights) if self.module is None else _split(self.module, partner_weights)
+            )
             partner = None if self.module is None else self._under(self.module, {**also, **rest})
             generator = self._under(self.generator, {**leaves, **others})
             loss, generated = self.how.objective.generator_loss(generator, partner, batch)

@@ -83,7 +83,7 @@ class Labelling(OfSteps):
             )
         if not isinstance(teacher, Restarting):
             raise BadValue(
-                f"labels are learned beside a network that restarts, and the teacher is {type(teacher).__name__}",
+                f"labels are learned with a network that restarts, but the teacher is {type(teacher).__name__}",
                 "teacher=Restarting()",
             )
 
@@ -99,7 +99,7 @@ class Labelling(OfSteps):
         return 3.0 * min(self.batch, classes * ipc) + self.real_batch  # with a product with its Hessian
 
     def learner(self) -> Learner:
-        """How networks are trained on the set: as beside the labels."""
+        """How networks are trained on the set: as the network that labels are learned with."""
         return AdamLearner(self.batch) if self.way == "second order" else RidgeHead(self.batch)
 
     def begin(self, scene: Scene, teaching: Teaching, start: Mapping[str, Tensor] | None) -> Learning:
@@ -293,7 +293,7 @@ class Head:
 
 @dataclass(frozen=True)
 class RidgeHead:
-    """Trains as the ridge variant of LD does beside its labels: features by Adam, the last layer by :class:`Head`.
+    """Trains as LD's ridge variant does while labels are learned: features by Adam, the last layer by :class:`Head`.
 
     Attributes
     ----------

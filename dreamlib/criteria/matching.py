@@ -46,7 +46,8 @@ class Matching(OfSteps):
     real_batch : int
         Real images of each class per step.
     synthetic_batch : int, optional
-        At most this many decoded synthetic images of each class per step, drawn anew (IDC: 128). None: all of them.
+        At most this many decoded synthetic images of each class per step, drawn again each step (IDC: 128). None: all
+        of them.
     statistics : str
         The source of batch norms' mean and variance; without effect on networks without batch norm.
         ``"joint"``: from all classes of a batch together, real and synthetic images apart (DM, released code).

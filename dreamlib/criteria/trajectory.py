@@ -121,7 +121,7 @@ class Trajectory(OfSteps):
     exact : bool
         MTT's gradient; False for TESLA's. See :func:`match_trajectory`.
     augment : Augmentation
-        Of the images of each step anew, and of every image with numbers of its own: a student's, not a pair's (released
+        Drawn again at each step, and for every image with numbers of its own: a student's, not a pair's (released
         code).
     """
 

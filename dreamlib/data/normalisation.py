@@ -54,7 +54,7 @@ class Normalisation:
         return {"name": self.name, "mean": list(self.mean), "std": list(self.std)}
 
     def tensors(self) -> dict[str, Tensor]:
-        """What a file of a set has to hold of it, beside :meth:`about`: nothing."""
+        """Tensors that a file of a set has to hold, besides :meth:`about`: none."""
         return {}
 
     def apply(self, unit: Tensor) -> Tensor:

@@ -94,7 +94,7 @@ class Fit:
     updates : int
         Steps in all.
     batch : int
-        At most so many images a step, drawn anew.
+        At most so many images a step, drawn again.
     lr : float
         The highest rate, reached after ``warm_up`` steps (at most half of all), from 0.
     warm_up : int

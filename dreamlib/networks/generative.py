@@ -69,7 +69,7 @@ class GeneratorNetwork(nn.Module):
     UnknownName
         For another place of the label.
     BadValue
-        For sizes below 1, images of another size, and a K that leaves no noise beside a label that is to go inside.
+        For sizes below 1, images of another size, and a K that leaves no room for noise where the label goes inside.
     """
 
     def __init__(

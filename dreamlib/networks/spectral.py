@@ -26,7 +26,7 @@ class Spectral(nn.Module):
 
     @torch.no_grad()
     def align(self, generator: torch.Generator) -> None:
-        """Draw ``u`` anew and let it find the weight."""
+        """Draw a new ``u`` and align it with the weight by :data:`ALIGNED` rounds."""
         self.u.normal_(generator=generator)
         for _ in range(ALIGNED):
             self._turn()

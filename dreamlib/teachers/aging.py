@@ -28,11 +28,11 @@ class Aging:
     networks : int
         Size of the pool (FRePo: 10). Network i starts with an age of ``i * oldest / networks`` (released code).
     oldest : int
-        K, the age up to which a network serves (100). One that is older starts anew, at age 0.
+        K, the age up to which a network serves (100). One that is older is initialised again, at age 0.
     lr : float
         Adam on half the squared error of the set's labels, summed over classes.
     most : int
-        At most so many stored images are learned in a step, drawn anew (1,000).
+        At most so many stored images are learned in a step, drawn again each step (1,000).
     """
 
     networks: int = 10

@@ -1,4 +1,4 @@
-"""One network that learns with the set, and starts anew once it has long not become better (LD)."""
+"""One network that is trained on the set, and initialised again once it has stopped improving (LD)."""
 
 from __future__ import annotations
 
@@ -140,7 +140,7 @@ class Restarts(Idle):
 
 
 def steps_until_restart(errors: Sequence[float], window: int) -> int | None:
-    """After how many steps the network was best, once that is long enough ago to start anew; None before (LD's code).
+    """After how many steps the network was best, once that is long enough ago to restart; None before (LD's code).
 
     Best is where the mean error of the last ``window`` steps was lowest, for the first time; long enough ago is more
     than ``window`` steps. The mean of the last three such numbers is how long networks are trained on the labels.
