@@ -17,7 +17,7 @@ from torch import Tensor
 
 from ..compute.backend import Stopwatch
 from ..compute.engine import Engine, Programs
-from ..containers import Moves
+from ..containers import Optimiser
 from ..core.errors import BadValue, Diverged
 from ..core.files import below
 from ..core.streams import Streams
@@ -221,7 +221,7 @@ class Distillation:
         )
         # Integers (the count of batches in a batch norm) have no gradient.
         learned = {name: value for name, value in self.stored.items() if value.is_floating_point()}
-        self.moves = Moves(learned, self.updates)
+        self.optimiser = Optimiser(learned, self.updates)
         if self.selection is not None or how.before(self.recipe) is None:
             return
         if start is None:
@@ -244,25 +244,25 @@ class Distillation:
                     "Adam is to continue with its state of the first stage, and the start does not hold it",
                     "the snapshots of a run of recipe.first, or carries_adam=False",
                 )
-            self.moves.restore(remembered, self.stored)
+            self.optimiser.restore(remembered, self.stored)
 
     def _step(self) -> None:
         """One step of the loop, the same for every method."""
         assert self.criterion is not None
-        step, pace = self.matched, self.recipe.criterion.pace
+        step, lr_factor = self.matched, self.recipe.criterion.lr_factor
         # 1. Weights to learn under. With new ones comes projection: IDC clamps once per network, not once per step.
         if self.teaching.next(step):
             self.container.project(self.stored)
         # 2. Where the gradient is taken: IDC's images first drift by the momentum of the classes before them.
-        self.moves.approach(self.stored, pace)
+        self.optimiser.approach(self.stored, lr_factor)
         # 3. The loss and its gradient by the stored tensors, and the updates. Running statistics are set, not learned.
-        pull = self.criterion.gradients(step, self.stored)
-        self.moves.move(self.stored, pull.gradients, pace * pull.pace)
-        for name, value in pull.statistics.items():
+        result = self.criterion.gradients(step, self.stored)
+        self.optimiser.step(self.stored, result.gradients, lr_factor * result.lr_factor)
+        for name, value in result.statistics.items():
             self.stored[name].copy_(value)
         # Counted before the checks below, so that an error names the step that caused it.
         self.matched += 1
-        self._record_loss(pull.loss)
+        self._record_loss(result.loss)
         # 4. A partner's own step, and then the network's training, both on the updated tensors (DC, IDC: matching
         # first, training second).
         self.criterion.after(step, self.stored)
@@ -294,16 +294,16 @@ class Distillation:
             return ""
         update = next(iter(self.updates.values()))
         name = "image_lr" if self.selection else "lr"
-        return f"lower {name} (now {update.lr * self.recipe.criterion.pace})"
+        return f"lower {name} (now {update.lr * self.recipe.criterion.lr_factor})"
 
     def _keep_snapshot(self) -> None:
         self._check()
         kept = dict(self.stored)
         if self.criterion is not None:
-            kept |= {f"{BESIDE}{name}": value for name, value in self.criterion.beside().items()}
+            kept |= {f"{BESIDE}{name}": value for name, value in self.criterion.for_next_stage().items()}
             # Only a first stage is continued, so only its snapshots carry the state of its updates.
             if self.recipe.criterion.carries and self.recipe.first is None:
-                kept |= {f"{BESIDE}moves.{name}": value for name, value in self.moves.state().items()}
+                kept |= {f"{BESIDE}moves.{name}": value for name, value in self.optimiser.state().items()}
         self.snapshots[self.mark] = {name: value.clone() for name, value in kept.items()}
 
     def _check(self) -> None:
@@ -331,7 +331,7 @@ class Distillation:
             assert self.selection is not None
             return out | {f"selection.{name}": value for name, value in self.selection.state().items()}
         out |= {f"stored.{name}": value for name, value in self.stored.items()}
-        out |= {f"moves.{name}": value for name, value in self.moves.state().items()}
+        out |= {f"moves.{name}": value for name, value in self.optimiser.state().items()}
         out |= {f"teacher.{name}": value for name, value in self.teaching.state().items()}
         if self.criterion is not None:
             out |= {f"criterion.{name}": value for name, value in self.criterion.state().items()}
@@ -357,8 +357,10 @@ class Distillation:
             raise ValueError("it holds another container")
         self.stored = {name: value.to(self.device, copy=True) for name, value in stored.items()}
         # Updates refer to the stored tensors, which are other objects now.
-        self.moves = Moves({n: v for n, v in self.stored.items() if v.is_floating_point()}, self.updates)
-        self.moves.restore(below(state, "moves."), self.stored)
+        self.optimiser = Optimiser(
+            {n: v for n, v in self.stored.items() if v.is_floating_point()}, self.updates
+        )
+        self.optimiser.restore(below(state, "moves."), self.stored)
         self.teaching.restore(below(state, "teacher."))
         if self.criterion is not None:
             self.criterion.restore(below(state, "criterion."))

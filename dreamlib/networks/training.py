@@ -29,7 +29,7 @@ Loss = Callable[..., Tensor]
 
 
 @dataclass(frozen=True)
-class Lessons:
+class TrainingData:
     """The training data of networks.
 
     Attributes
@@ -90,7 +90,12 @@ class Learner(Protocol):
         ...
 
     def begin(
-        self, lessons: Lessons, spec: NetworkSpec, outputs: Outputs, engine: Engine, stop: int | None
+        self,
+        training_data: TrainingData,
+        spec: NetworkSpec,
+        outputs: Outputs,
+        engine: Engine,
+        stop: int | None,
     ) -> Learned: ...
 
 
@@ -129,7 +134,7 @@ class SGD:
     restarts : bool
         Momentum starts at zero again where the learning rate falls (DC, DSA and DM, released code: a new optimiser).
     own_rate : bool
-        In place of ``lr``, the rate that belongs to the images (:attr:`Lessons.rates`).
+        In place of ``lr``, the rate that belongs to the images (:attr:`TrainingData.rates`).
     """
 
     epochs: int = 300
@@ -160,18 +165,29 @@ class SGD:
         return self.passes * size if stop is None else stop * min(self.batch, size)
 
     def begin(
-        self, lessons: Lessons, spec: NetworkSpec, outputs: Outputs, engine: Engine, stop: int | None
+        self,
+        training_data: TrainingData,
+        spec: NetworkSpec,
+        outputs: Outputs,
+        engine: Engine,
+        stop: int | None,
     ) -> Training:
         stack = Stack(spec, outputs.shape, outputs.num_classes, outputs.count, outputs.generator)
         settings = self
         if self.own_rate:
-            if lessons.rates is None or lessons.rates.ndim:
+            if training_data.rates is None or training_data.rates.ndim:
                 raise BadValue(
                     "networks are to learn at the set's own rate, and the set has none", "learner.lr=0.01"
                 )
-            settings = replace(self, lr=float(lessons.rates))
+            settings = replace(self, lr=float(training_data.rates))
         return Training(
-            stack, lessons.fetch, lessons.size, settings, outputs.generator, engine=engine, steps=stop
+            stack,
+            training_data.fetch,
+            training_data.size,
+            settings,
+            outputs.generator,
+            engine=engine,
+            steps=stop,
         )
 
     def rate(self, epoch: float) -> float:

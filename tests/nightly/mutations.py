@@ -104,7 +104,7 @@ MUTATIONS = [
     *_of(
         "containers",
         "containers/updates.py",
-        ("return self._drift(tensor, state, pace, position)", "return tensor, state"),
+        ("return self._drift(tensor, state, lr_factor, position)", "return tensor, state"),
         ("len(tensor) - 1 - position)", "len(tensor) - position)"),
         ("gradient - mean, mean", "gradient, mean"),
     ),
