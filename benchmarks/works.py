@@ -51,7 +51,7 @@ class Work:
     name, title : str
         What is typed, and what is shown.
     reference : callable
-        Does the work once, plainly.
+        Does the work once, call_directly.
     ours : dict of str to callable
         Does it once, by mode.
     targets : dict of str to float
@@ -112,7 +112,7 @@ def step(
     images = start.stored["images"]
     choice = data.draw(recipe.matching.real_batch, torch.Generator(device).manual_seed(0))
 
-    def plainly() -> object:
+    def call_directly() -> object:
         return reference.distil(data, recipe, 0, images, [choice])
 
     def run(mode: str) -> Call:
@@ -128,7 +128,9 @@ def step(
         return once
 
     averages = getattr(recipe.matching.matcher, "averages", False)
-    return Work(name, title, plainly, {mode: run(mode) for mode in MODES}, targets, plainly, averages)
+    return Work(
+        name, title, call_directly, {mode: run(mode) for mode in MODES}, targets, call_directly, averages
+    )
 
 
 def clustering(targets: dict[str, float], device: torch.device, each: int = 5000, k: int = 128) -> Work:
@@ -193,7 +195,7 @@ def evaluation(name: str, each: int, targets: dict[str, float], device: torch.de
     # Made once, like ours: they go on learning from call to call, which costs the same.
     theirs = [build(NetworkSpec(), SHAPE, CLASSES, device) for _ in range(networks)]
 
-    def plainly() -> object:
+    def call_directly() -> object:
         generator = torch.Generator(device).manual_seed(0)
         for network in theirs:
             batches = []
@@ -220,7 +222,7 @@ def evaluation(name: str, each: int, targets: dict[str, float], device: torch.de
         return once
 
     title = f"evaluation: {steps} training steps of {networks} networks on {count} images"
-    return Work(name, title, plainly, {mode: run(mode) for mode in MODES}, targets, plainly)
+    return Work(name, title, call_directly, {mode: run(mode) for mode in MODES}, targets, call_directly)
 
 
 def generator_step(name: str, title: str, method: str, device: torch.device) -> Work:
@@ -244,10 +246,10 @@ def generator_step(name: str, title: str, method: str, device: torch.device) -> 
 
         return once
 
-    def plainly() -> object:
+    def call_directly() -> object:
         return reference.generate(data, recipe, 0, start, 1)
 
-    return Work(name, title, plainly, {mode: run(mode) for mode in MODES}, {}, plainly)
+    return Work(name, title, call_directly, {mode: run(mode) for mode in MODES}, {}, call_directly)
 
 
 def regression(name: str, title: str, method: str, device: torch.device) -> Work:
@@ -334,7 +336,7 @@ def deployment(device: torch.device) -> Work:
         container.module(SHAPE, CLASSES).to(device), torch.Generator(device).manual_seed(0)
     ).requires_grad_(False)
 
-    def plainly() -> object:
+    def call_directly() -> object:
         stream = torch.Generator(device).manual_seed(0)
         for _ in range(how.networks):
             network = build(how.network, SHAPE, CLASSES, device)
@@ -358,7 +360,7 @@ def deployment(device: torch.device) -> Work:
         return once
 
     title = f"one training step of {how.networks} networks on {settings.batch} freshly drawn images each"
-    return Work("deploy", title, plainly, {mode: run(mode) for mode in MODES}, {}, plainly)
+    return Work("deploy", title, call_directly, {mode: run(mode) for mode in MODES}, {}, call_directly)
 
 
 def loading(targets: dict[str, float], per_class: int = 2000) -> Work:

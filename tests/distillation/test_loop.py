@@ -81,7 +81,7 @@ def test_a_short_run_notes_every_loss_and_a_long_one_a_hundred(few: ClassData) -
     assert [step for step, _ in short.losses] == [1, 2, 3, 4, 5, 6]
     long = Distillation(few, recipe("dm", iterations=301), ipc=1, seed=0)
     for long.matched in range(1, 302):
-        long._note(torch.tensor(float(long.matched)))
+        long._record_loss(torch.tensor(float(long.matched)))
     assert [step for step, _ in long.losses] == [*range(3, 301, 3), 301]
     assert all(step == loss for step, loss in long.losses)
 

@@ -47,7 +47,7 @@ MUTATIONS = [
     *_of(
         "matchers",
         "matchers/feature.py",
-        ("of_group.mean(1) if shares is None", "of_group.sum(1) if shares is None"),
+        ("of_group.mean(1) if", "of_group.sum(1) if"),
     ),
     *_of(
         "matchers",
@@ -60,7 +60,7 @@ MUTATIONS = [
         "samplers",
         "samplers/clustering.py",
         ("active[rows] = shift > tolerance", "active[rows] = shift > 100 * tolerance"),
-        ("nearest = nearest.masked_fill(~mask, k)", "nearest = nearest"),
+        ("nearest = nearest.masked_fill(~mask, k)\n    slot", "nearest = nearest\n    slot"),
         (
             "far = distance.topk(mean.shape[1], dim=1).indices",
             "far = distance.topk(mean.shape[1], dim=1, largest=False).indices",
@@ -104,7 +104,7 @@ MUTATIONS = [
     *_of(
         "containers",
         "containers/updates.py",
-        ("return self._drift(tensor, state, pace, position)", "return tensor, state"),
+        ("return self._drift(tensor, state, lr_factor, position)", "return tensor, state"),
         ("len(tensor) - 1 - position)", "len(tensor) - position)"),
         ("gradient - mean, mean", "gradient, mean"),
     ),
@@ -139,11 +139,7 @@ MUTATIONS = [
         ("loss = loss + self.how.weight * mismatch", "loss = loss + mismatch"),
         ("return self.matched_rate if self.matching else 1.0", "return 1.0"),
     ),
-    *_of(
-        "criteria",
-        "criteria/adversarial.py",
-        ("(logits, known) * 2", "(logits, known)"),
-    ),
+    *_of("criteria", "criteria/adversarial.py", ("known) * 2  # CE", "known)  # CE")),
     *_of(
         "networks",
         "networks/training.py",
