@@ -106,10 +106,14 @@ check: $(stamp) ## lint, and the tests that neither train, compile nor start pro
 nightly: $(stamp) ## break parts on purpose, which nbval must notice; compute some committed records again; bad input
 	$(python) -m pytest -m nightly tests/nightly tests/faults
 
+# What lies next to notebooks and is none: analyses that one page, or a few, need.
+page_modules = $(filter-out $(patsubst %.ipynb,%.py,$(wildcard notebooks/*/*.ipynb)),$(wildcard notebooks/*/*.py))
+
 lint: $(stamp) ## ruff and mypy
 	$(python) -m ruff check .
 	$(python) -m ruff format --check .
 	$(python) -m mypy
+	$(python) -m mypy $(page_modules)
 
 sync: $(stamp) ## bring the .ipynb twins in line with the .py sources
 	$(python) notebooks/_sync.py

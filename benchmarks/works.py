@@ -51,7 +51,7 @@ class Work:
     name, title : str
         What is typed, and what is shown.
     reference : callable
-        Does the work once, plainly.
+        Does the work once, call_directly.
     ours : dict of str to callable
         Does it once, by mode.
     targets : dict of str to float
@@ -112,7 +112,7 @@ def step(
     images = start.stored["images"]
     choice = data.draw(recipe.matching.real_batch, torch.Generator(device).manual_seed(0))
 
-    def plainly() -> object:
+    def call_directly() -> object:
         return reference.distil(data, recipe, 0, images, [choice])
 
     def run(mode: str) -> Call:
@@ -128,7 +128,9 @@ def step(
         return once
 
     averages = getattr(recipe.matching.matcher, "averages", False)
-    return Work(name, title, plainly, {mode: run(mode) for mode in MODES}, targets, plainly, averages)
+    return Work(
+        name, title, call_directly, {mode: run(mode) for mode in MODES}, targets, call_directly, averages
+    )
 
 
 def clustering(targets: dict[str, float], device: torch.device, each: int = 5000, k: int = 128) -> Work:
@@ -193,7 +195,7 @@ def evaluation(name: str, each: int, targets: dict[str, float], device: torch.de
     # Made once, like ours: they go on learning from call to call, which costs the same.
     theirs = [build(NetworkSpec(), SHAPE, CLASSES, device) for _ in range(networks)]
 
-    def plainly() -> object:
+    def call_directly() -> object:
         generator = torch.Generator(device).manual_seed(0)
         for network in theirs:
             batches = []
@@ -220,7 +222,7 @@ def evaluation(name: str, each: int, targets: dict[str, float], device: torch.de
         return once
 
     title = f"evaluation: {steps} training steps of {networks} networks on {count} images"
-    return Work(name, title, plainly, {mode: run(mode) for mode in MODES}, targets, plainly)
+    return Work(name, title, call_directly, {mode: run(mode) for mode in MODES}, targets, call_directly)
 
 
 def generator_step(name: str, title: str, method: str, device: torch.device) -> Work:
@@ -244,10 +246,10 @@ def generator_step(name: str, title: str, method: str, device: torch.device) -> 
 
         return once
 
-    def plainly() -> object:
+    def call_directly() -> object:
         return reference.generate(data, recipe, 0, start, 1)
 
-    return Work(name, title, plainly, {mode: run(mode) for mode in MODES}, {}, plainly)
+    return Work(name, title, call_directly, {mode: run(mode) for mode in MODES}, {}, call_directly)
 
 
 def regression(name: str, title: str, method: str, device: torch.device) -> Work:
@@ -289,6 +291,38 @@ def regression(name: str, title: str, method: str, device: torch.device) -> Work
     return Work(name, title, plainly, {"plain": once}, {})
 
 
+def unrolling(device: torch.device) -> Work:
+    """One step of DD on steps of one image of every class: forth and back through their training."""
+    recipe = methods["dd"].resolve("cifar10", 1)[0]
+    data = ClassData(images_of(GENERATED_FROM), device)
+
+    def begun(mode: str) -> Distillation:
+        run = Distillation(data, replace(recipe, mode=mode), 1, 0)
+        while not run.stored:
+            run.advance()
+        return run
+
+    network = build(recipe.network, SHAPE, CLASSES, device)
+    stored = begun("plain").stored
+    real, classes = data.draw_flat(recipe.criterion.real_batch, torch.Generator(device).manual_seed(0))
+
+    def plainly() -> object:
+        initialise(network, torch.Generator(device).manual_seed(0))
+        return reference.unrolled(network, stored["images"], stored["raw_rates"], real, classes)
+
+    def run(mode: str) -> Call:
+        state: dict[str, Distillation] = {}
+
+        def once() -> object:
+            state.setdefault("run", begun(mode)).advance()
+            return state["run"].stored
+
+        return once
+
+    title = f"DD step: {recipe.container.epochs} steps of training unrolled, {recipe.criterion.real_batch} real images"
+    return Work("dd-1", title, plainly, {mode: run(mode) for mode in MODES}, {}, plainly)
+
+
 def deployment(device: torch.device) -> Work:
     """One training step of five networks on freshly drawn images, by the protocol of DiM."""
     row = methods["gan"].resolve("cifar10", 10)[0]
@@ -300,7 +334,7 @@ def deployment(device: torch.device) -> Work:
         container.module(SHAPE, CLASSES).to(device), torch.Generator(device).manual_seed(0)
     ).requires_grad_(False)
 
-    def plainly() -> object:
+    def call_directly() -> object:
         stream = torch.Generator(device).manual_seed(0)
         for _ in range(how.networks):
             network = build(how.network, SHAPE, CLASSES, device)
@@ -324,7 +358,7 @@ def deployment(device: torch.device) -> Work:
         return once
 
     title = f"one training step of {how.networks} networks on {settings.batch} freshly drawn images each"
-    return Work("deploy", title, plainly, {mode: run(mode) for mode in MODES}, {}, plainly)
+    return Work("deploy", title, call_directly, {mode: run(mode) for mode in MODES}, {}, call_directly)
 
 
 def loading(targets: dict[str, float], per_class: int = 2000) -> Work:
@@ -376,6 +410,7 @@ def works(device: torch.device) -> dict[str, Callable[[], Work]]:
         "dream-10": lambda: step(
             "dream-10", "IDC/DREAM inner loop, factor 2, IPC 10", "dream", 10, GRADIENT, device
         ),
+        "dd-1": lambda: unrolling(device),
         "clustering": lambda: clustering({"bfloat16": 3.3, "float32": 1.5, "cuda": 50}, device),
         "evaluation-10": lambda: evaluation("evaluation-10", 10, JUDGING, device),
         "evaluation-50": lambda: evaluation("evaluation-50", 50, JUDGING, device),

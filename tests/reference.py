@@ -14,6 +14,7 @@ from typing import cast
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.func import functional_call
 
 from dreamlib.augment import cutmix
 from dreamlib.containers import Generator
@@ -360,6 +361,23 @@ def distil(data: ClassData, recipe: Recipe, seed: int, start: Tensor, choices: S
         for batch, labels in _network_batches(data, recipe, streams, decoded, done):
             _learn(network, optimiser, batch, labels, teacher, streams["training"])
     return images.detach()
+
+
+def unrolled(
+    network: nn.Module, images: Tensor, raw: Tensor, real: Tensor, classes: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    """DD's loss and its gradient by images (C, S, c, h, w) and raw rates (E, S): one graph through all steps."""
+    images, raw = images.clone().requires_grad_(), raw.clone().requires_grad_()
+    weights = {name: value.detach().clone().requires_grad_() for name, value in network.named_parameters()}
+    for rates in raw:
+        for step, rate in enumerate(rates):
+            logits = functional_call(network, weights, (images[:, step],))
+            loss = F.cross_entropy(logits, torch.arange(len(images), device=images.device))
+            found = torch.autograd.grad(loss, list(weights.values()), create_graph=True)
+            moved = zip(weights.items(), found, strict=True)
+            weights = {name: value - F.softplus(rate) * part for (name, value), part in moved}
+    outer = F.cross_entropy(functional_call(network, weights, (real,)), classes)
+    return outer.detach(), *torch.autograd.grad(outer, [images, raw])
 
 
 def _learn(

@@ -2,16 +2,43 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
 
+from dreamlib.containers.base import CONTAINERS
+from dreamlib.core import plugins
+from dreamlib.criteria.base import CRITERIA
 from dreamlib.distillation.recipe import Recipe, change
 from dreamlib.networks import NetworkSpec
-from dreamlib.recipes import methods
+from dreamlib.recipes import methods, protocols
 
 NETWORK = NetworkSpec(width=8, depth=2)
+TOYS = {  # methods of new kinds, and the file of each
+    method: str(Path(__file__).parent / "toys" / f"{file}.py")
+    for method, file in (
+        ("toy-labels", "learned_labels"),
+        ("toy-rate", "learned_rate"),
+        ("toy-ridge", "ridge"),
+    )
+}
+
+
+@pytest.fixture(scope="module")
+def toys() -> Iterator[None]:
+    """The toys are known, in one module only."""
+    with pytest.MonkeyPatch.context() as patch:
+        for registry in (CONTAINERS, CRITERIA):
+            patch.setattr(registry, "_parts", dict(registry._parts))
+        patch.setattr(methods, "_methods", dict(methods._methods))
+        patch.setattr(protocols, "_BASE", dict(protocols._BASE))
+        patch.setattr(plugins, "_loaded", {})
+        plugins.load(TOYS.values())
+        yield
 
 
 def generator(seed: int = 0) -> torch.Generator:
@@ -53,6 +80,28 @@ def generative(method: str, **changes: Any) -> Recipe:
             "teacher.images": 20,
             "teacher.batch": 8,
         }
+    return _changed(out, small | {path.replace("__", "."): value for path, value in changes.items()})
+
+
+def following(method: str = "mtt", **changes: Any) -> Recipe:
+    """Images for students that follow two experts of three epochs, of two batches each where there are twelve images of
+    each digit; ``changes`` as in ``using``.
+    """
+    out, _ = methods[method].resolve("digits", 10)
+    small: dict[str, Any] = {
+        "network": NETWORK,
+        "iterations": 6,
+        "image_lr": 10.0,
+        "container.rate": 0.01,
+        "student_steps": 3,
+        "synthetic_batch": 15,
+        "teacher.experts.count": 2,
+        "teacher.experts.training.epochs": 3,
+        "teacher.experts.training.batch": 60,
+        "teacher.experts.training.lr": 0.05,
+        "teacher.latest": 2,
+        "teacher.ahead": 1,
+    }
     return _changed(out, small | {path.replace("__", "."): value for path, value in changes.items()})
 
 

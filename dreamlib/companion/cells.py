@@ -269,7 +269,9 @@ def first_stage(cell: Cell) -> Cell | None:
     criterion = recipe.criterion
     name = OBJECTIVES.name_of(criterion.objective) if isinstance(criterion, Generative) else "experts"
     step = cell.recipe.criterion.first or recipe.steps
-    return replace(cell, method=name, label=name, base="", recipe=recipe, step=step, with_set=False)
+    return replace(
+        cell, method=name, label=name, base="", set_of="", recipe=recipe, step=step, with_set=False
+    )
 
 
 def union(whole: Cell, parts: Sequence[Cell]) -> Cell:
@@ -287,4 +289,10 @@ def union(whole: Cell, parts: Sequence[Cell]) -> Cell:
         raise BadValue(f"{whole.dataset}: a union of {len(parts)} sets; expected one or more plain cells", "")
     if any(part.recipe.drawn for part in parts):
         raise BadValue(f"{whole.dataset}: a union of generators; expected sets of images", "another method")
+    if any(part.recipe.whitening for part in parts):
+        raise BadValue(
+            f"{whole.dataset}: a union of sets that are whitened, each as its own classes say; expected sets that are "
+            "normalised alike",
+            "another method, or whitening=''",
+        )
     return replace(whole, parts=tuple(parts))

@@ -358,6 +358,7 @@ def _drawn(path: Path, per_class: int, seed: int, dataset: str = "") -> Any:
 
 def _notebook(args: argparse.Namespace) -> int:
     from ..compute import backend
+    from .profiles import profiles
     from .report import html
     from .report.notebook import check_parameters, run_notebook
     from .run import check_choices
@@ -400,8 +401,8 @@ def _notebook(args: argparse.Namespace) -> int:
         chosen.run(workers=args.workers, device=args.device, forecast=True)
     output = reports / chosen.profile / paper / f"{name}.ipynb"
     run_notebook(root / "notebooks" / paper / f"{name}.py", output, parameters)
-    page = html.render(output)
-    index = html.index(reports, notebooks=root / "notebooks", command=MAKE)
+    page = html.render(output, profiles[chosen.profile].reading)
+    index = _rewrite_index(reports)
     print(f"\n{args.item} is done:\n  page      {page}\n  notebook  {output}\n  all pages {index}")
     for file in sorted(output.parent.glob(f"{name}.*")):
         if file.suffix in (".csv", ".md", ".tex"):
@@ -418,10 +419,17 @@ def _inside(folder: str | None, root: Path) -> str:
 
 
 def _index(args: argparse.Namespace) -> int:
-    from .report import html
-
-    print(html.index(path_of(args.reports), notebooks=project_root() / "notebooks", command=MAKE))
+    print(_rewrite_index(path_of(args.reports)))
     return 0
+
+
+def _rewrite_index(reports: Path) -> Path:
+    """The page of all pages, with every profile's own words."""
+    from .profiles import profiles
+    from .report.index import index
+
+    readings = {name: profile.reading for name, profile in profiles.items()}
+    return index(reports, notebooks=project_root() / "notebooks", command=MAKE, profiles=readings)
 
 
 def _list(args: argparse.Namespace) -> int:

@@ -20,21 +20,20 @@ from matplotlib.pyplot import close
 
 from ..compute import backend
 from ..containers import Drawing, Images
-from ..core.atomic import write_text
 from ..core.errors import BadValue, unknown
 from ..core.places import path_of, project_root
 from ..core.plugins import load as load_plugins
 from ..core.reading import present
 from ..core.streams import Streams
-from ..data import ClassData, Dataset, data_folder, load, statistics
+from ..data import ClassData, Dataset, data_folder, load
 from ..distillation.loop import BESIDE
 from ..distillation.sets import DistilledSet, load_set
 from ..recipes import methods as all_methods
 from .cells import COMMON, Cell, make_cell
 from .profiles import profiles
-from .report import expected, figures, settings, style, tables, verdicts, words
+from .report import expected, figures, layouts, settings, style, tables, verdicts, words
 from .report.reported import load_reported
-from .report.statistics import DIFFERENCE, comparison, paired_difference
+from .report.statistics import DIFFERENCE, Record, comparison, paired_difference
 from .store import Store
 from .studies import Study, study
 
@@ -244,19 +243,17 @@ class Session:
             return [replace(own, reported_as=None, apart=True), again]
         return [own, replace(again, reported_as=None)]
 
-    def accuracy_table(self, rows: Sequence[tables.Row], *, beyond: bool = False) -> tables.AccuracyTable:
-        """Measured beside reported for the study's data sets and budgets.
+    def accuracy_table(
+        self, rows: Sequence[tables.Row], records: Sequence[Record] | None = None, **choices: Any
+    ) -> tables.AccuracyTable:
+        """Measured beside reported for the study's data sets and budgets, from its records or those given.
 
-        ``beyond`` shows the other columns of DREAM's Table 1 too, as not in this profile.
+        ``choices`` are those of :func:`.tables.accuracy_table`: whose numbers to show, and the caption.
         """
+        about = {"command": self.study.command(), "reading": self.profile.reading, **choices}
+        found = self.records if records is None else records
         return tables.accuracy_table(
-            self.records,
-            rows,
-            self.study.datasets,
-            self.study.ipcs,
-            self.reported,
-            command=self.study.command(),
-            beyond=beyond,
+            found, rows, self.study.datasets, self.study.ipcs, self.reported, **about
         )
 
     def settings(self) -> Any:
@@ -410,15 +407,8 @@ class Session:
 
     def save_frame(self, frame: pd.DataFrame, digits: int) -> Any:
         """Keep any other table likewise, and show it with ``digits`` decimals; what is not there is a dash."""
-        shown = frame.map(lambda value: _word(value, digits))
-        write_text(self.folder / f"{self.name}.csv", tables.csv(frame))
-        write_text(self.folder / f"{self.name}.tex", shown.to_latex(index=False, escape=True))
-        lines = [list(shown.columns), ["---"] * shown.shape[1], *shown.to_numpy().tolist()]
-        text = "".join(
-            "| " + " | ".join(str(word).replace("|", "\\|") for word in line) + " |\n" for line in lines
-        )
-        write_text(self.folder / f"{self.name}.md", text)
-        return tables.styled(frame, decimals=digits)
+        layouts.save_frame(frame, self.folder, self.name, digits)
+        return layouts.styled(frame, decimals=digits)
 
     def save_figure(self, figure: Any, name: str, *, kinds: Sequence[str] = ("png", "svg")) -> None:
         """Keep a figure as PNG and SVG under ``figures/``, and show it."""
@@ -462,8 +452,8 @@ class Session:
         On the session's device. Empty when the states along the way are not here: they are not part of a repository.
         """
         found = self.study.store.read_course(cell) or {}
-        dataset, constants = self.dataset(cell.dataset), cell.recipe.constants
-        normalisation = statistics(constants) if constants else dataset.normalisation
+        dataset = self.dataset(cell.dataset)
+        normalisation = cell.recipe.normalisation(dataset)
         about = dataset.shape, dataset.num_classes, normalisation, self.torch_device
         images = {}
         for step, stored in sorted(found.items()):
@@ -520,9 +510,3 @@ def _check_injected() -> None:
 def pixels(images: torch.Tensor) -> Any:
     """(..., c, h, w) tensors as (..., h, w, c) numpy arrays, for drawing."""
     return images.detach().cpu().movedim(-3, -1).numpy()
-
-
-def _word(value: object, digits: int) -> str:
-    if value is None or value is pd.NA or isinstance(value, float):
-        return words.number(value, digits)
-    return str(value)

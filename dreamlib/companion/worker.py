@@ -21,14 +21,14 @@ from ..compute import backend
 from ..compute.engine import Engine, Programs
 from ..containers import Images
 from ..core.errors import DataError, Diverged, DreamlibError, OutOfMemory, StoreError
-from ..core.files import digest, tensors_digest
+from ..core.files import digest, tensors_digest, with_prefix
 from ..core.limits import check_fits
 from ..core.version import version
-from ..data import ClassData, Dataset, derive, load, names, statistics
+from ..data import ClassData, Dataset, derive, load, names
 from ..data.splits import parse
 from ..distillation.evaluate import EvaluationRun, Trained, check_judge
 from ..distillation.loop import BESIDE, Distillation
-from ..distillation.sets import NOT_OURS
+from ..distillation.sets import NOT_OURS, WHITENING
 from .cells import Cell
 from .clock import Clock, Pace, checkpoint_seconds
 from .forecast import BUDGET, Kind, forecast, unknown_kinds
@@ -42,6 +42,7 @@ TIMED_STEPS, TIMED_SECONDS = 3, 2.0  # both, at least, before a task is forecast
 COMPILING = (
     60.0  # seconds until the first step is made, where a compiler has to come first and nothing more is known
 )
+PATIENCE_SECONDS = 2.0  # of waiting before a first word on that
 TELL_SECONDS = 600.0  # between two words on what is waited for
 # What a set has to say of itself before it is judged.
 ABOUT = (
@@ -192,7 +193,7 @@ class Worker:
         if known is not None:
             self.begin(cells, on_done, known)
         waiting = [cell for cell in cells if not self.store.finished(cell)]
-        told = -math.inf
+        told = time.monotonic() + PATIENCE_SECONDS - TELL_SECONDS
         while waiting:
             holders = {}
             for cell in waiting:
@@ -353,7 +354,7 @@ class Worker:
                 f"{self.store.set_path(cell)} was distilled from other data than {cell.dataset!r} is now",
                 "use another --results folder for other data",
             )
-        tensors, about = found
+        tensors, about = {n: v for n, v in found[0].items() if not n.startswith(WHITENING)}, found[1]
         if cell.step != cell.recipe.steps:
             tensors, about = self._on_the_way(cell, about)
             tensors = {name: value for name, value in tensors.items() if not name.startswith(BESIDE)}
@@ -400,6 +401,7 @@ class Worker:
 
     def _distil(self, cell: Cell) -> tuple[dict[str, Tensor], dict[str, Any]]:
         dataset = self.dataset(cell.dataset)
+        normalisation = _normalised(dataset, cell).normalisation
         start, before = self._maker(cell)
         run, resumed = self._drive(cell, start, "distill", {"data": dataset.fingerprint})
         stored = {name: value.cpu() for name, value in run.stored.items()}
@@ -408,7 +410,7 @@ class Worker:
             "container": cell.describe()["recipe"]["container"],
             "classes": list(dataset.classes),
             "shape": list(dataset.shape),
-            "normalisation": _normalisation(_normalised(dataset, cell)),
+            "normalisation": normalisation.about(),
             "data_fingerprint": dataset.fingerprint,
             "formats": run.engine.words,
             "curve": {"step": [step for step, _ in run.losses], "loss": [loss for _, loss in run.losses]},
@@ -420,7 +422,8 @@ class Worker:
             "set_sha256": tensors_digest(stored),
             **({"notes": run.notes} if run.notes else {}),
         }
-        self.store.write_set(cell, stored, run.snapshots, about)
+        more = with_prefix(WHITENING, normalisation.tensors())
+        self.store.write_set(cell, stored | more, run.snapshots, about)
         self.store.drop_checkpoint(cell, "distill")
         return stored, about
 
@@ -433,7 +436,7 @@ class Worker:
             "seconds": {"distill": 0.0},
             "resumed": False,
             "peak_memory_bytes": backend.peak_memory(self.device),
-            "normalisation": _normalisation(dataset),
+            "normalisation": _normalised(dataset, cell).normalisation.about(),
             "data_fingerprint": dataset.fingerprint,
             "images_stored": data.total,
             "bytes_stored": data.total * math.prod(data.shape),
@@ -444,7 +447,8 @@ class Worker:
         dataset = self.dataset(cell.dataset)
         images: Trained
         if cell.recipe.whole:
-            images, origin = self.classes(cell.dataset, cell.recipe.per_class), dataset.fingerprint
+            real = self.classes(cell.dataset, cell.recipe.per_class)
+            images, origin = real.normalised_as(cell.recipe.normalisation(dataset)), dataset.fingerprint
         else:
             made = [self._training_set(one, stored) for one, stored in zip(cell.sets, sets, strict=True)]
             images = made[0] if len(made) == 1 else _united(made)
@@ -597,14 +601,8 @@ def _digest_of(digests: Sequence[str]) -> str:
 
 
 def _normalised(dataset: Dataset, cell: Cell) -> Dataset:
-    """The data set with the constants that a cell's recipe normalises it with."""
-    constants = cell.recipe.constants
-    return dataset.normalised_as(statistics(constants)) if constants else dataset
-
-
-def _normalisation(dataset: Dataset) -> dict[str, Any]:
-    used = dataset.normalisation
-    return {"name": used.name, "mean": list(used.mean), "std": list(used.std)}
+    """The data set as a cell's recipe normalises it."""
+    return dataset.normalised_as(cell.recipe.normalisation(dataset))
 
 
 def versions() -> dict[str, str]:

@@ -4,8 +4,11 @@ from .answers import Answers
 from .base import CONTAINERS, Container, ImageContainer, Images, OfImages, Source, register
 from .formation import MultiFormation
 from .generator import Drawing, Generator, drawing
+from .paced import Paced
 from .pixels import Pixels
-from .updates import LAMB, SGD, Adam, ClassByClass, Moves, Update
+from .rates import Falling, Steps
+from .trajectories import Trajectories
+from .updates import LAMB, SGD, Adam, ClassByClass, Optimiser, Update
 
 __all__ = [
     "CONTAINERS",
@@ -16,14 +19,18 @@ __all__ = [
     "ClassByClass",
     "Container",
     "Drawing",
+    "Falling",
     "Generator",
     "ImageContainer",
     "Images",
-    "Moves",
     "MultiFormation",
     "OfImages",
+    "Optimiser",
+    "Paced",
     "Pixels",
     "Source",
+    "Steps",
+    "Trajectories",
     "Update",
     "drawing",
     "register",

@@ -21,6 +21,7 @@ def project(labels: Tensor) -> Tensor:
     This is not the nearest point of the simplex. A row of which nothing is left, by which the released code divides by
     zero, begins again as LD's labels begin: uniform.
     """
+    # In this order: negative numbers must be gone before the sum is taken (LD, released code).
     kept = labels.clamp(0, 1)
     total = kept.sum(-1, keepdim=True)
     return torch.where(total > 0, kept / total, 1 / labels.shape[-1])
@@ -43,6 +44,8 @@ class Answers(OfImages):
         Labels begin so many times as large (FRePo, released code: the root of 10 / C).
     simplex : bool
         Labels stay probabilities; see :func:`project` (LD).
+    timed : bool
+        How long networks are to be trained on the set is part of it: ``steps``, which the criterion sets (LD).
     """
 
     space: str = "normalised"
@@ -51,6 +54,7 @@ class Answers(OfImages):
     begin: str = "one-hot"
     scale: float = 1.0
     simplex: bool = False
+    timed: bool = False
 
     def check(self, shape: Shape, num_classes: int, ipc: int) -> None:
         super().check(shape, num_classes, ipc)
@@ -68,10 +72,17 @@ class Answers(OfImages):
             "uniform": torch.full_like(hot, 1 / num_classes),
         }
         labels = self.scale * rows[self.begin].unsqueeze(1).repeat(1, ipc, 1)
-        return {"images": images.clone(), "labels": labels}
+        stored = {"images": images.clone(), "labels": labels}
+        return stored | ({"steps": torch.tensor(0, device=images.device)} if self.timed else {})
 
     def targets(self, stored: Mapping[str, Tensor], each: int) -> Tensor:
         return stored["labels"].flatten(0, 1)
+
+    def steps(self, stored: Mapping[str, Tensor]) -> int | None:
+        return int(stored["steps"]) if self.timed else None
+
+    def shared(self, name: str) -> bool:
+        return name == "steps"
 
     def updates(self, images: Update) -> Mapping[str, Update]:
         moves = {"images": self.images_by, "labels": self.labels_by}

@@ -1,4 +1,4 @@
-"""What a container is: where the distilled information lives, how it becomes images, and how it moves."""
+"""What a container is: where the distilled information is stored, how it becomes images, and how it is updated."""
 
 from __future__ import annotations
 
@@ -27,19 +27,25 @@ class Images:
     images : Tensor
         (N, c, h, w), normalised as networks see them; class after class where nothing else is said.
     targets : Tensor
-        (N,) int64 classes, or (N, C) floats: what a network is to answer to each image.
+        (N,) int64 classes, or (N, C) floats: the training target of each image.
     rates : Tensor, optional
         Learning rates that belong to the images: (), or (E, S) of every step in every epoch, whose batches are the
         images in order, N / S at a time.
+    steps : int, optional
+        Of training that belong to the images (LD): networks learn for so many, and no longer.
+    normalisation : Normalisation, optional
+        What they are normalised with, and test images have to be; None: not known.
     """
 
     images: Tensor
     targets: Tensor
     rates: Tensor | None = None
+    steps: int | None = None
+    normalisation: Normalisation | None = None
 
 
 class Source(Protocol):
-    """What draws images when they are wanted: a generator that remembers a data set."""
+    """Draws images on demand: a generator trained on a data set."""
 
     @property
     def device(self) -> torch.device: ...
@@ -70,11 +76,11 @@ class Container(Protocol):
     def start(
         self, images: Tensor | None, ipc: int, shape: Shape, num_classes: int, stream: torch.Generator
     ) -> Tensors:
-        """What is stored at first, from images (C, slots, c, h, w) in ``space``, if any, and random numbers."""
+        """The initial tensors, from images (C, slots, c, h, w) in ``space``, if any, and random numbers."""
         ...
 
     def updates(self, images: Update) -> Mapping[str, Update]:
-        """How stored tensors move, by the beginning of their names; ``images`` is how the recipe moves images."""
+        """The update of each stored tensor, by the beginning of its name; ``images`` is the recipe's, for images."""
         ...
 
     def shared(self, name: str) -> bool:
@@ -82,7 +88,7 @@ class Container(Protocol):
         ...
 
     def project(self, stored: Tensors) -> None:
-        """Bring what is stored back to where it has to be, in place, whenever the teacher's weights are new."""
+        """Project stored tensors onto their range, in place; called whenever the teacher's weights are new."""
         ...
 
     def training_set(
@@ -107,7 +113,7 @@ class ImageContainer(Container, Protocol):
 
 
 class OfImages:
-    """What containers of images have in common. A frozen dataclass of one has a ``space`` and a ``decode``."""
+    """What containers of images share: a frozen dataclass with a ``space``, and a ``decode`` where it differs."""
 
     space: str
 
@@ -123,6 +129,7 @@ class OfImages:
     def start(
         self, images: Tensor | None, ipc: int, shape: Shape, num_classes: int, stream: torch.Generator
     ) -> Tensors:
+        # A copy: the start must not change while the stored images are updated.
         assert images is not None
         return {"images": images.clone()}
 
@@ -130,22 +137,30 @@ class OfImages:
         return stored["images"]
 
     def targets(self, stored: Mapping[str, Tensor], each: int) -> Tensor:
-        """What a network is to answer to ``each`` decoded images of every class: (N,) classes, or (N, C) floats."""
+        """Training targets of ``each`` decoded images of every class: (N,) classes, or (N, C) floats."""
         images = stored["images"]
+        # The label is fixed: decoded image number i belongs to class i // each.
         return torch.arange(len(images), device=images.device).repeat_interleave(each)
 
     def rates(self, stored: Mapping[str, Tensor]) -> Tensor | None:
         """Learning rates that belong to the images; see :class:`Images`."""
         return None
 
+    def steps(self, stored: Mapping[str, Tensor]) -> int | None:
+        """Steps of training that belong to the images; see :class:`Images`."""
+        return None
+
     def updates(self, images: Update) -> Mapping[str, Update]:
+        # The empty prefix matches every name, so all stored tensors move like images.
         return {"": images}
 
     def shared(self, name: str) -> bool:
         return False
 
     def project(self, stored: Tensors) -> None:
-        if self.space == "unit":  # IDC and DREAM, released code
+        # IDC and DREAM clamp at the start of each outer iteration, that is with each new network, and not after every
+        # step. DC, DSA and DM store normalised pixels and never clamp (released code).
+        if self.space == "unit":
             for value in stored.values():
                 value.clamp_(0, 1)
 
@@ -159,10 +174,13 @@ class OfImages:
         fast: bool = False,
     ) -> Images:
         with torch.no_grad():
-            # Not clamped: images are judged as the last step left them (IDC, released code).
+            # Not clamped: images are evaluated as the last step left them (IDC, released code).
             images = normalisation.enter(self.decode(stored), self.space).to(device)
             targets, rates = self.targets(stored, images.shape[1]).to(device), self.rates(stored)
-        return Images(images.flatten(0, 1), targets, None if rates is None else rates.to(device))
+        rates = None if rates is None else rates.to(device)
+        how = rates, self.steps(stored), normalisation
+        # (C, M, c, h, w) to (C*M, c, h, w), class after class, as ``targets`` counts them.
+        return Images(images.flatten(0, 1), targets, *how)
 
 
 CONTAINERS: Registry[Container] = Registry("container")

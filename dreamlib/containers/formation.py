@@ -12,19 +12,20 @@ from torch import Tensor
 from ..core.errors import BadValue, unknown
 from .base import OfImages, Shape, Tensors, register
 
+# IDC, section 4: all tiles of one size, or the tilings of several sizes together.
 DECODINGS = ("uniform", "multi-scale")
 
 
 @register("multi-formation")
 @dataclass(frozen=True)
 class MultiFormation(OfImages):
-    """A stored image is cut into factor x factor tiles; each, enlarged, is a training image (IDC, section 4).
+    """A stored image is cut into factor x factor tiles. Each tile, enlarged, is a training image (IDC, section 4).
 
     Parameters
     ----------
     factor : int
-        Tiles along each side; 1 is the plain container. 2 for small images, 3 for ImageNet (IDC). It must divide both
-        sides of the image: the originals pad silently.
+        Tiles along each side; 1 stores images as they are. 2 for small images, 3 for ImageNet (IDC). It must divide
+        both sides of the image: the released code pads silently.
     decoding : str
         ``"uniform"``: tiles of one size, factor**2 images from one. ``"multi-scale"``: the tilings 1..factor together,
         1 + 4 + ... + factor**2 images from one.
@@ -66,9 +67,11 @@ class MultiFormation(OfImages):
         """
         assert images is not None
         classes, _, channels, height, width = images.shape
+        # "nearest" without averaging is what torch's interpolate does without a mode, as the released code calls it.
         f, h, w = self.factor, height // self.factor, width // self.factor
         small = F.interpolate(images.flatten(0, 1), size=(h, w), mode="nearest")
         tiles = small.view(classes, f, f, ipc, channels, h, w)
+        # (C, f, f, ipc, c, h, w) -> (C, ipc, c, f, h, f, w) -> (C, ipc, c, f*h, f*w).
         mosaic = tiles.permute(0, 3, 4, 1, 5, 2, 6).reshape(classes, ipc, channels, height, width)
         return {"images": mosaic.contiguous()}
 
@@ -81,7 +84,9 @@ class MultiFormation(OfImages):
             return images
         classes, ipc, channels, height, width = images.shape
         h, w = height // f, width // f
+        # Cut: (C, ipc, c, f*h, f*w) -> (C, ipc, f, f, c, h, w). The tiles of one stored image stay adjacent.
         tiles = images.view(classes, ipc, channels, f, h, f, w).permute(0, 1, 3, 5, 2, 4, 6)
+        # Enlarge each tile to the full size; differentiable, so the gradient reaches the stored pixels.
         large = F.interpolate(
             tiles.reshape(-1, channels, h, w), size=(height, width), mode="bilinear", align_corners=False
         )

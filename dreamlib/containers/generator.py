@@ -1,4 +1,4 @@
-"""The other kind of container: a data set as the weights of a generator (DiM)."""
+"""A container that holds no images: a data set as the weights of a generator (DiM)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,9 @@ from ..networks import BigGANGenerator, GeneratorNetwork, initialise
 from .base import Shape, Tensors, register
 from .updates import Adam, Update
 
-AT_ONCE = 512  # images that go through a generator together; of published size, each map of them is 0.4 GB
+# Images that go through a generator together. At the published width (196 maps of 32x32) one layer's maps of 512 images
+# are 0.4 GB.
+AT_ONCE = 512
 
 
 @register("generator")
@@ -23,8 +25,8 @@ AT_ONCE = 512  # images that go through a generator together; of published size,
 class Generator:
     """A conditional generator: noise and a label become an image (DiM, section 3.3, Eq. 4).
 
-    Its weights and the running statistics of its batch norms are all that is stored, whatever number of images is drawn
-    from it later. Drawing uses the running statistics, so an image depends on its noise and label alone.
+    It stores weights and the running statistics of batch norms, however many images are drawn from it later. Drawing
+    uses the running statistics, so an image depends on its noise and label alone.
 
     Parameters
     ----------
@@ -37,7 +39,7 @@ class Generator:
     architecture : str
         One of :data:`ARCHITECTURES`.
     lr, betas
-        Adam's, for its weights and for those of a network that is trained beside it.
+        Adam's, for its weights and for those of its partner, such as a discriminator.
     """
 
     noise: int = 100
@@ -60,6 +62,7 @@ class Generator:
             raise BadValue(
                 f"generator: betas are {self.betas}; expected two numbers in [0, 1)", "betas=(0.0, 0.9)"
             )
+        # On the meta device nothing is allocated: building the module is enough to check its sizes.
         with torch.device("meta"):
             self.module(shape, num_classes)
 
@@ -71,10 +74,12 @@ class Generator:
         self, images: Tensor | None, ipc: int, shape: Shape, num_classes: int, stream: torch.Generator
     ) -> Tensors:
         """New weights and running statistics."""
+        # Drawn by our own initialiser, from an explicit stream: the same seed gives the same generator.
         module = initialise(self.module(shape, num_classes).to(stream.device), stream)
         return {name: value.detach() for name, value in module.state_dict().items()}
 
     def updates(self, images: Update) -> Mapping[str, Update]:
+        # One Adam for all weights. Running statistics have no gradient, so it never moves them.
         return {"": Adam(self.lr, self.betas)}
 
     def shared(self, name: str) -> bool:
@@ -141,6 +146,7 @@ class Drawing:
     def __init__(
         self, generator: nn.Module, noise: int, normalisation: Normalisation, fast: bool = False
     ) -> None:
+        # eval(): batch norms use running statistics, so an image does not depend on the batch it is drawn in.
         self.generator, self.noise, self.normalisation = generator.eval(), noise, normalisation
         self.device = next(generator.parameters()).device
         self.short = formats_of(self.device).dtype if fast else torch.float32
@@ -149,11 +155,13 @@ class Drawing:
     def unit(self, labels: Tensor, stream: torch.Generator) -> Tensor:
         """Unit images (*labels.shape, c, h, w) of ``labels`` int64 (...), from the next numbers of ``stream``."""
         flat = labels.flatten()
+        # All noise in one call: how the images are split below does not change the numbers.
         noise = torch.randn(len(flat), self.noise, generator=stream, device=self.device)
         parts = zip(noise.split(AT_ONCE), flat.split(AT_ONCE), strict=True)
         rounded = self.short != torch.float32
         with torch.autocast(self.device.type, torch.bfloat16, enabled=rounded):
             images = torch.cat([self.generator(z, y) for z, y in parts]).float()
+        # The generator ends in tanh: [-1, 1] becomes [0, 1].
         return images.add_(1).div_(2).view(*labels.shape, *images.shape[1:])
 
     def draw(self, labels: Tensor, stream: torch.Generator) -> Tensor:
@@ -170,7 +178,7 @@ def drawing(
     device: torch.device | str = "cpu",
     fast: bool = False,
 ) -> Drawing:
-    """Draws from what a container holds, on ``device``.
+    """A :class:`Drawing` from the tensors of a container, on ``device``.
 
     Parameters
     ----------
@@ -194,5 +202,6 @@ def drawing(
     """
     with torch.device("meta"):
         module = container.module(shape, num_classes)
+    # assign: the module takes these tensors over, so nothing is initialised first and copied afterwards.
     module.load_state_dict({name: value.to(device) for name, value in stored.items()}, assign=True)
     return Drawing(module.requires_grad_(False), container.noise, normalisation, fast)

@@ -13,6 +13,9 @@ from .errors import BadValue, PluginError, unknown
 
 T = TypeVar("T")
 
+# Metadata of a field that is left out of a description while it has its default. Keys are made of descriptions, so a
+# setting that came later changes none of those before it.
+UNSAID = {"unsaid": True}
 PLUGIN = "dreamlib_plugin_"  # what the module name of a user's file starts with
 
 
@@ -46,6 +49,7 @@ class Registry(Generic[T]):
                     "put @dataclass(frozen=True) directly under the register line",
                 )
             known = self._parts.get(name)
+            # The same class again is allowed: a reloaded module registers it a second time.
             if known is not None and known.__qualname__ != part.__qualname__:
                 raise PluginError(f"{self.kind} {name!r} is already {known.__name__}", "choose another name")
             self._parts[name] = part
@@ -83,10 +87,12 @@ def plain(value: Any) -> Any:
     """
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         out: dict[str, Any] = {"part": type(value).__name__}
+        # A part of the library itself has no hash, so that its keys survive a refactoring.
         if not type(value).__module__.startswith("dreamlib."):
             out["source"] = hashlib.sha256(_source(type(value)).encode()).hexdigest()[:16]
         for field in dataclasses.fields(value):
-            out[field.name] = plain(getattr(value, field.name))
+            if not ("unsaid" in field.metadata and getattr(value, field.name) == field.default):
+                out[field.name] = plain(getattr(value, field.name))
         return out
     if isinstance(value, (list, tuple)):
         return [plain(item) for item in value]

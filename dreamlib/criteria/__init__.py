@@ -1,22 +1,26 @@
-"""Criteria: what is lowered, step by step. And objectives, which say how well a generator does."""
+"""Criteria: what a distillation minimises. And objectives: the losses of generative models."""
 
 from .adversarial import Adversarial
 from .base import (
     CRITERIA,
     SNAPSHOTS,
-    Bare,
     Criterion,
     Descent,
     OfSteps,
-    Pull,
+    Stateless,
+    StepResult,
     register,
     snapshot_steps,
 )
 from .biggan import Hinge
+from .experts import Learning
 from .generative import Generative
+from .labelling import Labelling, RidgeHead
 from .matching import Matching
 from .moments import MomentMatching
 from .objective import OBJECTIVES, Batch, Objective
+from .trajectory import Trajectory
+from .unrolling import Unrolling
 from .variational import Variational
 
 __all__ = [
@@ -24,17 +28,22 @@ __all__ = [
     "OBJECTIVES",
     "SNAPSHOTS",
     "Adversarial",
-    "Bare",
     "Batch",
     "Criterion",
     "Descent",
     "Generative",
     "Hinge",
+    "Labelling",
+    "Learning",
     "Matching",
     "MomentMatching",
     "Objective",
     "OfSteps",
-    "Pull",
+    "RidgeHead",
+    "Stateless",
+    "StepResult",
+    "Trajectory",
+    "Unrolling",
     "Variational",
     "register",
     "snapshot_steps",

@@ -16,7 +16,7 @@ from .objective import Batch, Called, register
 @register("gan")
 @dataclass(frozen=True)
 class Adversarial:
-    """Generator and discriminator play against each other, and both tell classes apart (DiM, section 3.3, L_g).
+    """A generator against a discriminator that also classifies images (DiM, section 3.3, L_g).
 
     Discriminator D, with its class loss CE, on real x of class y and generated s::
 
@@ -44,28 +44,37 @@ class Adversarial:
         return DiscriminatorNetwork(shape, num_classes, width, self.slope)
 
     def partner_loss(self, generator: Called, partner: Called, batch: Batch) -> Tensor:
+        # D's step leaves the generator as it is, so nothing is differentiated by it.
         with torch.no_grad():
             generated = generator(batch.other_noise, batch.other_labels)
-        # Both halves in one pass: layer norm keeps images apart.
+        # Both halves in one pass: with layer norm, an image does not depend on the others of its batch.
         judged, logits = partner(torch.cat([batch.real, generated]))
         real, fake = judged.chunk(2)
         known = torch.cat([batch.labels, batch.other_labels])
-        classes = F.cross_entropy(logits, known) * 2  # a mean over each half
-        return fake.mean() - real.mean() + classes + self.penalty * self._steepness(partner, batch, generated)
+        classes = F.cross_entropy(logits, known) * 2  # CE(x, y) + CE(s, y'), each a mean over its half
+        return (
+            fake.mean()
+            - real.mean()
+            + classes
+            + self.penalty * self._gradient_penalty(partner, batch, generated)
+        )
 
-    def _steepness(self, partner: Called, batch: Batch, generated: Tensor) -> Tensor:
-        """How far the slope of D is from 1 between real and generated images (Gulrajani et al. 2017, Eq. 3)."""
+    def _gradient_penalty(self, partner: Called, batch: Batch, generated: Tensor) -> Tensor:
+        """(|grad D(m)| - 1)^2 at random points m between real and generated images (Gulrajani et al. 2017, Eq. 3)."""
         share = batch.uniform.view(-1, 1, 1, 1)
+        # m is a leaf: the penalty is on the gradient by the image, not on the way back to the generator.
         between = (share * batch.real + (1 - share) * generated).detach().requires_grad_()
         judged = cast(Tensor, partner(between)[0])
-        (slope,) = torch.autograd.grad(judged.sum(), between, create_graph=True)
-        # The root of 0 has no derivative, and slopes are 0 where a discriminator is.
-        return ((slope.square().sum((1, 2, 3)) + 1e-12).sqrt() - 1).square().mean()
+        # The sum: each image's D depends on that image alone, so this gives every image's own gradient.
+        (gradient,) = torch.autograd.grad(judged.sum(), between, create_graph=True)
+        # 1e-12, since the root has no derivative at 0, where a dead discriminator's gradient is.
+        return ((gradient.square().sum((1, 2, 3)) + 1e-12).sqrt() - 1).square().mean()
 
     def generator_loss(
         self, generator: Called, partner: Called | None, batch: Batch
     ) -> tuple[Tensor, Tensor]:
         assert partner is not None
+        # -D(s) + CE(s, y), with noise and labels of the generator's own step.
         generated = generator(batch.noise, batch.labels)
         judged, logits = partner(generated)
         return F.cross_entropy(logits, batch.labels) - judged.mean(), generated

@@ -1,4 +1,4 @@
-"""What a criterion is: what is lowered, step by step, and its gradient by everything that is stored."""
+"""What a criterion is: the loss of a distillation, and its gradient by everything that is stored."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Tensors = dict[str, Tensor]
 R = TypeVar("R")  # a recipe, which is made of what is said here
 
 # Fractions of a distillation at which the synthetic set is kept, so that accuracy along the way (DREAM, Fig. 1) can be
-# evaluated afterwards without distilling again. Early on a set changes fast, hence the spacing.
+# evaluated afterwards without distilling again. A set changes fast early on, so early snapshots lie closer.
 SNAPSHOTS = (0.0, 0.05, 0.1, 0.2, 0.4, 0.7, 1.0)
 
 
@@ -27,7 +27,7 @@ def snapshot_steps(steps: int) -> tuple[int, ...]:
 
 
 @dataclass(frozen=True)
-class Pull:
+class StepResult:
     """What a step found.
 
     Attributes
@@ -38,50 +38,50 @@ class Pull:
         The gradient of the loss by stored tensors, by name.
     statistics : dict of str to Tensor
         New values of stored tensors that no gradient moves: running statistics.
-    pace : float
+    lr_factor : float
         By what the learning rates of this step are multiplied: a schedule's.
     """
 
     loss: Tensor
     gradients: Tensors
     statistics: Tensors = field(default_factory=dict)
-    pace: float = 1.0
+    lr_factor: float = 1.0
 
 
 class Descent(Protocol):
-    """A criterion at work in one run. What it holds beside the stored tensors it hands to checkpoints."""
+    """A criterion in one run. All it holds besides the stored tensors is tensors, so that checkpoints can save them."""
 
-    def gradients(self, step: int, stored: Tensors) -> Pull:
-        """The loss under the teacher's weights, and its gradients where ``stored`` stands."""
+    def gradients(self, step: int, stored: Tensors) -> StepResult:
+        """The loss under the teacher's weights, and its gradients at ``stored``."""
         ...
 
     def after(self, step: int, stored: Tensors) -> None:
-        """What follows once the stored tensors have moved: a partner's own step, a look at what has come out."""
+        """What follows an update of the stored tensors: a partner's own step, a check of the result."""
         ...
 
-    def beside(self) -> Tensors:
-        """What is trained beside the stored tensors, for a later stage that goes on with it; else nothing."""
+    def for_next_stage(self) -> Tensors:
+        """What is trained besides the stored tensors and continued by a later stage, such as a discriminator."""
         ...
 
     @property
     def notes(self) -> dict[str, Any]:
-        """What a record should say of it."""
+        """Entries for the record of a run."""
         ...
 
     def state(self) -> Tensors:
-        """Everything needed to go on, but for random streams."""
+        """Everything needed to resume, except random streams."""
         ...
 
     def restore(self, state: Mapping[str, Tensor]) -> None:
-        """Go on from what :meth:`state` returned."""
+        """Resume from what :meth:`state` returned."""
         ...
 
 
 class Criterion(Protocol):
-    """Says what is lowered. Implementations are frozen dataclasses; a run begins them.
+    """Says what is minimised. Implementations are frozen dataclasses; :meth:`begin` starts a run.
 
-    A criterion counts in steps of its own, and so do snapshots and cells: matching steps, epochs of a generator. One of
-    them is :meth:`unit` steps of the loop.
+    A criterion counts in its own unit, and so do snapshots and cells: matching steps, or epochs of a generator. One
+    unit is :meth:`unit` steps of the loop.
     """
 
     @property
@@ -91,30 +91,33 @@ class Criterion(Protocol):
 
     @property
     def phases(self) -> tuple[str, ...]:
-        """What of its work is timed."""
+        """Names of the phases of its work that are timed."""
         ...
 
     @property
-    def pace(self) -> float:
-        """By what the container's learning rates are multiplied."""
+    def lr_factor(self) -> float:
+        """Factor of the container's learning rates."""
         ...
 
     @property
     def first(self) -> int:
-        """Steps that have been made by an earlier stage."""
+        """Steps of an earlier stage that this one continues."""
         ...
 
     def before(self, recipe: R) -> R | None:
-        """The recipe of that earlier stage, made from the recipe of the whole; None: there is none."""
+        """The recipe of what has to be there first, made from the recipe of the whole: that earlier stage, or experts.
+
+        None: nothing has.
+        """
         ...
 
     @property
     def carries(self) -> bool:
-        """Whether a later stage goes on with what the updates remember, and this one with that of an earlier stage."""
+        """Whether stages pass the state of the updates (Adam's running means) on to the next stage."""
         ...
 
     def steps(self, iterations: int, rounds: int) -> int:
-        """Steps in all, for ``iterations`` networks of ``rounds`` steps each."""
+        """All steps, for ``iterations`` networks of ``rounds`` steps each."""
         ...
 
     def kept(self, steps: int) -> tuple[int, ...]:
@@ -122,7 +125,7 @@ class Criterion(Protocol):
         ...
 
     def unit(self, data: ClassData) -> int:
-        """Steps of the loop that make one of its own."""
+        """Steps of the loop in one of its own steps."""
         ...
 
     def check(self) -> None:
@@ -142,14 +145,14 @@ class Criterion(Protocol):
         ...
 
     def begin(self, scene: Scene, teaching: Teaching, start: Mapping[str, Tensor] | None) -> Descent:
-        """Begin a run; ``start`` holds what the earlier stage has left, its :meth:`Descent.beside` included."""
+        """Start a run; ``start`` holds the result of the earlier stage, its :meth:`Descent.for_next_stage` included."""
         ...
 
 
 class OfSteps:
-    """A criterion that counts the steps of the loop and goes on from no other: what most have in common."""
+    """The defaults of a criterion of one stage that counts in steps of the loop, as most do."""
 
-    taught, pace, first, carries = True, 1.0, 0, False
+    taught, lr_factor, first, carries = True, 1.0, 0, False
     phases: tuple[str, ...] = ("matching",)
 
     def before(self, recipe: R) -> R | None:
@@ -174,11 +177,12 @@ class OfSteps:
         return
 
     def shown(self, classes: int, ipc: int) -> float:
+        # Unknown: an engine then compiles, whatever the amount of work.
         return float("inf")
 
 
-class Bare:
-    """A descent that holds nothing beside what is stored."""
+class Stateless:
+    """A descent without a state of its own."""
 
     @property
     def notes(self) -> dict[str, Any]:
@@ -187,7 +191,7 @@ class Bare:
     def after(self, step: int, stored: Tensors) -> None:
         return
 
-    def beside(self) -> Tensors:
+    def for_next_stage(self) -> Tensors:
         return {}
 
     def state(self) -> Tensors:

@@ -14,7 +14,7 @@ from ..core.errors import BadValue
 from ..networks import BigGANDiscriminator
 from .objective import Batch, Called, register
 
-ALMOST_ONE = 1 - 2**-24  # the largest float32 below
+ALMOST_ONE = 1 - 2**-24  # the largest float32 below 1
 
 
 @register("biggan")
@@ -27,13 +27,13 @@ class Hinge:
         max(0, 1 - D(T(x), y)) + max(0, 1 + D(T(s), y))
         -D(T(s), y)                                            for the generator
 
-    T differs from image to image. One step of D for one of G, where the released code takes four.
+    Each image has its own T. D takes one step per step of G; the released code takes four.
 
     Parameters
     ----------
     augment : Siamese
         T. The default is the released code's on CIFAR-10: a move by up to an eighth, then a box of half a side cut
-        out, both always. Every stage must have one operation alone: which one is drawn cannot be part of a pure
+        out, both always. Each stage must have exactly one operation: a choice between several cannot be part of a pure
         function of tensors.
 
     Raises
@@ -47,7 +47,7 @@ class Hinge:
     def __post_init__(self) -> None:
         if any(len(stage) > 1 for stage in self.augment.stages):
             raise BadValue(
-                f"augmentation {self.augment.strategy!r} draws one of several operations; BigGAN wants all of them",
+                f"augmentation {self.augment.strategy!r} draws one of several operations; BigGAN applies all of them",
                 'Siamese("crop_cutout", family="idc")',
             )
 
@@ -58,7 +58,7 @@ class Hinge:
     def partner(self, shape: tuple[int, int, int], num_classes: int, noise: int, width: int) -> nn.Module:
         if noise < 2 * len(NUMBERS):
             raise BadValue(
-                f"a noise of K = {noise} numbers; augmentation takes its own from as many, expected at least "
+                f"a noise of K = {noise} numbers; augmentation needs as many numbers of its own, expected at least "
                 f"{2 * len(NUMBERS)}",
                 f"noise={2 * len(NUMBERS)}",
             )
@@ -67,8 +67,10 @@ class Hinge:
     def partner_loss(self, generator: Called, partner: Called, batch: Batch) -> Tensor:
         with torch.no_grad():
             generated = generator(batch.other_noise, batch.other_labels)
+        # Real images and generated ones take different numbers (part 1 and part 0), so each image has its own T.
         both = torch.cat([self.augmented(batch.real, batch, 1), self.augmented(generated, batch, 0)])
         real, fake = partner(both, torch.cat([batch.labels, batch.other_labels])).chunk(2)
+        # The hinge: D gains nothing by pushing real images above 1 or generated ones below -1.
         return F.relu(1 - real).mean() + F.relu(1 + fake).mean()
 
     def generator_loss(
@@ -82,7 +84,8 @@ class Hinge:
     def augmented(self, images: Tensor, batch: Batch, part: int) -> Tensor:
         """T of images (N, c, h, w), its numbers being the ``part``-th of the batch's extra ones."""
         drawn = batch.extra[:, part * len(NUMBERS) : (part + 1) * len(NUMBERS)]
-        numbers = torch.special.ndtr(drawn).clamp(max=ALMOST_ONE)  # normal numbers made uniform
+        # The batch has only normal numbers to spare; the normal distribution function makes them uniform in [0, 1).
+        numbers = torch.special.ndtr(drawn).clamp(max=ALMOST_ONE)
         return Transform(self.augment, self.augment.stages, numbers.unsqueeze(0), len(images))(
             images.unsqueeze(0)
         )[0]

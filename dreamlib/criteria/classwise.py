@@ -1,6 +1,6 @@
-"""How a matching step runs: as many classes at once as fit, compiled or recorded, and again on a full device.
+"""How a matching step runs: as many classes at once as fit, compiled or recorded, and retried on a full device.
 
-What is computed is said in :mod:`dreamlib.criteria.matching`; nothing here changes it but for the order of sums.
+:mod:`dreamlib.criteria.matching` says what is computed. This module changes only the order of sums.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ Augmented = Callable[[Tensor], Tensor]
 
 
 class Compared(Protocol):
-    """What is computed for G classes: pure functions of tensors, under one network."""
+    """The mathematics for G classes, as pure functions of tensors under one network."""
 
     @property
     def matcher(self) -> Matcher: ...
@@ -39,18 +39,18 @@ class Compared(Protocol):
         ...
 
     def measured(self, weights: Tensors, real: Tensor, classes: Tensor, *shares: Tensor) -> list[Tensor]:
-        """What the matcher measures of real images (G, B, c, h, w), each of which counts by its share (G, B)."""
+        """The matcher's measurements of real images (G, B, c, h, w), each of which counts by its share (G, B)."""
         ...
 
-    def pull(
+    def matching_gradient(
         self, weights: Tensors, images: Tensor, classes: Tensor, target: list[Tensor]
     ) -> tuple[Tensor, Tensor]:
         """Distance of synthetic images (G, B, c, h, w) from the measurements ``target``, and its gradient."""
         ...
 
-    def stored_pull(
+    def stored_gradient(
         self,
-        pull: Callable[..., tuple[Tensor, Tensor]],
+        matching_gradient: Callable[..., tuple[Tensor, Tensor]],
         augment: Augmented,
         weights: Tensors,
         classes: Tensor,
@@ -58,7 +58,7 @@ class Compared(Protocol):
         subset: tuple[Tensor, ...],
         target: list[Tensor],
     ) -> tuple[Tensor, Tensors]:
-        """The same for what is stored, decoded and augmented: the distance, and its gradient by what is stored."""
+        """The same for stored tensors, which are decoded and augmented first: distance and gradient by the tensors."""
         ...
 
 
@@ -68,13 +68,13 @@ class Classwise:
     Parameters
     ----------
     compared : Compared
-        Says what is computed.
+        What is computed.
     scene : Scene
-        Where.
+        The run.
     at_once : int, optional
         At most so many classes at once; None: all.
     inseparable : bool
-        Classes have to go through the network together: fewer at once would be other statistics, and another result.
+        All classes have to go through the network together: with joint batch norm, fewer at once change the result.
     """
 
     def __init__(self, compared: Compared, scene: Scene, at_once: int | None, inseparable: bool) -> None:
@@ -101,9 +101,9 @@ class Classwise:
         real : tuple of Tensor
             (C, B) positions of the real images and, where they do not all count alike, (C, B) shares.
         stored : dict of str to Tensor
-            (C, ...) each, but for what the container shares between classes.
+            (C, ...) each, except those that the container shares between classes.
         subset : Tensor, optional
-            (C, S): which decoded images are looked at.
+            (C, S): the decoded images that take part.
         transform : Transform
             Of each class.
         """
@@ -114,6 +114,7 @@ class Classwise:
                 return self._gradient(weights, *real, stored=stored, subset=subset, transform=transform)
             except torch.OutOfMemoryError as error:
                 self._refuse_if_one(real[0].shape[1], error)
+            # Half as many classes, rounded up. It stays so: the device would be full again at the next step.
             self.at_once = -(-self.at_once // 2)
             if self.scene.device.type == "cuda":
                 torch.cuda.empty_cache()
@@ -128,11 +129,13 @@ class Classwise:
         transform: Transform,
     ) -> tuple[Tensor, Tensors]:
         compared, data, engine = self.compared, self.scene.data, self.scene.engine
+        # A matcher that compares only means lets fast mode round its convolutions to bytes (compute/rough.py).
         run = partial(engine.run, averages=getattr(compared.matcher, "averages", False))
-        # Where whole steps are recorded, augmentation is part of them; elsewhere each kind runs for the classes that
-        # drew it alone.
+        # A recorded step (CUDA graph) has to do the same whatever was drawn, so there every class goes through every
+        # augmentation. Elsewhere each augmentation runs only for the classes that drew it.
         whole = engine.records
         drawn = transform.tensors(self.scene.device) if whole else ()
+        # 1. Measure the real images, without a gradient.
         targets: list[list[Tensor]] = []
         for classes in self._chunks(choice.shape[1]):
             real, share = data.take(choice[classes], classes), self._rows(shares, classes)
@@ -145,6 +148,7 @@ class Classwise:
                 targets.append(run(self._key("real"), compared.measured, weights, real, classes, *share))
         target = [torch.cat(pieces) for pieces in zip(*targets, strict=True)]
 
+        # 2. Compare the synthetic images with them. Chunks may be larger here: there are fewer images per class.
         total = torch.zeros((), device=self.scene.device)
         parts: dict[str, list[Tensor]] = {name: [] for name in stored}
         shared = {name: value for name, value in stored.items() if self.scene.container.shared(name)}
@@ -156,11 +160,13 @@ class Classwise:
                 about = weights, classes, held, seen, wanted, self._rows(drawn, classes)
                 loss, gradients = run(self._key("augmented synthetic"), self._augmented_pull, *about)
             else:
-                pull, augment = (
-                    partial(run, self._key("synthetic"), compared.pull),
+                matching_gradient, augment = (
+                    partial(run, self._key("synthetic"), compared.matching_gradient),
                     self._of(transform, classes),
                 )
-                loss, gradients = compared.stored_pull(pull, augment, weights, classes, held, seen, wanted)
+                loss, gradients = compared.stored_gradient(
+                    matching_gradient, augment, weights, classes, held, seen, wanted
+                )
             for name, gradient in gradients.items():
                 parts[name].append(gradient)
             total += loss
@@ -169,7 +175,8 @@ class Classwise:
             for name, found in parts.items()
         }
 
-    # Both halves with the augmentation, for an engine that records whole steps; ``drawn`` is of Transform.tensors().
+    # The two halves including augmentation, for an engine that records whole steps. ``drawn`` comes from
+    # Transform.tensors().
 
     def _augmented_real(
         self,
@@ -194,19 +201,19 @@ class Classwise:
         def augment(images: Tensor) -> Tensor:
             return self.compared.augment.apply(images, *drawn)
 
-        return self.compared.stored_pull(
-            self.compared.pull, augment, weights, classes, stored, subset, target
+        return self.compared.stored_gradient(
+            self.compared.matching_gradient, augment, weights, classes, stored, subset, target
         )
 
     def _key(self, what: str) -> tuple[object, ...]:
-        """What the functions close over."""
+        """Everything the functions close over: runs with equal keys share one compiled version."""
         compared, scene = self.compared, self.scene
+        # Only recorded functions contain augmentation and decoding, so only their key names them.
         key = what, compared.matcher, scene.network, scene.data.shape, scene.data.num_classes
         whole = compared.augment, scene.container, scene.data.normalisation
         return (*key, *whole) if scene.engine.records else key
 
-    # Chunks of classes
-
+    # Chunks of classes: how many go through the network together.
     def _synthetic(self, subset: Tensor | None) -> int:
         """Synthetic images of each class in a step."""
         return self.compared.decoded if subset is None else subset.shape[1]
@@ -217,19 +224,18 @@ class Classwise:
         return self.classes.split(self.at_once if self.inseparable else min(self.at_once, most))
 
     def _of(self, transform: Transform, classes: Tensor) -> Transform:
-        """The transform of some classes. All of them, as on a GPU, are no choice, which would wait for the device."""
+        """The transform of some classes. Of all of them nothing is selected: that would wait for the device."""
         return transform if len(classes) == len(self.classes) else transform.select(classes)
 
     def _rows(self, value: Any, classes: Tensor) -> Any:
-        """The rows of some classes of (nested) tensors; all of them are no choice."""
+        """The rows of some classes of (nested) tensors, without a copy where these are all classes."""
         if len(classes) == len(self.classes):
             return value
         return pytree.tree_map_only(Tensor, lambda tensor: tensor[classes], value)
 
-    # Memory
-
+    # Memory: refused early where one class is too much, else divided among as many classes as fit.
     def _refuse_if_one(self, real: int, error: Exception) -> None:
-        """Raise for a device that is full with as few classes as there can be."""
+        """Raise where the device is full with the fewest classes that can go through the network."""
         scene = self.scene
         if self.inseparable:
             raise OutOfMemory(
@@ -244,10 +250,11 @@ class Classwise:
             ) from error
 
     def _bound(self, weights: Tensors, synthetic: int, real: int) -> None:
-        """Lower ``at_once``, once, to what the memory given has room for."""
+        """Lower ``at_once``, once, to what fits into the given memory."""
         assert self.memory_gb is not None
         held = held_bytes(self.scene.device)
         room = self.memory_gb * GIB - held
+        # Once per run: shapes, and so sizes, are the same at every step.
         self.memory_gb = None
         least = len(self.classes) if self.inseparable else 1
         one, two = (self.peak(weights, count, synthetic, real) for count in (least, 2))
@@ -259,6 +266,7 @@ class Classwise:
                 f"--memory-gb {1.01 * (one + held) / GIB:.3g}, or a smaller real_batch or network width",
             )
         if least == 1:
+            # The peak is linear in the number of classes: a fixed part (weights), and ``two - one`` for each class.
             self.at_once = min(self.at_once, 1 + int((room - one) // max(two - one, 1)))
 
     def peak(self, weights: Tensors, classes: int, synthetic: int, real: int) -> int:
@@ -270,13 +278,13 @@ class Classwise:
             return torch.empty(classes, count, *shape, device=device)
 
         def step() -> None:
-            # The images are made twice over: drawn or decoded, and augmented.
+            # Two copies of the images exist at once: as drawn or decoded, and augmented.
             drawn = images(real), images(real)
             target = self.compared.measured(weights, drawn[0], labels)
             made = images(synthetic), images(synthetic)
-            self.compared.pull(weights, made[0], labels, target)
+            self.compared.matching_gradient(weights, made[0], labels, target)
 
-        # Only shapes are asked for: batch norms must not take statistics of them.
+        # In evaluation mode: batch norms must not update running statistics from tensors without values.
         trained = [layer for layer in network.modules() if layer.training]
         network.eval()
         try:

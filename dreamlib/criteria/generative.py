@@ -1,4 +1,4 @@
-"""A generator's criterion: its objective alone (a GAN, say), or with a matcher added to it (DiM, Algorithm 1)."""
+"""The criterion of a generator: an objective alone (a GAN, say), or with matching added to it (DiM, Algorithm 1)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from torch.func import functional_call
 
 from ..augment import Siamese
 from ..compute.engine import Engine
-from ..containers import Generator, Moves
+from ..containers import Generator, Optimiser
 from ..core.errors import BadValue, Diverged
 from ..core.files import below
 from ..core.streams import Streams
@@ -23,13 +23,13 @@ from ..networks import batch_norms, initialise
 from ..teachers import ModelsPool, Scene, Teaching, Untaught
 from ..teachers.models import Epochs
 from .adversarial import Adversarial
-from .base import Pull, R, Tensors, register
+from .base import R, StepResult, Tensors, register
 from .objective import Batch, Objective
 
-PREVIEW = 8  # images of each class that are looked at for collapse, and shown along the way
-# A class has collapsed when its images differ by less than this share of what real ones differ by. Watched from a tenth
-# of the training on: at the start a generator gives one grey for everything.
-COLLAPSED, WATCHED_FROM = 0.02, 0.1
+PREVIEW = 8  # images of each class that are checked for collapse and shown during training
+# A class has collapsed when the spread of its images is below this share of that of real ones. Checked from a tenth of
+# the training on: at the start a generator gives one grey for everything. Both numbers are ours.
+COLLAPSED, CHECKED_FROM = 0.02, 0.1
 
 
 @register("generative")
@@ -37,10 +37,11 @@ COLLAPSED, WATCHED_FROM = 0.02, 0.1
 class Generative:
     """How a generator is trained: by its objective, and from some epoch on by a matcher too (DiM, Eq. 7)::
 
-        L_g + weight * L_m        L_m: the distance of generated from real images under a network of the models pool
+        L_g + weight * L_m        L_m: distance between generated and real images under a network of the models pool
 
-    Epochs are passes over the real images, in whole batches. While nothing is matched, training depends on the fields
-    up to ``carries_adam`` alone, so that one training serves every recipe that starts to match somewhere along it.
+    Epochs are passes over the real images, in whole batches. While nothing is matched, training depends only on the
+    fields up to ``carries_adam``. One such training therefore serves all recipes that start to match at one of its
+    epochs.
     Where DiM's paper is silent, the defaults are those of its released code.
 
     Attributes
@@ -48,20 +49,19 @@ class Generative:
     objective : Objective
         L_g: what makes generated images resemble the data.
     epochs : int
-        Of the objective alone, when it is trained to its end.
+        Of the objective alone, when nothing is matched later.
     batch : int
         Real images of a step, and as many generated ones.
     also_kept : tuple of int
-        Epochs after which a state is kept, beside the first and the last, as far as they are reached.
+        Further epochs after which a state is kept, besides the first and the last.
     independent_draws : bool
-        The images that the partner (the discriminator) learns to tell from real ones are generated from noise and
-        labels of their own, labels uniform over the classes (DiM, released code). False: from those of the generator's
-        own step, where a real image of the same class stands beside each of them.
+        The partner's step (the discriminator's) has noise and labels of its own, labels uniform over the classes (DiM,
+        released code). False: it has those of the generator's step, whose labels are those of the real batch.
     generator_first : bool
-        A step moves the generator, and then the partner against the generator as it is by now (DiM, released code).
-        False: the partner first.
+        A step updates the generator, then the partner against the updated generator (DiM, released code). False: the
+        partner first.
     carries_adam : bool
-        Matching goes on with what Adam remembers of the objective alone (released code); else it starts afresh.
+        Matching continues with Adam's running means from the first stage (released code). False: from zero.
     matched_from : int
         N, epochs of the objective alone before matching starts.
     matched_epochs : int
@@ -69,10 +69,10 @@ class Generative:
     matched_batch : int
         B, real images of a step while matching.
     matched_rate : float
-        Adam's rate while matching, by the container's: 1/20 in the released code, the one word on it.
+        Adam's rate while matching, as a factor of the container's. 1/20 in the released code; the paper names none.
     weight : float
-        Lambda (Eq. 7). With 0 the stage is the same but for the matcher, and no network is drawn: the control that a
-        gain of matching needs.
+        Lambda (Eq. 7). With 0 nothing is matched and no network is drawn, and the stage is otherwise the same. This is
+        the control for any gain of matching.
     matcher : Matcher
         What of generated and real images is compared (Eq. 5).
     augment : Siamese
@@ -101,14 +101,15 @@ class Generative:
 
     @property
     def taught(self) -> bool:
-        return self.matching and self.weight > 0  # a matcher of no weight is not asked
+        # With weight 0 the matcher would add nothing to the gradient, so no network is drawn.
+        return self.matching and self.weight > 0
 
     @property
     def phases(self) -> tuple[str, ...]:
         return ("generator",)
 
     @property
-    def pace(self) -> float:
+    def lr_factor(self) -> float:
         return self.matched_rate if self.matching else 1.0
 
     @property
@@ -125,18 +126,17 @@ class Generative:
         return self.matched_batch if self.matching else self.batch
 
     def before(self, recipe: R) -> R | None:
-        """The objective alone, as far as matching goes on from it."""
+        """The first stage: the objective alone, with a state kept where matching starts."""
         if not self.matching:
             return None
         alone = self._alone()
-        if self.matched_from not in alone.kept(
-            alone.epochs
-        ):  # a training of its own, for want of a state to share
+        # Recipes that start at a kept epoch share one first stage. Another epoch needs a first stage of its own.
+        if self.matched_from not in alone.kept(alone.epochs):
             alone = replace(alone, also_kept=tuple(sorted({*alone.also_kept, self.matched_from})))
         return cast(R, replace(cast(Any, recipe), criterion=alone, teacher=Untaught()))
 
     def _alone(self) -> Generative:
-        """Without a matcher: of criteria that differ in what they match, it is the same."""
+        """This criterion without matching: the same for all criteria that differ only in what they match."""
         default = Generative()
         return replace(
             self,
@@ -219,7 +219,7 @@ class Generative:
             )
 
     def shown(self, classes: int, ipc: int) -> float:
-        """Of networks that are compiled whatever there is to do."""
+        """Infinite: generators are compiled whatever the amount of work."""
         return float("inf")
 
     def begin(self, scene: Scene, teaching: Teaching, start: Mapping[str, Tensor] | None) -> Play:
@@ -227,7 +227,7 @@ class Generative:
 
 
 class Play:
-    """A generator and its partner, at work."""
+    """A generator and its partner in one run."""
 
     def __init__(
         self, how: Generative, scene: Scene, teaching: Teaching, start: Mapping[str, Tensor] | None
@@ -237,7 +237,7 @@ class Play:
         data = self.data = scene.data
         with torch.device("meta"):
             self.generator = self.container.module(data.shape, data.num_classes)
-        # On a CPU, layer norm between convolutions costs a compiled step more than fusing the rest saves.
+        # Not compiled on a CPU: layer norm between convolutions costs a compiled step more than fusing saves.
         self.engine = Engine(
             scene.engine.mode, scene.device, scene.device.type == "cpu", programs=scene.engine.programs
         )
@@ -247,23 +247,26 @@ class Play:
         if module is not None:
             initialise(module.to(scene.device), scene.streams["weights"])
             self.partner = {name: value.detach() for name, value in module.state_dict().items()}
+        # From here on the module is only a form: functional_call puts the tensors of ``partner`` into it.
         self.module = None if module is None else module.to("meta")
         learned = (
             {} if module is None else {name: self.partner[name] for name, _ in module.named_parameters()}
         )
+        # The partner is trained with the generator's Adam (DiM, released code: one rate and betas for both).
         update = next(iter(self.container.updates(cast(Any, None)).values()))
-        self.moves = Moves(learned, {"": update})
+        self.optimiser = Optimiser(learned, {"": update})
         if start is not None:
             self._go_on(start)
         self.order = torch.empty(0, dtype=torch.int64, device=scene.device)
         self.batch: Batch | None = None
-        self.jointly: Pull | None = None
+        self.jointly: StepResult | None = None
+        # What collapse is measured by: the spread of some real images of every class.
         labels = torch.arange(data.num_classes, device=scene.device)
         self.preview_labels = labels.unsqueeze(1).expand(-1, PREVIEW)
         self._real_spread = _spread(data.unit(data.padded_index()[0][:, : 4 * PREVIEW]))
 
     def _go_on(self, start: Mapping[str, Tensor]) -> None:
-        """Take the partner, and what Adam remembers of it, from the stage before."""
+        """Take the partner and its Adam state from the stage before."""
         given = below(start, "partner.")
         if {n: v.shape for n, v in given.items()} != {n: v.shape for n, v in self.partner.items()}:
             raise BadValue(
@@ -273,17 +276,18 @@ class Play:
         for name, value in given.items():
             self.partner[name].copy_(value)
         if self.how.carries:
-            self.moves.restore(below(start, "partner_moves."), self.partner)
+            self.optimiser.restore(below(start, "partner_moves."), self.partner)
 
     @property
     def notes(self) -> dict[str, Any]:
         parameters = {"generator": _count(self.generator), "partner": _count(self.module)}
         return {"parameters": parameters, "steps": self.scene.steps}
 
-    # One step: the generator, and then its partner, or the other way round
+    # One step: the generator and then its partner, or the partner first (DiM, Algorithm 1)
 
-    def gradients(self, step: int, stored: Tensors) -> Pull:
+    def gradients(self, step: int, stored: Tensors) -> StepResult:
         position = step % self.scene.unit
+        # A new permutation of the real images at the beginning of each epoch.
         if position == 0:
             keys = torch.rand(
                 self.data.total, generator=self.scene.streams["order"], device=self.scene.device
@@ -293,29 +297,33 @@ class Play:
             self.batch = self._draw(self.order[position * self.how.size : (position + 1) * self.how.size])
             if not self.how.generator_first:
                 self._move_partner(stored)
-            return self._generator_pull(stored)
+            return self._generator_gradient(stored)
 
     def after(self, step: int, stored: Tensors) -> None:
         with self.scene.stopwatch.phase("generator"):
             if self.jointly is not None:
-                self.moves.move(self.partner, self.jointly.gradients, self.how.pace)
-                _remember(self.partner, self.jointly.statistics)
+                self.optimiser.step(self.partner, self.jointly.gradients, self.how.lr_factor)
+                _copy_statistics(self.partner, self.jointly.statistics)
             if self.how.generator_first:
                 self._move_partner(stored)
         if (step + 1) % self.scene.unit == 0:
-            self._watch(step + 1, stored)
+            self._check_collapse(step + 1, stored)
 
     def _draw(self, index: Tensor) -> Batch:
         """A batch of real images and all random numbers that a step needs."""
         images, labels = self.data.at(index)
         stream, count, device = self.scene.streams["noise"], len(labels), self.scene.device
+        # Always the same draws in the same order, whatever the objective needs, so that runs which differ only in the
+        # objective see the same batches.
         size = count, self.container.noise
         noise, extra = (torch.randn(size, generator=stream, device=device) for _ in range(2))
         uniform = torch.rand(count, generator=stream, device=device)
+        # The partner's generated images: those of the generator's step, or independent ones (released code).
         other = noise, labels
         if self.how.independent_draws:
             drawn = torch.randn(size, generator=stream, device=device)
             other = drawn, torch.randint(self.data.num_classes, (count,), generator=stream, device=device)
+        # Generators give images in [-1, 1], so the real ones are brought there too.
         return Batch(self.data.normalisation.leave(images, "signed"), labels, noise, extra, uniform, *other)
 
     def _move_partner(self, stored: Tensors) -> None:
@@ -326,18 +334,20 @@ class Play:
         gradients, statistics, seen = self.engine.run(
             self._key("partner"), self._partner_gradients, stored, self.partner, vars(self.batch)
         )
-        self.moves.move(self.partner, gradients, self.how.pace)
-        _remember(self.partner, statistics)
-        _remember(stored, seen)
+        self.optimiser.step(self.partner, gradients, self.how.lr_factor)
+        _copy_statistics(self.partner, statistics)
+        _copy_statistics(stored, seen)
 
-    def _generator_pull(self, stored: Tensors) -> Pull:
-        """The generator's loss and gradients, and those of a partner that learns from the same loss."""
+    def _generator_gradient(self, stored: Tensors) -> StepResult:
+        """The generator's loss and gradients, and those of a joint partner."""
         under: Tensors = {}
         numbers = torch.empty(0, device=self.scene.device)
         matched: tuple[object, ...] = ()
         mismatch: Callable[[Tensors, Tensor, Tensor, Batch], Tensor] | None = None
         network = self.teaching.network
         if network is not None:
+            # Matching: the network's weights and the augmentation's numbers are arguments of the step, and what selects
+            # code (the network's architecture, the drawn operations) is part of its key.
             pool = cast(Epochs, self.teaching)
             under = network.state_dict()
             transform = self.how.augment.draw(1, self.scene.streams["augment"])
@@ -355,23 +365,23 @@ class Play:
             numbers,
             vars(self.batch),
         )
-        self.jointly = Pull(loss, jointly, also) if jointly else None
+        self.jointly = StepResult(loss, jointly, also) if jointly else None
         if network is not None:
-            _remember(network.state_dict(), counted)
-        return Pull(loss, gradients, statistics)
+            _copy_statistics(network.state_dict(), counted)
+        return StepResult(loss, gradients, statistics)
 
-    # The losses and their gradients, as pure functions: what an engine runs
+    # The losses and their gradients, as pure functions that an engine can compile
 
     def _partner_gradients(
-        self, weights: Tensors, beside: Tensors, tensors: Tensors
+        self, weights: Tensors, partner_weights: Tensors, tensors: Tensors
     ) -> tuple[Tensors, Tensors, Tensors]:
         """Gradients of the partner's loss by its weights, its running statistics and the generator's.
 
-        The generator draws in training mode, so its batch norms see these images too.
+        The generator runs in training mode, so these images update its running statistics too.
         """
         assert self.module is not None
         with torch.enable_grad():
-            leaves, others = _split(self.module, beside)
+            leaves, others = _split(self.module, partner_weights)
             fixed, seen = _split(self.generator, weights)
             generator = self._under(self.generator, {**fixed, **seen})
             partner = self._under(self.module, {**leaves, **others})
@@ -384,7 +394,7 @@ class Play:
         self,
         mismatch: Callable[[Tensors, Tensor, Tensor, Batch], Tensor] | None,
         weights: Tensors,
-        beside: Tensors,
+        partner_weights: Tensors,
         under: Tensors,
         numbers: Tensor,
         tensors: Tensors,
@@ -398,12 +408,16 @@ class Play:
         counted: Tensors = {}
         with torch.enable_grad():
             leaves, others = _split(self.generator, weights)
-            also, rest = ({}, beside) if self.module is None else _split(self.module, beside)
+            also, rest = (
+                ({}, partner_weights) if self.module is None else _split(self.module, partner_weights)
+            )
             partner = None if self.module is None else self._under(self.module, {**also, **rest})
             generator = self._under(self.generator, {**leaves, **others})
             loss, generated = self.how.objective.generator_loss(generator, partner, batch)
             if mismatch is not None:
                 assert self.teaching.network is not None
+                # Copies: in training mode batch norms update these in place, and a pure function must not change its
+                # arguments.
                 counted = {name: under[name].clone() for name, _ in self.teaching.network.named_buffers()}
                 loss = loss + self.how.weight * mismatch({**under, **counted}, numbers, generated, batch)
             if not self.how.objective.joint:
@@ -422,11 +436,11 @@ class Play:
     def _mismatch(
         self, transform: Any, under: Tensors, numbers: Tensor, generated: Tensor, batch: Batch
     ) -> Tensor:
-        """L_m (Eq. 5): distance of what the drawn network makes of generated and of real images, augmented alike."""
+        """L_m (Eq. 5): distance of real and generated images under the drawn network, augmented alike."""
         network, pool = self.teaching.network, cast(Epochs, self.teaching)
         assert network is not None
         augment = replace(transform, numbers=numbers)
-        # Running statistics need their own precision, and so does what they are taken of.
+        # With batch norm everything stays in float32: running statistics, and the maps they are computed from.
         exact = Engine("plain", self.scene.device)
         low = (exact if batch_norms(network) else self.engine).lower
 
@@ -435,32 +449,33 @@ class Play:
 
         labels = batch.labels.unsqueeze(0)
         measure = partial(measure_under, low(under), self.how.matcher, network)
-        # The real images first: in training mode, batch norms count both batches, one after the other.
+        # The real images first: in training mode both batches update the running statistics, in this order.
         real = measure(seen(batch.real), labels, False)
         found = measure(seen(generated), labels, True)
+        # The real side is a constant here, unlike in the released code, which detaches nothing: it has no path to the
+        # generator either way.
         return self.how.matcher.distance([v.detach().float() for v in real], [v.float() for v in found])
 
     def _under(self, module: nn.Module, tensors: Tensors) -> Callable[..., Any]:
-        """A module under other tensors: a call of it is a pure function of them."""
-        return self.engine.shorten(lambda *inputs: functional_call(module, tensors, inputs))
+        """A module with other tensors in place of its own: a pure function of them."""
+        return self.engine.autocast(lambda *inputs: functional_call(module, tensors, inputs))
 
     def _key(self, what: str, *more: object) -> tuple[object, ...]:
-        """What the gradients close over, so that all runs that differ in something else share a compiled version."""
+        """Everything the gradients close over: runs that differ in anything else share one compiled version."""
         return what, self.how.objective, self.container, self.data.shape, self.data.num_classes, *more
 
-    # Watching
-
+    # Check for collapse
     def preview(self, stored: Tensors) -> Tensor:
-        """Unit images (C, n, c, h, w) of the generator as it is, always from the same noise."""
+        """Unit images (C, n, c, h, w) of the current generator, always from the same noise."""
         data = self.data
         draws = self.container.training_set(
             stored, data.shape, data.num_classes, data.normalisation, self.scene.device
         )
         return draws.unit(self.preview_labels, Streams(0, self.scene.device)["preview"])
 
-    def _watch(self, steps: int, stored: Tensors) -> None:
-        """Stop a generator that gives the same image whatever the noise."""
-        if steps < WATCHED_FROM * self.scene.steps:
+    def _check_collapse(self, steps: int, stored: Tensors) -> None:
+        """Stop a generator that gives the same image for any noise."""
+        if steps < CHECKED_FROM * self.scene.steps:
             return
         share = _spread(self.preview(stored)) / self._real_spread.clamp(min=1e-6)
         worst = int(share.argmin())
@@ -468,48 +483,48 @@ class Play:
             epochs = self.scene.steps // self.scene.unit
             raise Diverged(
                 f"the generator has collapsed by epoch {self.how.first + steps // self.scene.unit} of "
-                f"{self.how.first + epochs}: its images of class {self.data.classes[worst]!r} differ by "
-                f"{float(share[worst]):.2%} of what real ones do",
-                f"lower lr (now {self.container.lr * self.how.pace}), or another seed",
+                f"{self.how.first + epochs}: the spread of its images of class {self.data.classes[worst]!r} is "
+                f"{float(share[worst]):.2%} of that of real ones",
+                f"lower lr (now {self.container.lr * self.how.lr_factor}), or another seed",
             )
 
     # Checkpoints
 
-    def beside(self) -> Tensors:
-        """The partner, and what Adam remembers of it, for the stage that matches."""
+    def for_next_stage(self) -> Tensors:
+        """The partner and its Adam state, for the stage that matches."""
         if self.how.matching:
             return {}
         out = {f"partner.{name}": value for name, value in self.partner.items()}
         if self.how.carries:
-            out |= {f"partner_moves.{name}": value for name, value in self.moves.state().items()}
+            out |= {f"partner_moves.{name}": value for name, value in self.optimiser.state().items()}
         return out
 
     def state(self) -> Tensors:
         out = {f"partner.{name}": value for name, value in self.partner.items()}
-        out |= {f"partner_moves.{name}": value for name, value in self.moves.state().items()}
+        out |= {f"partner_moves.{name}": value for name, value in self.optimiser.state().items()}
         return out | {"order": self.order}
 
     def restore(self, state: Mapping[str, Tensor]) -> None:
         for name, value in below(state, "partner.").items():
             self.partner[name].copy_(value)
-        self.moves.restore(below(state, "partner_moves."), self.partner)
+        self.optimiser.restore(below(state, "partner_moves."), self.partner)
         self.order = state["order"].to(self.scene.device)
 
 
 def _spread(images: Tensor) -> Tensor:
-    """How much images (C, n, c, h, w) of each class differ: mean over pixels of their standard deviation, (C,)."""
+    """Spread of images (C, n, c, h, w) in each class: the mean over pixels of their standard deviation, (C,)."""
     return images.std(1, correction=0).flatten(1).mean(1)
 
 
 def _split(module: nn.Module, tensors: Mapping[str, Tensor]) -> tuple[Tensors, Tensors]:
-    """Tensors of a module as leaves to differentiate by, and copies of the running statistics."""
+    """A module's weights as leaves to differentiate by, and copies of its running statistics."""
     learned = {name for name, _ in module.named_parameters()}
     leaves = {name: value.detach().requires_grad_() for name, value in tensors.items() if name in learned}
     return leaves, {name: value.clone() for name, value in tensors.items() if name not in learned}
 
 
-def _remember(tensors: Mapping[str, Tensor], statistics: Mapping[str, Tensor]) -> None:
-    """Put running statistics where they belong."""
+def _copy_statistics(tensors: Mapping[str, Tensor], statistics: Mapping[str, Tensor]) -> None:
+    """Copy new running statistics into ``tensors``."""
     for name, value in statistics.items():
         tensors[name].copy_(value)
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from ..core.errors import BadValue
-from .unrolled import Final, Forward, Run, Tensors, Unrolled, cross_entropy, plainly, unroll
+from .unrolled import Final, Forward, Run, Tensors, Unrolled, call_directly, cross_entropy, unroll
 
 
 def second_order(
@@ -23,7 +23,7 @@ def second_order(
     batches: Sequence[Tensor],
     rates: Tensor,
     final: Final,
-    run: Run = plainly,
+    run: Run = call_directly,
 ) -> Unrolled:
     """The loss after steps on base images, and its gradient by their labels, ``learned["targets"]``.
 
@@ -138,23 +138,3 @@ def _kernel(features: Tensor, penalty: float) -> Tensor:
     return features @ features.T + penalty * torch.eye(
         len(features), dtype=features.dtype, device=features.device
     )
-
-
-def steps_until_restart(errors: Sequence[float], window: int) -> int | None:
-    """After how many steps the network was best, once that is long enough ago to start anew; None before (LD's code).
-
-    Best is where the mean error of the last ``window`` steps was lowest, for the first time; long enough ago is more
-    than ``window`` steps. The mean of the last three such numbers is how long networks are trained on the labels.
-
-    Parameters
-    ----------
-    errors : sequence of float
-        Of the real batches, in percent, of every step since the network was new.
-    window : int
-        50; 100 with 100 classes; 200 with more than 100 base images.
-    """
-    if len(errors) <= 2 * window:
-        return None
-    sums = torch.tensor(errors, dtype=torch.float64).unfold(0, window, 1).sum(1)
-    best = window + int(sums.argmin())
-    return best if len(errors) - best > window else None

@@ -1,9 +1,9 @@
-"""Matching: synthetic images are pulled to what a matcher measures of real ones, class by class (DC, DM, IDC, DREAM).
+"""Matching: synthetic images learn to give the same measurements as real ones, class by class (DC, DM, IDC, DREAM).
 
-A step in full: the sampler has chosen real images X of every class c, the container gives synthetic ones S, both are
-augmented alike, and a network with weights w measures them::
+One step: the sampler chooses real images X of every class c, the container decodes synthetic images S, both get the
+same augmentation, and a network with weights w measures them::
 
-    loss = sum over c of distance(measure_w(X_c), measure_w(S_c))        and its gradient by what is stored
+    loss = sum over c of distance(measure_w(X_c), measure_w(S_c))        and its gradient by the stored tensors
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from ..matchers import Feature, Matcher, measure_under, weighs
 from ..networks import Network, batch_norms
 from ..samplers import Random, Sampler, View, Weighted
 from ..teachers import Networks, Scene, Teaching
-from .base import Bare, OfSteps, Pull, Tensors, register
+from .base import OfSteps, Stateless, StepResult, Tensors, register
 from .classwise import Augmented, Classwise
 
 STATISTICS = ("joint", "frozen", "per class")
@@ -33,12 +33,12 @@ STATISTICS_IMAGES = 16  # real images of each class that frozen batch norms have
 @register("matching")
 @dataclass(frozen=True)
 class Matching(OfSteps):
-    """What real and synthetic images have in common under one network.
+    """The distance between measurements of real and synthetic images under one network.
 
     Attributes
     ----------
     sampler : Sampler
-        Which real images a step looks at.
+        Chooses the real images of a step.
     matcher : Matcher
         What is compared.
     augment : Siamese
@@ -46,13 +46,13 @@ class Matching(OfSteps):
     real_batch : int
         Real images of each class per step.
     synthetic_batch : int, optional
-        At most this many decoded synthetic images of each class per step, drawn anew (IDC: 128). None: all of them.
+        At most this many decoded synthetic images of each class per step, drawn again each step (IDC: 128). None: all
+        of them.
     statistics : str
-        Where batch norms of the network take their mean and variance from; without effect on networks that have none.
+        The source of batch norms' mean and variance; without effect on networks without batch norm.
         ``"joint"``: from all classes of a batch together, real and synthetic images apart (DM, released code).
         ``"frozen"``: from a few real images of every class, for real and synthetic images alike (DC and DSA, released
-        code). ``"per class"``: from one class at a time, which is what a loop over classes does if nothing is done
-        about it.
+        code). ``"per class"``: from one class at a time, as a simple loop over classes does.
     """
 
     sampler: Sampler = field(default_factory=Random)
@@ -77,7 +77,7 @@ class Matching(OfSteps):
     def suits(self, container: object, teacher: object) -> None:
         if not isinstance(container, OfImages):
             raise BadValue(
-                f"recipe: a matching criterion, and the container {type(container).__name__} holds no images",
+                f"recipe: a matching criterion, but the container {type(container).__name__} holds no images",
                 "criterion=Generative(), or container=Pixels()",
             )
         if not isinstance(teacher, Networks):
@@ -100,8 +100,8 @@ class Matching(OfSteps):
         return Comparison(self, scene, teaching)
 
 
-class Comparison(Bare):
-    """Matching at work: which real images are looked at, and what they ask for.
+class Comparison(Stateless):
+    """Matching in one run: it keeps the chosen real images between steps and takes the gradient of each step.
 
     Attributes
     ----------
@@ -126,10 +126,12 @@ class Comparison(Bare):
         """The network of the step."""
         return cast(Network, self.teaching.network)
 
-    def gradients(self, step: int, stored: Tensors) -> Pull:
+    def gradients(self, step: int, stored: Tensors) -> StepResult:
         how, scene, classes = self.how, self.scene, self.scene.data.num_classes
+        # 1. Which real images (DREAM's contribution): chosen again every ``every`` steps, by the current network.
         if step % how.sampler.every == 0:
             with scene.stopwatch.phase("clustering"):
+                # Running statistics: an embedding must not depend on the other images of its batch.
                 self.network.eval()
                 chosen = how.sampler.choose(self._view(step))
                 self.choice, *shares = chosen if isinstance(chosen, Weighted) else (chosen,)
@@ -144,25 +146,29 @@ class Comparison(Bare):
             if not self.decoded:
                 with torch.no_grad():
                     self.decoded = self.container.decode(stored).shape[1]
+            # Training mode, as in the released code of DC and DM: batch norms normalise by the batch they see.
             self.network.train()
             if how.statistics == "frozen":
                 self.freeze_statistics()
+            # 2. One augmentation per class, shared by its real and synthetic images (DSA).
             transform = self.augment.draw(classes, scene.streams["augment"])
-            # As plain tensors: what an engine runs is a pure function, for this network and the next.
+            # 3. The weights as arguments: an engine compiles the step once, and every later network runs the same code.
             weights = {name: weight.detach() for name, weight in self.network.named_parameters()}
             real = self.choice, *self.shares
             loss, gradients = self.classwise.gradient(weights, real, stored, self._subset(), transform)
-        return Pull(loss, gradients)
+        return StepResult(loss, gradients)
 
-    # The mathematics, as pure functions of tensors: what an engine runs. G classes go through a network together.
+    # The mathematics, as pure functions of tensors that an engine can compile. G classes go through a network together.
 
     def measured(self, weights: Tensors, real: Tensor, classes: Tensor, *shares: Tensor) -> list[Tensor]:
-        """What the matcher measures of real images (G, B, c, h, w), each of which counts by its share (G, B)."""
+        """The matcher's measurements of real images (G, B, c, h, w), each of which counts by its share (G, B)."""
+        # ``lower`` casts to fast mode's number format; measurements come back in that of the images.
         low = self.scene.engine.lower
         found = measure_under(low(weights), self.matcher, self.network, low(real), classes, False, *shares)
+        # The real side is a constant target: only the synthetic images learn.
         return [value.detach().to(real.dtype) for value in found]
 
-    def pull(
+    def matching_gradient(
         self, weights: Tensors, images: Tensor, classes: Tensor, target: list[Tensor]
     ) -> tuple[Tensor, Tensor]:
         """Distance of synthetic images (G, B, c, h, w) from the measurements ``target``, and its gradient."""
@@ -170,13 +176,14 @@ class Comparison(Bare):
         with torch.enable_grad():
             images = images.detach().requires_grad_()
             found = measure_under(low(weights), matcher, self.network, low(images), classes, True)
+            # The distance in float32: small differences of large sums would be lost in bfloat16.
             loss = matcher.distance(target, [value.to(images.dtype) for value in found])
             (gradient,) = torch.autograd.grad(loss, images)
         return loss.detach(), gradient
 
-    def stored_pull(
+    def stored_gradient(
         self,
-        pull: Callable[..., tuple[Tensor, Tensor]],
+        matching_gradient: Callable[..., tuple[Tensor, Tensor]],
         augment: Augmented,
         weights: Tensors,
         classes: Tensor,
@@ -184,22 +191,24 @@ class Comparison(Bare):
         subset: tuple[Tensor, ...],
         target: list[Tensor],
     ) -> tuple[Tensor, Tensors]:
-        """What :meth:`pull` finds for decoded and augmented images, and its gradient by what is stored of G classes.
+        """The loss of decoded and augmented images of G classes, and its gradient by the stored tensors.
 
-        ``subset`` holds which of the decoded images are looked at, (G, B), or nothing for all of them.
+        ``subset`` holds the positions (G, B) of the decoded images that take part, or nothing for all of them.
         """
         with torch.enable_grad():
+            # Forwards: stored tensors -> decoded images -> normalised -> subset -> augmented, (G, B, c, h, w).
             leaves = {name: value.detach().requires_grad_() for name, value in stored.items()}
             images = self.scene.data.normalisation.enter(self.container.decode(leaves), self.container.space)
             for seen in subset:
                 images = images[torch.arange(len(classes), device=classes.device).unsqueeze(1), seen]
             images = augment(images)
-        loss, gradient = pull(weights, images.detach(), classes, target)
+        # The gradient by the images is computed apart, as its own compiled function, then passed back by the chain rule
+        # through augmentation and decoding.
+        loss, gradient = matching_gradient(weights, images.detach(), classes, target)
         found = torch.autograd.grad(images, list(leaves.values()), gradient)
         return loss, dict(zip(leaves, found, strict=True))
 
-    # What a step looks at
-
+    # The images that take part in a step
     def _view(self, step: int) -> View:
         scene = self.scene
         return View(
@@ -214,25 +223,27 @@ class Comparison(Bare):
         )
 
     def _subset(self) -> Tensor | None:
-        """Which decoded images this step looks at, (C, synthetic_batch), or None for all of them."""
+        """Positions of the decoded images that take part, (C, synthetic_batch), or None for all of them."""
         most = self.how.synthetic_batch
         if most is None or self.decoded <= most:
             return None
         scene = self.scene
         size = scene.data.num_classes, self.decoded
+        # The largest random keys: a draw without replacement in every class at once.
         keys = torch.rand(size, generator=scene.streams["subset"], device=scene.device)
         return keys.topk(most, dim=1).indices
 
     def freeze_statistics(self) -> None:
-        """Give every batch norm the mean and variance of real images of all classes, and keep it from taking others.
+        """Set every batch norm to the mean and variance of real images of all classes, and freeze it.
 
-        The released code moves the running statistics a tenth of the way there; here they are those of the images.
+        The released code moves the running statistics a tenth of the way there; here they become those of the images.
         """
         layers, data = batch_norms(self.network), self.scene.data
         if not layers:
             return
         index = data.draw(min(STATISTICS_IMAGES, data.smallest), self.scene.streams["statistics"])
         usual = [layer.momentum for layer in layers]
+        # With momentum 1 one pass replaces the running statistics by those of these images.
         for layer in layers:
             layer.momentum = 1.0
         with torch.no_grad():

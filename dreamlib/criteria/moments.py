@@ -58,18 +58,20 @@ class MomentMatching:
         self, generator: Called, partner: Called | None, batch: Batch
     ) -> tuple[Tensor, Tensor]:
         generated = generator(batch.noise, batch.labels)
-        # The root of 0 has no derivative.
+        # The root of MMD^2 (Li et al. 2015); 1e-8, since the root has no derivative at 0.
         return (self.discrepancy(batch.real, generated, batch.labels) + 1e-8).sqrt(), generated
 
     def discrepancy(self, real: Tensor, generated: Tensor, labels: Tensor) -> Tensor:
         """MMD^2 between images (N, c, h, w) and as many others, of the same ``labels`` (N,)."""
         same, x, s = labels.unsqueeze(1) == labels, real.flatten(1), generated.flatten(1)
+        # (N, N) values of all pairs. Those of different classes are masked out, which makes the kernel conditional.
         values = self._kernel(x, x) + self._kernel(s, s) - 2 * self._kernel(x, s)
         return (same * values).mean().clamp(min=0)
 
     def _kernel(self, left: Tensor, right: Tensor) -> Tensor:
         """The kernel (A, B) of points (A, D) and (B, D)."""
         squares = left.square().sum(1).unsqueeze(1) + right.square().sum(1)
+        # |a - b|^2 / D; clamped, since rounding can make it negative.
         apart = (squares - 2 * left @ right.T).clamp(min=0) / left.shape[1]
         kernels = [(-apart / (2 * width**2)).exp() for width in self.widths]
         return sum(kernels[1:], start=kernels[0]) / len(kernels)

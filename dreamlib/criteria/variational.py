@@ -1,4 +1,4 @@
-"""A conditional variational autoencoder, as plain as it gets."""
+"""A conditional variational autoencoder in its simplest form."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ class Variational:
     """A plain conditional VAE: the evidence bound of Kingma and Welling 2014 (Eq. 3), given the class.
 
     The encoder, the partner, makes of an image and its label the mean and log variance of K numbers; the generator
-    decodes a sample of them. Pixels are Gaussian around what it gives, with one variance, which is that of the batch's
-    errors: the value that fits them best (Rybkin et al. 2021), so nothing is left to choose between a true picture and
-    a latent code that keeps to its prior. Up to constants, for N images of D numbers::
+    decodes a sample of them. Pixels are Gaussian around the decoded image, with one variance for all. The variance is
+    that of the batch's errors, the maximum-likelihood value (Rybkin et al. 2021), so there is no weight between
+    reconstruction and KL to choose. Up to constants, for N images of D numbers::
 
         D / 2 * log(mean squared error) + mean of KL(q(z | x, y), N(0, 1))
 
-    The images it returns are decoded from what the encoder saw: each resembles the real one at its place.
+    The images it returns are reconstructions: each resembles the real image at the same position.
     """
 
     @property
@@ -46,7 +46,8 @@ class Variational:
     ) -> tuple[Tensor, Tensor]:
         assert partner is not None
         mean, log_variance = partner(batch.real, batch.labels)
+        # The reparametrisation z = mean + sigma * noise lets the gradient reach the encoder.
         decoded = generator(mean + (log_variance / 2).exp() * batch.noise, batch.labels)
         error, size = (decoded - batch.real).square().mean(), math.prod(batch.real.shape[1:])
-        # A batch that is decoded perfectly would be infinitely likely.
+        # 1e-6 bounds the likelihood of a batch that is reconstructed perfectly.
         return size / 2 * (error + 1e-6).log() + divergence(mean, log_variance).mean(), decoded

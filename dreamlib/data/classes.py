@@ -1,4 +1,4 @@
-"""The training set grouped by class on one device: what samplers and the matching loop look at."""
+"""The training set grouped by class on one device, as samplers and criteria use it."""
 
 from __future__ import annotations
 
@@ -9,11 +9,13 @@ import torch
 from torch import Tensor
 
 from ..core.errors import BadValue
+from ..core.files import digest, tensors_digest
 from .dataset import Dataset
 from .normalisation import Normalisation
+from .whitening import CHUNK, Whitening
 
-ORDER_SEED = 0
-KEYS = 2**62
+ORDER_SEED = 0  # of the order that ``per_class`` cuts; fixed, so that all runs see the same images
+KEYS = 2**62  # random keys are below this
 
 Fresh = Callable[[int], torch.Generator]  # the random stream of a pass over the data, by its number
 
@@ -41,6 +43,8 @@ class ClassData:
     classes : tuple of str
         Their names.
     normalisation : Normalisation
+    dataset : Dataset
+        Where the images come from.
     device : torch.device
     sizes : Tensor
         int64 (C,), images per class, on ``device``.
@@ -64,7 +68,6 @@ class ClassData:
         self.shape = dataset.shape
         self.num_classes = dataset.num_classes
         self.classes = dataset.classes
-        self.normalisation = dataset.normalisation
         self.device = torch.device(device)
 
         chosen = _by_class(dataset.train_labels, dataset.num_classes, per_class)
@@ -75,8 +78,18 @@ class ClassData:
         self._images = dataset.train_images[chosen].to(self.device)
         self.labels = labels.to(self.device)
         self.sizes = sizes.to(self.device)
+        # Image b of class c is number starts[c] + b in storage order.
         self._starts = (sizes.cumsum(0) - sizes).to(self.device)
+        self._normalise(dataset)
+
+    def _normalise(self, dataset: Dataset) -> None:
+        self.dataset, self.normalisation = dataset, dataset.normalisation
         self._mean, self._std = self.normalisation.columns(torch.empty(self.shape, device=self.device))
+        # Whitening an image costs more than a small network does with it, so all are whitened at once, in floats.
+        self._whitened: Tensor | None = None
+        if isinstance(self.normalisation, Whitening):
+            parts = self._images.split(CHUNK)
+            self._whitened = torch.cat([self.normalisation.apply(part.float().div_(255)) for part in parts])
 
     def take(self, index: Tensor, classes: Tensor | None = None) -> Tensor:
         """Normalised images at given positions of given classes.
@@ -99,8 +112,8 @@ class ClassData:
             If shapes or dtypes do not fit, or a position is out of range (checked on the CPU only: on other
             devices looking would hold up the queue).
         """
-        # In place on the fresh copy: one buffer instead of three.
-        return self.unit(index, classes).sub_(self._mean).div_(self._std)
+        flat = self._flat(index, classes)
+        return self._normalised(flat.reshape(-1)).view(*index.shape, *self.shape)
 
     def unit(self, index: Tensor, classes: Tensor | None = None) -> Tensor:
         """As :meth:`take`, but as unit images, float32 in [0, 1]."""
@@ -157,11 +170,13 @@ class ClassData:
             If ``batch`` is below 1 or above the smallest class.
         """
         self._check_batch(batch)
+        # Per class: which permutation, and which batch in it. Larger classes have more batches in a pass.
         passes = [divmod(number, size // batch) for size in self._size_list]
         if len(set(passes)) == 1:  # classes of one size, the usual case
             which, at = passes[0]
             return self._keys(fresh(which)).argsort(1)[:, at * batch : (at + 1) * batch]
         rows = torch.empty(self.num_classes, batch, dtype=torch.int64, device=self.device)
+        # Classes of different sizes are in different passes; each permutation is drawn once.
         for which in {which for which, _ in passes}:
             order = self._keys(fresh(which)).argsort(1)
             for label, (own, at) in enumerate(passes):
@@ -217,7 +232,7 @@ class ClassData:
             int64 (...) on ``device``.
         """
         flat = index.reshape(-1)
-        images = self._units(flat).sub_(self._mean).div_(self._std)
+        images = self._normalised(flat)
         return images.view(*index.shape, *self.shape), self.labels.index_select(0, flat).view(index.shape)
 
     def padded_index(self) -> tuple[Tensor, Tensor]:
@@ -235,13 +250,24 @@ class ClassData:
         return torch.minimum(position, self.sizes[:, None] - 1), self._mask()
 
     def normalised_as(self, normalisation: Normalisation) -> ClassData:
-        """The same images, normalised with other constants; nothing is copied."""
+        """The same images, normalised otherwise; they are copied only to be whitened.
+
+        Raises
+        ------
+        BadValue
+            For a whitening that was fitted on other training images.
+        """
         if normalisation == self.normalisation:
             return self
         other = copy.copy(self)
-        other.normalisation = normalisation
-        other._mean, other._std = normalisation.columns(torch.empty(self.shape, device=self.device))
+        other._normalise(self.dataset.normalised_as(normalisation))
         return other
+
+    def fingerprint(self) -> Tensor:
+        """sha256 of what networks see of it (images, labels, normalisation): (32,) uint8 on the CPU."""
+        seen = tensors_digest({"images": self._images, "labels": self.labels})
+        whole = digest([seen, self.normalisation.about()])
+        return torch.tensor(list(bytes.fromhex(whole)), dtype=torch.uint8)
 
     def _keys(self, generator: torch.Generator) -> Tensor:
         """A random number for every image, (C, largest) on ``device``; padding has the largest of all.
@@ -271,6 +297,12 @@ class ClassData:
     def _units(self, flat: Tensor) -> Tensor:
         return self._images.index_select(0, flat).to(torch.float32).div_(255)
 
+    def _normalised(self, flat: Tensor) -> Tensor:
+        if self._whitened is not None:
+            return self._whitened.index_select(0, flat)
+        # In place on the fresh copy: one buffer instead of three.
+        return self._units(flat).sub_(self._mean).div_(self._std)
+
     def _mask(self) -> Tensor:
         return torch.arange(self.largest, device=self.device) < self.sizes[:, None]
 
@@ -297,5 +329,6 @@ def _by_class(labels: Tensor, num_classes: int, per_class: int | None) -> Tensor
     order = torch.randperm(len(labels), generator=torch.Generator().manual_seed(ORDER_SEED))
     order = order[labels[order].argsort(stable=True)]
     sizes = torch.bincount(labels, minlength=num_classes)
+    # The rank of an image within its class, in the seeded order.
     rank = torch.arange(len(labels)) - (sizes.cumsum(0) - sizes).repeat_interleave(sizes)
     return order[rank < per_class]

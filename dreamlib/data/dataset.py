@@ -11,6 +11,7 @@ from torch import Tensor
 
 from ..core.errors import DataError
 from .normalisation import Normalisation
+from .whitening import Whitening, fitted
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,6 +35,8 @@ class Dataset:
     ------
     DataError
         If shapes, dtypes, channels or labels do not fit each other, or a class has no training image.
+    BadValue
+        If the normalisation is a whitening that was fitted on other training images.
     """
 
     name: str
@@ -55,6 +58,8 @@ class Dataset:
         if train[0] != self.normalisation.channels:
             channels = self.normalisation.channels
             raise DataError(f"{self.name}: images have {train[0]} channels, its normalisation {channels}")
+        if isinstance(self.normalisation, Whitening):
+            self.normalisation.check(self.name, self.train_images)
         empty = (
             (torch.bincount(self.train_labels, minlength=len(self.classes)) == 0).nonzero().flatten().tolist()
         )
@@ -80,6 +85,26 @@ class Dataset:
     def normalised_as(self, normalisation: Normalisation) -> Dataset:
         """The same images with other constants; nothing is copied."""
         return self if normalisation == self.normalisation else replace(self, normalisation=normalisation)
+
+    def whitened(self, kind: str) -> Dataset:
+        """The same images, whitened as their training images say: one of :data:`~dreamlib.data.whitening.KINDS`."""
+        return self.normalised_as(self.whitening(kind))
+
+    def whitening(self, kind: str) -> Whitening:
+        """What :meth:`whitened` normalises with; fitted once, and then read from the cache.
+
+        Raises
+        ------
+        UnknownName
+            For another kind.
+        """
+        if kind not in self._whitenings:
+            self._whitenings[kind] = fitted(self.train_images, kind)
+        return self._whitenings[kind]
+
+    @cached_property
+    def _whitenings(self) -> dict[str, Whitening]:
+        return {}
 
     @cached_property
     def fingerprint(self) -> str:

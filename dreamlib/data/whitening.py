@@ -15,16 +15,23 @@ CIFAR-10 in [0, 1] is 0.06, so 0.1 of it is far less than 0.1: kornia's kind is 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import logging
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from ..core.errors import BadValue, unknown
+from ..core.errors import BadValue, StoreError, unknown
+from ..core.files import read_tensors, tensors_digest, write_tensors
+from . import cache
+from .normalisation import Normalisation
 
 CHUNK = 1000  # images that are float64 at a time
+FORMAT = "whitening-1"  # another number when the same images are whitened otherwise
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -45,38 +52,68 @@ KINDS = {
 
 
 @dataclass(frozen=True, eq=False)
-class Whitening:
-    """A map of images, as :func:`fit` finds it, and made anew from its tensors by ``Whitening(kind, **tensors)``.
+class Whitening(Normalisation):
+    """A normalisation that also takes away what pixels have in common, as :func:`fit` finds it.
+
+    Two whitenings are equal where they whiten alike.
 
     Attributes
     ----------
+    name : str
+        ``"kornia whitening"``.
+    mean, std : tuple of float
+        By channel, of images in [0, 1]; 0 and 1 where channels are left as they are.
     kind : str
         One of :data:`KINDS`.
-    mean, std : Tensor
-        (c,) float64, of the channels of images in [0, 1]; 0 and 1 where they are left as they are.
-    contrast : Tensor
-        Scalar, float64: the mean norm of training images where each is divided by its own, else 1.
+    contrast : float
+        The mean norm of training images where each is divided by its own, else 1.
     centre : Tensor
         (c, h, w) float64, the image that is subtracted.
     transform : Tensor
         (D, D), symmetric.
+    fitted_on : str
+        Checksum of the training images; see :func:`checksum`.
     """
 
     kind: str
-    mean: Tensor
-    std: Tensor
-    contrast: Tensor
+    contrast: float
     centre: Tensor
     transform: Tensor
+    fitted_on: str
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.kind not in KINDS:
             raise unknown("whitening", self.kind, KINDS)
 
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Whitening) and self.about() == other.about()
+
+    def __hash__(self) -> int:
+        return hash((self.kind, self.fitted_on))
+
+    @cached_property
+    def _sha256(self) -> str:
+        return tensors_digest(self.tensors())
+
+    def about(self) -> dict[str, Any]:
+        own = {"whitening": self.kind, "contrast": self.contrast, "fitted_on": self.fitted_on}
+        return {**super().about(), **own, "sha256": self._sha256}
+
     def tensors(self) -> dict[str, Tensor]:
-        """What a file has to hold beside the kind."""
-        names = ("mean", "std", "contrast", "centre", "transform")
-        return {name: getattr(self, name) for name in names}
+        return {"centre": self.centre, "transform": self.transform}
+
+    def check(self, name: str, images: Tensor) -> None:
+        """Raise :class:`BadValue` unless it was fitted on the training images (N, c, h, w) of the data set ``name``."""
+        own, expected = tuple(images.shape[1:]), tuple(self.centre.shape)
+        if own == expected and checksum(images) == self.fitted_on:
+            return
+        found = f"its images are {own}" if own != expected else "those of this data set are others"
+        raise BadValue(
+            f"{self.name} was fitted on training images {expected} (sha256 {self.fitted_on[:12]}), which are not those "
+            f"of {name!r}: {found}",
+            f"load({name!r}).whitened({self.kind!r}), and a set distilled from it",
+        )
 
     def apply(self, unit: Tensor) -> Tensor:
         """Unit images (..., c, h, w), floats in [0, 1], whitened: of the same shape and dtype, and differentiable.
@@ -87,11 +124,13 @@ class Whitening:
             If they are no floats, or of another shape than the images it was fitted on.
         """
         self._check(unit)
-        rows = _prepared(unit, self.mean.to(unit), self.std.to(unit), KINDS[self.kind].per_image)
+        rows = super().apply(unit)
+        if KINDS[self.kind].per_image:
+            rows = _per_image(rows)
         rows = (rows - self.centre.to(unit)).flatten(-3)
         return (rows @ self.transform.to(unit)).view(unit.shape)
 
-    def undo(self, whitened: Tensor) -> Tensor:
+    def undo(self, normalised: Tensor) -> Tensor:
         """Whitened images (..., c, h, w) back as unit images, to be looked at; nothing is clamped.
 
         The own mean and norm of an image that ``"kip"`` has taken are lost: it gets those that training images have on
@@ -102,11 +141,9 @@ class Whitening:
         BadValue
             As :meth:`apply`.
         """
-        self._check(whitened)
-        rows = whitened.flatten(-3) @ self._inverse.to(whitened)
-        images = (rows.view(whitened.shape) + self.centre.to(whitened)) * self.contrast.to(whitened)
-        mean, std = (each.to(whitened).view(-1, 1, 1) for each in (self.mean, self.std))
-        return images * std + mean
+        self._check(normalised)
+        rows = normalised.flatten(-3) @ self._inverse.to(normalised)
+        return super().undo((rows.view(normalised.shape) + self.centre.to(normalised)) * self.contrast)
 
     @cached_property
     def _inverse(self) -> Tensor:
@@ -121,6 +158,56 @@ class Whitening:
                 f"(..., {', '.join(map(str, self.centre.shape))})",
                 f"fit(images, {self.kind!r}) with the training images of the same data set",
             )
+
+
+def read(about: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Normalisation:
+    """The normalisation whose :meth:`~Normalisation.about` and :meth:`~Normalisation.tensors` a file holds.
+
+    Raises
+    ------
+    ValueError
+        If the tensors are not those that it speaks of.
+    """
+    plain = str(about["name"]), tuple(about["mean"]), tuple(about["std"])
+    if "whitening" not in about:
+        if tensors:
+            raise ValueError(f"it holds a whitening, and says that its images are normalised as {plain[0]!r}")
+        return Normalisation(*plain)
+    if tensors_digest(dict(tensors)) != about["sha256"]:
+        held = "another whitening" if tensors else "no whitening"
+        raise ValueError(f"it says that its images have {plain[0]}, and holds {held}")
+    maps = tensors["centre"], tensors["transform"]
+    return Whitening(*plain, about["whitening"], about["contrast"], *maps, about["fitted_on"])
+
+
+def checksum(images: Tensor) -> str:
+    """sha256 (hex) of training images."""
+    return tensors_digest({"images": images})
+
+
+def fitted(images: Tensor, kind: str) -> Whitening:
+    """As :func:`fit`, from the cache if the very same images (N, c, h, w) uint8 were whitened before.
+
+    The eigenvalues of 3,072 pixels take a minute. Whatever goes wrong with the cache, they are computed again.
+    """
+    if kind not in KINDS:
+        raise unknown("whitening", kind, KINDS)
+    path = cache.folder() / f"{FORMAT}-{kind}-{checksum(images)[:24]}.safetensors"
+    try:
+        tensors, about = read_tensors(path)
+        found = read(about, tensors)
+        assert isinstance(found, Whitening)
+        return found
+    except FileNotFoundError:
+        log.info("fitting the %s whitening into %s", kind, path)
+    except (StoreError, KeyError, TypeError, ValueError) as error:
+        log.info("fitting the %s whitening again, its cache %s is unusable: %s", kind, path, error)
+    found = fit(images, kind)
+    try:
+        write_tensors(path, found.tensors(), found.about())
+    except StoreError as error:
+        log.info("the %s whitening is not cached: %s", kind, error)
+    return found
 
 
 def fit(
@@ -169,21 +256,25 @@ def fit(
         for part in images.split(CHUNK):
             yield part.double() / 255 if part.dtype == torch.uint8 else part.double()
 
+    def standard() -> Iterator[Tensor]:
+        return (constants.apply(part) for part in parts())
+
     def prepared() -> Iterator[Tensor]:
-        return (_prepared(part, mean, std, how.per_image) for part in parts())
+        return map(_per_image, standard()) if how.per_image else standard()
 
     zero = torch.zeros((), dtype=torch.float64, device=images.device)
-    mean, std = zero.expand(shape[0]).clone(), zero.expand(shape[0]) + 1
-    contrast, centre = zero + 1, zero.expand(shape).clone()
+    centre, contrast = zero.expand(shape).clone(), 1.0
+    constants = Normalisation("", (0.0,) * shape[0], (1.0,) * shape[0])
     if how.standardised:
         pixels = images[:, 0].numel()
         mean = sum((part.sum((0, 2, 3)) for part in parts()), zero) / pixels
         around = ((part - mean.view(-1, 1, 1)).square().sum((0, 2, 3)) for part in parts())
         std = (sum(around, zero) / pixels).sqrt()
-        std = torch.where(std > 0, std, 1.0)  # a constant channel stays at 0
+        # A NaN is named below; a constant channel stays at 0.
+        std = torch.where(std == 0, 1.0, std).nan_to_num(1.0)
+        constants = Normalisation("", tuple(mean.tolist()), tuple(std.tolist()))
     if how.per_image:
-        norms = (_norms(_own(part, mean, std)).sum() for part in parts())
-        contrast = sum(norms, zero) / count
+        contrast = float(sum((_norms(_around(part)).sum() for part in standard()), zero) / count)
     if how.centred:
         centre = sum((part.sum(0) for part in prepared()), zero) / count
     rows = ((part - centre).flatten(1) for part in prepared())
@@ -195,21 +286,20 @@ def fit(
     factors = (values.clamp(min=0) + added).rsqrt()
     if how.limited:
         factors[: max(0, len(values) - count)] = 1.0
-    return Whitening(kind, mean, std, contrast, centre, ((axes * factors) @ axes.T).to(dtype))
+    transform = ((axes * factors) @ axes.T).to(dtype)
+    plain = f"{kind} whitening", constants.mean, constants.std
+    return Whitening(*plain, kind, contrast, centre, transform, checksum(images))
 
 
-def _prepared(unit: Tensor, mean: Tensor, std: Tensor, per_image: bool) -> Tensor:
-    """What is multiplied by a transform, before the mean image is subtracted."""
-    if not per_image:
-        return (unit - mean.view(-1, 1, 1)) / std.view(-1, 1, 1)
-    own = _own(unit, mean, std)
+def _per_image(standard: Tensor) -> Tensor:
+    """Images less their own mean, divided by their own norm."""
+    own = _around(standard)
     # One grey level of one pixel is a norm of 0.007 or more. Below is rounding: an evenly grey image is 0.
     return own / _norms(own).clamp(min=1e-3)
 
 
-def _own(unit: Tensor, mean: Tensor, std: Tensor) -> Tensor:
-    standard = (unit - mean.view(-1, 1, 1)) / std.view(-1, 1, 1)
-    return standard - standard.mean((-3, -2, -1), keepdim=True)
+def _around(images: Tensor) -> Tensor:
+    return images - images.mean((-3, -2, -1), keepdim=True)
 
 
 def _norms(images: Tensor) -> Tensor:

@@ -9,9 +9,11 @@ from ..compute.engine import MODES
 from ..containers import SGD as ImageSGD
 from ..containers import ClassByClass, Container, Pixels, Update
 from ..core.errors import BadValue, unknown
+from ..core.registry import UNSAID
 from ..coresets import Coreset, RealImages, Whole
 from ..criteria import SNAPSHOTS, Criterion, Matching, snapshot_steps
-from ..data import ClassData
+from ..data import ClassData, Dataset, Normalisation, statistics
+from ..data.whitening import KINDS
 from ..networks import NetworkSpec
 from ..networks.training import SGD
 from ..teachers import Networks, Teacher
@@ -55,6 +57,10 @@ class Recipe:
     constants : str
         The data set whose constants images are normalised with; empty: their own (IDC, released code: CIFAR-10's for
         CIFAR-100).
+    whitening : str
+        How images are whitened instead, as all training images of the data set say: one of
+        :data:`~dreamlib.data.whitening.KINDS`; empty: not at all. What is learned then lives in whitened space, where
+        nothing is clamped, and so does augmentation.
     per_class : int, optional
         Only this many real images of each class are used at all; None is all. For scaled-down profiles.
     embedding : SGD
@@ -78,6 +84,7 @@ class Recipe:
     per_class: int | None = None
     embedding: SGD = field(default_factory=lambda: SGD(epochs=1, batch=256, lr=0.01))
     mode: str = "plain"
+    whitening: str = field(default="", metadata=UNSAID)
 
     @property
     def steps(self) -> int:
@@ -120,6 +127,12 @@ class Recipe:
         """Nothing is distilled or stored: networks train on the real images themselves."""
         return isinstance(self.initial, Whole)
 
+    def normalisation(self, dataset: Dataset) -> Normalisation:
+        """What networks see the images of a data set with, real and synthetic, in training and in judgement."""
+        if self.whitening:
+            return dataset.whitening(self.whitening)
+        return statistics(self.constants) if self.constants else dataset.normalisation
+
     def update(self, ipc: int, side: int) -> Update:
         """How stored images move: ``ipc`` of each class, of ``side`` pixels a side."""
         rate = self.image_lr
@@ -144,9 +157,27 @@ class Recipe:
         ):
             if value not in known:
                 raise unknown(kind, value, known)
+        if self.whitening:
+            self._check_whitening()
         self.criterion.check()
         self.teacher.check()
         self.criterion.suits(self.container, self.teacher)
+
+    def _check_whitening(self) -> None:
+        if self.whitening not in KINDS:
+            raise unknown("whitening", self.whitening, KINDS)
+        if self.constants:
+            raise BadValue(
+                f"recipe: images are normalised with the constants of {self.constants!r} and whitened "
+                f"({self.whitening}); expected one of the two",
+                'constants=""',
+            )
+        if self.container.space != "normalised":
+            raise BadValue(
+                f"recipe: images are whitened ({self.whitening}) and stored in {self.container.space!r} space; "
+                "whitened ones live where networks see them, and nothing clamps them",
+                'container=Pixels(space="normalised")',
+            )
 
     def fits(self, data: ClassData, ipc: int) -> None:
         """Raise :class:`BadValue` where this recipe cannot be run on these data."""

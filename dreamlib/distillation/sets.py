@@ -23,19 +23,20 @@ from ..containers import CONTAINERS, Drawing, Generator, OfImages, drawing
 from ..containers.generator import AT_ONCE
 from ..core.atomic import cannot_write, write_atomically
 from ..core.errors import BadValue, Damaged, DataError, StoreError, unknown
-from ..core.files import COURSE, read_json, read_tensors, write_json, write_tensors
+from ..core.files import COURSE, below, read_json, read_tensors, with_prefix, write_json, write_tensors
 from ..core.limits import check_fits, check_per_class
 from ..core.places import path_of
 from ..core.reading import is_folder, present
-from ..core.registry import plain
 from ..core.streams import Streams
-from ..data import Normalisation, folder, parquet
+from ..data import Normalisation, folder, parquet, whitening
 from ..data.normalisation import measured
+from ..data.whitening import Whitening
 
 # What a file of another version, or of nobody's, makes of the steps that read it.
 NOT_OURS = (KeyError, TypeError, ValueError, AttributeError, IndexError, RuntimeError)
 FORMATS = ("safetensors", "images", "parquet")
-NOTES = "dreamlib.json"  # beside exported pictures: what they do not say themselves
+WHITENING = "whitening."  # what a whitened set's file holds of its normalisation
+NOTES = "dreamlib.json"  # with exported pictures: classes, normalisation and metadata
 
 
 @dataclass(frozen=True, repr=False)
@@ -61,6 +62,11 @@ class DistilledSet:
         Recipe, seed, seconds, checksum and the rest of the file's metadata.
     rates : Tensor, optional
         Learning rates that belong to the images; see :class:`~dreamlib.containers.Images`.
+    steps : int, optional
+        Of training that belong to the images; likewise.
+    whitened : Tensor, optional
+        (N, c, h, w) float32: the images as networks see them, where these are whitened. ``images`` are then pictures of
+        them, from which there is no exact way back.
     """
 
     images: Tensor
@@ -70,6 +76,8 @@ class DistilledSet:
     normalisation: Normalisation
     about: dict[str, Any]
     rates: Tensor | None = None
+    steps: int | None = None
+    whitened: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -96,7 +104,7 @@ class DistilledSet:
     @property
     def normalised(self) -> Tensor:
         """Images as networks see them, (N, c, h, w)."""
-        return self.normalisation.apply(self.images)
+        return self.whitened if self.whitened is not None else self.normalisation.apply(self.images)
 
     @property
     def by_class(self) -> Tensor:
@@ -133,7 +141,9 @@ class DistilledSet:
         Parameters
         ----------
         batch : int, optional
-            Images of a batch (the last of an epoch may be smaller); by default the evaluation's.
+            Images of a batch (the last of an epoch may be smaller); by default the evaluation's. A set with a rate for
+            every step (DD) has batches of its own, in their order, as they are: ``rates[e, s]`` belongs to batch s in
+            epoch e.
         augment : bool
             Draw the evaluation's augmentation, with numbers of its own for every image, and its CutMix. False leaves
             the images as they are.
@@ -152,6 +162,8 @@ class DistilledSet:
         BadValue
             If ``batch`` is below 1, or the set does not say how it is evaluated.
         """
+        if batch is None and self.rates is not None and self.rates.ndim == 2:
+            return DataLoader(self.dataset(), batch_size=len(self) // self.rates.shape[1])
         size, collate, order = _batches(self.about, batch, augment, len(self.classes), seed)
         return DataLoader(self.dataset(), batch_size=size, shuffle=True, generator=order, collate_fn=collate)
 
@@ -355,10 +367,12 @@ def load_set(path: str | Path, dataset: str = "") -> DistilledSet:
 
 
 def _decoded(path: str | Path, stored: dict[str, Tensor], about: dict[str, Any]) -> DistilledSet:
-    normalisation, classes = _normalisation(about), tuple(about["classes"])
+    normalisation, classes = _normalisation(path, about, stored), tuple(about["classes"])
     if "stored" in stored:  # exported: already images in unit space
         images, labels, kept = stored["images"], stored["labels"], stored["stored"]
-        return DistilledSet(images, labels, kept, classes, normalisation, about, stored.get("rates"))
+        steps = int(stored["steps"]) if "steps" in stored else None
+        more = stored.get("rates"), steps, stored.get("whitened")
+        return DistilledSet(images, labels, kept, classes, normalisation, about, *more)
     container = _container(about)
     if not isinstance(container, OfImages):
         raise StoreError(
@@ -368,10 +382,16 @@ def _decoded(path: str | Path, stored: dict[str, Tensor], about: dict[str, Any])
     def unit(images: Tensor) -> Tensor:
         return images if container.space == "unit" else normalisation.undo(images)
 
-    decoded = unit(container.decode(stored))
+    seen = container.decode(stored)
+    decoded = unit(seen)
     labels, rates = container.targets(stored, decoded.shape[1]), container.rates(stored)
     kept = unit(stored["images"])
-    return DistilledSet(decoded.flatten(0, 1), labels, kept, classes, normalisation, about, rates)
+    more = (
+        rates,
+        container.steps(stored),
+        seen.flatten(0, 1) if isinstance(normalisation, Whitening) else None,
+    )
+    return DistilledSet(decoded.flatten(0, 1), labels, kept, classes, normalisation, about, *more)
 
 
 def _is_parquet(path: Path) -> bool:
@@ -399,7 +419,7 @@ def _pictures(path: Path, dataset: str) -> DistilledSet:
         about = dict(notes.get("about", {}))
         classes = tuple(notes.get("classes", _without_numbers(classes)))
         images = torch.from_numpy(pixels)
-        normalisation = _normalisation(notes) if notes else measured(images)
+        normalisation = _normalisation(path, notes, {}) if notes else measured(images)
     except (KeyError, TypeError, ValueError, OSError, DataError) as error:
         raise StoreError(f"{path} is no set of images: {error}", "a folder of images with labels") from error
     _expect(path, about, dataset)
@@ -465,7 +485,7 @@ def load_generator(
             raise StoreError(f"{path} holds a set of images, not a generator", f"load_set({str(path)!r})")
         _expect(path, about, dataset)
         classes, shape = tuple(about["classes"]), tuple(about["shape"])
-        draws = drawing(container, stored, shape, len(classes), _normalisation(about), device)
+        draws = drawing(container, stored, shape, len(classes), _normalisation(path, about, {}), device)
     except NOT_OURS as error:
         raise StoreError(
             f"{path} is not a generator of this version: {_short(error)}", "train it again"
@@ -495,9 +515,11 @@ def _expect(path: str | Path, about: dict[str, Any], dataset: str) -> None:
         raise StoreError(f"{path} holds {what}, not {dataset!r}", f"another set, or the name {what}")
 
 
-def _normalisation(about: dict[str, Any]) -> Normalisation:
-    known = about["normalisation"]
-    return Normalisation(known["name"], tuple(known["mean"]), tuple(known["std"]))
+def _normalisation(path: str | Path, about: dict[str, Any], stored: dict[str, Tensor]) -> Normalisation:
+    try:
+        return whitening.read(about["normalisation"], below(stored, WHITENING))
+    except ValueError as error:
+        raise StoreError(f"{path} is no whole set: {error}", "distil it again") from error
 
 
 def _container(about: dict[str, Any]) -> Any:
@@ -567,25 +589,34 @@ def export(distilled: DistilledSet, target: str | Path, form: str = "", *, overw
     _refuse_to_replace(target, form, overwrite)
     if form == "safetensors":
         tensors = {"images": distilled.images, "labels": distilled.labels, "stored": distilled.stored}
-        if distilled.rates is not None:
-            tensors["rates"] = distilled.rates
+        steps = None if distilled.steps is None else torch.tensor(distilled.steps)
+        more = {"rates": distilled.rates, "steps": steps, "whitened": distilled.whitened}
+        tensors |= {name: value for name, value in more.items() if value is not None}
+        tensors |= with_prefix(WHITENING, distilled.normalisation.tensors())
         about = {
             **distilled.about,
             "classes": list(distilled.classes),
-            "normalisation": plain(distilled.normalisation),
+            "normalisation": distilled.normalisation.about(),
             "space": "unit",
         }
         write_tensors(target, tensors, about)
         return target
+    if isinstance(distilled.normalisation, Whitening):
+        raise BadValue(
+            f"this set has {distilled.normalisation.name}, from which pictures in 8 bits do not lead back",
+            "--form safetensors",
+        )
     if distilled.labels.is_floating_point():
         raise BadValue(
             f"this set has answers of its own, a number for each class, and {form} holds one class an image",
             "--form safetensors",
         )
+    if distilled.rates is not None:
+        raise BadValue(f"this set has rates of its own, and {form} holds none", "--form safetensors")
     pictures = [_png(image) for image in distilled.bytes()]
     labels = distilled.labels.tolist()
     classes = list(distilled.classes)
-    notes = {"classes": classes, "normalisation": plain(distilled.normalisation), "about": distilled.about}
+    notes = {"classes": classes, "normalisation": distilled.normalisation.about(), "about": distilled.about}
     if form == "images":
         names = _folder_names(distilled.classes)
         for number, (picture, label) in enumerate(zip(pictures, labels, strict=True)):

@@ -14,6 +14,7 @@ from ..core.errors import unknown
 from ..core.registry import Registry
 from ..networks import Network
 
+# As published: "cosine" of DC and DSA (DC Eq. 10), "mse" and "l1" of IDC and DREAM by data set (released code).
 METRICS = ("cosine", "mse", "l1")
 
 
@@ -33,13 +34,15 @@ def distance(metric: str, real: Tensor, synthetic: Tensor) -> Tensor:
     Tensor
         Scalar.
     """
+    # Sums, not means: the published learning rates of the images belong to sums (IDC, released code).
     if metric == "mse":
         return (real - synthetic).square().sum()
     if metric == "l1":
         return (real - synthetic).abs().sum()
     if metric == "cosine":
+        # (C, o, i, kh, kw) to (C, o, i*kh*kw): DC compares the weights of one output channel at a time (Eq. 10).
         a, b = real.flatten(2), synthetic.flatten(2)
-        # eps 1e-6 joins the product of the norms, as in DC's released code.
+        # eps 1e-6 is added to the product of the norms, as in DC's released code.
         cosine = (a * b).sum(2) / (a.norm(dim=2) * b.norm(dim=2) + 1e-6)
         return (1 - cosine).sum()
     raise unknown("metric", metric, METRICS)
@@ -48,12 +51,12 @@ def distance(metric: str, real: Tensor, synthetic: Tensor) -> Tensor:
 class Matcher(Protocol):
     """Compares real and synthetic images under one network. Implementations are frozen dataclasses.
 
-    A matching loss is ``distance(measure(real).detached, measure(synthetic))``. Both methods see whole batches of
+    A matching loss is ``distance(measure(real).detach(), measure(synthetic))``. Both methods see whole batches of
     classes; class c of one measurement is only ever compared with class c of the other, so that classes can be
     processed in chunks without changing the sum.
 
-    A matcher that compares nothing but means of features over images may say so, ``averages = True``, which subclasses
-    inherit: fast mode then rounds more on the way to them (:mod:`dreamlib.compute.rough`).
+    A matcher that compares only means over images sets ``averages = True``. Fast mode then rounds its convolutions
+    further (:mod:`dreamlib.compute.rough`).
     """
 
     def measure(self, network: Network, images: Tensor, labels: Tensor, differentiable: bool) -> list[Tensor]:
@@ -90,7 +93,7 @@ def weighs(matcher: Matcher) -> bool:
 
 
 def exact(value: Tensor) -> Tensor:
-    """``value`` in float32 at least: means, losses and distances are not taken in a shorter format."""
+    """``value`` in float32 or wider: means, losses and distances are never computed in a shorter format."""
     return value.to(torch.promote_types(value.dtype, torch.float32))
 
 
@@ -115,6 +118,7 @@ def measure_under(
     *shares: Tensor,
 ) -> list[Tensor]:
     """``matcher.measure`` with ``weights`` (by name) in the place of the network's own; a pure function of them."""
+    # The weights arrive as an argument, so that an engine can trace the whole measurement as a function of tensors.
     given = {f"network.{name}": weight for name, weight in weights.items()}
     out: list[Tensor] = functional_call(
         _Measurement(matcher, network), given, (images, labels, differentiable, *shares)

@@ -17,7 +17,7 @@ from .base import distance, exact, register
 class Feature:
     """Squared distance between the mean features of real and synthetic images, group by group.
 
-    Distillation hands it one group for each class; DiM a single one, its batch of all classes.
+    Distillation passes one group for each class; DiM passes a single group, its batch of all classes.
 
     With a fresh random network per step it is DM (Eq. 5, the empirical maximum mean discrepancy with a linear kernel
     on the embedding); with IDC's containers and trained networks it is IDC's distribution matching (DREAM
@@ -40,6 +40,7 @@ class Feature:
         differentiable: bool,
         shares: Tensor | None = None,
     ) -> list[Tensor]:
+        # (G, B, c, h, w) -> (G*B, D) -> (G, B, D) -> (G, D), the mean embeddings of Eq. 5.
         groups, each = images.shape[:2]
         with torch.set_grad_enabled(differentiable):
             features = network.features(images.flatten(0, 1))

@@ -1,4 +1,4 @@
-"""Gradient matching: DC, DSA, IDC and DREAM compare what the images would teach the network."""
+"""Gradient matching: DC, DSA, IDC and DREAM compare the gradients that images give to the network's weights."""
 
 from __future__ import annotations
 
@@ -25,6 +25,7 @@ def matched_weights(network: nn.Module, layers: str) -> list[Tensor]:
     """
     if layers not in LAYERS:
         raise unknown("choice of layers", layers, LAYERS)
+    # The last linear layer: for random networks its gradient is a function of the features (DM supplement, section 4).
     if layers == "classifier":
         return [[module.weight for module in network.modules() if isinstance(module, nn.Linear)][-1]]
     kinds = (nn.Conv2d, nn.Linear) if layers == "weights" else (nn.Conv2d,)
@@ -36,7 +37,7 @@ def matched_weights(network: nn.Module, layers: str) -> list[Tensor]:
 class Gradient:
     """Distance between the loss gradients of real and synthetic images, group by group (DC Eq. 9).
 
-    Distillation hands it one group for each class; DiM a single one, its batch of all classes.
+    Distillation passes one group for each class; DiM passes a single group, its batch of all classes.
 
     Parameters
     ----------
@@ -60,14 +61,17 @@ class Gradient:
         groups, each = images.shape[:2]
         with torch.enable_grad(), GroupwiseWeights(matched_weights(network, self.layers), groups) as weights:
             logits = exact(network(images.flatten(0, 1)))
+            # (G,) labels of classes become (G*B,) labels of images.
+            targets = labels.repeat_interleave(each) if labels.ndim == 1 else labels.flatten()
             # Sum over classes of the mean over a class's images: each copy of a weight gets its class's mean gradient.
-            every = labels.repeat_interleave(each) if labels.ndim == 1 else labels.flatten()
             if shares is None:
-                loss = F.cross_entropy(logits, every, reduction="sum") / each
+                loss = F.cross_entropy(logits, targets, reduction="sum") / each
             else:
-                loss = (F.cross_entropy(logits, every, reduction="none") * shares.flatten()).sum()
+                loss = (F.cross_entropy(logits, targets, reduction="none") * shares.flatten()).sum()
+        # create_graph only for synthetic images: the distance is differentiated by them, through this gradient.
         return list(torch.autograd.grad(loss, weights.copies, create_graph=differentiable))
 
     def distance(self, real: list[Tensor], synthetic: list[Tensor]) -> Tensor:
+        # One weight after the other, as DC's sum over layers (Eq. 10).
         parts = [distance(self.metric, a, b) for a, b in zip(real, synthetic, strict=True)]
         return torch.stack(parts).sum()

@@ -1,4 +1,4 @@
-"""Vanilla MMD in pixel space: what is left of DM without its embedding (DM supplement, section 2.2)."""
+"""Vanilla MMD in pixel space: DM without its embedding (DM supplement, section 2.2)."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from ..core.errors import BadValue, unknown
 from ..networks import Network
 from .base import exact, register
 
+# The kernels that the supplement of DM tried in pixel space (section 2.2).
 KERNELS = ("linear", "polynomial", "rbf", "laplacian")
 
 
@@ -73,16 +74,18 @@ class Kernel:
 
     def measure(self, network: Network, images: Tensor, labels: Tensor, differentiable: bool) -> list[Tensor]:
         with torch.set_grad_enabled(differentiable):
-            # A view keeps the gradient of what it is a view of, whatever the context says.
+            # detach as well: flatten() is a view, and a view of images with a graph has a graph in any context.
             points = exact(images if differentiable else images.detach()).flatten(2)
             if self.kernel == "linear":
+                # The linear kernel needs no pairs: MMD^2 is the squared distance of the mean images.
                 return [points.mean(1)]
-            # What one set does to itself is measured here, so that real images do it once and without a gradient.
+            # mean k(r, r') and mean k(s, s') need one set only. Here the real one is computed once, without a gradient.
             return [points, self.mean(points, points)]
 
     def distance(self, real: list[Tensor], synthetic: list[Tensor]) -> Tensor:
         if self.kernel == "linear":
             return (real[0] - synthetic[0]).square().sum()
+        # Gretton et al. 2012, Eq. 5, summed over classes.
         return (real[1] + synthetic[1] - 2 * self.mean(real[0], synthetic[0])).sum()
 
     def mean(self, left: Tensor, right: Tensor) -> Tensor:
@@ -95,7 +98,8 @@ class Kernel:
             if self.kernel == "polynomial":
                 values = (products / size + self.offset) ** self.degree
             else:
+                # |x - y|^2 = |x|^2 + |y|^2 - 2 <x, y>: one matrix product instead of all A * B differences.
                 squares = left.square().sum(2).unsqueeze(2) + right.square().sum(2).unsqueeze(1)
-                apart = (squares - 2 * products).clamp(min=0)  # rounding may bring it below
+                apart = (squares - 2 * products).clamp(min=0)  # rounding can make it negative
                 values = (-apart / (2 * self.bandwidth**2 * size)).exp()
         return size * values.mean((1, 2))

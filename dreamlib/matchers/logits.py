@@ -1,4 +1,4 @@
-"""Logits matching: DiM compares what a network answers to a generated image and to a real one of the same class."""
+"""Logits matching: DiM compares the logits of a generated image and of a real one of the same class."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ SCALES = ("raw", "log-softmax")
 class Logits:
     """Mean squared difference of the logits of pairs of images (DiM Eq. 5).
 
-    Each synthetic image is compared with the real image at its place, so unlike the other matchers it wants as many of
-    the one as of the other.
+    Each synthetic image is compared with the real image at the same position. Unlike the other matchers it therefore
+    needs as many synthetic images as real ones.
 
     Parameters
     ----------
@@ -35,6 +35,7 @@ class Logits:
             raise unknown("scale of logits", self.scale, SCALES)
         groups, each = images.shape[:2]
         with torch.set_grad_enabled(differentiable):
+            # (G, B, c, h, w) -> (G*B, classes) -> (G, B, classes).
             logits = exact(network(images.flatten(0, 1)))
             found = logits if self.scale == "raw" else logits.log_softmax(1)
             return [found.view(groups, each, -1)]

@@ -13,6 +13,7 @@ from ..core.errors import BadValue
 from .convnet import convnet, frepo
 from .densenet import densenet121
 from .layers import Shape
+from .lenet import alexcifarnet, lenet
 from .plain import alexnet, vgg11
 from .resnet import resnet
 from .spec import NetworkSpec
@@ -30,6 +31,8 @@ BODIES: dict[str, Callable[[NetworkSpec, Shape], tuple[nn.Sequential, int]]] = {
     "vgg11": vgg11,
     "alexnet": alexnet,
     "densenet121": densenet121,
+    "lenet": lenet,
+    "alexcifarnet": alexcifarnet,
 }
 
 
@@ -46,15 +49,22 @@ class Network(nn.Module):
         From D features to the logits.
     he_weights : bool
         Convolutions start from He's normal distribution; see :func:`initialise`.
+    glorot_weights : bool
+        Weights start from Glorot's normal distribution, biases from zero.
     """
 
     def __init__(
-        self, body: nn.Sequential, feature_size: int, num_classes: int, he_weights: bool = False
+        self,
+        body: nn.Sequential,
+        feature_size: int,
+        num_classes: int,
+        he_weights: bool = False,
+        glorot_weights: bool = False,
     ) -> None:
         super().__init__()
         self.body = body
         self.feature_size = feature_size
-        self.he_weights = he_weights
+        self.he_weights, self.glorot_weights = he_weights, glorot_weights
         self.classifier = nn.Linear(feature_size, num_classes)
 
     def features(self, images: Tensor) -> Tensor:
@@ -100,7 +110,7 @@ def build(
     # On the meta device PyTorch's own initialisation does nothing: weights are drawn once, and from our seed.
     with torch.device("meta"):
         body, size = BODIES[spec.name](spec, (channels, height, width))
-        network = Network(body, size, num_classes, he_weights=spec.form == "idc")
+        network = Network(body, size, num_classes, spec.form == "idc", spec.form == "xavier")
     device = torch.device(device)
     if device.type != "meta":
         initialise(network.to_empty(device=device), torch.Generator(device).manual_seed(0))
@@ -139,6 +149,7 @@ def embed(network: nn.Module, images: Tensor, chunk: int = 1024) -> Tensor:
     """
     if chunk < 1:
         raise BadValue(f"chunk is {chunk}; expected at least 1")
+    # Remember which layers train, since only some of them may.
     features = cast(Network, network).features
     training = [layer for layer in network.modules() if layer.training]
     network.eval()
@@ -156,8 +167,8 @@ def largest_map(network: Network, shape: tuple[int, int, int]) -> int:
     def note(module: nn.Module, inputs: object, output: Tensor) -> None:
         sizes.append(output.numel() * 4)
 
-    # On the meta device nothing would be computed, but there PyTorch takes a norm for something to compile, and imports
-    # its compiler: three seconds of every process. One image costs less.
+    # Not on the meta device: norms there make PyTorch import its compiler, which takes three seconds in every process.
+    # Running one image costs less.
     copied = copy.deepcopy(network).eval()
     for layer in copied.modules():
         layer.register_forward_hook(note)

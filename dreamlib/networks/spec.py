@@ -9,7 +9,7 @@ from ..core.errors import BadValue, unknown
 NORMS = ("instance", "batch", "layer", "group", "none")
 POOLINGS = ("avg", "max", "none")
 ACTIVATIONS = ("relu", "leakyrelu", "sigmoid", "swish")
-FORMS = ("he", "idc")
+FORMS = ("he", "idc", "xavier")
 
 # Every network, with the fields that its name settles. A ConvNet and FRePo's leave all of them open.
 FIXED: dict[str, dict[str, int | str]] = {
@@ -24,6 +24,8 @@ FIXED: dict[str, dict[str, int | str]] = {
     "vgg11": {"depth": 11, "pooling": "max"},
     "alexnet": {"depth": 6, "pooling": "max", "norm": "none"},
     "densenet121": {"depth": 121, "pooling": "avg", "norm": "batch"},
+    "lenet": {"depth": 5, "width": 128, "pooling": "max", "norm": "none"},
+    "alexcifarnet": {"depth": 5, "width": 128, "pooling": "max", "norm": "none"},
 }
 # The papers write ResNetAP-10 as often as ResNet10-AP.
 ALIASES = {"resnetap10": "resnet10ap", "resnetap18": "resnet18ap", "vgg": "vgg11", "densenet": "densenet121"}
@@ -46,9 +48,9 @@ class NetworkSpec:
     depth : int
         Blocks of a ConvNet, FRePo's among them: 3 for images of 28 and 32 pixels, 4 for 64 (TinyImageNet).
     width : int
-        Channels of a ConvNet's blocks, of the first of FRePo's. For the others, 128 stands for the published width and
-        any other value scales all channels in proportion: 64 is a ResNet that starts with 32 channels, 48 a DenseNet
-        that grows by 12 (both are what IDC's released code evaluates on CIFAR).
+        Channels of a ConvNet's blocks, of the first of FRePo's. LeNet and AlexCifarNet have one width. For the others,
+        128 stands for the published width and any other value scales all channels in proportion: 64 is a ResNet that
+        starts with 32 channels, 48 a DenseNet that grows by 12 (both are what IDC's released code evaluates on CIFAR).
     norm : str
         ``instance`` (the DC family's default), ``batch``, ``layer``, ``group`` (four groups) or ``none``.
     pooling : str
@@ -56,8 +58,9 @@ class NetworkSpec:
     activation : str
         ``relu``, ``leakyrelu`` (slope .01), ``sigmoid`` or ``swish``.
     form : str
-        Of a ResNet. ``he``: blocks as in He et al. (CVPR 2016), weights from PyTorch's default distribution. ``idc``:
-        as the released code of IDC and DiM builds ResNets for CIFAR. Each of the four stages has (depth - 2) // 6 basic
+        ``xavier``: every weight starts from Glorot's normal distribution, biases from zero (DD, released code).
+        ``he``: blocks of a ResNet as in He et al. (CVPR 2016), weights from PyTorch's default distribution. ``idc``: as
+        the released code of IDC and DiM builds ResNets for CIFAR. Each of the four stages has (depth - 2) // 6 basic
         blocks, also at depth 34 (5) and 50 (8), and convolutions start from He's normal distribution. The code has
         batch norm and 32 to 256 channels: ``NetworkSpec("resnet18", width=64, norm="batch", form="idc")``.
 
@@ -71,8 +74,8 @@ class NetworkSpec:
     Notes
     -----
     What a name settles is overwritten with the truth, so that equal networks have equal specs: depth and
-    pooling of all but the ConvNets, ``norm="none"`` for AlexNet and ``norm="batch"`` for DenseNet, and
-    ``form="he"`` for all but the ResNets.
+    pooling of all but the ConvNets, ``norm="none"`` for AlexNet, LeNet and AlexCifarNet, ``norm="batch"`` for
+    DenseNet, and ``form="he"`` in place of ``"idc"`` for all but the ResNets.
     """
 
     name: str = "convnet"
@@ -96,6 +99,8 @@ class NetworkSpec:
             value = getattr(self, field)
             if not isinstance(value, int) or isinstance(value, bool) or value < 1:
                 raise BadValue(f"{field} of {plain} is {value!r}; expected a whole number of at least 1")
-        settled = {"name": plain, **FIXED[plain]} | ({} if plain.startswith("resnet") else {"form": "he"})
+        settled: dict[str, int | str] = {"name": plain, **FIXED[plain]}
+        if self.form == "idc" and not plain.startswith("resnet"):
+            settled["form"] = "he"
         for field, value in settled.items():
             object.__setattr__(self, field, value)

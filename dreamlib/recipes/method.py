@@ -42,8 +42,8 @@ class Method:
     reported_as : str
         The method's name in the papers' tables; empty when no table has it.
     reported_under : str
-        The protocol whose row stands beside the papers' numbers: ``common`` where these are of trained networks and the
-        method's own protocol trains none. Empty: its own.
+        The protocol whose row is compared with the papers' numbers: ``common`` where these are of trained networks and
+        the method's own protocol trains none. Empty: its own.
     differs : tuple of str
         Where the recipe is not what paper and released code do, in words that go on "differs from the released code
         in: ...". What a profile or a caller changes is found by comparison and not said here.
@@ -136,8 +136,12 @@ def changes(published: Any, used: Any, path: str = "") -> list[str]:
     if published == used:
         return []
     if isinstance(published, dict) and isinstance(used, dict) and published.get("part") == used.get("part"):
-        inner = [(f"{path}.{name}" if path else name, name) for name in used]
-        return [word for where, name in inner for word in changes(published.get(name), used[name], where)]
+        inner = [(f"{path}.{name}" if path else name, name) for name in {**used, **published}]
+        return [
+            word
+            for where, name in inner
+            for word in changes(published.get(name, ""), used.get(name, ""), where)
+        ]
     if isinstance(published, list) and isinstance(used, list) and len(published) == len(used):
         pairs = enumerate(zip(published, used, strict=True), 1)
         return [word for place, pair in pairs for word in changes(*pair, f"{path} {place}")]

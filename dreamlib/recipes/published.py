@@ -37,7 +37,8 @@ DSA_ALL = "color_crop_cutout_flip_scale_rotate"
 NO_FLIP = DSA_ALL.replace("_flip", "")
 
 
-def _no_flip(path: str) -> Rule:
+def no_flip(path: str) -> Rule:
+    """No flip in the augmentation at ``path`` on data sets of digits."""
     return rule("released code: no flip on digits", {path: NO_FLIP}, dataset=DIGIT_SETS)
 
 
@@ -122,8 +123,8 @@ methods.register(
                 dataset="cifar100",
                 ipc=50,
             ),
-            _no_flip("augment.strategy"),
-            _no_flip("teacher.augment.strategy"),
+            no_flip("augment.strategy"),
+            no_flip("teacher.augment.strategy"),
         ),
         sources=(("all", "DSA section 4 and released code"), ("initial", "its README: real images")),
         reported_as="DSA",
@@ -144,7 +145,7 @@ methods.register(
         ),
         protocol="dsa",
         rules=(
-            _no_flip("augment.strategy"),
+            no_flip("augment.strategy"),
             rule(
                 "DM released code: CIFAR-10 at 100 images per class and more; CIFAR-100 stays at 1",
                 {"image_lr": 10.0},
@@ -215,7 +216,7 @@ _idc_sources = (("all", "IDC section 5 and released code"),)
 _idc_differs = (
     "the images left at the end of a pass over the data, too few for a batch, teach no network (the code shows them)",
 )
-_clustered = (
+CLUSTERED = (
     "k-means starts from seeded points, an empty cluster moves to the farthest point, and in fast mode a class also "
     "rests when a round lowers its inertia by less than 0.02 %"
 )
@@ -266,7 +267,7 @@ methods.register(
             ("teacher.batch", "DREAM released code: one loader serves matching and learning, so 128"),
             ("initial", "DREAM released code: clusters of an untrained embedding, tiled"),
         ),
-        differs=(*_idc_differs, _clustered),
+        differs=(*_idc_differs, CLUSTERED),
         reported_as="DREAM",
     )
 )
@@ -297,10 +298,10 @@ for kernel in KERNELS:
 # DREAM as a plug: the base method with another sampler, and nothing else (DREAM supplement, sections 2 and 3).
 for base in ("dc", "dsa", "dm", "idc", "idc-dm"):
     plugged = methods[base].using(sampler=Representative())
-    methods.register(replace(plugged, differs=(*plugged.differs, _clustered)))
+    methods.register(replace(plugged, differs=(*plugged.differs, CLUSTERED)))
 # ... and as a choice made once: the real images nearest to cluster centres instead of random ones, and instead of
 # herding's in the embedding that herding trains.
 for base, epochs in (("random", 0), ("herding", 20)):
     chosen, label = RepresentativeImages(epochs=epochs), f"{methods[base].label}+DREAM"
     once = methods[base].using(initial=chosen, name=f"{base}+dream", label=label)
-    methods.register(replace(once, differs=(_clustered,)))
+    methods.register(replace(once, differs=(CLUSTERED,)))

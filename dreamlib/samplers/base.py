@@ -18,7 +18,8 @@ from ..data import ClassData
 from ..data.classes import Fresh
 from ..networks import Network, embed
 
-# Images embedded at once. A GPU takes more: fewer launches, and fuller ones. What they fill grows with their pixels.
+# Images embedded at once. A GPU takes more, for fewer and larger launches. Memory grows with pixels, so the bound
+# there is in pixels: 2,500 images of 32x32.
 AT_ONCE_ON_CPU, PIXELS_ON_GPU = 500, 2500 * 32 * 32
 SPACES = ("stored", "normalised", "unit")
 
@@ -38,7 +39,7 @@ class View:
     generator : torch.Generator
         The sampler's own random stream.
     engine : Engine, optional
-        Runs the network; by default plainly.
+        Runs the network; by default eagerly, in float32.
     turn : int
         Choices made before this one.
     fresh : callable, optional
@@ -59,19 +60,19 @@ class View:
 
     @property
     def fast(self) -> bool:
-        """Whether speed is wanted where the result is as good, though not the same to the last bit."""
+        """Whether speed is preferred where the result is as good, though not the same to the last bit."""
         return self.engine is not None and self.engine.mode == "fast"
 
     @property
     def short(self) -> torch.dtype:
-        """The number format in which points may be compared where speed is wanted."""
+        """The number format in which points may be compared where speed is preferred."""
         return torch.float32 if self.engine is None else self.engine.formats.dtype
 
     def candidates(self, pool: int | None = None) -> tuple[Tensor, Tensor]:
         """Positions of the images to choose from, (C, P) int64, and their mask, (C, P) bool.
 
         ``pool=None`` takes every image of every class (padded to the largest class); a number takes that many of
-        each, drawn anew at every call.
+        each, drawn again at every call.
         """
         if pool is None or pool >= int(self.data.sizes.max()):
             return self.data.padded_index()
@@ -79,6 +80,7 @@ class View:
             raise BadValue(
                 f"pool {pool} is smaller than the {self.batch} images wanted of each class", "raise pool"
             )
+        # Without replacement and as many of every class, so nothing is padding.
         index = self.data.draw(min(pool, self.data.smallest), self.generator)
         return index, torch.ones_like(index, dtype=torch.bool)
 
@@ -90,8 +92,11 @@ class View:
         if space not in SPACES:
             raise unknown("space of an embedding", space, SPACES)
         take = self.data.unit if "unit" in (space, space == "stored" and self.space) else self.data.take
+        # "stored" resolves to the container's space: DREAM's released code embeds un-normalised images, because IDC's
+        # container holds them so (see Representative.space).
         if self.engine is not None and not self.engine.plain:
             return self._embed_compiled(self.engine, take, index)
+        # Class after class, so that only one class's images are decoded at a time.
         labels = torch.arange(len(index), device=index.device)
         rows = zip(index.split(1), labels.split(1), strict=True)
         return torch.stack([embed(self.network, take(row, label)[0]) for row, label in rows])
@@ -99,11 +104,12 @@ class View:
     def _embed_compiled(
         self, engine: Engine, take: Callable[[Tensor, Tensor], Tensor], index: Tensor
     ) -> Tensor:
-        """Batches of one size, whatever the sizes of the classes: every other size would be compiled anew."""
+        """Batches of one size, whatever the sizes of the classes: each new size would be compiled again."""
         classes, count = index.shape
         _, height, width = self.data.shape
-        most = AT_ONCE_ON_CPU if index.device.type == "cpu" else max(1, PIXELS_ON_GPU // (height * width))
-        size = min(most, index.numel())
+        limit = AT_ONCE_ON_CPU if index.device.type == "cpu" else max(1, PIXELS_ON_GPU // (height * width))
+        size = min(limit, index.numel())
+        # (C, P) positions become one list of (class, position) pairs.
         label = torch.arange(classes, device=index.device).repeat_interleave(count)
         flat = index.flatten()
         self.network.eval()
@@ -115,7 +121,7 @@ class View:
         )
         out = torch.empty(len(flat), self.network.feature_size, device=index.device)
         for start in range(0, len(flat), size):
-            start = min(start, len(flat) - size)  # the last batch reaches back
+            start = min(start, len(flat) - size)  # the last batch overlaps the one before, to keep its size
             part = slice(start, start + size)
             images = take(flat[part].unsqueeze(1), label[part]).squeeze(1)
             out[part] = engine.run(key, function, tensors, images)

@@ -30,6 +30,7 @@ def gradient_norms(network: nn.Module, images: Tensor, labels: Tensor, chunk: in
     Tensor
         (N,) float32.
     """
+    # Detached: grad() below differentiates by its first argument alone.
     weights = {name: value.detach() for name, value in network.named_parameters()}
     buffers = dict(network.named_buffers())
 
@@ -37,6 +38,7 @@ def gradient_norms(network: nn.Module, images: Tensor, labels: Tensor, chunk: in
         logits = functional_call(network, (parameters, buffers), (image.unsqueeze(0),))
         return F.cross_entropy(logits, label.unsqueeze(0))
 
+    # One gradient per image: grad is of a single image, and vmap runs a chunk of images together.
     def norm(image: Tensor, label: Tensor) -> Tensor:
         gradient = grad(loss)(weights, image, label)
         return torch.stack([value.square().sum() for value in gradient.values()]).sum().sqrt()
@@ -60,7 +62,7 @@ class GradientNormBand:
     every : int
         Matching steps between two choices.
     pool : int, optional
-        Images of each class whose norms are taken, drawn anew each time; None is all.
+        Images of each class whose norms are taken, drawn again each time; None is all.
     """
 
     low: float = 0.25
@@ -78,6 +80,7 @@ class GradientNormBand:
         images = view.data.take(index).flatten(0, 1)
         labels = torch.arange(classes, device=index.device).repeat_interleave(count)
         norms = gradient_norms(view.network, images, labels).view(classes, count)
+        # argsort twice gives ranks. Half a rank is added so that shares are symmetric about 0.5; padding ranks last.
         rank = norms.masked_fill(~mask, float("inf")).argsort(1).argsort(1) + 0.5
         share = rank / mask.sum(1, keepdim=True)
         inside = (share >= self.low) & (share <= self.high) & mask
@@ -87,5 +90,6 @@ class GradientNormBand:
                 f"fewer than the real batch {view.batch}",
                 "widen the band, raise the pool or lower the real batch",
             )
+        # The largest random keys inside the band: a draw without replacement in every class at once.
         order = torch.rand(classes, count, generator=view.generator, device=index.device)
         return index.gather(1, order.masked_fill(~inside, -1).topk(view.batch, dim=1).indices)

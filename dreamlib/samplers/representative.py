@@ -27,7 +27,7 @@ class Clustered:
     each : int
         Images taken of a cluster (the released code's sub-clusters; 1 is its default). Divides the batch.
     pool : int, optional
-        Images of each class that are embedded, drawn anew for every clustering. None, the paper's, is all of them.
+        Images of each class that are embedded, drawn again for every clustering. None, the paper's, is all of them.
     space : str
         How images are embedded: ``"normalised"`` as the network sees them in training, ``"unit"`` without
         normalisation, ``"stored"`` as the code of the method holds them. IDC's and DREAM's hold images without
@@ -49,8 +49,10 @@ class Clustered:
                 f"each={self.each} does not divide the real batch {view.batch}",
                 f"use a divisor of {view.batch}",
             )
+        # 1. Embed all images of every class by the current network: (C, N, D), D = 2048 for ConvNet-3 on 32x32 images.
         index, mask = view.candidates(self.pool)
         points = view.embed(index, space=self.space)
+        # 2. Cluster each class into as many clusters as real images are wanted (sub-clusters: divided by ``each``).
         clusters = kmeans(
             points,
             view.batch // self.each,
@@ -60,6 +62,7 @@ class Clustered:
             fast=view.fast,
             short=view.short,
         )
+        # 3. Match the images nearest to the centres, for the next ``every`` steps.
         return index.gather(1, nearest_images(points, clusters, self.each, mask)), clusters
 
 

@@ -9,6 +9,7 @@ from torch import Tensor
 from ..core.errors import BadValue, unknown
 from .base import View, register
 
+# "anew" stands in the keys of all cells, so the value keeps its name: every batch is drawn from the whole class again.
 ORDERS = ("anew", "permutation")
 
 
@@ -21,8 +22,8 @@ class Random:
     ----------
     order : str
         ``"anew"``: every batch is a draw without replacement from the whole class (DC, DSA, DM). ``"permutation"``:
-        batches run through a permutation of the class, then through another one, as a data loader's do (IDC, released
-        code); what does not fill a batch at its end is left out.
+        batches run through a permutation of the class, then through the next one, as those of a data loader (IDC,
+        released code). Images at its end that do not fill a batch are left out.
     """
 
     order: str = "anew"
@@ -35,7 +36,8 @@ class Random:
             return view.data.draw(view.batch, view.generator)
         if view.fresh is None:
             raise BadValue(
-                "a sampler that runs through permutations, and a view without their random streams",
+                "order='permutation' needs the random streams of the permutations, and this view has none",
                 "order='anew'",
             )
+        # A batch is computed from its number alone, so a checkpoint holds no permutation.
         return view.data.turn(view.batch, view.turn, view.fresh)

@@ -1,4 +1,4 @@
-"""What a teacher is: under which weights a step is taken, and what becomes of them once it is done."""
+"""What a teacher is: the network weights that a step is taken under, and how they change after it."""
 
 from __future__ import annotations
 
@@ -19,11 +19,14 @@ from ..data import ClassData
 from ..networks import Network, NetworkSpec
 
 R = TypeVar("R")  # a recipe
+# Prefix of a snapshot's tensors that are no part of the set: a later stage continues with them.
+BESIDE = "beside."
+FINGERPRINT = "fingerprint"  # among it: the real images that have been learned from
 
 
 @dataclass(frozen=True)
 class Scene:
-    """What a run takes place in: everything that its parts share and none of them changes.
+    """The setting of a run: what all its parts share and none of them changes.
 
     Attributes
     ----------
@@ -70,17 +73,19 @@ class Scene:
 
         Nothing of it is in a checkpoint.
         """
+        # A pass is seeded by its number, so that any of them can be drawn again after a restart.
         return partial(self._pass, purpose)
 
     def _pass(self, purpose: str, number: int) -> torch.Generator:
+        # ``once``: not a stream that goes on, so it is no part of a checkpoint.
         return self.streams.once(f"{purpose}, pass {number}")
 
 
 class Teaching(Protocol):
-    """A teacher at work in one run. What it holds is tensors, which it hands to checkpoints.
+    """A teacher in one run. All it holds is tensors, so that checkpoints can save them.
 
-    ``network`` is the network of the step; None where a step needs none. ``step`` of ``steps`` of the work that has to
-    be done before the first step, ``done`` once it is.
+    ``network`` is the network of the current step; None where a step needs none. ``step``, ``steps`` and ``done`` are
+    about the work before the first step of the loop, such as training a pool.
     """
 
     @property
@@ -95,32 +100,32 @@ class Teaching(Protocol):
     def notes(self) -> dict[str, Any]: ...
 
     def advance(self) -> None:
-        """A small piece of the work before the first step."""
+        """Do a small piece of the work before the first step."""
         ...
 
     def next(self, step: int) -> bool:
-        """Put up the weights of a step; whether they are new, and nothing of the step before is in them."""
+        """Prepare the weights of a step. True where they are new, not those of the step before."""
         ...
 
     def after(self, step: int, stored: Mapping[str, Tensor]) -> None:
-        """What becomes of the weights once the step is done: trained, aged, or left as they are."""
+        """Change the weights once the step is done: train them, count their age, or leave them."""
         ...
 
     def state(self) -> dict[str, Tensor]:
-        """Everything needed to go on, but for random streams."""
+        """Everything needed to resume, except random streams."""
         ...
 
     def restore(self, state: Mapping[str, Tensor]) -> None:
-        """Go on from what :meth:`state` returned."""
+        """Resume from what :meth:`state` returned."""
         ...
 
 
 class Teacher(Protocol):
-    """Says under which weights steps are taken. Implementations are frozen dataclasses; a run begins them."""
+    """Says under which weights steps are taken. Implementations are frozen dataclasses; :meth:`begin` starts a run."""
 
     @property
     def phases(self) -> tuple[str, ...]:
-        """What of its work is timed."""
+        """Names of the phases of its work that are timed."""
         ...
 
     @property
@@ -141,16 +146,16 @@ class Teacher(Protocol):
         ...
 
     def before(self, recipe: R) -> R | None:
-        """The recipe of what has to be there first, made from the recipe of the whole; for most, None."""
+        """The recipe of a run that must come first (experts, say), made from the whole recipe; for most, None."""
         ...
 
     def begin(self, scene: Scene, start: Mapping[str, Tensor] | None) -> Teaching:
-        """Begin a run; ``start`` is what the recipe of :meth:`before` has left."""
+        """Start a run; ``start`` is the result of the recipe of :meth:`before`."""
         ...
 
 
 class Idle:
-    """A teaching that does nothing; others build on it."""
+    """A teaching that does nothing, and a base class for others."""
 
     @property
     def network(self) -> Network | None:
@@ -190,7 +195,7 @@ class Idle:
 
 @dataclass(frozen=True)
 class Untaught:
-    """No network at all: for the steps of a generator by its objective alone, or of a kernel."""
+    """No network at all: for a generator that follows its objective alone, or for a kernel."""
 
     @property
     def phases(self) -> tuple[str, ...]:

@@ -23,7 +23,7 @@ POOL_SPACES = ("signed", "unit")
 @register("models")
 @dataclass(frozen=True)
 class ModelsPool:
-    """One network of the pool is drawn for every epoch, with new weights, and learns from real images before each step.
+    """Each epoch draws one network of the pool, with new weights, and real images train it before each step (Eq. 6).
 
     Attributes
     ----------
@@ -31,12 +31,12 @@ class ModelsPool:
         The pool.
     mode : str
         ``"train"``: while it is matched under, a network stays in training mode, so that its batch norms take mean and
-        variance from the batch they see, and keep count of them (released code). ``"eval"``: they use what they
-        remember of the network's own training.
+        variance from the batch they see, and update their running statistics (released code). ``"eval"``: they use the
+        running statistics of the network's own training.
     space : str
         What is normalised with the constants of [0, 1] images before a network sees it, in matching and in its own
         training: images in [-1, 1], as the generator gives them (``"signed"``, released code), or in [0, 1]
-        (``"unit"``), as every other network of a study sees them.
+        (``"unit"``), as all other networks of a study see them.
     trained_on : str
         ``"real"``, or ``"nothing"``: networks stay as they are drawn.
     images, batch : int
@@ -102,7 +102,7 @@ class ModelsPool:
 
 
 class Epochs(Idle):
-    """The network of the epoch, and its momentum."""
+    """A models pool in one run: the network of the current epoch and its momentum."""
 
     def __init__(self, how: ModelsPool, scene: Scene) -> None:
         self.how, self.scene = how, scene
@@ -122,40 +122,47 @@ class Epochs(Idle):
     def enter(self, signed: Tensor) -> Tensor:
         """Images in [-1, 1] as the networks of the pool see them."""
         normalisation = self.scene.data.normalisation
-        # The released code normalises them as if they were in [0, 1].
+        # The released code normalises images in [-1, 1] as if they were in [0, 1]. It matters: with instance norm, the
+        # gradient from a ResNet has a cosine of 0.035 with that of images in [0, 1]. So it is a field of the recipe.
         return normalisation.enter(signed, "unit" if self.how.space == "signed" else "signed")
 
     def next(self, step: int) -> bool:
-        """A new network at the beginning of an epoch; then what it learns before the step."""
+        """Draw a new network at the beginning of an epoch, then train it before the step."""
+        # unit is the number of steps in an epoch of the generator: one network per epoch (released code).
         new = step % self.scene.unit == 0
         if new:
             stream = self.scene.streams["network"]
             self.model = int(torch.randint(len(self.how.models), (), generator=stream, device=stream.device))
             network = self._network = self._build()
             initialise(network, stream)
+            # A new network starts without momentum.
             self.velocity = [torch.zeros_like(weight) for weight in network.parameters()]
         if self.how.trained_on == "real":
             with self.scene.stopwatch.phase("network"):
-                self._learn()
+                self._train()
         assert self.network is not None
+        # Set after the training above, which is always in training mode.
         self.network.train(self.how.mode == "train")
         return new
 
     def _build(self) -> Network:
         data = self.scene.data
+        # Frozen: the generator's loss is differentiated through the network, not by its weights.
         return build(self.spec, data.shape, data.num_classes, device=data.device).requires_grad_(False)
 
-    def _learn(self) -> None:
-        """Whole batches of one pass over the real images."""
+    def _train(self) -> None:
+        """Train on whole batches of one pass over the real images (released code: 16 batches)."""
         how, data, stream = self.how, self.scene.data, self.scene.streams["training"]
         assert self.network is not None
         self.network.train()
         order = torch.randperm(data.total, generator=stream, device=data.device)
+        # As many whole batches as hold ``images``, at most one pass. The incomplete last batch is never used.
         count = min(-(-how.images // how.batch), data.total // how.batch)
         key = "learning of", self.spec, data.shape, data.num_classes
         for part in order[: count * how.batch].split(how.batch):
             images, labels = data.at(part)
             if how.space == "signed":
+                # The network is trained on images in the same space as those it is matched under.
                 images = self.enter(data.normalisation.leave(images, "signed"))
             learn_batch(self.scene.engine, key, self.network, self.velocity, images, labels, how, stream)
 

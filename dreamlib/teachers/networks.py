@@ -1,4 +1,4 @@
-"""Networks of one architecture: fresh ones, or such as learn between two steps (DM; DC, DSA; IDC, DREAM)."""
+"""Networks of one architecture: fresh ones (DM), or trained between steps (DC and DSA; IDC and DREAM)."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ TRAINED_ON = ("nothing", "synthetic", "real")
 @register("networks")
 @dataclass(frozen=True)
 class Networks:
-    """A network is drawn for every iteration; it serves ``steps`` steps, and learns after each but the last.
+    """Each iteration draws a network, uses it for ``steps`` steps, and trains it after each of them but the last.
 
     Attributes
     ----------
@@ -36,12 +36,12 @@ class Networks:
     epochs : int
         Passes over the synthetic set after each step, for ``"synthetic"`` (DC's "inner loop").
     images : int
-        Real images shown to the network after each step, for ``"real"``: as many whole batches as hold them. They run
-        through a permutation of the training set, and then through another one.
+        Real images shown to the network after each step, for ``"real"``, rounded up to whole batches. Batches run
+        through a permutation of the training set, then through the next one.
     batch, lr, momentum, weight_decay, cutmix, augment :
         The network's own SGD.
     pool : Pool, optional
-        Draw each network from a pool of networks that were trained beforehand, instead of initialising it.
+        Draw each network from a pool of networks trained beforehand, instead of initialising it (DM, Figure F2).
     """
 
     steps: int = 1
@@ -68,6 +68,7 @@ class Networks:
     @property
     def real_batches(self) -> int:
         """Batches of real images after each step."""
+        # Rounded up: for "2000", IDC takes 32 batches of 64 (2,048 images) and DREAM 16 of 128 (released code).
         return -(-self.images // self.batch)
 
     def check(self) -> None:
@@ -79,7 +80,7 @@ class Networks:
             self.pool.check()
 
     def fits(self, data: ClassData) -> None:
-        """Any data set does: a batch is at most all of it."""
+        """Nothing to check: a batch is cut to the size of the data set."""
 
     def shown(self, classes: int, ipc: int) -> float:
         seen = {
@@ -97,12 +98,14 @@ class Networks:
 
 
 class Learning(Idle):
-    """The network of the moment, its momentum, and the pool it may come from."""
+    """The current network, its momentum, and the pool it may come from."""
 
     def __init__(self, how: Networks, scene: Scene) -> None:
         self.how, self.scene = how, scene
         data = scene.data
         self._network = build(scene.network, data.shape, data.num_classes, device=scene.device)
+        # The weights are constants of a matching step; training takes its gradients functionally
+        # (networks/training.py).
         self._network.requires_grad_(False)
         self.velocity: list[Tensor] = []
         self.pool: PoolTraining | None = None
@@ -113,7 +116,7 @@ class Learning(Idle):
     def network(self) -> Network:
         return self._network
 
-    # The pool is trained before the first step.
+    # Work before the first step of the loop: training the pool, where there is one.
 
     @property
     def step(self) -> int:
@@ -138,6 +141,7 @@ class Learning(Idle):
 
     def next(self, step: int) -> bool:
         """Every ``steps`` steps, another network: fresh weights, or those of a network of the pool."""
+        # DC's outer loop and IDC's inner loop: one network for ``steps`` steps. DM: a fresh one for every step.
         if step % self.how.steps:
             return False
         stream = self.scene.streams["network"]
@@ -147,42 +151,47 @@ class Learning(Idle):
         else:
             self.network.load_state_dict(trained)
         learns = self.how.trained_on != "nothing"
+        # No momentum is kept for networks that are never trained.
         self.velocity = [torch.zeros_like(weight) for weight in self.network.parameters() if learns]
         return True
 
     def after(self, step: int, stored: Mapping[str, Tensor]) -> None:
-        """A network that goes on to another step learns before it."""
+        """Train a network that will be used for another step."""
+        # Not after the last step: the network would be thrown away (DC: "no network update after the last outer step").
         if self.how.trained_on == "nothing" or step % self.how.steps == self.how.steps - 1:
             return
         with self.scene.stopwatch.phase("network"):
             self.network.train()  # batch norms that were frozen for matching learn again
             if self.how.trained_on == "synthetic":
-                self._learn_synthetic(stored)
+                self._train_on_synthetic(stored)
             else:
-                self._learn_real(step)
+                self._train_on_real(step)
 
-    def _learn_synthetic(self, stored: Mapping[str, Tensor]) -> None:
+    def _train_on_synthetic(self, stored: Mapping[str, Tensor]) -> None:
         scene, generator = self.scene, self.scene.streams["training"]
         data = scene.data
+        # DC trains on the set as it is now, decoded and labelled as an evaluation would (DC, Algorithm 1).
         made = scene.container.training_set(
             stored, data.shape, data.num_classes, data.normalisation, scene.device
         )
         assert isinstance(made, Images)
         for _ in range(self.how.epochs):
+            # One permutation per epoch; the last batch may be smaller.
             order = torch.rand(len(made.targets), generator=generator, device=scene.device).argsort()
             for part in order.split(self.how.batch):
-                self._learn(made.images[part], made.targets[part])
+                self._train_on(made.images[part], made.targets[part])
 
-    def _learn_real(self, step: int) -> None:
-        # A network learns after each of its steps but the last: so often have networks learned before.
+    def _train_on_real(self, step: int) -> None:
+        # The number of trainings before this one: one after each step so far, except the last step of each network.
         before = step - step // self.how.steps
         fresh = self.scene.fresh("training")
         for number in range(before * self.how.real_batches, (before + 1) * self.how.real_batches):
-            self._learn(*self.scene.data.turn_flat(self.how.batch, number, fresh))
+            self._train_on(*self.scene.data.turn_flat(self.how.batch, number, fresh))
 
-    def _learn(self, images: Tensor, labels: Tensor) -> None:
+    def _train_on(self, images: Tensor, labels: Tensor) -> None:
         """One step of SGD of the network."""
         scene = self.scene
+        # What the compiled step closes over; see Engine.run.
         key = "learning", scene.network, scene.data.shape, scene.data.num_classes
         learn_batch(
             scene.engine,
@@ -204,7 +213,8 @@ class Learning(Idle):
 
     def restore(self, state: Mapping[str, Tensor]) -> None:
         if self.pool is not None:
-            self.pool.training.generator = self.scene.streams["pool"]  # its stream is another object by now
+            # Restoring the streams has made new generator objects.
+            self.pool.training.generator = self.scene.streams["pool"]
         if not state:
             return
         self.network.load_state_dict(below(state, "network."))

@@ -1,4 +1,4 @@
-"""Pools of matching networks: trained beforehand, and sorted by their validation accuracy.
+"""Pools of matching networks: trained beforehand, and grouped by their validation accuracy.
 
 DM embeds with a fresh random network at every step. Its section on the distribution of network parameters (the images
 are Figure F2 of the supplement) draws the network from a pool instead, whose networks were trained until their
@@ -32,25 +32,25 @@ def band_name(band: tuple[float, float]) -> str:
 class Pool:
     """Which networks a pool holds, and how they are trained.
 
-    All networks are trained together on real images. Each leaves in each band at most one state: the one whose
+    All networks are trained together on real images. Of each network at most one state per band is kept: the one whose
     accuracy on held-out images was nearest to the middle of the band. A matching step then draws a band, and a state
-    of that band, with equal chances.
+    of that band, both uniformly.
 
     Attributes
     ----------
     bands : tuple of (low, high)
         Validation accuracies in percent, ``low <= accuracy < high``.
     fresh : bool
-        Untrained networks are one more band, drawn anew whenever they are wanted.
+        Untrained networks are one more band, initialised again at each draw.
     networks : int
         K, how many are trained.
     training : SGD
         How, and for how many epochs at most: training ends early when every network is above the highest band.
     held_out : int
-        Real images of each class that are not trained on, but looked at for the validation accuracy. The test set
-        is not touched. Matching itself uses all training images.
+        Real images of each class that measure the validation accuracy and are not trained on. The test set is not used.
+        Matching itself uses all training images.
     every : int
-        Training steps between two looks.
+        Training steps between two validations.
     """
 
     bands: tuple[tuple[float, float], ...] = ()
@@ -76,7 +76,7 @@ class Pool:
 
 @dataclass(frozen=True)
 class State:
-    """One network of a pool: whose it is, after how many steps, how accurate (percent), and its tensors."""
+    """A saved state: number of the network, training steps, validation accuracy in percent, and tensors."""
 
     network: int
     step: int
@@ -122,8 +122,10 @@ class PoolTraining:
         generator = streams["pool"]
         held_out = data.draw(pool.held_out, generator)
         position, mask = data.padded_index()
+        # Held-out positions are masked out, so that they are never in a training batch.
         mask = mask.scatter(1, held_out, False)
         label = torch.arange(data.num_classes, device=data.device).unsqueeze(1).expand_as(position)
+        # (position within class, class) of every training image, as one list.
         self._position, self._label = position[mask], label[mask]
         self._validation = data.take(held_out).flatten(0, 1)
         self._validation_labels = label[:, :1].expand_as(held_out).flatten()
@@ -147,7 +149,7 @@ class PoolTraining:
         return self.step if self.done else self.training.steps
 
     def advance(self) -> None:
-        """One training step of all networks, and, where it is due, a look at their accuracy.
+        """One training step of all networks and, every ``every`` steps, a validation.
 
         Raises
         ------
@@ -160,6 +162,7 @@ class PoolTraining:
         if self.step % self.pool.every == 0 or self.training.done:
             accuracies = self.training.stack.accuracy(self._validation.__getitem__, self._validation_labels)
             self._keep(accuracies)
+            # Done early once all networks have passed the highest band: no later state would be kept.
             self.best = max(self.best, *accuracies)
             if self.training.done or min(accuracies) >= max(high for _, high in self.pool.bands):
                 self.training.check()
@@ -171,6 +174,7 @@ class PoolTraining:
             for network, accuracy in enumerate(accuracies):
                 if not low <= accuracy < high:
                     continue
+                # Of one network, the state nearest to the middle of the band replaces an earlier one.
                 known, middle = states.get(network), (low + high) / 2
                 if known is None or abs(accuracy - middle) < abs(known.accuracy - middle):
                     tensors = {k: v[network].clone() for k, v in self.training.stack.tensors.items()}
@@ -181,6 +185,7 @@ class PoolTraining:
         if not empty:
             return
         reached = [band for band in self.pool.bands if band not in empty]
+        # Accuracies above an empty band: networks crossed it between two validations, so validate more often.
         jumped = all(self.best >= high for _, high in empty)
         raise BadValue(
             f"none of {self.pool.networks} networks has a validation accuracy of "
@@ -194,6 +199,7 @@ class PoolTraining:
     def choose(self, generator: torch.Generator) -> dict[str, Tensor] | None:
         """The tensors of a network drawn from the pool; None where a fresh one is to be initialised instead."""
         bands = len(self.kept) + self.pool.fresh
+        # First a band, then a state in it: bands weigh the same however many states they hold.
         band = int(torch.randint(bands, (), generator=generator, device=generator.device))
         if band == len(self.kept):
             return None
@@ -213,7 +219,8 @@ class PoolTraining:
         return {"bands": bands, "held_out": len(self._validation_labels), "best": self.best}
 
     def state(self) -> dict[str, Tensor]:
-        """Everything needed to go on, but for the random stream; of finished training, only the states kept."""
+        """Everything needed to resume, except the random stream; after training, only the kept states."""
+        # Numbers of the states as one float64 tensor: accuracies keep all their digits.
         about: list[tuple[float, ...]] = []
         out: dict[str, Tensor] = {}
         for band, states in enumerate(self.kept):

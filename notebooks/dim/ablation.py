@@ -1,4 +1,4 @@
-"""Variants of a method, each judged by several networks, beside the paper's numbers: the table of an ablation.
+"""Variants of a method, each judged by several networks, with the paper's numbers: the table of an ablation.
 
 A record stands in the row of its ``method`` (a variant has a name of its own) and in the column of the network that
 judged it (``evaluation.network.name``), below its data set and budget. Where a profile does not measure the place that
@@ -255,9 +255,9 @@ def ablation_table(
     base: str = "",
     average: bool = False,
     command: str = "",
-    caption: str = "",
+    reading: str = "",
 ) -> AblationTable:
-    """Put variants of a method, judged by several networks, beside the paper's numbers.
+    """Put variants of a method, judged by several networks, with the paper's numbers.
 
     Parameters
     ----------
@@ -279,7 +279,7 @@ def ablation_table(
     average : bool
         Add the average over the judges: network i of each makes the i-th average, so that its standard deviation is
         that of averaging one network of each kind.
-    command, caption : str
+    command, reading : str
         As in :func:`dreamlib.companion.report.tables.accuracy_table`.
 
     Raises
@@ -345,7 +345,7 @@ def ablation_table(
         item=item,
         profile=profile,
         command=command,
-        caption=caption,
+        reading=reading,
         wording=Wording(
             by="network of judgement, trained on INPC images per class that the generator draws anew for every epoch",
             head="network",
@@ -372,7 +372,7 @@ def of_session(
     base: str = "",
     average: bool = False,
 ) -> AblationTable:
-    """A session's variants judged by several networks, beside the numbers of its own item."""
+    """A session's variants judged by several networks, with the numbers of its own item."""
     paper, _, name = session.study.item.partition("/")
     return ablation_table(
         session.records,
@@ -386,6 +386,7 @@ def of_session(
         base=base,
         average=average,
         command=session.study.command(),
+        reading=session.profile.reading,
     )
 
 

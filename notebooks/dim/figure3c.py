@@ -44,7 +44,7 @@ from dreamlib.companion.session import Session
 
 session = Session.of_notebook("dim/figure3c", globals())
 
-# The modules beside this notebook.
+# The modules next to this notebook.
 import ablation
 import budgets
 
@@ -55,7 +55,7 @@ session.run()
 
 # %% [markdown]
 # ## Measured
-# The paper prints no accuracies here, so nothing stands beside the numbers.
+# The paper prints no accuracies here, so there is no reported number to compare with.
 
 # %%
 judges = {judge.name: judge.label for judge in ablation.JUDGES.values()}
@@ -75,16 +75,12 @@ rows = [
     for name in names
 ]
 table = replace(
-    tables.accuracy_table(
-        records,
+    session.accuracy_table(
         rows,
-        session.study.datasets,
-        session.study.ipcs,
-        session.reported,
+        records,
         paper="dim",
         item="fig3c",
         fallbacks=(),
-        command=session.study.command(),
     ),
     wording=tables.Wording(
         by="INPC, the images per class that the generator draws anew for every epoch",

@@ -41,7 +41,7 @@ from dreamlib.companion.session import Session
 
 session = Session.of_notebook("dim/table3", globals())
 
-import budgets  # beside this notebook
+import budgets  # next to this notebook
 
 session.about()
 
@@ -49,7 +49,7 @@ session.about()
 session.run()
 
 # %% [markdown]
-# ## Measured beside reported
+# ## Measured and reported
 # The columns are the stored IPC of IDC and HaBa, as in the paper; the line below says what DiM's INPC* is there.
 # Under `quick` IDC decodes one image from each stored one (a quarter of a digit of 8x8 pixels would be 4x4), so INPC*
 # equals IPC there.
@@ -80,16 +80,12 @@ rows = [
     tables.Row("idc", "IDC", "IDC", "Stored images, decoded into more"),
     tables.Row("dim", "DiM", "DiM", "A generator, at INPC* = the images IDC decodes"),
 ]
-table = tables.accuracy_table(
-    records,
+table = session.accuracy_table(
     [row for row in rows if row.method is None or row.method in session.study.methods],
-    session.study.datasets,
-    session.study.ipcs,
-    session.reported,
+    records,
     paper="dim",
     item="table3",
     fallbacks=(),
-    command=session.study.command(),
     caption="Columns are the stored IPC of IDC and HaBa; DiM draws as many images in an epoch as IDC decodes.",
     beyond=True,
 )

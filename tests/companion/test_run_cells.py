@@ -102,23 +102,6 @@ def test_two_names_of_one_computation_are_two_records(tmp_path: Path) -> None:
 # Time
 
 
-@pytest.mark.usefixtures("one_step")
-def test_slices_of_one_step_get_there_and_change_nothing(tmp_path: Path, steps: list[str]) -> None:
-    cells = [cell("dm"), cell("dc"), cell("herding")]
-    run(cells, tmp_path / "whole")
-    needed = len(steps)
-    slices = 0
-    while (summary := run(cells, tmp_path / "cut", seconds=1e-9)).missing:
-        slices += 1
-        assert slices == len(steps) - needed, "one step in each"
-        assert not summary.failed
-    assert slices == needed - 1
-    assert numbers(tmp_path / "cut") == numbers(tmp_path / "whole")
-    assert not leftovers(tmp_path)
-    records = [Store(tmp_path / "cut").record(one) for one in cells]
-    assert all(record is not None and record["resumed"] for record in records)
-
-
 def test_a_run_stops_inside_its_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     before = Distillation.advance
 

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import itertools
-import json
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from tinyruns import numbers
 
 from dreamlib.companion.cells import Cell, make_cell
-from dreamlib.companion.clock import Clock
 from dreamlib.companion.forecast import expected_seconds
 from dreamlib.companion.profiles import profiles
 from dreamlib.companion.run import run_cells
@@ -98,30 +94,6 @@ def test_accuracies_are_those_of_the_same_networks_on_both_sets(tmp_path: Path) 
     while not alone.done:
         alone.advance()
     assert record["accuracies_on"]["digits"] == alone.accuracies
-
-
-def test_a_search_goes_on_from_any_slice_and_ends_with_the_same_numbers(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    found = [cells("whole")[1], cells("early-stopping")[0]]
-    run(found, tmp_path / "at once")
-    asked = itertools.count()
-    monkeypatch.setattr(
-        Clock, "over", lambda self, _=0.0: next(asked) % 4 == 3
-    )  # a few steps, and out of time
-    store = Store(tmp_path / "in slices")
-    slices = 0
-    while not all(store.finished(one) for one in found):
-        run(found, store.root, seconds=60)
-        slices += 1
-        assert slices < 50
-    assert slices > 4
-    assert numbers(store.root) == numbers(tmp_path / "at once")
-    both = [
-        {path.name: json.loads(path.read_text())["accuracies_on"] for path in (root / "tiny").glob("*.json")}
-        for root in (store.root, tmp_path / "at once")
-    ]
-    assert both[0] == both[1]
 
 
 def test_an_architecture_that_diverges_is_noted_and_the_others_go_on(tmp_path: Path) -> None:

@@ -113,18 +113,6 @@ def test_a_set_is_distilled_once_for_all_memories(tmp_path: Path, monkeypatch: p
     assert len([path for path in sets if ".course." not in path.name]) == 10
 
 
-@pytest.mark.usefixtures("one_step")
-def test_slices_of_one_step_get_there_and_change_nothing(tmp_path: Path) -> None:
-    cells = memories(method="dc")[:2]
-    run(cells, tmp_path / "whole")
-    slices = 1
-    while run(cells, tmp_path / "sliced", seconds=1e-9).missing:
-        slices += 1
-    assert slices > 20
-    assert numbers(tmp_path / "sliced") == numbers(tmp_path / "whole")
-    assert not leftovers(tmp_path / "sliced")
-
-
 def test_a_set_that_another_process_makes_is_waited_for(tmp_path: Path) -> None:
     store, (first, second, *_) = Store(tmp_path), memories()
     with store.lock(second.parts[1]) as mine:

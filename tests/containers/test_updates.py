@@ -131,7 +131,7 @@ def test_nothing_is_changed_in_place_and_the_state_is_all_that_is_remembered(upd
 def test_a_pace_multiplies_the_rate(update: Update) -> None:
     start, pull = torch.randn(4, 3, generator=generator(1)), torch.randn(4, 3, generator=generator(2))
     full, _ = update(start, pull, update.start(start))
-    half, _ = update(start, pull, update.start(start), pace=0.5)
+    half, _ = update(start, pull, update.start(start), lr_factor=0.5)
     torch.testing.assert_close(half - start, (full - start) / 2, rtol=1e-4, atol=1e-6)
 
 
@@ -152,8 +152,8 @@ def test_every_update_goes_down(update: Update) -> None:
         (lambda: Adam(math.nan), "rate nan"),
         (lambda: LAMB(math.inf), "rate inf"),
         (lambda: Adam(eps=-1e-8), "eps -1e-08"),
-        (lambda: SGD(0.1, 1.0), r"keeps \(1.0,\)"),
-        (lambda: AdaBelief(betas=(0.9, 1.5)), r"keeps \(0.9, 1.5\)"),
+        (lambda: SGD(0.1, 1.0), r"momentum or betas \(1.0,\)"),
+        (lambda: AdaBelief(betas=(0.9, 1.5)), r"momentum or betas \(0.9, 1.5\)"),
     ],
 )
 def test_settings_out_of_range_are_named(make: Callable[[], object], message: str) -> None:

@@ -78,7 +78,7 @@ def test_the_penalty_is_that_of_one_image_after_the_other() -> None:
         (slope,) = torch.autograd.grad(judge(between)[0].sum(), between, create_graph=True)
         total = total + (slope.norm() - 1) ** 2
     expected = total / SIZE
-    found = Adversarial()._steepness(judge, seen, made)
+    found = Adversarial()._gradient_penalty(judge, seen, made)
     torch.testing.assert_close(found, expected)
     theirs = torch.autograd.grad(expected, weights, allow_unused=True)
     ours = torch.autograd.grad(found, weights, allow_unused=True)
@@ -95,7 +95,7 @@ def test_a_flat_judge_has_a_finite_penalty_to_learn_from() -> None:
     for weight in judge.parameters():
         nn.init.zeros_(weight)
     seen = batch()
-    loss = Adversarial()._steepness(judge, seen, seen.real.flip(0))
+    loss = Adversarial()._gradient_penalty(judge, seen, seen.real.flip(0))
     gradients = torch.autograd.grad(loss, list(judge.parameters()), allow_unused=True)
     assert float(loss.detach()) == pytest.approx(1, abs=1e-5)
     assert all(bool(torch.isfinite(one).all()) for one in gradients if one is not None)

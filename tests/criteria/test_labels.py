@@ -17,7 +17,6 @@ from dreamlib.criteria.labels import (
     ridge,
     ridge_labels,
     second_order,
-    steps_until_restart,
     with_bias,
 )
 from dreamlib.criteria.unrolled import cross_entropy, forward_of, on_images, weight_gradient
@@ -52,10 +51,10 @@ def test_the_gradient_of_labels_is_backpropagation_through_the_steps(steps: int)
     final, rates = on_images(forward, REAL, KNOWN), RATE.expand(steps)
     found = second_order(forward, start, IMAGES, labels, batches, rates, final)
 
-    def lesson(learned: Any, k: int) -> tuple[Tensor, Tensor]:
+    def batch_of(learned: Any, k: int) -> tuple[Tensor, Tensor]:
         return IMAGES[batches[k]], learned["targets"][batches[k]]
 
-    value, by, _ = whole(forward, start, {"targets": labels}, lesson, rates, final)
+    value, by, _ = whole(forward, start, {"targets": labels}, batch_of, rates, final)
     close((found.loss, found.learned), (value, by))
     unseen = set(range(BASE)) - set(torch.cat(batches).tolist())
     assert not found.learned["targets"][sorted(unseen)].any()
@@ -158,53 +157,3 @@ def test_the_head_is_carried_over_with_a_hundredth_of_each_batch() -> None:
         phi.detach(), labels.detach(), head.detach(), torch.ones(()).double(), phi.detach(), labels.detach()
     )
     close(step.head, found.detach())
-
-
-def counted(errors: list[float], window: int) -> list[int]:
-    """LD's restarts as its released code counts them, step after step."""
-    records: list[int] = []
-    seen: list[float] = []
-    lowest, since, steps = 0.0, 0, 0
-    for error in errors:
-        steps += 1
-        if len(seen) < window:
-            seen.append(error)
-            if steps == window:
-                lowest, since = sum(seen), 0
-            continue
-        seen = [*seen[1:], error]
-        if sum(seen) < lowest:
-            lowest, since = sum(seen), 0
-        elif since < window:
-            since += 1
-        else:
-            records.append(steps - since - 1)
-            seen, steps = [], 0
-    return records
-
-
-@pytest.mark.parametrize("seed", range(4))
-def test_a_network_restarts_when_its_error_has_long_not_fallen(seed: int) -> None:
-    window = 5
-    falling = torch.linspace(80, 20, 60).round().double()
-    noise = torch.randint(-25, 25, (200,), generator=torch.Generator().manual_seed(seed))
-    errors = (torch.cat([falling, falling[-1].expand(140)]) + noise).tolist()
-    records: list[int] = []
-    since: list[float] = []
-    for error in errors:
-        since.append(error)
-        steps = steps_until_restart(since, window)
-        if steps is not None:
-            records.append(steps)
-            since = []
-    assert records == counted(errors, window)
-    assert len(records) > 2
-
-
-def test_a_restart_reports_the_step_of_the_lowest_mean() -> None:
-    """Errors fall until step 30 and rise then: the mean of 10 is lowest where both sides weigh alike, after step 35."""
-    errors = [abs(step - 30.5) for step in range(1, 60)]
-    found = [steps_until_restart(errors[:length], 10) for length in range(len(errors) + 1)]
-    assert found == [None] * 46 + [35] * 14
-    assert steps_until_restart([90.0] * 20, 10) is None  # of equals, the first
-    assert steps_until_restart([90.0] * 21, 10) == 10

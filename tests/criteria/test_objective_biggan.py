@@ -1,4 +1,4 @@
-"""BigGAN's loss and its augmentation; and every generative model of Table T1, broken off and resumed."""
+"""BigGAN's loss and its augmentation; and every generative model of Table T1."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from dreamlib.augment import Siamese
 from dreamlib.augment.siamese import NUMBERS, Transform
 from dreamlib.containers import Generator
 from dreamlib.core.errors import BadValue
-from dreamlib.criteria import OBJECTIVES, Batch, Generative, Hinge, generative
+from dreamlib.criteria import OBJECTIVES, Batch, Generative, Hinge
 from dreamlib.data import ClassData, load
 from dreamlib.distillation.loop import Distillation
 from dreamlib.distillation.recipe import Recipe
@@ -108,34 +108,6 @@ def small(name: str) -> Recipe:
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_a_training_that_was_broken_off_ends_with_the_same_bits(
-    name: str, data: ClassData, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(generative, "COLLAPSED", 0.0)  # four epochs make no images yet
-    whole = Distillation(data, small(name), ipc=1, seed=1)
-    while not whole.done:
-        whole.advance()
-    part = Distillation(data, small(name), ipc=1, seed=1)
-    for _ in range(6):  # in the middle of an epoch
-        part.advance()
-    state = {key: value.clone() for key, value in part.state().items()}
-    torch.randn(3)
-    resumed = Distillation(data, small(name), ipc=1, seed=1)
-    resumed.restore(state)
-    while not resumed.done:
-        resumed.advance()
-    ends = [
-        {k: v for k, v in run.state().items() if not k.startswith("seconds.")} for run in (whole, resumed)
-    ]
-    assert ends[0].keys() == ends[1].keys()
-    for key, value in ends[0].items():
-        assert value.equal(ends[1][key]), key
-    assert whole.preview().equal(resumed.preview())
-    if name == "biggan":
-        assert not ends[0]["criterion.partner.of_class.u"].equal(state["criterion.partner.of_class.u"])
-
-
-@pytest.mark.parametrize("name", MODELS)
 def test_every_weight_is_moved(name: str, data: ClassData) -> None:
     run = Distillation(data, small(name), ipc=1, seed=0)
     before = {key: value.clone() for key, value in run.state().items()}
@@ -150,3 +122,6 @@ def test_every_weight_is_moved(name: str, data: ClassData) -> None:
         for key, _ in found.named_parameters():
             # A bias in front of a batch norm has no effect, and no gradient but rounding.
             assert not after[f"{module}.{key}"].equal(before[f"{module}.{key}"]), key
+    if name == "biggan":  # so is what spectral norm goes on from
+        u = "criterion.partner.of_class.u"
+        assert not after[u].equal(before[u])

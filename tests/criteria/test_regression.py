@@ -10,8 +10,7 @@ from typing import Any
 import pytest
 import reference
 import torch
-from safetensors.torch import load, save
-from torch import Tensor
+from runs import check_task, finish
 
 from dreamlib.companion.cells import Cell, make_cell
 from dreamlib.companion.store import Store
@@ -30,11 +29,6 @@ from dreamlib.recipes import methods
 from dreamlib.samplers import WeightedRepresentative
 from dreamlib.teachers import Aging, Networks
 
-METHODS = (
-    *("kip", "kip+dream", "kip+dream-weighted", "label-solve"),
-    *("frepo", "frepo+dream", "frepo+dream-weighted"),
-)
-
 
 def cell_of(method: str) -> Cell:
     """Six steps on twelve images of each digit, eight of which are targets."""
@@ -45,36 +39,11 @@ def cell_of(method: str) -> Cell:
     return replace(cell, recipe=recipe)
 
 
-def finish(run: Distillation) -> Distillation:
-    while not run.done:
-        run.advance()
-    return run
-
-
-def kept(run: Distillation) -> dict[str, Tensor]:
-    return {name: value for name, value in run.state().items() if not name.startswith("seconds.")}
-
-
 def begun(data: ClassData, method: str) -> Distillation:
     run = Distillation(data, cell_of(method).recipe, 1, 3)
     while not run.stored:
         run.advance()
     return run
-
-
-@pytest.mark.parametrize("method", sorted(METHODS))
-def test_a_run_goes_on_bit_for_bit_from_every_step(few: ClassData, method: str) -> None:
-    recipe = cell_of(method).recipe
-    whole = Distillation(few, recipe, 1, 3)
-    states = []
-    while not whole.done:
-        states.append(save({name: value.contiguous() for name, value in whole.state().items()}))
-        whole.advance()
-    for state in states:
-        rest = Distillation(few, recipe, 1, 3)
-        rest.restore(load(state))
-        finish(rest)
-        assert all(value.equal(kept(whole)[name]) for name, value in kept(rest).items())
 
 
 @pytest.mark.parametrize("method", ["kip", "kip+dream-weighted"])
@@ -124,13 +93,13 @@ def test_rates_fall_along_half_a_cosine_to_a_tenth(few: ClassData) -> None:
     """FRePo: cosine to 10 % over all steps (facts 9, item 4)."""
     run: Any = begun(few, "frepo")
     run.teaching.next(0)
-    paces = [run.criterion.gradients(step, run.stored).pace for step in range(run.loops)]
-    assert len(paces) == 6
-    assert paces[0] == 1.0
-    assert paces[3] == pytest.approx(0.55)
-    assert all(first > second > 0.1 for first, second in pairwise(paces))
+    factors = [run.criterion.gradients(step, run.stored).lr_factor for step in range(run.loops)]
+    assert len(factors) == 6
+    assert factors[0] == 1.0
+    assert factors[3] == pytest.approx(0.55)
+    assert all(first > second > 0.1 for first, second in pairwise(factors))
     other: Any = begun(few, "kip")
-    assert other.criterion.gradients(3, other.stored).pace == 1.0
+    assert other.criterion.gradients(3, other.stored).lr_factor == 1.0
 
 
 def test_the_loss_is_half_the_squared_error_a_class_and_row(few: ClassData) -> None:
@@ -277,7 +246,9 @@ def test_a_network_of_the_pool_ages_with_its_steps_and_is_replaced_when_too_old(
         after[at] = 0 if before[at] == 8 else before[at] + 1
         renewed += before[at] == 8
         assert run.teaching.ages == after
-        steps = {name: int(value) for name, value in run.teaching.moves[at].state().items() if "step" in name}
+        steps = {
+            name: int(value) for name, value in run.teaching.optimiser[at].state().items() if "step" in name
+        }
         assert bool(steps) == (after[at] != 0)  # Adam starts anew with its network
     assert renewed > 1
 
@@ -329,11 +300,11 @@ def test_frepo_predicts_from_features_and_keeps_labels_apart(few: ClassData, mir
 
 def test_fit_warms_up_and_falls_along_a_cosine_to_a_hundredth() -> None:
     fit = Fit(updates=1000, warm_up=500)
-    paces = [fit.pace(step, 1000) for step in range(1000)]
-    assert paces[0] == 1 / 500
-    assert max(paces) == paces[499] == paces[500] == 1.0
-    assert paces[-1] == pytest.approx(0.01)
-    assert paces[749] == pytest.approx((1 + 0.01) / 2, abs=0.005)
+    factors = [fit.lr_factor(step, 1000) for step in range(1000)]
+    assert factors[0] == 1 / 500
+    assert max(factors) == factors[499] == factors[500] == 1.0
+    assert factors[-1] == pytest.approx(0.01)
+    assert factors[749] == pytest.approx((1 + 0.01) / 2, abs=0.005)
 
 
 def test_fit_goes_on_bit_for_bit_and_learns_the_labels(few: ClassData, digits: Dataset) -> None:
@@ -341,18 +312,8 @@ def test_fit_goes_on_bit_for_bit_and_learns_the_labels(few: ClassData, digits: D
     how = replace(cell.evaluation, networks=2, learner=Fit(updates=30, lr=1e-2, batch=7, warm_up=5))
     start = begun(few, "frepo").stored
     made = cell.recipe.container.training_set(start, digits.shape, 10, digits.normalisation)
-    whole, states = EvaluationRun(made, digits, how), []
-    while not whole.done:
-        states.append(save({name: value.contiguous() for name, value in whole.state().items()}))
-        whole.advance()
-    for state in states[::7]:
-        rest = EvaluationRun(made, digits, how)
-        rest.restore(load(state))
-        while not rest.done:
-            rest.advance()
-        mine, its = rest.state(), whole.state()
-        assert all(value.equal(its[name]) for name, value in mine.items() if name != "seconds")
-    assert min(whole.accuracies) > 25
+    check_task(lambda: EvaluationRun(made, digits, how))
+    assert min(evaluate(made, digits, how)) > 25
 
 
 @pytest.mark.parametrize("method", ["frepo", "kip", "label-solve"])

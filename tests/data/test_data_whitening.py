@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from dreamlib.core.errors import BadValue, UnknownName
-from dreamlib.data import Dataset
-from dreamlib.data.whitening import KINDS, Whitening, fit
+from dreamlib.core.files import read_tensors, write_tensors
+from dreamlib.data import ClassData, Dataset, Normalisation, cache, load
+from dreamlib.data.whitening import KINDS, fit, fitted, read
 
 
 def formula() -> Tensor:
@@ -99,7 +100,7 @@ def test_whitened_images_come_back(kind: str) -> None:
         torch.testing.assert_close(back, data)
         return
     # KIP's kind has taken an image's own mean and norm: it comes back with those of the average image.
-    standard = [(each - white.mean.view(-1, 1, 1)) / white.std.view(-1, 1, 1) for each in (back, data)]
+    standard = [Normalisation("", white.mean, white.std).apply(each) for each in (back, data)]
     own = [each - each.mean((1, 2, 3), keepdim=True) for each in standard]
     norms = [each.flatten(1).norm(dim=1).view(-1, 1, 1, 1) for each in own]
     torch.testing.assert_close(own[0] / norms[0], own[1] / norms[1])
@@ -119,10 +120,10 @@ def test_a_whitening_survives_its_file_to_the_last_bit(kind: str, tmp_path: Path
     data = images()
     white = fit(data, kind)
     assert white.transform.dtype == torch.float32
-    save_file(
-        {name: each.contiguous() for name, each in white.tensors().items()}, tmp_path / "white.safetensors"
-    )
-    again = Whitening(kind, **load_file(tmp_path / "white.safetensors"))
+    write_tensors(tmp_path / "white.safetensors", white.tensors(), white.about())
+    tensors, about = read_tensors(tmp_path / "white.safetensors")
+    again = read(about, tensors)
+    assert again == white
     unit = data.float()
     assert again.apply(unit).equal(white.apply(unit))
     assert again.undo(unit).equal(white.undo(unit))
@@ -167,7 +168,8 @@ def test_images_of_one_colour_stay_finite() -> None:
     ("make", "error", "message"),
     [
         (lambda: fit(images(), "zca"), UnknownName, "unknown whitening 'zca'.*kornia, kip, frepo, rfad"),
-        (lambda: Whitening("zca", **fit(images(), "kip").tensors()), UnknownName, "unknown whitening 'zca'"),
+        (lambda: replace(fit(images(), "kip"), kind="zca"), UnknownName, "unknown whitening 'zca'"),
+        (lambda: fitted(images(), "zca"), UnknownName, "unknown whitening 'zca'.*kornia, kip, frepo, rfad"),
         (lambda: fit(images(1), "kip"), BadValue, r"\(1, 3, 4, 4\).*at least two"),
         (lambda: fit(images()[0], "kip"), BadValue, r"\(3, 4, 4\).*expected \(N, c, h, w\)"),
         (lambda: fit(images().long(), "kip"), BadValue, "int64"),
@@ -185,3 +187,73 @@ def test_images_of_one_colour_stay_finite() -> None:
 def test_what_does_not_fit_is_named(make: Callable[[], object], error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
         make()
+
+
+@pytest.mark.parametrize("kind", sorted(KINDS))
+def test_a_data_set_is_whitened_as_its_training_images_say(digits: Dataset, kind: str) -> None:
+    white = digits.whitened(kind)
+    expected = fit(digits.train_images, kind)
+    assert white.normalisation == expected
+    assert white.normalisation != digits.normalisation
+    unit = digits.test_images[:5].float() / 255
+    assert white.normalisation.apply(unit).equal(expected.apply(unit))
+    # Also where only a part of the training images is drawn from: what decides is all of them.
+    few = ClassData(digits, per_class=12).normalised_as(expected)
+    assert few.normalisation == expected
+    index = torch.arange(12).expand(10, -1)
+    torch.testing.assert_close(few.take(index), expected.apply(few.unit(index)))
+    torch.testing.assert_close(few.at(torch.arange(12))[0], few.take(index)[0])
+    again = ClassData(white, per_class=12)
+    assert again.take(index).equal(few.take(index))
+    back = few.normalised_as(digits.normalisation)
+    assert back.take(index).equal(ClassData(digits, per_class=12).take(index))
+
+
+def test_a_whitening_is_fitted_once(digits: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = load("digits").whitening("kornia")
+    (path,) = cache.folder().glob("whitening-1-kornia-*.safetensors")
+    with monkeypatch.context() as patch:
+        patch.delattr("dreamlib.data.whitening.fit")
+        assert load("digits").whitening("kornia") == first
+    path.write_bytes(path.read_bytes()[:-1])
+    assert load("digits").whitening("kornia") == first
+    assert read(*read_tensors(path)[::-1]) == first  # it was damaged, and is made anew
+    monkeypatch.setenv("DREAMLIB_CACHE", "/proc/nowhere")
+    assert load("digits").whitening("kornia") == first
+
+
+def test_a_whitening_of_other_images_is_refused(digits: Dataset) -> None:
+    white = digits.whitening("kornia")
+    with pytest.raises(BadValue, match=r"kornia whitening was fitted on .*not those of 'digits@holdout'"):
+        load("digits@holdout").normalised_as(white)
+    with pytest.raises(BadValue, match="not those of 'digits@holdout'"):
+        ClassData(load("digits@holdout")).normalised_as(white)
+    larger = replace(
+        digits, name="larger", train_images=digits.train_images.repeat(1, 1, 2, 2),
+        test_images=digits.test_images.repeat(1, 1, 2, 2),
+    )  # fmt: skip
+    with pytest.raises(
+        BadValue, match=r"fitted on training images \(1, 8, 8\).*its images are \(1, 16, 16\)"
+    ):
+        larger.normalised_as(white)
+    # Other test images change nothing: it has not seen them.
+    assert replace(digits, test_images=255 - digits.test_images).normalised_as(white).normalisation == white
+
+
+@pytest.mark.parametrize(
+    ("about", "tensors", "message"),
+    [
+        ({}, {}, "says that its images have kornia whitening, and holds no whitening"),
+        ({}, {"centre": torch.ones(3, 4, 4)}, "holds another whitening"),
+        (
+            {"name": "pixel", "mean": [0.0], "std": [1.0]},
+            {"centre": torch.ones(3)},
+            "holds a whitening, and says that its images are normalised as 'pixel'",
+        ),
+    ],
+)
+def test_a_file_holds_the_whitening_that_it_speaks_of(
+    about: dict[str, object], tensors: dict[str, Tensor], message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        read(about or fit(images(), "kornia").about(), tensors)

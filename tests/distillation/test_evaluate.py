@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 import reference
 import torch
-from safetensors.torch import load, save
 from tiny import NETWORK, generator
 from torch import Tensor
 
@@ -17,7 +16,7 @@ from dreamlib.containers import Images
 from dreamlib.core.errors import BadValue, Diverged
 from dreamlib.data import ClassData, Dataset, Normalisation
 from dreamlib.distillation.evaluate import Evaluation, EvaluationRun, evaluate
-from dreamlib.networks import NetworkSpec, build, training
+from dreamlib.networks import build, training
 from dreamlib.networks.training import SGD, SquaredError
 
 SHORT = Evaluation("dc", SGD(epochs=4, batch=8, lr=0.05, decay_at=(0.5,)), NETWORK, networks=3)
@@ -72,36 +71,6 @@ def test_the_test_images_are_read_once_and_after_the_last_step(images: Tensor, d
     assert run.done
     assert watched.read.count("test_images") == watched.read.count("test_labels") == 1
     assert not any(name.startswith("train_") for name in watched.read)
-
-
-@pytest.mark.parametrize("norm", ["instance", "batch"])
-def test_an_evaluation_goes_on_bit_for_bit_from_every_step(
-    images: Tensor, digits: Dataset, norm: str
-) -> None:
-    how = replace(AUGMENTED, networks=2, network=NetworkSpec(width=8, depth=2, norm=norm))
-    whole = EvaluationRun(images, digits, replace(how, panel=2))
-    states = []
-    while not whole.done:
-        states.append(save(whole.state()))
-        whole.advance()
-    assert len(states) == whole.steps == whole.step == 13
-    end = whole.training.state()
-    for step, state in enumerate(states):
-        rest = EvaluationRun(images, digits, replace(how, panel=2))
-        rest.restore(load(state))
-        assert rest.step == step
-        while not rest.done:
-            rest.advance()
-        assert rest.accuracies == whole.accuracies
-        assert all(value.equal(end[name]) for name, value in rest.training.state().items())
-
-
-def test_time_spent_is_kept_by_a_checkpoint(images: Tensor, digits: Dataset) -> None:
-    run = EvaluationRun(images, digits, SHORT)
-    run.advance()
-    other = EvaluationRun(images, digits, SHORT)
-    other.restore(run.state())
-    assert other.seconds == run.seconds > 0
 
 
 def test_a_seed_decides_and_nothing_around_it(images: Tensor, digits: Dataset) -> None:

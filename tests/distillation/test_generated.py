@@ -7,7 +7,6 @@ from dataclasses import replace
 import pytest
 import reference
 import torch
-from safetensors.torch import load, save
 from tiny import NETWORK, generator
 from torch import Tensor, nn
 
@@ -117,25 +116,6 @@ def test_drawn_once_is_a_set_of_stored_images(drawing: Noted, digits: Dataset) -
     ended(run)
     assert len(drawing.given) == 1
     assert run.accuracies == evaluate(images, digits, replace(how, generated=None))
-
-
-@pytest.mark.parametrize("fresh", [True, False])
-def test_an_evaluation_goes_on_bit_for_bit_from_every_step(
-    drawing: Noted, digits: Dataset, fresh: bool
-) -> None:
-    how = replace(HOW, generated=Generated(2, fresh=fresh))
-    whole, states = EvaluationRun(drawing, digits, replace(how, panel=2)), []
-    while not whole.done:
-        states.append(save(whole.state()))
-        whole.advance()
-    assert len(states) == whole.steps == 10
-    end = whole.training.state()
-    for state in states[::3]:
-        rest = EvaluationRun(drawing, digits, replace(how, panel=2))
-        rest.restore(load(state))
-        ended(rest)
-        assert rest.accuracies == whole.accuracies
-        assert all(value.equal(end[name]) for name, value in rest.training.state().items())
 
 
 def test_networks_and_orders_are_those_of_stored_images(drawing: Noted, digits: Dataset) -> None:

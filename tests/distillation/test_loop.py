@@ -1,4 +1,4 @@
-"""The loop: resumable at every step, and honest when it fails."""
+"""The loop: the same set for a seed, and honest when it fails."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from collections.abc import Callable
 import pytest
 import torch
 from runs import bits, finish, same
-from safetensors.torch import load, save
 from tiny import recipe
 
 from dreamlib.containers import MultiFormation
@@ -15,7 +14,6 @@ from dreamlib.core.errors import BadValue, Diverged
 from dreamlib.data import ClassData
 from dreamlib.distillation.loop import SNAPSHOTS, Distillation, distill, snapshot_steps
 from dreamlib.distillation.recipe import Recipe
-from dreamlib.networks import NetworkSpec
 from dreamlib.samplers import Random
 
 pytestmark = pytest.mark.trains
@@ -37,45 +35,6 @@ def test_a_seed_is_a_set(few: ClassData, method: str) -> None:
     assert before.equal(torch.get_rng_state())
 
 
-@pytest.mark.parametrize("norm", ["instance", "batch"])
-@pytest.mark.parametrize("method", ["dc", "dsa", "dm", "idc", "dream", "herding", "forgetting"])
-def test_a_run_goes_on_bit_for_bit_from_every_step(few: ClassData, method: str, norm: str) -> None:
-    network = NetworkSpec(width=8, depth=2, norm=norm)
-    plan = (
-        recipe(method, network=network, synthetic_batch=3)
-        if method == "dream"
-        else recipe(method, network=network)
-    )
-    whole = Distillation(few, plan, ipc=1, seed=5)
-    states = []
-    while True:
-        states.append(save({name: value.contiguous() for name, value in whole.state().items()}))
-        if whole.done:
-            break
-        whole.advance()
-    assert len(states) == whole.steps + 1 == whole.step + 1
-    for step, state in enumerate(states):
-        rest = Distillation(few, plan, ipc=1, seed=5)
-        rest.restore(load(state))
-        assert rest.step == step
-        assert same(bits(finish(rest)), bits(whole))
-        assert rest.losses == whole.losses
-
-
-@pytest.mark.parametrize("method", ["dc", "forgetting"])
-def test_going_on_leaves_the_saved_state_alone(few: ClassData, method: str) -> None:
-    """A checkpoint in memory can be gone on from twice."""
-    run = Distillation(few, recipe(method), ipc=1, seed=0)
-    run.advance()
-    run.advance()
-    state = run.state()
-    kept = {name: value.clone() for name, value in state.items()}
-    other = Distillation(few, recipe(method), ipc=1, seed=0)
-    other.restore(state)
-    other.advance()
-    assert same(state, kept)
-
-
 def test_time_spent_is_kept_by_a_checkpoint(few: ClassData) -> None:
     run = distill(few, recipe("dream"), ipc=1)
     assert all(run.seconds[phase] > 0 for phase in ("select", "clustering", "matching", "network"))
@@ -83,6 +42,15 @@ def test_time_spent_is_kept_by_a_checkpoint(few: ClassData) -> None:
     other.restore(run.state())
     assert other.seconds == run.seconds
     assert other.done
+
+
+def test_a_teacher_is_asked_before_and_told_after_every_step(few: ClassData) -> None:
+    run = Distillation(few, recipe("dc"), ipc=1, seed=0)
+    told, before, after = [], run.teaching.next, run.teaching.after
+    run.teaching.next = lambda step: told.append(("next", step)) or before(step)
+    run.teaching.after = lambda step, stored: told.append(("after", step)) or after(step, stored)
+    finish(run)
+    assert told == [(place, step) for step in range(6) for place in ("next", "after")]
 
 
 # Snapshots and losses
@@ -113,7 +81,7 @@ def test_a_short_run_notes_every_loss_and_a_long_one_a_hundred(few: ClassData) -
     assert [step for step, _ in short.losses] == [1, 2, 3, 4, 5, 6]
     long = Distillation(few, recipe("dm", iterations=301), ipc=1, seed=0)
     for long.matched in range(1, 302):
-        long._note(torch.tensor(float(long.matched)))
+        long._record_loss(torch.tensor(float(long.matched)))
     assert [step for step, _ in long.losses] == [*range(3, 301, 3), 301]
     assert all(step == loss for step, loss in long.losses)
 

@@ -41,6 +41,19 @@ def test_two_commands_at_once_compute_every_cell_once(tmp_path: Path) -> None:
     assert numbers(tmp_path / "both") == numbers(tmp_path / "alone")
 
 
+def test_processes_share_one_first_stage(tmp_path: Path) -> None:
+    methods = ("dim", "gan", "dim-feature")
+    commands = [
+        Command(run_words(tmp_path / "shared", method), tmp_path / f"log-{method}") for method in methods
+    ]
+    assert [command.end() for command in commands] == [0, 0, 0]
+    sets = [path.name for path in (tmp_path / "shared/tiny/sets").glob("*") if "course" not in path.name]
+    assert len(sets) == 3
+    assert not leftovers(tmp_path)
+    assert Command(run_words(tmp_path / "alone", ",".join(methods)), tmp_path / "log").end() == 0
+    assert numbers(tmp_path / "shared") == numbers(tmp_path / "alone")
+
+
 @pytest.mark.usefixtures("tiny")
 def test_who_comes_late_waits_for_the_last_cell(tmp_path: Path) -> None:
     """Here the test is the process that holds it."""

@@ -56,7 +56,7 @@ def shape_of(name: str) -> tuple[int, int, int]:
 @pytest.fixture(params=["convolutions", "patches"])
 def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Both ways to the weight gradients of a class: a CPU's, and a GPU's where the images are few."""
-    monkeypatch.setattr(classwise, "PATCHED", ("cpu",) if request.param == "patches" else ())
+    monkeypatch.setattr(classwise, "UNFOLDED_ON", ("cpu",) if request.param == "patches" else ())
 
 
 @pytest.mark.usefixtures("way")
@@ -133,9 +133,9 @@ def test_patches_are_for_few_images_and_kernels_that_move_by_one(
 ) -> None:
     x = torch.empty(1, 1, 1, 1).expand(images, 3, 8, 8)
     how = {"stride": conv.stride, "padding": conv.padding, "dilation": conv.dilation}
-    assert not classwise._fits_as_patches(x, conv.weight, how)  # never on a CPU
-    monkeypatch.setattr(classwise, "PATCHED", ("cpu",))
-    assert classwise._fits_as_patches(x, conv.weight, how) == expected
+    assert not classwise._can_unfold(x, conv.weight, how)  # never on a CPU
+    monkeypatch.setattr(classwise, "UNFOLDED_ON", ("cpu",))
+    assert classwise._can_unfold(x, conv.weight, how) == expected
 
 
 @settings(max_examples=16, deadline=None, derandomize=True)
@@ -168,7 +168,7 @@ def test_gradient_matching_of_any_shape(
     images = [batch.double() for batch in batches(shape, classes, real, synthetic)]
     labels, matcher = torch.arange(classes), Gradient(metric, layers)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(classwise, "PATCHED", patched)
+        patch.setattr(classwise, "UNFOLDED_ON", patched)
         found, expected = (run(matcher, net, *images, labels) for run in (library, loop))
     assert found[0] == pytest.approx(expected[0], rel=1e-6)
     close(found[1], expected[1], 1e-4)

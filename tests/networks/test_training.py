@@ -8,7 +8,6 @@ import torch
 from tiny import NETWORK, generator
 from torch import Tensor
 
-from dreamlib.augment import Siamese
 from dreamlib.core.errors import BadValue, Diverged
 from dreamlib.networks import Network, NetworkSpec, build, initialise
 from dreamlib.networks.training import SGD, SquaredError, Stack, Training, module_from, sgd_update
@@ -127,38 +126,6 @@ def test_accuracy_is_that_of_each_network_in_eval_mode(spec: NetworkSpec, count:
     assert max(expected) > 30
     taken = module_from(run.stack, count - 1)
     assert reference.accuracy(taken, IMAGES, LABELS) == expected[-1]
-
-
-@pytest.mark.parametrize("count", [1, 2])
-@pytest.mark.parametrize("spec", [NETWORK, BATCH_NORM], ids=["instance", "batch"])
-def test_a_training_goes_on_bit_for_bit_from_every_step(spec: NetworkSpec, count: int) -> None:
-    settings = SGD(epochs=2, batch=8, lr=0.05, augment=Siamese(), cutmix=0.5)
-    whole = training(settings, spec, count)
-    states = []
-    while True:
-        states.append(({n: v.clone() for n, v in whole.state().items()}, whole.generator.get_state()))
-        if whole.done:
-            break
-        whole.advance()
-    for state, stream in states:
-        rest = training(settings, spec, count, seed=9)
-        rest.generator.set_state(stream)
-        rest.restore(state)
-        while not rest.done:
-            rest.advance()
-        assert all(value.equal(whole.state()[name]) for name, value in rest.state().items())
-
-
-def test_going_on_leaves_the_saved_state_alone() -> None:
-    """A checkpoint in memory can be gone on from twice."""
-    run = training(SGD(epochs=2, batch=8, lr=0.05), BATCH_NORM)
-    run.advance()
-    state = run.state()
-    kept = {name: value.clone() for name, value in state.items()}
-    other = training(SGD(epochs=2, batch=8, lr=0.05), BATCH_NORM)
-    other.restore(state)
-    other.advance()
-    assert all(value.equal(kept[name]) for name, value in state.items())
 
 
 @pytest.mark.parametrize(

@@ -1,14 +1,15 @@
-"""Faults made by hand, one at a time: does the suite see them? ``python tests/nightly/mutations.py [--only TEXT]``.
+"""Faults made by hand, one at a time: does the suite see them? ``python tests/nightly/mutations.py``.
 
 Each line changes one place of the library to what a tired hand might write, and runs the tests of the folder that the
-file belongs to, until the first one fails. Run it before and after the suite is made smaller: the share that is caught
-may not fall.
+file belongs to until the first one fails, those of "make check" first. Run it before and after the suite is made
+smaller: the share that is caught may not fall.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -46,7 +47,7 @@ MUTATIONS = [
     *_of(
         "matchers",
         "matchers/feature.py",
-        (".view(groups, each, -1).mean(1)", ".view(groups, each, -1).sum(1)"),
+        ("of_group.mean(1) if", "of_group.sum(1) if"),
     ),
     *_of(
         "matchers",
@@ -59,7 +60,7 @@ MUTATIONS = [
         "samplers",
         "samplers/clustering.py",
         ("active[rows] = shift > tolerance", "active[rows] = shift > 100 * tolerance"),
-        ("nearest = nearest.masked_fill(~mask, k)  # padding", "nearest = nearest  # padding"),
+        ("nearest = nearest.masked_fill(~mask, k)\n    slot", "nearest = nearest\n    slot"),
         (
             "far = distance.topk(mean.shape[1], dim=1).indices",
             "far = distance.topk(mean.shape[1], dim=1, largest=False).indices",
@@ -103,8 +104,8 @@ MUTATIONS = [
     *_of(
         "containers",
         "containers/updates.py",
-        ("return self._drift(tensor, state, pace, turn)", "return tensor, state"),
-        ("len(tensor) - 1 - turn)", "len(tensor) - turn)"),
+        ("return self._drift(tensor, state, lr_factor, position)", "return tensor, state"),
+        ("len(tensor) - 1 - position)", "len(tensor) - position)"),
         ("gradient - mean, mean", "gradient, mean"),
     ),
     *_of(
@@ -138,7 +139,7 @@ MUTATIONS = [
         ("loss = loss + self.how.weight * mismatch", "loss = loss + mismatch"),
         ("return self.matched_rate if self.matching else 1.0", "return 1.0"),
     ),
-    *_of("criteria", "criteria/adversarial.py", ("known) * 2  # a mean", "known)  # a mean")),
+    *_of("criteria", "criteria/adversarial.py", ("known) * 2  # CE", "known)  # CE")),
     *_of(
         "networks",
         "networks/training.py",
@@ -185,43 +186,86 @@ MUTATIONS = [
 ]
 
 
-def caught(mutation: Mutation, python: str) -> bool:
-    """Whether the tests fail with this fault, in a copy of the tree."""
+# The tests of a minute first; the others of the folder only if these see nothing.
+TIERS = (
+    "not nightly and not trains and not compiles and not processes",
+    "not nightly and (trains or compiles or processes)",
+)
+
+
+def copied(folder: str) -> Path:
+    """What tests need of the project, in a new folder."""
+    tree = Path(folder, "tree")
+    for name in ("dreamlib", "tests", "notebooks", "benchmarks", "examples"):
+        shutil.copytree(ROOT / name, tree / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for file in ROOT.iterdir():
+        if file.is_file():
+            shutil.copy(file, tree)
+    (tree / "reports").symlink_to(ROOT / "reports")
+    return tree
+
+
+def failing(tree: Path, *words: str) -> str | None:
+    """The first test of a copy that fails, or None if there is none."""
+    words = (sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *words)
+    done = subprocess.run(
+        words, cwd=tree, env={**os.environ, "PYTHONPATH": str(tree)}, capture_output=True, text=True
+    )
+    if done.returncode in (0, 4, 5):  # 4, 5: there is no such test, or none of this tier
+        return None
+    found = re.search(r"^(?:FAILED|ERROR) (\S+::.+?|\S+\.py)(?: - .*)?$", done.stdout, re.MULTILINE)
+    if done.returncode not in (1, 2) or found is None:
+        raise SystemExit(f"pytest itself failed: {done.stdout[-2000:]}{done.stderr[-2000:]}")
+    return found[1]
+
+
+def caught(mutation: Mutation, known: str = "") -> str | None:
+    """The test that fails with this fault, in a copy of the tree."""
     with tempfile.TemporaryDirectory(prefix="mutation-") as folder:
-        tree = Path(folder, "tree")
-        for name in ("dreamlib", "tests", "notebooks", "benchmarks", "examples"):
-            shutil.copytree(ROOT / name, tree / name, ignore=shutil.ignore_patterns("__pycache__"))
-        shutil.copy(ROOT / "pyproject.toml", tree)
-        (tree / "reports").symlink_to(ROOT / "reports")
+        tree = copied(folder)
         target = tree / "dreamlib" / mutation.file
         text = target.read_text(encoding="utf-8")
         if mutation.old not in text:
             raise SystemExit(f"{mutation.file} no longer holds {mutation.old!r}: bring this list up to date")
         target.write_text(text.replace(mutation.old, mutation.new, 1), encoding="utf-8")
-        words = [python, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", f"tests/{mutation.tests}"]
-        done = subprocess.run(
-            words, cwd=tree, env={**os.environ, "PYTHONPATH": str(tree)}, capture_output=True
-        )
-        return done.returncode != 0
+        # What saw it the last time, then the file's own tests, then its folder's.
+        if known and (tree / known.partition("::")[0]).exists() and (test := failing(tree, known)):
+            return test
+        tests = tree / "tests" / mutation.tests
+        own = sorted(tests.glob(f"test_*{target.stem}*.py"))
+        for tier in TIERS:
+            if test := failing(tree, "-m", tier, *(str(file.relative_to(tree)) for file in (*own, tests))):
+                return test
+        return None
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--only", default="", help="faults whose file or text holds this")
-    wanted = parser.parse_args().only
-    chosen = [one for one in MUTATIONS if wanted in f"{one.file} {one.old}"]
-    survived = []
+    parser.add_argument("--known", type=Path, help="what an earlier run printed: its tests are tried first")
+    asked = parser.parse_args()
+    chosen = [one for one in MUTATIONS if asked.only in f"{one.file} {one.old}"]
+    told = asked.known.read_text(encoding="utf-8").splitlines() if asked.known else []
+    known = {
+        line.split(" s  ", 1)[1].rsplit("  ", 1)[0]: line.rsplit("  ", 1)[1]
+        for line in told
+        if " s  " in line
+    }
+    seen: list[str] = []
     for number, one in enumerate(chosen, 1):
         begun = time.monotonic()
-        seen = caught(one, sys.executable)
-        if not seen:
-            survived.append(one)
-        took = time.monotonic() - begun
+        test = caught(one, known.get(f"{one.file}: {one.new}", ""))
+        seen += [test] if test else []
         print(
-            f"{number:3d}/{len(chosen)} {'caught  ' if seen else 'SURVIVED'} {took:5.0f} s  {one.file}: {one.new}",
+            f"{number:3d}/{len(chosen)} {'caught  ' if test else 'SURVIVED'} {time.monotonic() - begun:5.0f} s  "
+            f"{one.file}: {one.new}  {test or ''}",
             flush=True,
         )
-    print(f"{len(chosen) - len(survived)} of {len(chosen)} caught")
+    # A test that fails without any fault has seen nothing.
+    with tempfile.TemporaryDirectory(prefix="mutation-") as folder:
+        if seen and (wrong := failing(copied(folder), *sorted(set(seen)))):
+            raise SystemExit(f"{wrong} fails without a fault too")
+    print(f"{len(seen)} of {len(chosen)} caught")
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from dreamlib.core.errors import BadValue
 from dreamlib.samplers import Clusters, kmeans, nearest_images
-from dreamlib.samplers.clustering import _Sums, squared_distances
+from dreamlib.samplers.clustering import _ClusterSums, squared_distances
 
 SIZES = (60, 41, 25)
 
@@ -224,7 +224,7 @@ def test_fast_clustering_is_as_good_repeats_itself_and_leaves_neighbours_alone()
 
 def test_sums_of_clusters_are_the_same_moved_on_and_made_anew() -> None:
     points, mask = clouds()
-    kept, anew = _Sums(points.masked_fill(~mask[:, :, None], 0), 5), _Sums(points, 5)
+    kept, anew = _ClusterSums(points.masked_fill(~mask[:, :, None], 0), 5), _ClusterSums(points, 5)
     anew.kept = False  # as on a GPU
     for seed in range(3):
         assignment = torch.randint(5, mask.shape, generator=generator(seed)).masked_fill(~mask, 5)

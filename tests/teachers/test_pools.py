@@ -1,4 +1,4 @@
-"""Pools of trained networks: in their bands, apart from the test set, resumable, honest about what was not reached."""
+"""Pools of trained networks: in their bands, apart from the test set, honest about what was not reached."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 import torch
-from safetensors.torch import load, save
 from tiny import generator, recipe
 
 from dreamlib.core.errors import BadValue
@@ -167,24 +166,6 @@ def test_matching_uses_networks_of_the_pool_and_fresh_ones(data: ClassData) -> N
     assert run.seconds["pool"] > 0
     assert list(run.notes["pool"]["bands"]) == ["10-20", "30-45"]
     assert run.step == run.steps
-
-
-@pytest.mark.parametrize("norm", ["instance", "batch"])
-def test_a_run_with_a_pool_goes_on_bit_for_bit_from_any_step(data: ClassData, norm: str) -> None:
-    plan = replace(PLAN, network=replace(PLAN.network, norm=norm))
-    whole, states = Distillation(data, plan, ipc=1, seed=3), []
-    while not whole.done:
-        states.append(save({k: v.contiguous() for k, v in whole.state().items()}))
-        whole.advance()
-    assert len(states) == whole.steps
-    for saved in (states[0], states[1], states[2], states[len(states) // 2], states[-3], states[-1]):
-        again = Distillation(data, plan, ipc=1, seed=3)
-        again.restore(load(saved))
-        assert again.state().keys() == load(saved).keys()
-        while not again.done:
-            again.advance()
-        assert again.stored["images"].equal(whole.stored["images"])
-        assert again.notes == whole.notes
 
 
 def test_without_matching_no_pool_is_trained(few: ClassData) -> None:

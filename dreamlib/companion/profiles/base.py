@@ -85,6 +85,16 @@ class Profile:
     choices: Mapping[str, Any] = field(default_factory=dict)
     published: bool = False
 
+    @property
+    def reading(self) -> str:
+        """What a reader who compares with the papers has to know."""
+        if self.published:
+            return f"Profile {self.name}: the published protocol."
+        return (
+            f"Profile {self.name}: a scaled-down protocol, so a difference from the paper shows what scaling down "
+            "costs and is no verdict on the method."
+        )
+
     def item(self, name: str) -> Item:
         """What is special of a table or figure."""
         return self.items.get(name, Item())

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+from ...containers import SGD, Adam, Falling
 from ...networks import NetworkSpec
 from ...recipes.generators import models, released
 from ...recipes.method import GREY_SETS
@@ -24,6 +27,7 @@ JUDGES = {
     "R10": released("resnet10", 16),
     "R18": released("resnet18", 16),
 }
+LENET = NetworkSpec("lenet")  # also in the place of AlexCifarNet
 MNIST = ("mnist",)  # DiM's ablations are on CIFAR-10; two cores get a GAN of MNIST trained
 ABLATIONS = ("table4", "table5", "table6", "table10", "figure3a", "figure3b", "figure5", "figure6", "figure7")
 # On two cores a GAN of MNIST takes its time, and a CPU does not compile its steps.
@@ -96,6 +100,48 @@ cpu = Profile(
         ),
         rule("profile cpu", {"criterion.batch": 500, "criterion.epochs": 30}, method="gmmn"),
         rule("profile cpu", {"criterion.epochs": 10}, method="biggan"),
+        rule(
+            "profile cpu; rates: ours",
+            {
+                "network.width": 16,
+                "teacher.experts.count": 10,
+                "teacher.experts.training.epochs": 4,
+                "teacher.experts.training.batch": 64,
+                "teacher.experts.training.lr": 0.02,
+                "teacher.latest": 4,
+                "teacher.ahead": 1,
+                "student_steps": 10,
+                "synthetic_batch": 50,
+                "iterations": 600,
+                "image_lr": 100.0,
+                "container.rate": 0.02,
+                "container.rate_by": SGD(1e-5, 0.5),
+            },
+            criterion="Trajectory",
+        ),
+        rule(
+            "profile cpu; rate of the labels: ours",
+            {
+                "network": LENET,
+                "iterations": 4000,
+                "real_batch": 256,
+                "held_out": 1000,
+                "every": 400,
+                "container.labels_by": Adam(2e-3),
+            },
+            method="ld",
+        ),
+        rule(
+            "profile cpu; rates: ours",
+            {
+                "network": replace(LENET, form="xavier"),
+                "iterations": 2000,
+                "real_batch": 256,
+                "container.images_by": Falling(every=700),
+                "container.rates_by": Falling(every=700),
+            },
+            method="dd",
+        ),
         rule("profile cpu", {"iterations": 200, "real_batch": 100}, method="kip"),
         rule(
             "profile cpu; rates: ours",
@@ -113,13 +159,15 @@ cpu = Profile(
     ),
     evaluation_rules=(
         rule("profile cpu", {"networks": 3, "network.width": 16}, learner="SGD"),
+        rule("profile cpu", {"networks": 5, "network": LENET}, protocol=("ld", "ld-ridge")),
+        rule("profile cpu", {"networks": 50, "network": replace(LENET, form="xavier")}, protocol="dd"),
         rule(
             "profile cpu",
             {"networks": 3, "network.width": 16, "learner.updates": 1000, "learner.lr": 1e-3},
             learner="Fit",
         ),
         # Networks learn for equally long from one image per class and from fifty, so that budgets can be compared.
-        rule("profile cpu", {"steps": 1000}, protocol=("dc", "dsa", "dsa-squares", "idc")),
+        rule("profile cpu", {"steps": 1000}, protocol=("dc", "dsa", "dsa-squares", "mtt", "idc")),
         # INPC counts the images of an epoch: for a generator it is the length of the training.
         rule("profile cpu", {"learner.epochs": 100}, protocol=("dim", "dim-code")),
         rule("profile cpu", {"learner.epochs": 300}, protocol=("dim", "dim-code"), ipc=1),

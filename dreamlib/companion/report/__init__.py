@@ -5,14 +5,16 @@ reported      the papers' own numbers, one line per number
 words         names, percentages, differences and durations as sentences say them
 verdicts      the one rule by which every claim is decided
 accuracies    what an accuracy table holds
-layouts       how it looks in Markdown, LaTeX and HTML
+layouts       how tables look in HTML, LaTeX and Markdown: frames of texts, printed by pandas' Styler
 statistics    which records count, means and deviations, paired differences
 settings      what must stand beside a number, and where a method is not the published one
 tables        measured beside reported
 style         the one look of every figure: fonts, palette, one colour and line per method
 figures       curves, bars, histograms and image grids that any notebook can use
 notebook      runs one notebook with checked parameters
-html          turns a notebook into one offline page, and lists all pages in ``reports/index.html``
+html          turns a notebook into one page: nbconvert with the one template ``page.html.j2``
+offline       what makes a page offline: it loads nothing and runs nothing
+index         lists all pages in ``reports/index.html``
 ============= ================================================================================================
 
 Nothing is imported here, so that ``from dreamlib.companion.report import tables`` does not wait for matplotlib or

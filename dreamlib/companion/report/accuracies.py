@@ -1,4 +1,4 @@
-"""What an accuracy table holds: measured beside reported, by row and column. :mod:`.layouts` says how it looks."""
+"""What an accuracy table holds: measured beside reported, by row and column. :mod:`.tables` says how it looks."""
 
 from __future__ import annotations
 
@@ -153,6 +153,8 @@ class Accuracies:
     wording : Wording
     remarks : tuple of str
         Last sentences of the caption.
+    reading : str
+        The very last one: what the profile says to a reader who compares with the paper.
     """
 
     rows: tuple[Row, ...]
@@ -166,6 +168,7 @@ class Accuracies:
     base: int | None = None
     wording: Wording = Wording()
     remarks: tuple[str, ...] = ()
+    reading: str = ""
 
     def best(self, column: Column) -> int | None:
         """Index of the row with the highest measured mean; None unless two rows or more compete."""

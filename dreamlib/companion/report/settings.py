@@ -7,7 +7,8 @@ from typing import Any
 
 import pandas as pd
 
-from .layouts import Fragment, differences_html, plain_html
+from . import layouts
+from .layouts import Fragment
 from .statistics import Record, at_its_end, seconds, unique
 from .words import NETWORKS, NOTHING, data_set, duration, size, stream
 
@@ -37,8 +38,8 @@ def shown(records: Sequence[Record], caption: str = "") -> Fragment:
     told = of_methods(records)
     shared = [name for name in told.columns[1:] if len(told) > 1 and told[name].nunique() == 1]
     same = {name: str(told[name].iloc[0]) for name in shared}
-    table = plain_html(told.drop(columns=shared), caption, 2, same)
-    return Fragment(table + differences_html(differences(records)))
+    table = layouts.styled(told.drop(columns=shared), caption, same=same)
+    return Fragment(table.text + layouts.differences(differences(records)))
 
 
 def differences(records: Sequence[Record]) -> dict[str, list[str]]:
@@ -134,6 +135,8 @@ def _epochs(record: Record) -> object:
     if steps := _dig(record, "evaluation", "steps"):
         return f"{steps:,} steps"
     epochs, extra = (_anywhere(record.get("evaluation"), name) for name in ("epochs", "extra"))
+    if epochs is None and isinstance(steps := record.get("steps_trained"), int):
+        return f"{steps:,} steps"  # the set's own number, or none where nothing is trained
     return epochs + extra if isinstance(epochs, int) and isinstance(extra, int) else epochs
 
 

@@ -1,27 +1,74 @@
-"""Measured beside reported: accuracy tables, and any other frame in their look."""
+"""Measured beside reported: what an accuracy table says in every line, in whatever format.
+
+All formats follow one plan. A method takes two lines, so that like stands under like: what was measured here, and
+below it what the paper reports, with the difference in brackets (in LaTeX, where pages are narrow, on a third line).
+A table with a base row adds how far each row is above it: as measured, and in italics as reported.
+A method that is not implemented has only the second line and says so. A cell that could be measured and was not says
+"missing", never nothing.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import string
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pandas as pd
 
-from ...core.atomic import write_text
 from ...core.errors import BadValue
 from . import layouts
 from .accuracies import Accuracies, Cell, Column
 from .accuracies import Row as Row
 from .accuracies import Wording as Wording
-from .layouts import Fragment
-from .reported import Reported, find
+from .layouts import HTML, LATEX, MARKDOWN, Dialect
+from .layouts import styled as styled
+from .reported import Reported, find, where
 from .reported import rows as numbers_of
 from .statistics import Budgets, Record, budgets, of_one_profile, seconds
 from .words import (
     MEASURED,
     MISSING,
     NOT_HERE,
+    NOT_IMPLEMENTED,
+    NOTHING,
+    data_set,
+    duration,
+    percent,
+    plural,
+    points,
+    size,
 )
+
+BUDGETS = {
+    "inpc": "images per class that a generator draws anew (INPC), not stored images",
+    "inpc*": "by images per class of an epoch (INPC*): as many for each method as are decoded from this IPC",
+    "whole": "trained on the whole training set",
+}
+NOT_MEASURED = f"{NOT_HERE}: what the paper prints; this profile does not measure it"
+LATEX_PANEL = 6  # columns that fit on a page of A4 in \scriptsize
+
+
+@dataclass
+class Footnotes:
+    """What has to be said of single numbers and columns, each text once, in the order of the table."""
+
+    texts: list[str] = field(default_factory=list)
+
+    def mark(self, *texts: str) -> str:
+        """The letters of these texts: ``"a,c"``."""
+        self.texts += [text for text in texts if text not in self.texts]
+        return ",".join(_letters(self.texts.index(text)) for text in texts)
+
+    def marked(self) -> list[tuple[str, str]]:
+        """(letters, text) of every footnote."""
+        return [(_letters(position), text) for position, text in enumerate(self.texts)]
+
+
+def _letters(position: int) -> str:
+    """a, b, ... z, aa, ab, ..."""
+    letters = string.ascii_lowercase
+    return letters[position] if position < 26 else letters[position // 26 - 1] + letters[position % 26]
 
 
 class AccuracyTable(Accuracies):
@@ -29,15 +76,58 @@ class AccuracyTable(Accuracies):
 
     def markdown(self) -> str:
         """A Markdown table, two lines per method: measured, and reported with the difference."""
-        return layouts.markdown(self)
+        notes, say = Footnotes(), MARKDOWN
+        grid = self.grid(say, notes)
+        lines, last = [], ""
+        for (label, kind), texts in zip(grid.index, grid.to_numpy().tolist(), strict=True):
+            lines.append([label if label != last else "", kind, *texts])
+            last = label
+        told = [layouts.markdown(["Method", "", *map(" · ".join, grid.columns)], lines, 2)]
+        told.append(" ".join(map(say, self.legend())) + " **Bold**: best measured of its column.\n")
+        told += [f"{say(letters, 'note')} {say(text)}\n" for letters, text in notes.marked()]
+        if self.missing:
+            told.append(self._missing() + (f" To fill: `{self.command}`" if self.command else "") + "\n")
+        return "\n".join(told)
 
     def latex(self) -> str:
         """LaTeX ``table`` floats, one per six columns; they need ``\\usepackage{booktabs}``."""
-        return layouts.latex(self)
+        notes, say = Footnotes(), LATEX
+        grid = self.grid(say, notes, narrow=True)
+        under = [r"\textbf{Bold}: best measured of its column."]
+        under += [f"{say(letters, 'note')}~{say(text)}." for letters, text in notes.marked()]
+        for absent in dict.fromkeys(row.absent for row in self.rows if row.method is None):
+            why = "not implemented here" if absent == NOT_IMPLEMENTED else absent
+            under.append(f"\\textsuperscript{{*}}~{say(why)}, so only the reported number is shown.")
+        if self.missing:
+            fill = f" To fill: \\texttt{{{say(self.command)}}}" if self.command else ""
+            under.append(say(self._missing()) + fill)
+        lines = [r"% needs \usepackage{booktabs}"]
+        for panel in self._panels():
+            first = not panel[0]
+            lines += [r"\begin{table}[htbp]", r"\centering", r"\scriptsize", r"\setlength{\tabcolsep}{2pt}"]
+            caption = f"\\caption{{{' '.join(map(say, self.legend()))}}}"
+            lines.append(caption if first else r"\textit{(continued)}\par\smallskip")
+            tabular = layouts.latex(grid.iloc[:, panel], f"@{{}}ll{'r' * len(panel)}@{{}}")
+            # The box keeps a piece that is a little wider than the text in the middle of the page.
+            lines += [rf"\makebox[\linewidth][c]{{{tabular.rstrip()}}}", r"\par\medskip"]
+            lines += [r"\begin{minipage}{\linewidth}\scriptsize", *under, r"\end{minipage}", r"\end{table}"]
+        return "\n".join([*lines, ""])
 
     def html(self) -> str:
         """An HTML fragment with its own style: table, notes, and, folded away, what every cell cost."""
-        return layouts.html(self)
+        notes = Footnotes()
+        table = layouts.html(self.grid(HTML, notes))
+        said = "Shaded: best measured of its column."
+        said += f" {NOTHING}: the paper gives no number here." if self._compared else ""
+        costs = self._costs()
+        return layouts.block(
+            table,
+            caption=" ".join(self.legend()),
+            notes=[("", said), *notes.marked()],
+            missing=self._missing(),
+            command=self.command,
+            costs="" if costs.empty else layouts.html(layouts.finished(costs, HTML, 0)),
+        )
 
     def _repr_html_(self) -> str:
         return self.html()
@@ -50,8 +140,161 @@ class AccuracyTable(Accuracies):
         StoreError
             The folder cannot be written.
         """
-        texts = {"csv": csv(self.frame()), "md": self.markdown(), "tex": self.latex()}
-        return [write_text(Path(folder) / f"{stem}.{kind}", text) for kind, text in texts.items()]
+        texts = {"csv": layouts.csv(self.frame()), "md": self.markdown(), "tex": self.latex()}
+        return layouts.save(folder, stem, **texts)
+
+    # What stands in the lines
+
+    def grid(self, say: Dialect, notes: Footnotes, *, narrow: bool = False) -> pd.DataFrame:
+        """The table as texts of a dialect: lines by label and kind, columns by data set and budget.
+
+        ``narrow`` has differences on a line of their own.
+        """
+        columns = list(self._heads(say, notes))
+        places, lines, group = [], [], ""
+        for index, row in enumerate(self.rows):
+            if row.group and row.group != group:
+                places.append((say(row.group, "group"), ""))
+                lines.append([""] * len(columns))
+            group = row.group
+            label = say(row.label) + (say(row.absent, "absent") if row.method is None else "")
+            for kind, texts in self._lines(index, say, notes, narrow):
+                places.append((label, kind))
+                lines.append(texts)
+        heads = pd.MultiIndex.from_tuples(columns, names=[None, say(self.wording.head, "kind")])
+        return pd.DataFrame(lines, pd.MultiIndex.from_tuples(places), heads, dtype=object)
+
+    def _heads(self, say: Dialect, notes: Footnotes) -> Iterator[tuple[str, str]]:
+        """Data set and budget above every column, with what has to be said of them."""
+        here = {column for (_, column), cell in self.cells.items() if cell.status in (MEASURED, MISSING)}
+        elsewhere = {column for (_, column), cell in self.cells.items() if cell.status == NOT_HERE} - here
+        for dataset in dict.fromkeys(dataset for dataset, _ in self.columns):
+            mine = [column for column in self.columns if column[0] == dataset]
+            # A profile may show data sets that no paper used; said once in the heading instead of in every cell.
+            printed = any(cell.number for (_, column), cell in self.cells.items() if column in mine)
+            nowhere = all(column in elsewhere for column in mine)
+            said = [self.wording.absent] if self._compared and not printed else [NOT_MEASURED] * nowhere
+            head = say(data_set(dataset)) + say(notes.mark(*said), "note") + say(NOT_HERE * nowhere, "tag")
+            for column in mine:
+                # Where the profile measures some columns of a data set and not others, each of the others says so.
+                apart = column in elsewhere and not nowhere
+                mark = say(notes.mark(*[NOT_MEASURED] * apart), "note")
+                yield head, say(str(column[1])) + mark + say(NOT_HERE * apart, "tag")
+
+    def _lines(
+        self, index: int, say: Dialect, notes: Footnotes, narrow: bool
+    ) -> Iterator[tuple[str, list[str]]]:
+        """What is said of a row: the kind of every line and its texts."""
+        row, cells = self.rows[index], [self.cells[index, column] for column in self.columns]
+        if row.method is not None:
+            best = [self.best(column) == index for column in self.columns]
+            yield say("measured", "kind"), list(map(self._measured, cells, best, [say] * len(cells)))
+        if row.reported_as is not None or row.method is None:
+            texts = [self._reported(cell, say, notes, narrow) for cell in cells]
+            yield say("reported", "reported"), texts
+        if narrow and any(cell.difference is not None for cell in cells):
+            yield "difference", [say(points(cell.difference)) for cell in cells]
+        changes = [self.change(index, column) for column in self.columns]
+        if any(change is not None for pair in changes for change in pair):
+            told = [
+                ("" if ours is None else say(points(ours), "quiet"))
+                + ("" if theirs is None else say(points(theirs), "change"))
+                for ours, theirs in changes
+            ]
+            yield say(self._against, "kind"), [text.strip() or say(NOTHING) for text in told]
+
+    def _measured(self, cell: Cell, best: bool, say: Dialect) -> str:
+        """``"61.2 ± 0.8"``, with ``" (n=5)"`` where cells differ; "missing" or "not implemented"."""
+        if cell.mean is None:
+            return say(NOTHING, "quiet") if cell.status == NOT_HERE else say(cell.status, "missing")
+        # Where cells differ in how many networks or sets they stand on, each must say.
+        told = f" (n={cell.n})" if len(self._counts) > 1 else ""
+        return say(percent(cell.mean, cell.std) + told, "best" if best else "measured")
+
+    def _reported(self, cell: Cell, say: Dialect, notes: Footnotes, narrow: bool) -> str:
+        """``"(+0.6) 60.6 ± 0.4"``, with footnotes: another source, another budget, the paper's remark."""
+        printed, wanted = cell.number, []
+        if printed is None:
+            return say(NOTHING, "quiet")
+        if (printed.paper, printed.item) != (self.paper, self.item):
+            wanted.append(f"reported by {where(printed.paper, printed.item)}")
+        if printed.budget in BUDGETS and printed.budget != self.wording.budget:
+            wanted.append(BUDGETS[printed.budget])
+        if printed.note and "budget is INPC" not in printed.note:
+            wanted.append(printed.note)
+        text = say(percent(printed.value, printed.std), "reported") + say(notes.mark(*wanted), "note")
+        if narrow or cell.difference is None:
+            return text
+        side = "level" if abs(cell.difference) < 0.05 else "above" if cell.difference > 0 else "below"
+        return say(f"({points(cell.difference)})", side) + f" {text}"
+
+    # What is said around them
+
+    @property
+    def _counts(self) -> set[tuple[int, int]]:
+        """On how many networks and sets the cells stand."""
+        return {(cell.n, cell.sets) for cell in self.cells.values() if cell.status == MEASURED}
+
+    @property
+    def _compared(self) -> bool:
+        """Whether a paper's numbers stand beside."""
+        return any(row.reported_as for row in self.rows)
+
+    @property
+    def _against(self) -> str:
+        """What the line of differences to the base row is called."""
+        return "" if self.base is None else f"to {self.rows[self.base].label}"
+
+    def legend(self) -> list[str]:
+        """The sentences every rendering carries."""
+        sentences = [self.caption] if self.caption else []
+        sentences.append(f"Top-1 test accuracy in percent by {self.wording.by}.")
+        if self._counts:
+            sentences.append("Measured: mean ± standard deviation over n trained networks.")
+        if len(self._counts) == 1:
+            [(n, sets)] = self._counts
+            sentences.append(f"n = {n} of {plural(sets, self.wording.made)} in every cell.")
+        if self._compared:
+            sentences.append(
+                f"Reported: as printed in {where(self.paper, self.item)}, never measured here. "
+                "Difference: measured minus reported, in points."
+            )
+        if self.base is not None:
+            both = " and (in brackets) as reported." if self._compared else "."
+            sentences.append(f"T{self._against[1:]}: points above that row, as measured{both}")
+        return [*sentences, *self.remarks, self.reading if self.profile else "Nothing has been measured yet."]
+
+    def _missing(self) -> str:
+        """How many cells are missing, or "" if none is."""
+        count = self.missing
+        return f"{count} cell{'s are' if count != 1 else ' is'} missing." if count else ""
+
+    def _costs(self) -> pd.DataFrame:
+        """Sets, networks, seconds and memory of every measured cell."""
+        head = self.wording.head[:1].upper() + self.wording.head[1:]
+        return pd.DataFrame(
+            {
+                "Method": cell.row.label,
+                "Data set": data_set(dataset),
+                head: budget,
+                "Sets": cell.sets,
+                "Networks": cell.n,
+                "Distil and evaluate": duration(cell.seconds),
+                "Peak memory": size(cell.peak_memory_bytes) if cell.peak_memory_bytes else "not recorded",
+            }
+            for (_, (dataset, budget)), cell in self.cells.items()
+            if cell.status == MEASURED and (dataset, budget) not in self.made_of
+        )
+
+    def _panels(self) -> list[list[int]]:
+        """Positions of columns in pieces that fit on a page, never parting the columns of one data set."""
+        panels: list[list[int]] = [[]]
+        for dataset in dict.fromkeys(dataset for dataset, _ in self.columns):
+            mine = [place for place, column in enumerate(self.columns) if column[0] == dataset]
+            if panels[-1] and len(panels[-1]) + len(mine) > LATEX_PANEL:
+                panels.append([])
+            panels[-1] += mine
+        return panels
 
 
 def accuracy_table(
@@ -66,6 +309,7 @@ def accuracy_table(
     fallbacks: Sequence[tuple[str, str]] = (("dim", "table2"),),
     command: str = "",
     caption: str = "",
+    reading: str = "",
     beyond: bool = False,
 ) -> AccuracyTable:
     """Put measured accuracies beside the papers' own.
@@ -91,8 +335,8 @@ def accuracy_table(
         Where to look, in this order, for a number `item` does not give; such numbers carry a footnote mark.
     command : str
         What to type to measure the missing cells.
-    caption : str
-        First sentence of the caption; the profile and the legend follow by themselves.
+    caption, reading : str
+        First and last sentence of the caption (``Profile.reading``); the legend follows by itself.
     beyond : bool
         Show the item's other columns too, those that this profile does not measure, with their reported numbers.
 
@@ -143,6 +387,7 @@ def accuracy_table(
         profile=profile,
         command=command,
         caption=caption,
+        reading=reading,
     )
 
 
@@ -203,13 +448,3 @@ def make_cell(row: Row, dataset: str, ipc: int, records: Sequence[Record], numbe
         peak_memory_bytes=max(peaks, default=None),
         by_seed={record["seed"]: tuple(map(float, record["accuracies"])) for record in records},
     )
-
-
-def csv(frame: pd.DataFrame) -> str:
-    """`frame` as CSV with ``\\n`` line ends and round-trip floats."""
-    return frame.to_csv(index=False, lineterminator="\n")
-
-
-def styled(frame: pd.DataFrame, caption: str = "", *, decimals: int = 2) -> Fragment:
-    """Any DataFrame in the look of the accuracy tables; escaped, NaN as "–", without the index."""
-    return Fragment(layouts.plain_html(frame, caption, decimals))

@@ -8,9 +8,12 @@ from xml.etree import ElementTree
 import nbformat
 import pytest
 
-from dreamlib.companion.report.html import assert_offline, describe, first_sentence, index, mathml, render
+from dreamlib.companion.report.html import describe, mathml, render
+from dreamlib.companion.report.index import first_sentence, index
+from dreamlib.companion.report.offline import assert_offline
 from dreamlib.core.errors import BadValue, DataError, StoreError
 
+READINGS = {name: f"Words of {name} & more." for name in ("quick", "cpu", "paper")}
 PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
 PROSE = r"""# DREAM, Table 1: *accuracy* & more of $\lambda$
 
@@ -82,7 +85,7 @@ def test_render(place: Path) -> None:
     ]
     place.parent.mkdir(parents=True)
     (place.parent / "table1.csv").write_text("")
-    page = render(write(place, notebook(outputs=outputs)))
+    page = render(write(place, notebook(outputs=outputs)), READINGS["quick"])
     assert page == place.with_suffix(".html")
     text = page.read_text(encoding="utf-8")
     assert_offline(text)
@@ -108,7 +111,7 @@ def test_render(place: Path) -> None:
         '<a href="https://example.org/paper">',
         "<code>$HOME</code>",
         "DREAM Table 1",
-        "Profile quick: a scaled-down protocol",
+        "Words of quick &amp; more.",
     ):
         assert there in text, there
     assert text.count("<h1>") == 1
@@ -256,7 +259,7 @@ def test_the_name_of_a_folder_does_not_run_in_a_page(place: Path, tmp_path: Path
     printed = v4.new_output("stream", name="stdout", text=NAME)
     prose = f"# Of {NAME}\n\nMeasured on {NAME}."
     write(place, notebook(prose=prose, outputs=[said, printed]))
-    for text in (render(place).read_text(), index(tmp_path / "reports").read_text()):
+    for text in (render(place).read_text(), index(tmp_path / "reports", profiles=READINGS).read_text()):
         assert_offline(text)
         assert "<img" not in text
         assert "&lt;img src=x onerror=" in text
@@ -329,7 +332,7 @@ def test_index(tmp_path: Path) -> None:
     render(stale)
     write(stale, notebook(prose="# Run again"))
 
-    text = index(reports).read_text(encoding="utf-8")
+    text = index(reports, profiles=READINGS).read_text(encoding="utf-8")
     assert_offline(text)
     for there in (
         '<a href="quick/dream/table1.html">DREAM, Table 1: <em>accuracy</em> &amp; more of <math',
@@ -347,6 +350,7 @@ def test_index(tmp_path: Path) -> None:
         '<a href="quick/dm/table2.failed.ipynb">failed run</a>',
         "Profile mine &lt;x&gt;",
         "How to read a report",
+        "<p>Words of cpu &amp; more.</p>",
     ):
         assert there in text, there
     assert "table1.md" not in text
@@ -363,7 +367,7 @@ def test_a_page_that_is_not_ours_is_left_as_it_is(tmp_path: Path) -> None:
     theirs = "<!DOCTYPE html><title>My home page</title>"
     done = write(tmp_path / "quick" / "dream" / "table1.ipynb", notebook())
     for page, make in (
-        (tmp_path / "index.html", lambda: index(tmp_path)),
+        (tmp_path / "index.html", lambda: index(tmp_path, profiles=READINGS)),
         (done.with_suffix(".html"), lambda: render(done)),
     ):
         page.write_text(theirs)
@@ -380,17 +384,17 @@ def test_one_bad_notebook_does_not_stop_the_others(tmp_path: Path, text: str) ->
     bad = tmp_path / "quick" / "dream" / "table2.ipynb"
     bad.write_text(text, errors="surrogateescape")
     with pytest.warns(UserWarning, match="dream/table2 under quick is listed as unreadable"):
-        page = index(tmp_path).read_text()
+        page = index(tmp_path, profiles=READINGS).read_text()
     assert '<span class="status rendered">rendered</span>' in page
     assert '<td class="status unreadable">unreadable</td>' in page
 
 
 def test_index_of_nothing(tmp_path: Path) -> None:
     text = index(
-        tmp_path / "reports", profiles=["quick"], command="make {item} PROFILE={profile}"
+        tmp_path / "reports", profiles={"quick": ""}, command="make {item} PROFILE={profile}"
     ).read_text()
     assert_offline(text)
     assert "Profile quick" in text
     (tmp_path / "file").write_text("")
     with pytest.raises(StoreError, match="file"):
-        index(tmp_path / "file")
+        index(tmp_path / "file", profiles=READINGS)

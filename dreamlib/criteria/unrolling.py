@@ -1,0 +1,95 @@
+"""Dataset Distillation (DD; Wang et al. 2018): images and rates whose few steps of training leave a low loss."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Mapping
+from dataclasses import dataclass
+from typing import Any, cast
+
+import torch
+import torch.nn.functional as F
+
+from ..containers import Container, Steps
+from ..core.errors import BadValue
+from ..data import ClassData
+from ..teachers import Scene, Teaching
+from .base import OfSteps, Stateless, StepResult, Tensors, register
+from .unrolled import check, forward_of, in_turn, on_images, unroll
+
+
+@register("unrolling")
+@dataclass(frozen=True)
+class Unrolling(OfSteps):
+    """The loss of real images under a network that has been trained on the set, by its images and its rates.
+
+    Attributes
+    ----------
+    real_batch : int
+        Real images of a step, of all classes.
+    """
+
+    real_batch: int = 1024
+
+    def check(self) -> None:
+        if self.real_batch < 1:
+            raise BadValue(f"real_batch is {self.real_batch}; expected at least 1", "real_batch=1024")
+
+    def suits(self, container: Container, teacher: object) -> None:
+        if not isinstance(container, Steps):
+            raise BadValue(
+                f"training is to be unrolled over steps with rates, and the container is {type(container).__name__}",
+                "container=Steps()",
+            )
+
+    def fits(self, data: ClassData) -> None:
+        if self.real_batch > data.total:
+            raise BadValue(
+                f"a batch of {self.real_batch} real images, and {data.name} has {data.total}",
+                f"real_batch={data.total}",
+            )
+
+    def shown(self, classes: int, ipc: int) -> float:
+        return (
+            4.0 * 3 * classes * ipc + self.real_batch
+        )  # forth, and back with products with Hessians; E is three
+
+    def begin(self, scene: Scene, teaching: Teaching, start: Mapping[str, Any] | None) -> Unrolls:
+        return Unrolls(self, scene, teaching)
+
+
+class Unrolls(Stateless):
+    """The criterion at work."""
+
+    def __init__(self, how: Unrolling, scene: Scene, teaching: Teaching) -> None:
+        self.how, self.scene, self.teaching = how, scene, teaching
+
+    def gradients(self, step: int, stored: Tensors) -> StepResult:
+        network, data = self.teaching.network, self.scene.data
+        assert network is not None
+        with self.scene.stopwatch.phase("matching"):
+            real, classes = data.turn_flat(self.how.real_batch, step, self.scene.fresh("real"))
+            forward = forward_of(network)
+            container = cast(Steps, self.scene.container)
+            images, rates = container.decode(stored), container.rates(stored)
+            # Every step has one image of every class.
+            targets = torch.eye(data.num_classes, device=self.scene.device).expand(len(images), -1, -1)
+            found = unroll(
+                forward,
+                {name: weight.detach() for name, weight in network.named_parameters()},
+                {"images": images},
+                lambda learned, k: in_turn({**learned, "targets": targets}, k),
+                rates.flatten(),
+                on_images(forward, real, F.one_hot(classes, data.num_classes).float()),
+                run=self._run,
+            )
+            check(found, rates.flatten())
+            by_raw = found.rates.view_as(rates) * stored["raw_rates"].sigmoid()  # the derivative of softplus
+        return StepResult(
+            found.loss, {"images": found.learned["images"].transpose(0, 1), "raw_rates": by_raw}
+        )
+
+    def _run(self, key: Hashable, function: Callable[..., Any], *arguments: Any) -> Any:
+        scene = self.scene
+        return scene.engine.run(
+            ("unrolling", scene.network, scene.data.shape, scene.data.num_classes, key), function, *arguments
+        )

@@ -1,0 +1,42 @@
+"""Rank agreement: known correlations, what the interval stands on, and who takes part."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from dreamlib.companion.report.agreement import FEWEST, rank_agreement
+
+EXACT = [(10.0, 0.0), (20.0, 0.0), (30.0, 0.0), (40.0, 0.0)]
+
+
+def test_the_same_order_is_one_and_the_opposite_minus_one() -> None:
+    sets = [[1.0, 1.2], [2.0, 2.2], [3.0, 3.2], [4.0, 4.2]]
+    assert rank_agreement(sets, EXACT) == (1.0, 1.0, 1.0)
+    assert rank_agreement(sets[::-1], EXACT) == (-1.0, -1.0, -1.0)
+
+
+def test_one_exchanged_pair_of_six_takes_a_third() -> None:
+    """Kendall: (concordant - discordant) / pairs = (5 - 1) / 6."""
+    tau, *_ = rank_agreement([[1.0], [3.0], [2.0], [4.0]], EXACT)
+    assert tau == pytest.approx(4 / 6)
+
+
+def test_one_set_of_a_method_gives_no_interval() -> None:
+    _, low, high = rank_agreement([[1.0, 1.1], [2.0, 2.1], [3.0], [4.0, 4.1]], EXACT)
+    assert math.isnan(low)
+    assert math.isnan(high)
+
+
+def test_few_methods_have_no_order_worth_a_number() -> None:
+    assert all(map(math.isnan, rank_agreement([[1.0, 2.0]] * (FEWEST - 1), EXACT[: FEWEST - 1])))
+
+
+def test_the_interval_grows_with_the_spread_of_sets_and_with_the_printed_deviation() -> None:
+    near = [[1.0, 1.1], [2.0, 2.1], [3.0, 3.1], [4.0, 4.1]]
+    wide = [[1.0, 4.0], [2.0, 2.1], [3.0, 3.1], [0.0, 4.1]]
+    assert rank_agreement(wide, EXACT)[1] < rank_agreement(near, EXACT)[1] == 1.0
+    unsure = [(value, 20.0) for value, _ in EXACT]
+    assert rank_agreement(near, unsure)[1] < 1.0
+    assert rank_agreement(near, unsure) == rank_agreement(near, unsure)  # drawn from a fixed stream

@@ -1,0 +1,139 @@
+"""What LD and DD learn beside images is judged, stored, loaded, exported, and survives a kill."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from dreamlib.companion.cells import make_cell
+from dreamlib.companion.store import Store
+from dreamlib.core.errors import BadValue
+from dreamlib.core.registry import plain
+from dreamlib.data import ClassData, Dataset
+from dreamlib.distillation.evaluate import evaluate
+from dreamlib.distillation.loop import Distillation
+from dreamlib.distillation.sets import DistilledSet, export, load_set
+
+pytestmark = pytest.mark.trains
+
+METHODS = ("dd", "ld", "ld-ridge")
+SHORT = {"dd": {"iterations": 5}, "ld": {"iterations": 8}, "ld-ridge": {"iterations": 8}}
+
+
+def loaded(
+    few: ClassData, digits: Dataset, folder: Path, method: str, ipc: int = 2
+) -> tuple[Any, Any, DistilledSet]:
+    """A cell in short, its run, and its set as a user loads it from the store."""
+    cell = make_cell("quick", method, "digits", ipc, 0)
+    criterion: Any = replace(cell.recipe.criterion, real_batch=40)
+    if method != "dd":
+        criterion = replace(criterion, held_out=30, every=4)
+    cell = replace(cell, recipe=replace(cell.recipe, criterion=criterion, **SHORT[method]))
+    run = Distillation(few, cell.recipe, ipc, 0)
+    while not run.done:
+        run.advance()
+    about = {
+        **cell.describe(),
+        "container": cell.describe()["recipe"]["container"],
+        "classes": list(digits.classes),
+        "shape": list(digits.shape),
+        "normalisation": plain(digits.normalisation),
+    }
+    store = Store(folder)
+    store.write_set(cell, run.stored, run.snapshots, about)
+    return cell, run, load_set(store.set_path(cell))
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_it_comes_back_from_store_and_export(
+    few: ClassData, digits: Dataset, tmp_path: Path, method: str
+) -> None:
+    cell, run, first = loaded(few, digits, tmp_path, method)
+    again = load_set(export(first, tmp_path / "exported.safetensors"))
+    made = cell.recipe.container.training_set(
+        run.stored, digits.shape, digits.num_classes, digits.normalisation
+    )
+    for found in (first, again):
+        torch.testing.assert_close(found.normalised, made.images)
+        assert found.labels.equal(made.targets)
+        assert found.steps == made.steps
+        assert (found.rates is None) == (made.rates is None) == (method != "dd")
+        assert found.rates is None or found.rates.equal(made.rates)
+    assert (first.steps is None) == (method == "dd")
+    # The same numbers whether the set comes from the run or from a file.
+    evaluation = replace(cell.evaluation, networks=2)
+    assert evaluate(again, digits, evaluation) == evaluate(first, digits, evaluation)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_its_loader_gives_what_its_networks_learn_from(
+    few: ClassData, digits: Dataset, tmp_path: Path, method: str
+) -> None:
+    _, run, found = loaded(few, digits, tmp_path, method)
+    batches: list[tuple[Tensor, Tensor]] = [tuple(batch) for batch in found.loader()]  # type: ignore[misc]
+    if method == "dd":
+        # Steps in order, one image of every class each; a rate for every step of every epoch.
+        assert found.rates is not None
+        assert found.rates.shape == (3, len(batches)) == (3, 2)
+        for step, (images, labels) in enumerate(batches):
+            assert labels.tolist() == list(range(10))
+            torch.testing.assert_close(images, run.stored["images"][:, step])
+        assert len(next(iter(found.loader(batch=7, augment=False)))[1]) == 7
+    else:
+        images, labels = (torch.cat(part) for part in zip(*batches, strict=True))
+        assert labels.shape == (20, 10)
+        order = [int((found.normalised - image).flatten(1).abs().sum(1).argmin()) for image in images]
+        assert sorted(order) == list(range(20))
+        torch.testing.assert_close(labels, found.labels[order])
+
+
+def test_pictures_cannot_say_how_long_to_train(few: ClassData, digits: Dataset, tmp_path: Path) -> None:
+    _, _, found = loaded(few, digits, tmp_path, "dd")
+    with pytest.raises(BadValue, match=r"this set has rates of its own"):
+        export(found, tmp_path / "pictures", "images")
+
+
+@pytest.mark.parametrize("method", ["dd", "ld"])
+def test_killed_and_run_again_it_ends_with_the_same_record(tmp_path: Path, method: str) -> None:
+    def command(results: str) -> list[str]:
+        words = f"--profile quick --methods {method}-short --datasets digits --ipc 1 --seeds 1 --no-forecast".split()
+        plugin = ["--plugins", str(tmp_path / "shorter.py")]
+        where = ["--results", str(tmp_path / results)]
+        return [sys.executable, "-m", "dreamlib", "run", "dream/table1", *words, *plugin, *where]
+
+    short = f'from dreamlib.recipes import methods\n\nmethods.register(methods["{method}"].using('
+    (tmp_path / "shorter.py").write_text(f'{short}iterations=30, name="{method}-short"))\n')
+    environment = {**os.environ, "DREAMLIB_CHECKPOINT_SECONDS": "0"}
+    subprocess.run(command("whole"), check=True, env=environment, capture_output=True)
+    unfinished = tmp_path / "killed" / "quick" / "unfinished"
+    for _ in range(2):
+        victim = subprocess.Popen(
+            command("killed"), env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        stamp = max((file.stat().st_mtime_ns for file in unfinished.glob("*.safetensors")), default=0)
+        while victim.poll() is None and not any(
+            file.stat().st_mtime_ns > stamp for file in unfinished.glob("*.safetensors")
+        ):
+            time.sleep(0.02)
+        victim.send_signal(signal.SIGKILL)
+        assert victim.wait() == -signal.SIGKILL
+    subprocess.run(command("killed"), check=True, env=environment, capture_output=True)
+
+    def record(results: str) -> dict[str, Any]:
+        (file,) = (tmp_path / results / "quick").glob(f"digits-{method}-short-ipc1-*.json")
+        found: dict[str, Any] = json.loads(file.read_text())
+        return found
+
+    whole, killed = record("whole"), record("killed")
+    assert (whole["accuracies"], whole["set_sha256"]) == (killed["accuracies"], killed["set_sha256"])
