@@ -151,12 +151,6 @@ def find(
     return min(found, key=lambda row: order.get(row.budget, len(order)), default=None)
 
 
-def reported(paper: str, item: str, dataset: str, ipc: int, method: str) -> float | None:
-    """The value of :func:`find` in the project's own file: ConvNet-3 top-1 accuracy in percent, or None."""
-    row = find(rows(load_reported()), paper, item, dataset, ipc, method)
-    return None if row is None else row.value
-
-
 def where(paper: str, item: str) -> str:
     """How a caption names an item: ``where("dream", "table1")`` is ``"DREAM Table 1"``."""
     words = {"table": "Table", "figure": "Figure", "fig": "Figure", "section": "Section", "readme": "README"}
