@@ -10,7 +10,9 @@ from typing import Any
 import pytest
 import torch
 
+from dreamlib.containers.base import CONTAINERS
 from dreamlib.core import plugins
+from dreamlib.criteria.base import CRITERIA
 from dreamlib.distillation.recipe import Recipe, change
 from dreamlib.networks import NetworkSpec
 from dreamlib.recipes import methods, protocols
@@ -28,8 +30,10 @@ TOYS = {  # methods of new kinds, and the file of each
 
 @pytest.fixture(scope="module")
 def toys() -> Iterator[None]:
-    """The toys are known as methods, in one module only."""
+    """The toys are known, in one module only."""
     with pytest.MonkeyPatch.context() as patch:
+        for registry in (CONTAINERS, CRITERIA):
+            patch.setattr(registry, "_parts", dict(registry._parts))
         patch.setattr(methods, "_methods", dict(methods._methods))
         patch.setattr(protocols, "_BASE", dict(protocols._BASE))
         patch.setattr(plugins, "_loaded", {})
@@ -76,6 +80,28 @@ def generative(method: str, **changes: Any) -> Recipe:
             "teacher.images": 20,
             "teacher.batch": 8,
         }
+    return _changed(out, small | {path.replace("__", "."): value for path, value in changes.items()})
+
+
+def following(method: str = "mtt", **changes: Any) -> Recipe:
+    """Images for students that follow two experts of three epochs, of two batches each where there are twelve images of
+    each digit; ``changes`` as in ``using``.
+    """
+    out, _ = methods[method].resolve("digits", 10)
+    small: dict[str, Any] = {
+        "network": NETWORK,
+        "iterations": 6,
+        "image_lr": 10.0,
+        "container.rate": 0.01,
+        "student_steps": 3,
+        "synthetic_batch": 15,
+        "teacher.experts.count": 2,
+        "teacher.experts.training.epochs": 3,
+        "teacher.experts.training.batch": 60,
+        "teacher.experts.training.lr": 0.05,
+        "teacher.latest": 2,
+        "teacher.ahead": 1,
+    }
     return _changed(out, small | {path.replace("__", "."): value for path, value in changes.items()})
 
 

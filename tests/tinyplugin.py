@@ -72,6 +72,20 @@ profiles.register(
                 "tiny",
                 {
                     "iterations": 20,
+                    "network.depth": 2,
+                    "network.width": 4,
+                    "student_steps": 2,
+                    "teacher.experts.count": 2,
+                    "teacher.experts.training.epochs": 4,
+                    "teacher.experts.training.batch": 50,
+                    "teacher.latest": 2,
+                },
+                method="mtt",
+            ),
+            rule(
+                "tiny",
+                {
+                    "iterations": 20,
                     "real_batch": 8,
                     "network.depth": 2,
                     "network.width": 4,

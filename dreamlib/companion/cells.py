@@ -269,7 +269,9 @@ def first_stage(cell: Cell) -> Cell | None:
     criterion = recipe.criterion
     name = OBJECTIVES.name_of(criterion.objective) if isinstance(criterion, Generative) else "experts"
     step = cell.recipe.criterion.first or recipe.steps
-    return replace(cell, method=name, label=name, base="", recipe=recipe, step=step, with_set=False)
+    return replace(
+        cell, method=name, label=name, base="", set_of="", recipe=recipe, step=step, with_set=False
+    )
 
 
 def union(whole: Cell, parts: Sequence[Cell]) -> Cell:

@@ -4,9 +4,11 @@ from .answers import Answers
 from .base import CONTAINERS, Container, ImageContainer, Images, OfImages, Source, register
 from .formation import MultiFormation
 from .generator import Drawing, Generator, drawing
+from .paced import Paced
 from .pixels import Pixels
 from .rates import Falling, Steps
-from .updates import LAMB, SGD, Adam, ClassByClass, Moves, Update
+from .trajectories import Trajectories
+from .updates import LAMB, SGD, Adam, ClassByClass, Optimiser, Update
 
 __all__ = [
     "CONTAINERS",
@@ -21,12 +23,14 @@ __all__ = [
     "Generator",
     "ImageContainer",
     "Images",
-    "Moves",
     "MultiFormation",
     "OfImages",
+    "Optimiser",
+    "Paced",
     "Pixels",
     "Source",
     "Steps",
+    "Trajectories",
     "Update",
     "drawing",
     "register",

@@ -4,20 +4,22 @@ from .adversarial import Adversarial
 from .base import (
     CRITERIA,
     SNAPSHOTS,
-    Bare,
     Criterion,
     Descent,
     OfSteps,
-    Pull,
+    Stateless,
+    StepResult,
     register,
     snapshot_steps,
 )
 from .biggan import Hinge
+from .experts import Learning
 from .generative import Generative
 from .labelling import Labelling, RidgeHead
 from .matching import Matching
 from .moments import MomentMatching
 from .objective import OBJECTIVES, Batch, Objective
+from .trajectory import Trajectory
 from .unrolling import Unrolling
 from .variational import Variational
 
@@ -26,19 +28,21 @@ __all__ = [
     "OBJECTIVES",
     "SNAPSHOTS",
     "Adversarial",
-    "Bare",
     "Batch",
     "Criterion",
     "Descent",
     "Generative",
     "Hinge",
     "Labelling",
+    "Learning",
     "Matching",
     "MomentMatching",
     "Objective",
     "OfSteps",
-    "Pull",
     "RidgeHead",
+    "Stateless",
+    "StepResult",
+    "Trajectory",
     "Unrolling",
     "Variational",
     "register",

@@ -3,43 +3,41 @@
 An expert was trained on real images, and its weights were kept after every epoch. A student starts from one of its
 snapshots, is trained for N steps on the synthetic images, and should end where the expert was M epochs later.
 
-Legend: E experts, P snapshots of each (before the first epoch, and after each), theta* an expert's weights.
+Legend: N steps of a student, M epochs of an expert, theta*_t an expert's weights after t epochs.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Hashable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
 
+import torch
+import torch.nn.functional as F
 from torch import Tensor
 
-from ..core.errors import BadValue
-from .unrolled import Forward, Lesson, Loss, Run, Tensors, Unrolled, cross_entropy, plainly, unroll
+from ..augment import Augmentation, Siamese
+from ..containers import Container, Paced
+from ..core.errors import BadValue, Diverged
+from ..teachers import Scene, StoredExperts, Teaching
+from ..teachers.experts import Segments
+from .base import OfSteps, Stateless, StepResult, register
+from .experts import experts_of
+from .unrolled import (
+    BatchOf,
+    Forward,
+    Loss,
+    Run,
+    Tensors,
+    Unrolled,
+    call_directly,
+    check,
+    cross_entropy,
+    forward_of,
+    unroll,
+)
 
-
-def segment(experts: Mapping[str, Tensor], expert: int, epoch: int, ahead: int) -> tuple[Tensors, Tensors]:
-    """An expert's weights after ``epoch`` epochs, where a student starts, and ``ahead`` epochs later, its target.
-
-    Parameters
-    ----------
-    experts : dict of str to Tensor
-        (E, P, ...) by the name of the weight.
-    expert, epoch, ahead : int
-        Which expert; t, from 0; and M, at least 1.
-
-    Raises
-    ------
-    BadValue
-        If the experts were not trained for so long.
-    """
-    count, snapshots = next(iter(experts.values())).shape[:2]
-    if not (0 <= expert < count and 0 <= epoch < epoch + ahead < snapshots):
-        raise BadValue(
-            f"expert {expert} from epoch {epoch} for {ahead} epochs, of {count} experts trained for "
-            f"{snapshots - 1} epochs",
-            f"experts trained for {epoch + ahead} epochs, or an earlier start",
-        )
-    start = {name: value[expert, epoch] for name, value in experts.items()}
-    return start, {name: value[expert, epoch + ahead] for name, value in experts.items()}
+R = TypeVar("R")
 
 
 def squared_distance(left: Mapping[str, Tensor], right: Mapping[str, Tensor]) -> Tensor:
@@ -58,12 +56,12 @@ def match_trajectory(
     start: Tensors,
     target: Tensors,
     learned: Mapping[str, Tensor],
-    lesson: Lesson,
+    batch_of: BatchOf,
     rate: Tensor,
     steps: int,
     exact: bool = True,
     loss: Loss = cross_entropy,
-    run: Run = plainly,
+    run: Run = call_directly,
 ) -> Unrolled:
     """The :func:`distance` of a student after N steps at one learned rate, and its gradient.
 
@@ -79,8 +77,8 @@ def match_trajectory(
 
     Parameters
     ----------
-    forward, learned, lesson, loss, run
-        As in :func:`~.unrolled.unroll`; ``lesson`` augments the images of step k.
+    forward, learned, batch_of, loss, run
+        As in :func:`~.unrolled.unroll`; ``batch_of`` augments the images of step k.
     start, target : dict of str to Tensor
         theta*_t and theta*_{t+M}; see :func:`segment`.
     rate : Tensor
@@ -99,7 +97,7 @@ def match_trajectory(
         forward,
         start,
         learned,
-        lesson,
+        batch_of,
         rate.expand(steps),
         lambda weights: (distance(weights, start, target), None),
         loss,
@@ -107,3 +105,114 @@ def match_trajectory(
         run,
     )
     return found._replace(rates=found.rates.sum())
+
+
+@register("trajectory")
+@dataclass(frozen=True)
+class Trajectory(OfSteps):
+    """Students that are trained on the synthetic images are to follow experts (MTT, section 3.2).
+
+    Attributes
+    ----------
+    student_steps : int
+        N, at least 1.
+    synthetic_batch : int, optional
+        Images of a step, in turns through random permutations of all; None: all of them.
+    exact : bool
+        MTT's gradient; False for TESLA's. See :func:`match_trajectory`.
+    augment : Augmentation
+        Drawn again at each step, and for every image with numbers of its own: a student's, not a pair's (released
+        code).
+    """
+
+    student_steps: int = 30
+    synthetic_batch: int | None = None
+    exact: bool = True
+    augment: Augmentation = field(default_factory=lambda: Siamese("none"))
+
+    def before(self, recipe: R) -> R:
+        return experts_of(recipe)
+
+    def check(self) -> None:
+        if self.student_steps < 1 or (self.synthetic_batch is not None and self.synthetic_batch < 1):
+            raise BadValue(
+                f"students of {self.student_steps} steps on batches of {self.synthetic_batch}; expected at least 1",
+                "student_steps=30, synthetic_batch=None",
+            )
+
+    def suits(self, container: Container, teacher: object) -> None:
+        if not isinstance(container, Paced) or not isinstance(teacher, StoredExperts):
+            raise BadValue(
+                f"recipe: trajectories are matched by images with a rate, under stored experts, and here are "
+                f"{type(container).__name__} and {type(teacher).__name__}",
+                "container=Paced(), teacher=StoredExperts()",
+            )
+
+    def shown(self, classes: int, ipc: int) -> float:
+        return 4 * self.student_steps * min(self.synthetic_batch or classes * ipc, classes * ipc)
+
+    def begin(self, scene: Scene, teaching: Teaching, start: Mapping[str, Tensor] | None) -> Following:
+        assert isinstance(teaching, Segments)
+        return Following(self, scene, teaching)
+
+
+class Following(Stateless):
+    """Students that follow experts."""
+
+    def __init__(self, how: Trajectory, scene: Scene, teaching: Segments) -> None:
+        assert isinstance(scene.container, Paced)
+        self.how, self.scene, self.teaching, self.container = how, scene, teaching, scene.container
+        self.forward = forward_of(teaching.network)
+        classes = torch.arange(scene.data.num_classes, device=scene.device)
+        self.targets = F.one_hot(classes.repeat_interleave(scene.ipc), scene.data.num_classes).float()
+
+    def gradients(self, step: int, stored: Tensors) -> StepResult:
+        how, teaching, rate = self.how, self.teaching, self.container.rates(stored)
+        with self.scene.stopwatch.phase("matching"):
+            found = match_trajectory(
+                self.forward,
+                teaching.start,
+                teaching.target,
+                {"images": stored["images"]},
+                self._batch_of(),
+                rate,
+                how.student_steps,
+                how.exact,
+                run=self._run,
+            )
+        check(found, rate.expand(how.student_steps))
+        return StepResult(found.loss, {"images": found.learned["images"], "rate": found.rates})
+
+    def after(self, step: int, stored: Tensors) -> None:
+        rate = float(self.container.rates(stored))
+        if rate < 0:
+            raise Diverged(
+                f"the learned rate became {rate:g} at step {step + 1} of {self.scene.steps}; expected 0 or more",
+                f"lower container.rate_by.lr (now {self.container.rate_by.lr:g}), or container.least=0.001",
+            )
+
+    def _batch_of(self) -> BatchOf:
+        """A student's batches: which images, and how each is augmented. It is asked for twice, and drawn once."""
+        how, streams, count = self.how, self.scene.streams, len(self.targets)
+        size = min(how.synthetic_batch or count, count)
+        drawn: list[tuple[Tensor, Callable[[Tensor], Tensor]]] = []
+        order: tuple[Tensor, ...] = ()
+        for _ in range(how.student_steps):
+            if not order:
+                order = torch.randperm(count, generator=streams["student"], device=streams.device).split(size)
+            index, *rest = order
+            order = tuple(rest)
+            drawn.append((index, how.augment.draw(1, streams["augment"], per_image=len(index))))
+
+        def batch_of(learned: Mapping[str, Tensor], k: int) -> tuple[Tensor, Tensor]:
+            index, transform = drawn[k]
+            images = self.container.decode(learned).flatten(0, 1)[index]
+            seen = self.scene.data.normalisation.enter(images, self.container.space)
+            return transform(seen[None])[0], self.targets[index]
+
+        return batch_of
+
+    def _run(self, key: Hashable, function: Callable[..., Any], *arguments: Any) -> Any:
+        data = self.scene.data
+        whole = "trajectory", self.scene.network, data.shape, data.num_classes, key
+        return self.scene.engine.run(whole, function, *arguments)

@@ -2,6 +2,7 @@
 
 from . import learned as learned  # registers its methods, as the files of the other families do
 from . import ridge as ridge
+from . import trajectories as trajectories  # registers its methods, as the files of the other families do
 from .generators import POOLS, models
 from .method import Method, changes, methods
 from .protocols import protocol

@@ -37,7 +37,8 @@ DSA_ALL = "color_crop_cutout_flip_scale_rotate"
 NO_FLIP = DSA_ALL.replace("_flip", "")
 
 
-def _no_flip(path: str) -> Rule:
+def no_flip(path: str) -> Rule:
+    """No flip in the augmentation at ``path`` on data sets of digits."""
     return rule("released code: no flip on digits", {path: NO_FLIP}, dataset=DIGIT_SETS)
 
 
@@ -122,8 +123,8 @@ methods.register(
                 dataset="cifar100",
                 ipc=50,
             ),
-            _no_flip("augment.strategy"),
-            _no_flip("teacher.augment.strategy"),
+            no_flip("augment.strategy"),
+            no_flip("teacher.augment.strategy"),
         ),
         sources=(("all", "DSA section 4 and released code"), ("initial", "its README: real images")),
         reported_as="DSA",
@@ -144,7 +145,7 @@ methods.register(
         ),
         protocol="dsa",
         rules=(
-            _no_flip("augment.strategy"),
+            no_flip("augment.strategy"),
             rule(
                 "DM released code: CIFAR-10 at 100 images per class and more; CIFAR-100 stays at 1",
                 {"image_lr": 10.0},

@@ -2,6 +2,7 @@
 
 from .aging import Aging
 from .base import TEACHERS, Idle, Scene, Teacher, Teaching, Untaught, register
+from .experts import Experts, StoredExperts
 from .models import ModelsPool
 from .networks import Networks
 from .pool import Pool
@@ -10,6 +11,7 @@ from .restarting import Restarting, Restarts
 __all__ = [
     "TEACHERS",
     "Aging",
+    "Experts",
     "Idle",
     "ModelsPool",
     "Networks",
@@ -17,6 +19,7 @@ __all__ = [
     "Restarting",
     "Restarts",
     "Scene",
+    "StoredExperts",
     "Teacher",
     "Teaching",
     "Untaught",

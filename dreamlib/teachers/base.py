@@ -19,6 +19,9 @@ from ..data import ClassData
 from ..networks import Network, NetworkSpec
 
 R = TypeVar("R")  # a recipe
+# Prefix of a snapshot's tensors that are no part of the set: a later stage continues with them.
+BESIDE = "beside."
+FINGERPRINT = "fingerprint"  # among it: the real images that have been learned from
 
 
 @dataclass(frozen=True)

@@ -1,23 +1,25 @@
 """Experts: networks trained on real images, whose weights are kept after every epoch (MTT: Cazenavette et al. 2022).
 
-Legend: E experts, P snapshots of each: before the first epoch, and after each.
+A student starts where an expert was, and is to end where the expert was some epochs later.
+Legend: E experts, P epochs; theta*_t an expert's weights after t epochs.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
 from ..augment import Siamese
-from ..compute.engine import Engine
 from ..core.errors import BadValue
-from ..core.files import below
-from ..core.streams import Streams
 from ..data import ClassData
-from ..networks import NetworkSpec
-from ..networks.training import SGD, Stack, Training
+from ..networks import Network, build
+from ..networks.training import SGD
+from .base import BESIDE, FINGERPRINT, Idle, Scene, Untaught, register
+
+Tensors = dict[str, Tensor]
 
 
 @dataclass(frozen=True)
@@ -47,98 +49,113 @@ class Experts:
     )
 
 
-class ExpertTraining:
-    """Trains experts side by side; a task that advances by small steps and can be saved at any of them.
+def segment(experts: Mapping[str, Tensor], expert: int, epoch: int, ahead: int) -> tuple[Tensors, Tensors]:
+    """An expert's weights after ``epoch`` epochs, where a student starts, and ``ahead`` epochs later, its target.
 
     Parameters
     ----------
-    data : ClassData
-        The real training images, all of which are trained on.
-    spec : NetworkSpec
-        Architecture of the experts, without running statistics: students are not to inherit what is no weight.
-    experts : Experts
-        What to do.
-    streams : Streams
-        ``"experts"`` draws the weights, the order of the images and the augmentation.
-    engine : Engine, optional
-        Runs the networks; by default plainly.
-
-    Attributes
-    ----------
-    trajectories : dict of str to Tensor
-        (E, P so far, ...) by the name of the weight.
+    experts : dict of str to Tensor
+        (E, P + 1, ...) by the name of the weight.
+    expert, epoch, ahead : int
+        Which expert; t, from 0; and M, at least 1.
 
     Raises
     ------
     BadValue
-        For a network with running statistics, and for no experts.
+        If the experts were not trained for so long.
+    """
+    count, snapshots = next(iter(experts.values())).shape[:2]
+    if not (0 <= expert < count and 0 <= epoch < epoch + ahead < snapshots):
+        raise BadValue(
+            f"expert {expert} from epoch {epoch} for {ahead} epochs, of {count} experts trained for "
+            f"{snapshots - 1} epochs",
+            f"experts trained for {epoch + ahead} epochs, or an earlier start",
+        )
+    start = {name: value[expert, epoch] for name, value in experts.items()}
+    return start, {name: value[expert, epoch + ahead] for name, value in experts.items()}
+
+
+@register("stored-experts")
+@dataclass(frozen=True)
+class StoredExperts(Untaught):
+    """Puts up an expert's weights at a random epoch, and has its later ones for a target.
+
+    All experts have their turn, in a new random order each time (MTT, released code).
+
+    Attributes
+    ----------
+    experts : Experts
+        Who they are.
+    latest : int
+        T+: a student starts after 0 to T+ - 1 epochs.
+    ahead : int
+        M: epochs from its start to its target.
     """
 
-    def __init__(
-        self,
-        data: ClassData,
-        spec: NetworkSpec,
-        experts: Experts,
-        streams: Streams,
-        engine: Engine | None = None,
-    ) -> None:
-        generator = streams["experts"]
-        stack = Stack(spec, data.shape, data.num_classes, experts.count, generator)
-        if len(stack.tensors) > len(stack.parameter_names):
+    experts: Experts = field(default_factory=Experts)
+    latest: int = 20
+    ahead: int = 2
+
+    def check(self) -> None:
+        epochs = self.experts.training.passes
+        if self.latest < 1 or self.ahead < 1 or self.latest - 1 + self.ahead > epochs:
             raise BadValue(
-                f"experts of {spec.name} with {spec.norm} norm keep running statistics; students follow weights",
-                'norm="instance"',
+                f"students that start after 0 to {self.latest} - 1 epochs, with a target {self.ahead} later, and "
+                f"experts trained for {epochs}; expected at least 1, and targets that experts reach",
+                f"experts.training.epochs={max(1, self.latest - 1 + self.ahead)}",
             )
-        self.training = Training(stack, data.at, data.total, experts.training, generator, engine=engine)
-        self.trajectories = {name: value[:, None] for name, value in self._snapshot().items()}
 
-    def _snapshot(self) -> dict[str, Tensor]:
-        return {name: value.clone() for name, value in self.training.stack.tensors.items()}
+    def begin(self, scene: Scene, start: Mapping[str, Tensor] | None) -> Segments:
+        if start is None:
+            raise BadValue(
+                "this recipe is taught by experts, and none are given",
+                "start=run.snapshots[run.mark] of a finished run of recipe.first",
+            )
+        return Segments(self, scene, start)
+
+
+class Segments(Idle):
+    """Stored experts at work: where the student of a step starts, and where it is to end."""
+
+    def __init__(self, how: StoredExperts, scene: Scene, start: Mapping[str, Tensor]) -> None:
+        self.how, self.scene = how, scene
+        self._network = build(scene.network, scene.data.shape, scene.data.num_classes, device=scene.device)
+        self.experts = {name: value for name, value in start.items() if not name.startswith(BESIDE)}
+        self._check(scene.data, start.get(BESIDE + FINGERPRINT))
+        self.start: Tensors = {}
+        self.target: Tensors = {}
+
+    def _check(self, data: ClassData, of: Tensor | None) -> None:
+        wanted = {name: tuple(value.shape) for name, value in self._network.named_parameters()}
+        given = {name: tuple(value.shape[2:]) for name, value in self.experts.items()}
+        if given != wanted:
+            raise BadValue(
+                f"the experts have {len(given)} weights of other names or shapes than the {len(wanted)} of the "
+                f"recipe's network ({self.scene.network.name}, width {self.scene.network.width}) on {data.name!r}",
+                "the snapshots of a run of recipe.first",
+            )
+        if of is None or not of.cpu().equal(data.fingerprint()):
+            raise BadValue(
+                f"the experts were trained on other images than those of {data.name!r}, or on images that were "
+                f"normalised otherwise than by {data.normalisation.name!r}",
+                "a run of recipe.first on the same data",
+            )
 
     @property
-    def step(self) -> int:
-        return self.training.step
+    def network(self) -> Network:
+        return self._network
 
-    @property
-    def steps(self) -> int:
-        return self.training.steps
-
-    @property
-    def done(self) -> bool:
-        return self.training.done
-
-    def advance(self) -> None:
-        """One training step of all experts, and a snapshot where it ends an epoch.
-
-        Raises
-        ------
-        Diverged
-            If weights are no longer finite at the end of an epoch; :attr:`trajectories` holds those before it.
-        """
-        self.training.advance()
-        if self.step % self.training.per_epoch == 0:
-            self.training.check()
-            self.trajectories = {
-                name: torch.cat([self.trajectories[name], value[:, None]], 1)
-                for name, value in self._snapshot().items()
-            }
-
-    def state(self) -> dict[str, Tensor]:
-        """Everything needed to go on, but for the random stream; of finished training, only the trajectories."""
-        out = {f"trajectories.{name}": value for name, value in self.trajectories.items()}
-        if not self.done:
-            out |= {f"training.{name}": value for name, value in self.training.state().items()}
-        return out
-
-    def restore(self, state: dict[str, Tensor], generator: torch.Generator) -> None:
-        """Go on from what :meth:`state` returned, with the random stream as it was then."""
-        device = self.training.generator.device
-        self.trajectories = {
-            name: value.to(device, copy=True) for name, value in below(state, "trajectories.").items()
-        }
-        self.training.generator = generator
-        training = below(state, "training.")
-        if training:
-            self.training.restore(training)
-        else:
-            self.training.step = self.training.steps
+    def next(self, step: int) -> bool:
+        streams, count = self.scene.streams, self.how.experts.count
+        turn, place = divmod(step, count)
+        expert = torch.randperm(
+            count, generator=streams.once(f"experts, turn {turn}"), device=streams.device
+        )[place]
+        drawn = streams.once(f"epoch of step {step}")
+        epoch = torch.randint(self.how.latest, (), generator=drawn, device=streams.device)
+        found = segment(self.experts, int(expert), int(epoch), self.how.ahead)
+        # All experts together can be larger than a device.
+        self.start, self.target = (
+            {name: value.to(self.scene.device) for name, value in weights.items()} for weights in found
+        )
+        return True

@@ -76,7 +76,8 @@ def steps_told(records: Sequence[Record], group: Callable[[Record], str]) -> str
 def forward_passes(record: Record) -> int:
     """Images that one network is shown in its whole training, augmented copies and repetitions counted each."""
     images = int(record["images_decoded"])
-    batch = int(record["evaluation"]["learner"].get("batch", images))  # a regression takes all at once
+    # DD's own steps have one image of every class.
+    batch = int(record["evaluation"]["learner"].get("batch", images // max(1, int(record["ipc"]))))
     epochs, rest = divmod(steps(record), -(-images // batch))
     return epochs * images + min(rest * batch, images)
 

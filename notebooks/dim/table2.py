@@ -7,7 +7,7 @@
 # ---
 
 # %% [markdown]
-# # DiM, Table 2: beside coresets, distilled images and its own GAN
+# # DiM, Table 2: compared with coresets, distilled images and its own GAN
 #
 # **The claim.** A data set distilled into a generator trains networks better than coresets, better than sets of
 # distilled images, and better than the generator that was trained as a GAN alone: 66.2 ± 0.5 % on CIFAR-10 at ten
@@ -41,7 +41,7 @@ from dreamlib.companion.session import Session
 
 session = Session.of_notebook("dim/table2", globals())
 
-import budgets  # beside this notebook
+import budgets  # next to this notebook
 
 session.about()
 
@@ -49,17 +49,17 @@ session.about()
 session.run()
 
 # %% [markdown]
-# ## Measured beside reported
-# Columns are IPC in the first two groups and INPC in the third. KIP's and FRePo's sets are judged twice: as their own
-# papers do, and, in the row *common protocol*, by the ConvNet of the other rows, trained on the labels as the set has
-# them.
+# ## Measured and reported
+# Columns are IPC in the first two groups and INPC in the third. KIP's, MTT's and FRePo's sets are judged twice: as
+# their own papers do, and, in the row *common protocol*, by the ConvNet of the other rows, trained on the labels as the
+# set has them.
 
 # %%
 STORED, DRAWN = "stored images, columns are IPC", "generators, columns are INPC"
 GROUPS = {
     f"Coresets: {STORED}": ("random", "herding", "k-center", "forgetting"),
     f"Distilled images: {STORED}": (
-        *("DD", "LD", "dc", "dsa", "dm", "CAFE", "CAFE+DSA", "kip", "MTT", "frepo"),
+        *("dd", "ld", "dc", "dsa", "dm", "CAFE", "CAFE+DSA", "kip", "mtt", "frepo"),
     ),
     f"Generative models: {DRAWN}": ("gan", "dim"),
 }

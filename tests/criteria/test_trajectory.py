@@ -22,8 +22,7 @@ from backpropagation import (
 from torch import Tensor
 
 from dreamlib.compute.memory import peak_bytes
-from dreamlib.core.errors import BadValue
-from dreamlib.criteria.trajectory import distance, match_trajectory, segment, squared_distance
+from dreamlib.criteria.trajectory import distance, match_trajectory, squared_distance
 from dreamlib.criteria.unrolled import (
     Tensors,
     cross_entropy,
@@ -137,11 +136,11 @@ def test_tesla_is_exact_where_no_step_moves_the_gradient_of_another() -> None:
     targets = normal(4, 3, CLASSES, seed=7)
 
     def match_labels(images: Tensor, exact: bool) -> Any:
-        def lesson(learned: Any, k: int) -> tuple[Tensor, Tensor]:
+        def batch_of(learned: Any, k: int) -> tuple[Tensor, Tensor]:
             return images[k], learned["targets"][k]
 
         return match_trajectory(
-            linear, start, target, {"targets": targets}, lesson, RATE, 4, exact, loss=squared_error
+            linear, start, target, {"targets": targets}, batch_of, RATE, 4, exact, loss=squared_error
         )
 
     apart, tesla_apart = (match_labels(pixels, exact) for exact in (True, False))
@@ -214,23 +213,5 @@ def test_memory_grows_by_weights_and_not_by_graphs() -> None:
             learned = {"images": images, "targets": targets}
             return match_trajectory(forward, start, target, learned, in_turn, RATE, len(steps), exact)
 
-        few, many = (peak_bytes(run, *given.values(), torch.zeros(steps)) for steps in (4, 14))
-        assert (many - few) / 10 / size == pytest.approx(1, abs=0.2)
-
-
-def test_a_segment_begins_at_one_snapshot_and_ends_at_another() -> None:
-    experts = {"w": normal(3, 6, 2, 2), "b": normal(3, 6, 2, seed=1)}
-    start, target = segment(experts, expert=2, epoch=1, ahead=3)
-    close(start, {name: value[2, 1] for name, value in experts.items()}, 0)
-    close(target, {name: value[2, 4] for name, value in experts.items()}, 0)
-    segment(experts, expert=0, epoch=2, ahead=3)
-
-
-@pytest.mark.parametrize(
-    ("expert", "epoch", "ahead"), [(0, 3, 3), (3, 0, 1), (0, -1, 2), (0, 2, 0), (-1, 0, 1)]
-)
-def test_a_segment_beyond_the_experts_is_named(expert: int, epoch: int, ahead: int) -> None:
-    with pytest.raises(
-        BadValue, match=rf"expert {expert} from epoch {epoch} .* 3 experts trained for 5 epochs"
-    ):
-        segment({"w": torch.zeros(3, 6, 2)}, expert, epoch, ahead)
+        few, many = (peak_bytes(run, *given.values(), torch.zeros(steps)) for steps in (3, 8))
+        assert (many - few) / 5 / size == pytest.approx(1, abs=0.2)

@@ -9,7 +9,7 @@ from typing import Any, cast
 import pytest
 import torch
 from runs import check_task, finish
-from tiny import NETWORK, generative, recipe
+from tiny import NETWORK, following, generative, recipe
 from tiny import toys as toys
 from torch import Tensor
 
@@ -17,17 +17,15 @@ from dreamlib.augment import Siamese
 from dreamlib.companion.cells import make_cell
 from dreamlib.companion.worker import Task
 from dreamlib.containers import Drawing, Generator
-from dreamlib.core.streams import Streams
 from dreamlib.criteria import Generative
 from dreamlib.criteria import generative as module
 from dreamlib.data import ClassData, Dataset
 from dreamlib.distillation.evaluate import Evaluation, EvaluationRun, Generated
 from dreamlib.distillation.loop import Distillation
-from dreamlib.distillation.recipe import change
+from dreamlib.distillation.recipe import Recipe, change
 from dreamlib.networks import NetworkSpec
 from dreamlib.networks.training import SGD
 from dreamlib.recipes import methods
-from dreamlib.teachers.experts import Experts, ExpertTraining
 from dreamlib.teachers.pool import Pool
 
 pytestmark = [pytest.mark.trains, pytest.mark.usefixtures("toys")]
@@ -62,6 +60,7 @@ class Given:
     data: ClassData
     few: ClassData
     first: dict[str, Tensor]  # what a GAN hands on to DiM
+    experts: dict[str, Tensor]  # and experts to MTT
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +68,8 @@ def given(digits: Dataset, data: ClassData, few: ClassData) -> Given:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "COLLAPSED", 0.0)
         gan = finish(Distillation(few, generative("gan"), ipc=1, seed=0))
-    return Given(digits, data, few, gan.snapshots[2])
+    trained = finish(Distillation(few, experts(), ipc=1, seed=0))
+    return Given(digits, data, few, gan.snapshots[2], trained.snapshots[3])
 
 
 Make = Callable[[Given], Task]
@@ -110,6 +110,16 @@ def regressed(method: str) -> Make:
     return make
 
 
+def experts() -> Recipe:
+    first = following().first
+    assert first is not None
+    return first
+
+
+def followed(method: str) -> Make:
+    return lambda given: Distillation(given.few, following(method), ipc=2, seed=1, start=given.experts)
+
+
 def toy(method: str) -> Make:
     return lambda given: Distillation(given.few, methods[method].recipe, ipc=1, seed=3)
 
@@ -128,22 +138,6 @@ def drawing(given: Given) -> Drawing:
     return Drawing(net, 16, given.digits.normalisation)
 
 
-class ExpertsAlone(ExpertTraining):
-    """Experts as a task: with their stream."""
-
-    def __init__(self, given: Given) -> None:
-        self.streams = Streams(0)
-        plain = SGD(epochs=3, batch=50, momentum=0.0, decay_at=(), augment=Siamese("crop_scale"))
-        super().__init__(given.few, NETWORK, Experts(count=2, training=plain), self.streams)
-
-    def state(self) -> dict[str, Tensor]:
-        return super().state() | self.streams.state()
-
-    def restore(self, state: dict[str, Tensor], *_: Any) -> None:
-        self.streams.restore({name: state[name] for name in self.streams.state()})
-        super().restore(state, self.streams["experts"])
-
-
 KINDS: dict[str, Make] = {
     # Each method once; both norms under networks that learn from the set, from real images, and of an embedding.
     "dc": distilled("dc", network=NETWORK),
@@ -156,7 +150,8 @@ KINDS: dict[str, Make] = {
     "herding": distilled("herding", network=BATCH_NORM),
     "forgetting": distilled("forgetting", network=NETWORK),
     "dm with a pool": pooled(BATCH_NORM),
-    "experts": ExpertsAlone,
+    "experts": lambda given: Distillation(given.few, experts(), ipc=1, seed=0),
+    **{name: followed(name) for name in ("mtt", "mtt-tesla", "mtt+dream")},
     "gan": lambda given: Distillation(given.few, generative("gan"), ipc=1, seed=3),
     "dim": matched(replace(BATCH_NORM, width=4, depth=1), replace(NETWORK, width=4)),
     "dim with resnets": matched(RESNET, replace(RESNET, name="resnet10ap")),

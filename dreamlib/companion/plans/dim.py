@@ -229,14 +229,14 @@ def _larger(profile: str, method: str, dataset: str, ipc: int, seed: int) -> lis
 
 
 CORESETS = ("random", "herding", "k-center", "forgetting")
-BY_BUDGET = ("dc", "dsa", "dm", "idc", "kip", "frepo", "dim")
+BY_BUDGET = ("dc", "dsa", "dm", "idc", "kip", "mtt", "frepo", "dim")
 
 PLANS = (
     Plan("dim/table1", "Image containers and model containers", ("dm", "dsa", "dim"), cells=_unseen, seeds=1),
     Plan(
         "dim/table2",
         "DiM beside coresets, distilled images and its GAN",
-        (*CORESETS, "dc", "dsa", "dm", "kip", "frepo", "gan", "dim"),
+        (*CORESETS, "dd", "ld", "dc", "dsa", "dm", "kip", "mtt", "frepo", "gan", "dim"),
     ),
     Plan("dim/table3", "IDC and DiM at equal forward passes", ("idc", "dim"), cells=_forwards),
     Plan("dim/table4", "Matching strategies", ("dim",), cells=_rows(matchings), seeds=1),
@@ -245,7 +245,7 @@ PLANS = (
     Plan(
         "dim/table7",
         "Unseen architectures",
-        ("dim", "dsa", "frepo", "kip"),
+        ("dim", "dsa", "frepo", "mtt", "kip"),
         cells=_unseen,
         ipcs=(10,),
         seeds=1,

@@ -116,6 +116,8 @@ def widths(profile: str, method: str, dataset: str, ipc: int, seed: int) -> list
 
 def _judged_at(cell: Cell, width: int) -> Cell:
     judge = replace(cell.evaluation.network, width=width)
+    if judge == cell.evaluation.network:
+        return cell
     made = replace(cell, evaluation=replace(cell.evaluation, network=judge))
     return replace(variant(made, f"width{width}", f"width {width}"), base=cell.base)
 

@@ -5,8 +5,17 @@ from __future__ import annotations
 from .base import Plan, course
 
 CORESETS = ("random", "herding", "k-center", "forgetting")
-DISTILLED = ("dc", "dsa", "dm", "idc", "kip", "frepo", "dream")
-PLUGGED = ("dc+dream", "dsa+dream", "dm+dream", "idc+dream", "kip+dream", "frepo+dream")
+DISTILLED = ("dd", "ld", "dc", "dsa", "dm", "mtt", "idc", "kip", "frepo", "dream")
+PLUGGED = (
+    "ld+dream",
+    "dc+dream",
+    "dsa+dream",
+    "dm+dream",
+    "mtt+dream",
+    "idc+dream",
+    "kip+dream",
+    "frepo+dream",
+)
 CURVES = ("dc", "dc+dream", "dsa", "dsa+dream", "idc-dm", "idc-dm+dream")
 
 PLANS = (

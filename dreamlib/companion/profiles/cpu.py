@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from ...containers import Adam, Falling
+from ...containers import SGD, Adam, Falling
 from ...networks import NetworkSpec
 from ...recipes.generators import models, released
 from ...recipes.method import GREY_SETS
@@ -101,6 +101,25 @@ cpu = Profile(
         rule("profile cpu", {"criterion.batch": 500, "criterion.epochs": 30}, method="gmmn"),
         rule("profile cpu", {"criterion.epochs": 10}, method="biggan"),
         rule(
+            "profile cpu; rates: ours",
+            {
+                "network.width": 16,
+                "teacher.experts.count": 10,
+                "teacher.experts.training.epochs": 4,
+                "teacher.experts.training.batch": 64,
+                "teacher.experts.training.lr": 0.02,
+                "teacher.latest": 4,
+                "teacher.ahead": 1,
+                "student_steps": 10,
+                "synthetic_batch": 50,
+                "iterations": 600,
+                "image_lr": 100.0,
+                "container.rate": 0.02,
+                "container.rate_by": SGD(1e-5, 0.5),
+            },
+            criterion="Trajectory",
+        ),
+        rule(
             "profile cpu; rate of the labels: ours",
             {
                 "network": LENET,
@@ -148,7 +167,7 @@ cpu = Profile(
             learner="Fit",
         ),
         # Networks learn for equally long from one image per class and from fifty, so that budgets can be compared.
-        rule("profile cpu", {"steps": 1000}, protocol=("dc", "dsa", "dsa-squares", "idc")),
+        rule("profile cpu", {"steps": 1000}, protocol=("dc", "dsa", "dsa-squares", "mtt", "idc")),
         # INPC counts the images of an epoch: for a generator it is the length of the training.
         rule("profile cpu", {"learner.epochs": 100}, protocol=("dim", "dim-code")),
         rule("profile cpu", {"learner.epochs": 300}, protocol=("dim", "dim-code"), ipc=1),

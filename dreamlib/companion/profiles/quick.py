@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ...compute.engine import MODES
-from ...containers import Adam, Falling
+from ...containers import SGD, Adam, Falling
 from ...networks import NetworkSpec
 from ...recipes.generators import models, released
 from ...recipes.rules import rule
@@ -25,8 +25,8 @@ JUDGES = {
     "R10": released("resnet10", 8),
     "R18": released("resnet18", 8),
 }
-# In the place of LeNet, which leaves nothing of 8 pixels; DD's learns faster with a norm.
-SMALL = NetworkSpec(depth=2, width=16, norm="none")
+# In the place of LeNet, which leaves nothing of 8 pixels.
+SMALL = NetworkSpec(depth=2, width=16)
 UNROLLED = NetworkSpec(depth=2, width=16, form="xavier")
 DIGITS = ("digits",)
 ABLATIONS = ("table4", "table5", "table6", "table10", "figure3a", "figure3b", "figure5", "figure6", "figure7")
@@ -101,14 +101,35 @@ quick = Profile(
         ),
         rule("profile quick", {"criterion.batch": 200, "criterion.epochs": 60}, method="gmmn"),
         rule(
-            "profile quick; rate of the labels: ours",
+            "profile quick; rates: ours",
+            {
+                "network.depth": 2,
+                "network.width": 32,
+                "teacher.experts.count": 5,
+                "teacher.experts.training.epochs": 5,
+                "teacher.experts.training.batch": 64,
+                "teacher.experts.training.lr": 0.05,
+                "teacher.latest": 4,
+                "teacher.ahead": 1,
+                "student_steps": 6,
+                "synthetic_batch": 50,
+                "iterations": 80,
+                "image_lr": 10.0,
+                "container.rate": 0.05,
+                "container.rate_by": SGD(1e-4, 0.5),
+            },
+            criterion="Trajectory",
+        ),
+        rule(
+            "profile quick; rates: ours",
             {
                 "network": SMALL,
-                "iterations": 600,
+                "iterations": 500,
                 "real_batch": 128,
                 "held_out": 300,
                 "every": 100,
-                "container.labels_by": Adam(5e-3),
+                "step_lr": 0.1,
+                "container.labels_by": Adam(0.01),
             },
             method="ld",
         ),

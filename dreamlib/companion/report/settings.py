@@ -106,6 +106,8 @@ def _epochs(record: Record) -> object:
     if steps := _dig(record, "evaluation", "steps"):
         return f"{steps:,} steps"
     epochs, extra = (_anywhere(record.get("evaluation"), name) for name in ("epochs", "extra"))
+    if epochs is None and isinstance(steps := record.get("steps_trained"), int):
+        return f"{steps:,} steps"  # the set's own number, or none where nothing is trained
     return epochs + extra if isinstance(epochs, int) and isinstance(extra, int) else epochs
 
 

@@ -47,6 +47,17 @@ def test_an_old_record_that_does_not_say_its_steps_trained_all_its_epochs(make: 
     assert budgets.forward_passes(record) == 150
 
 
+def test_a_set_with_steps_of_its_own_has_no_epochs_to_read(make: Make) -> None:
+    """DD: three images of each class, so three steps, gone through twice; LD: 17 steps of 20 of its 30 images."""
+    own = images(make, images_decoded=9, ipc=3, steps_trained=6)
+    own["evaluation"]["learner"] = {"part": "Replay"}
+    assert (budgets.epochs(own), budgets.forward_passes(own), budgets.distinct_images(own)) == (2, 18, 9)
+    timed = images(make, steps_trained=17)
+    del timed["evaluation"]["learner"]["epochs"]
+    assert (budgets.epochs(timed), budgets.forward_passes(timed)) == (8, 8 * 30 + 20)
+    assert budgets.epochs(images(make)) == 5
+
+
 def test_budgets_are_compared_at_equal_steps(make: Make) -> None:
     assert budgets.unequal([images(make)], [drawn(make)]) == ""
     why = budgets.unequal([images(make)], [drawn(make, steps_trained=1200), drawn(make, steps_trained=40)])

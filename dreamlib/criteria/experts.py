@@ -1,0 +1,107 @@
+"""The training of experts, which others are distilled by: a run of its own, and a cell of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeVar, cast
+
+from torch import Tensor
+
+from ..containers import Container, Trajectories
+from ..core.errors import BadValue
+from ..data import ClassData
+from ..networks.training import SGD, Stack, Training
+from ..teachers import Scene, Teaching, Untaught
+from ..teachers.base import FINGERPRINT
+from .base import OfSteps, Stateless, StepResult, Tensors, register
+
+R = TypeVar("R")
+
+
+def experts_of(recipe: R) -> R:
+    """The recipe of the experts that a recipe is taught by, whatever else it says: all budgets share them."""
+    whole = cast(Any, recipe)
+    experts = whole.teacher.experts
+    return cast(
+        R,
+        type(whole)(
+            container=Trajectories(whole.network, experts.count, experts.training.passes),
+            criterion=Learning(experts.training),
+            teacher=Untaught(),
+            network=whole.network,
+            iterations=experts.training.passes,
+            **{name: getattr(whole, name) for name in ("constants", "whitening", "per_class", "mode")},
+        ),
+    )
+
+
+@register("learning")
+@dataclass(frozen=True)
+class Learning(OfSteps):
+    """Networks learn from real images, side by side. It counts in epochs, and keeps the last state alone."""
+
+    training: SGD = field(default_factory=SGD)
+    taught = False
+    phases = ("experts",)
+
+    def kept(self, steps: int) -> tuple[int, ...]:
+        return (steps,)
+
+    def unit(self, data: ClassData) -> int:
+        return -(-data.total // self.training.batch)
+
+    def check(self) -> None:
+        if self.training.passes < 1 or self.training.batch < 1:
+            raise BadValue(
+                f"experts learn for {self.training.passes} epochs from batches of {self.training.batch}; expected at "
+                "least 1",
+                "experts.training.epochs=50",
+            )
+
+    def suits(self, container: Container, teacher: object) -> None:
+        if not isinstance(container, Trajectories) or container.epochs != self.training.passes:
+            raise BadValue(
+                f"recipe: experts learn for {self.training.passes} epochs and are kept in {container}",
+                "a recipe of experts comes from .first of one that StoredExperts teach",
+            )
+
+    def begin(self, scene: Scene, teaching: Teaching, start: Mapping[str, Tensor] | None) -> ExpertTraining:
+        return ExpertTraining(self, scene)
+
+
+class ExpertTraining(Stateless):
+    """Experts in training. The weights they begin with, and those after every epoch, are what is stored."""
+
+    def __init__(self, how: Learning, scene: Scene) -> None:
+        container, data, generator = scene.container, scene.data, scene.streams["experts"]
+        assert isinstance(container, Trajectories)
+        shape = scene.network, data.shape, data.num_classes, container.count
+        stack = Stack(*shape, scene.streams.once("weights"))  # replaced by what is stored
+        self.training = Training(stack, data.at, data.total, how.training, generator, engine=scene.engine)
+        self.scene = scene
+
+    def gradients(self, step: int, stored: Tensors) -> StepResult:
+        with self.scene.stopwatch.phase("experts"):
+            if step == 0:
+                first = {name: value[:, 0].clone() for name, value in stored.items()}
+                self.training.stack.tensors = first
+            loss = self.training.advance() / self.training.stack.count
+        return StepResult(loss, {})
+
+    def after(self, step: int, stored: Tensors) -> None:
+        epoch, within = divmod(step + 1, self.training.per_epoch)
+        if within:
+            return
+        self.training.check()
+        for name, value in self.training.stack.tensors.items():
+            stored[name][:, epoch].copy_(value)
+
+    def for_next_stage(self) -> Tensors:
+        return {FINGERPRINT: self.scene.data.fingerprint()}
+
+    def state(self) -> Tensors:
+        return self.training.state()
+
+    def restore(self, state: Mapping[str, Tensor]) -> None:
+        self.training.restore(dict(state), self.scene.streams["experts"])
