@@ -8,8 +8,6 @@ import sys
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from functools import partial
-from html import escape
 from typing import Any
 
 import pandas as pd
@@ -34,7 +32,7 @@ from .plans import plan
 from .profiles import profiles
 from .report import expected, figures, layouts, settings, style, tables, verdicts, words
 from .report.reported import load_reported
-from .report.statistics import DIFFERENCE, Record, comparison, paired_difference
+from .report.statistics import Record, comparison, paired_difference
 from .store import Store
 from .studies import Study, study
 
@@ -194,20 +192,16 @@ class Session:
         display(Markdown(f"*{verdicts.rule(made)}*"))
         for head, rows in ((heading, claims), ("Also seen here (no claim of the paper)", also)):
             if rows:
-                display(HTML(self._claims(head, rows)))
+                display(HTML(layouts.html(self._claims(head, rows))))
 
-    def _claims(self, heading: str, claims: Sequence[Claim]) -> str:
-        word = {True: "holds", False: "does not hold", None: "not decided here"}
-        shown = partial(escape, quote=False)  # a claim may name a folder
-        rows = "".join(
-            f"<tr><td>{shown(words.sound(claim))}</td><td><b>{word[holds]}</b></td>"
-            f"<td>{shown(words.sound(evidence))}</td></tr>"
+    def _claims(self, heading: str, claims: Sequence[Claim]) -> pd.DataFrame:
+        word, say = {True: "holds", False: "does not hold", None: "not decided here"}, layouts.HTML
+        heads = [say(heading), say(f"Profile {self.profile.name}"), "Evidence"]
+        lines = [
+            [say(words.sound(claim)), say(word[holds], "verdict"), say(words.sound(evidence))]
             for claim, holds, evidence in claims
-        )
-        return (
-            f'<table class="verdict"><thead><tr><th>{shown(heading)}</th><th>Profile {shown(self.profile.name)}</th>'
-            f"<th>Evidence</th></tr></thead><tbody>{rows}</tbody></table>"
-        )
+        ]
+        return pd.DataFrame(lines, columns=heads)
 
     @property
     def _drawn(self) -> bool:
@@ -296,7 +290,7 @@ class Session:
             for name in self.study.methods
             if (base := all_methods[name].base) in self.study.methods
         ]
-        return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=list(DIFFERENCE))
+        return pd.concat(frames or [paired_difference([], "", "", [], [])], ignore_index=True)
 
     def compare(
         self,
