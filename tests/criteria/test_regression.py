@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import reference
 import torch
 from runs import check_task, finish
 
@@ -110,6 +111,24 @@ def test_the_loss_is_half_the_squared_error_a_class_and_row(few: ClassData) -> N
     predictions = predict(kernel(real, images), kernel(images, images), run.stored["labels"].flatten(0, 1))
     wanted = torch.eye(10).double().repeat_interleave(8, 0) - 0.1
     assert float(pull.loss) == pytest.approx(float((predictions - wanted).square().mean() / 2))
+
+
+@pytest.mark.parametrize("method", ["frepo", "kip"])
+def test_a_step_finds_what_the_reference_finds_image_by_image(few: ClassData, method: str) -> None:
+    run: Any = begun(few, method)
+    run.teaching.next(0)
+    found = run.criterion.gradients(0, run.stored)
+    leaves = {name: value.clone().requires_grad_() for name, value in run.stored.items()}
+    images, labels = leaves["images"].flatten(0, 1), leaves["labels"].flatten(0, 1)
+    real = few.take(run.criterion.targets.choice)
+    if method == "kip":
+        classes = torch.arange(10).repeat_interleave(8)
+        loss = reference.regression_loss(real.flatten(0, 1), classes, images, labels)
+    else:
+        loss = reference.feature_loss(run.network, real, images, labels)
+    assert float(found.loss) == pytest.approx(float(loss.detach()), rel=1e-5)
+    for name, expected in zip(leaves, torch.autograd.grad(loss, list(leaves.values())), strict=True):
+        torch.testing.assert_close(found.gradients[name], expected, rtol=1e-3, atol=1e-5)
 
 
 def test_solved_labels_cannot_be_bettered(few: ClassData) -> None:

@@ -44,6 +44,15 @@ def test_time_spent_is_kept_by_a_checkpoint(few: ClassData) -> None:
     assert other.done
 
 
+def test_a_teacher_is_asked_before_and_told_after_every_step(few: ClassData) -> None:
+    run = Distillation(few, recipe("dc"), ipc=1, seed=0)
+    told, before, after = [], run.teaching.next, run.teaching.after
+    run.teaching.next = lambda step: told.append(("next", step)) or before(step)
+    run.teaching.after = lambda step, stored: told.append(("after", step)) or after(step, stored)
+    finish(run)
+    assert told == [(place, step) for step in range(6) for place in ("next", "after")]
+
+
 # Snapshots and losses
 
 

@@ -44,12 +44,9 @@ def whitened(kind: str = "kornia", method: str = "dm") -> Cell:
 
 
 def computed(store: Store, wanted: Cell) -> dict[str, Any]:
-    errors: list[str | None] = []
-    worker = Worker(store, torch.device("cpu"), Clock(), Interrupts(), "test")
-    worker.run([wanted], lambda _, error: errors.append(error))
-    assert errors == [None]
+    Worker(store, torch.device("cpu"), Clock(), Interrupts()).run([wanted])
     record = store.record(wanted)
-    assert record is not None
+    assert record is not None, store.failure(wanted)
     return record
 
 
@@ -160,8 +157,8 @@ def test_a_judgement_refuses_test_images_that_are_whitened_otherwise(digits: Dat
         (other, digits.normalised_as(white)),
     ):
         with pytest.raises(BadValue, match="have to be normalised alike"):
-            EvaluationRun(Images(images, labels, None, made), dataset, JUDGE)
-    EvaluationRun(Images(images, labels, None, white), digits.normalised_as(white), JUDGE)
+            EvaluationRun(Images(images, labels, normalisation=made), dataset, JUDGE)
+    EvaluationRun(Images(images, labels, normalisation=white), digits.normalised_as(white), JUDGE)
     EvaluationRun(Images(images, labels), digits.normalised_as(white), JUDGE)
 
 

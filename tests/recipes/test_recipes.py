@@ -447,8 +447,12 @@ def test_methods_are_judged_by_their_own_papers_protocol() -> None:
         "idc": "idc idc-dm dream idc+dream idc-dm+dream",
         "dim": f"gan dim dim-feature dim-gradient gmmn vae biggan {' '.join(ARMS)}",
         "dim-code": "dim-code",
+        "mtt": "mtt mtt-tesla mtt+dream",
         "ridge": "kip kip+dream kip+dream-weighted label-solve",
         "frepo": "frepo frepo+dream frepo+dream-weighted",
+        "ld": "ld ld+dream ld-hard",
+        "ld-ridge": "ld-ridge ld-ridge+dream",
+        "dd": "dd dd-real",
     }
     expected = {method: name for name, judged in judges.items() for method in judged.split()}
     assert {name: method.protocol for name, method in methods.items()} == expected
