@@ -267,7 +267,7 @@ def regression(name: str, title: str, method: str, device: torch.device) -> Work
     network = build(recipe.network, SHAPE, CLASSES, device)
     learning = torch.optim.Adam(network.parameters(), lr=3e-4)
 
-    def plainly() -> object:
+    def call_directly() -> object:
         images, labels = theirs
         moves.zero_grad()
         if method == "kip":
@@ -290,7 +290,7 @@ def regression(name: str, title: str, method: str, device: torch.device) -> Work
         start.advance()
         return start.stored
 
-    return Work(name, title, plainly, {"plain": once}, {})
+    return Work(name, title, call_directly, {"plain": once}, {})
 
 
 def unrolling(device: torch.device) -> Work:
@@ -308,7 +308,7 @@ def unrolling(device: torch.device) -> Work:
     stored = begun("plain").stored
     real, classes = data.draw_flat(recipe.criterion.real_batch, torch.Generator(device).manual_seed(0))
 
-    def plainly() -> object:
+    def call_directly() -> object:
         initialise(network, torch.Generator(device).manual_seed(0))
         return reference.unrolled(network, stored["images"], stored["raw_rates"], real, classes)
 
@@ -322,7 +322,7 @@ def unrolling(device: torch.device) -> Work:
         return once
 
     title = f"DD step: {recipe.container.epochs} steps of training unrolled, {recipe.criterion.real_batch} real images"
-    return Work("dd-1", title, plainly, {mode: run(mode) for mode in MODES}, {}, plainly)
+    return Work("dd-1", title, call_directly, {mode: run(mode) for mode in MODES}, {}, call_directly)
 
 
 def deployment(device: torch.device) -> Work:
