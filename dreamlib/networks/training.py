@@ -552,7 +552,7 @@ class Training:
     watch : callable, optional
         ``watch(index (K, B), correct (K, B) bool)`` is told about every batch, before the update.
     engine : Engine, optional
-        Runs the networks; by default plainly.
+        Runs the networks; by default eagerly.
     steps : int, optional
         Stop after so many instead of ``settings.passes`` passes; the learning rate goes through its whole schedule in
         them.
