@@ -128,9 +128,7 @@ def step(
         return once
 
     averages = getattr(recipe.matching.matcher, "averages", False)
-    return Work(
-        name, title, plain_loop, {mode: run(mode) for mode in MODES}, targets, plain_loop, averages
-    )
+    return Work(name, title, plain_loop, {mode: run(mode) for mode in MODES}, targets, plain_loop, averages)
 
 
 def clustering(targets: dict[str, float], device: torch.device, each: int = 5000, k: int = 128) -> Work:
