@@ -63,6 +63,7 @@ class Regressed:
         index = torch.arange(training_data.size, device=outputs.generator.device)
         images, answers = training_data.fetch(index)
         labels = answers if answers.is_floating_point() else centred(answers, outputs.num_classes)
+        # In float64: the kernel is inverted, and its smallest eigenvalues are far below float32's precision.
         self.images = images.double()
         self.coefficients = solve(how.kernel(self.images, self.images), labels, how.regularisation)
 
