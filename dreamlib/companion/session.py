@@ -102,7 +102,7 @@ class Session:
         self.workers, self.device = workers, device
         paper, _, self.name = self.study.item.partition("/")
         self.folder = root / path_of(reports) / self.profile.name / paper
-        self.beside = root / "notebooks" / paper
+        self.module_folder = root / "notebooks" / paper
         self.reported = load_reported()
 
     @classmethod
@@ -111,7 +111,7 @@ class Session:
 
         From here on the kernel draws in the style of the pages, computes with as many threads as a worker of the
         profile, so that what the notebook measures itself has the same numbers, and can import the modules that lie
-        beside the notebook.
+        next to the notebook.
 
         Raises
         ------
@@ -127,9 +127,9 @@ class Session:
         session = cls(item, **{name: variables[name] for name in names})
         style.use()
         torch.set_num_threads(session.profile.threads)
-        # Jupyter finds what lies beside a notebook by itself; papermill starts a kernel in any folder.
-        if str(session.beside) not in sys.path:
-            sys.path.insert(0, str(session.beside))
+        # Jupyter finds modules next to a notebook by itself; papermill starts a kernel in any folder.
+        if str(session.module_folder) not in sys.path:
+            sys.path.insert(0, str(session.module_folder))
         return session
 
     def run(self) -> None:
@@ -228,7 +228,7 @@ class Session:
     def rows(self, method: str, group: str = "") -> list[tables.Row]:
         """The rows of a method: its own and, where it is judged under the common protocol too, a second one.
 
-        The papers' numbers stand beside the row whose evaluation they are of.
+        The papers' numbers are in the row of the same evaluation.
         """
         entry, own = all_methods[method], self.row(method, group)
         if not entry.common:
@@ -259,7 +259,7 @@ class Session:
     def accuracy_table(
         self, rows: Sequence[tables.Row], records: Sequence[Record] | None = None, **choices: Any
     ) -> tables.AccuracyTable:
-        """Measured beside reported for the study's data sets and budgets, from its records or those given.
+        """Measured and reported numbers for the study's data sets and budgets, from its records or those given.
 
         ``choices`` are those of :func:`.tables.accuracy_table`: whose numbers to show, and the caption.
         """
@@ -270,7 +270,7 @@ class Session:
         )
 
     def settings(self) -> Any:
-        """What must stand beside the numbers: protocol, epochs, normalisation, seeds, device, seconds, memory."""
+        """The settings that belong to the numbers: protocol, epochs, normalisation, seeds, device, seconds, memory."""
         return settings.shown(self.records)
 
     def pairs(self, claimed: Mapping[tuple[str, str, int], float] | None = None) -> pd.DataFrame:
@@ -415,7 +415,7 @@ class Session:
     # Shown and kept
 
     def save(self, table: tables.AccuracyTable) -> None:
-        """Keep a table as CSV, Markdown and LaTeX beside the page."""
+        """Keep a table as CSV, Markdown and LaTeX next to the page."""
         table.save(self.folder, self.name)
 
     def save_frame(self, frame: pd.DataFrame, digits: int) -> Any:

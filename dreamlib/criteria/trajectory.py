@@ -41,7 +41,7 @@ R = TypeVar("R")
 
 
 def squared_distance(left: Mapping[str, Tensor], right: Mapping[str, Tensor]) -> Tensor:
-    """Between two sets of weights, every parameter counted: a scalar."""
+    """Squared distance between two sets of weights, over all parameters: a scalar."""
     parts = [(left[name] - right[name]).square().sum() for name in right]
     return sum(parts[1:], start=parts[0])
 
@@ -71,9 +71,9 @@ def match_trajectory(
         dL/d(X, y) = sum over k of 2 (a D + a^2 G) . dg_k/d(X, y) / |D|^2
         dL/da      = 2 G . (D + a G) / |D|^2
 
-    which is :func:`~.unrolled.unroll` with its u at rest: u = -2 (D + a G) / |D|^2 is where it starts. Both forms hold
-    the graph of one step; TESLA's saves the products with Hessians. They agree for N = 1, and in general for whatever
-    the last step alone is taught by.
+    which is :func:`~.unrolled.unroll` with u kept at its start, u = -2 (D + a G) / |D|^2. Both forms hold the graph of
+    one step; TESLA's needs no products with Hessians. They agree for N = 1, and in general for images that only the
+    last step uses.
 
     Parameters
     ----------
@@ -110,7 +110,7 @@ def match_trajectory(
 @register("trajectory")
 @dataclass(frozen=True)
 class Trajectory(OfSteps):
-    """Students that are trained on the synthetic images are to follow experts (MTT, section 3.2).
+    """Students trained on the synthetic images should follow the experts (MTT, section 3.2).
 
     Attributes
     ----------
@@ -195,10 +195,12 @@ class Following(Stateless):
         """A student's batches: which images, and how each is augmented. It is asked for twice, and drawn once."""
         how, streams, count = self.how, self.scene.streams, len(self.targets)
         size = min(how.synthetic_batch or count, count)
+        # All drawn beforehand: ``unroll`` asks for every batch twice, forwards and backwards.
         drawn: list[tuple[Tensor, Callable[[Tensor], Tensor]]] = []
         order: tuple[Tensor, ...] = ()
         for _ in range(how.student_steps):
             if not order:
+                # Through a permutation of all synthetic images, then through the next one (released code).
                 order = torch.randperm(count, generator=streams["student"], device=streams.device).split(size)
             index, *rest = order
             order = tuple(rest)

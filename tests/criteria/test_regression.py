@@ -248,7 +248,7 @@ def test_a_network_of_the_pool_ages_with_its_steps_and_is_replaced_when_too_old(
         renewed += before[at] == 8
         assert run.teaching.ages == after
         steps = {
-            name: int(value) for name, value in run.teaching.optimiser[at].state().items() if "step" in name
+            name: int(value) for name, value in run.teaching.optimisers[at].state().items() if "step" in name
         }
         assert bool(steps) == (after[at] != 0)  # Adam starts anew with its network
     assert renewed > 1

@@ -34,7 +34,7 @@ def index(
     reports_root : str or Path
         Holds ``<profile>/<paper>/<item>.ipynb`` and what belongs to it.
     notebooks : str or Path, optional
-        Holds ``<paper>/<item>.ipynb``; by default ``notebooks`` beside `reports_root`. What is there and was not
+        Holds ``<paper>/<item>.ipynb``; by default ``notebooks`` next to `reports_root`. What is there and was not
         run is listed with the command that runs it.
     command : str
         That command, with ``{profile}``, ``{paper}``, ``{item}`` and ``{target}``, the name of make's target.
@@ -54,7 +54,7 @@ def index(
     """
     root = Path(reports_root)
     sources = Path(notebooks) if notebooks is not None else root.parent / "notebooks"
-    # A module that lies beside notebooks is none: it has no twin.
+    # A module next to notebooks is not one of them: it has no twin.
     known = {(file.parent.name, file.stem) for file in sources.glob("*/*.ipynb")}
     made = {
         (file.parts[-3], file.parts[-2], file.stem.removesuffix(".failed"))

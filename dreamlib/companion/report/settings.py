@@ -1,4 +1,4 @@
-"""What must stand beside a number: the settings of every method, and where they are not the published ones."""
+"""The settings that belong to a number, method by method, and where they are not the published ones."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .words import NETWORKS, NOTHING, data_set, duration, size, stream
 
 
 def of_methods(records: Sequence[Record]) -> pd.DataFrame:
-    """What must stand beside a number: one line per method, in words.
+    """The settings that belong to a number: one line per method, in words.
 
     A setting that differs between the records of a method is shown as all its values, or as a range, so that
     a difference is never hidden.

@@ -1,4 +1,4 @@
-"""Measured beside reported: what an accuracy table says in every line, in whatever format.
+"""Measured and reported numbers: what an accuracy table says in every line, in any format.
 
 All formats follow one plan. A method takes two lines, so that like stands under like: what was measured here, and
 below it what the paper reports, with the difference in brackets (in LaTeX, where pages are narrow, on a third line).
@@ -236,7 +236,7 @@ class AccuracyTable(Accuracies):
 
     @property
     def _compared(self) -> bool:
-        """Whether a paper's numbers stand beside."""
+        """Whether the table has a paper's numbers too."""
         return any(row.reported_as for row in self.rows)
 
     @property
@@ -311,7 +311,7 @@ def accuracy_table(
     reading: str = "",
     beyond: bool = False,
 ) -> AccuracyTable:
-    """Put measured accuracies beside the papers' own.
+    """Put measured accuracies next to the papers' own.
 
     Only finished distillations count (``iteration`` equal to ``iterations``); what was evaluated along the
     way belongs to a curve. The accuracies of all seeds are pooled.
