@@ -255,7 +255,6 @@ def regression(name: str, title: str, method: str, device: torch.device) -> Work
     recipe = replace(methods[method].resolve("cifar10", 10)[0], initial=RealImages())
     batch = recipe.criterion.real_batch
     data = ClassData(images_of(max(300, batch)), device)
-    classes = torch.arange(CLASSES, device=device)
     real = data.take(data.draw(batch, torch.Generator(device).manual_seed(0)))
     start = Distillation(data, recipe, 10, 0)
     start.advance()
@@ -269,8 +268,7 @@ def regression(name: str, title: str, method: str, device: torch.device) -> Work
         images, labels = theirs
         moves.zero_grad()
         if method == "kip":
-            targets = classes.repeat_interleave(batch)
-            reference.regression_loss(real.flatten(0, 1), targets, images, labels).backward()
+            reference.regression_loss(real, images, labels).backward()
         else:
             # FRePo's kernel is that of the images and of their mirror images.
             both = torch.cat([images, images.flip(-1)]), torch.cat([labels, labels])
