@@ -54,7 +54,7 @@ class Work:
     name, title : str
         What is typed, and what is shown.
     reference : callable
-        Does the work once, plainly.
+        Does the work once, call_directly.
     ours : dict of str to callable
         Does it once, by mode.
     targets : dict of str to float
@@ -115,7 +115,7 @@ def step(
     images = start.stored["images"]
     choice = data.draw(recipe.matching.real_batch, torch.Generator(device).manual_seed(0))
 
-    def plainly() -> object:
+    def call_directly() -> object:
         return reference.distil(data, recipe, 0, images, [choice])
 
     def run(mode: str) -> Call:
@@ -131,7 +131,9 @@ def step(
         return once
 
     averages = getattr(recipe.matching.matcher, "averages", False)
-    return Work(name, title, plainly, {mode: run(mode) for mode in MODES}, targets, plainly, averages)
+    return Work(
+        name, title, call_directly, {mode: run(mode) for mode in MODES}, targets, call_directly, averages
+    )
 
 
 def clustering(targets: dict[str, float], device: torch.device, each: int = 5000, k: int = 128) -> Work:
@@ -196,7 +198,7 @@ def evaluation(name: str, each: int, targets: dict[str, float], device: torch.de
     # Made once, like ours: they go on learning from call to call, which costs the same.
     theirs = [build(NetworkSpec(), SHAPE, CLASSES, device) for _ in range(networks)]
 
-    def plainly() -> object:
+    def call_directly() -> object:
         generator = torch.Generator(device).manual_seed(0)
         for network in theirs:
             batches = []
@@ -223,7 +225,7 @@ def evaluation(name: str, each: int, targets: dict[str, float], device: torch.de
         return once
 
     title = f"evaluation: {steps} training steps of {networks} networks on {count} images"
-    return Work(name, title, plainly, {mode: run(mode) for mode in MODES}, targets, plainly)
+    return Work(name, title, call_directly, {mode: run(mode) for mode in MODES}, targets, call_directly)
 
 
 def generator_step(name: str, title: str, method: str, device: torch.device) -> Work:
@@ -247,10 +249,83 @@ def generator_step(name: str, title: str, method: str, device: torch.device) -> 
 
         return once
 
-    def plainly() -> object:
+    def call_directly() -> object:
         return reference.generate(data, recipe, 0, start, 1)
 
-    return Work(name, title, plainly, {mode: run(mode) for mode in MODES}, {}, plainly)
+    return Work(name, title, call_directly, {mode: run(mode) for mode in MODES}, {}, call_directly)
+
+
+def regression(name: str, title: str, method: str, device: torch.device) -> Work:
+    """One step of a ridge regression on the set, the training of the network that gives features included."""
+    recipe = replace(methods[method].resolve("cifar10", 10)[0], initial=RealImages())
+    batch = recipe.criterion.real_batch
+    data = ClassData(images_of(max(300, batch)), device)
+    classes = torch.arange(CLASSES, device=device)
+    real = data.take(data.draw(batch, torch.Generator(device).manual_seed(0)))
+    start = Distillation(data, recipe, 10, 0)
+    start.advance()
+    # Made once, like ours, and moved by an optimiser of PyTorch: LAMB costs what Adam does.
+    theirs = [start.stored[kind].flatten(0, 1).clone().requires_grad_() for kind in ("images", "labels")]
+    moves = torch.optim.Adam(theirs, lr=1e-3)
+    network = build(recipe.network, SHAPE, CLASSES, device)
+    learning = torch.optim.Adam(network.parameters(), lr=3e-4)
+
+    def plainly() -> object:
+        images, labels = theirs
+        moves.zero_grad()
+        if method == "kip":
+            targets = classes.repeat_interleave(batch)
+            reference.regression_loss(real.flatten(0, 1), targets, images, labels).backward()
+        else:
+            # FRePo's kernel is that of the images and of their mirror images.
+            both = torch.cat([images, images.flip(-1)]), torch.cat([labels, labels])
+            reference.feature_loss(network, real, *both).backward()
+        moves.step()
+        if method == "frepo":
+            network.train()
+            learning.zero_grad()
+            error = network(images.detach()) - labels.detach()
+            (error.square().sum(1).mean() / 2).backward()
+            learning.step()
+        return theirs
+
+    def once() -> object:
+        start.advance()
+        return start.stored
+
+    return Work(name, title, plainly, {"plain": once}, {})
+
+
+def unrolling(device: torch.device) -> Work:
+    """One step of DD on steps of one image of every class: forth and back through their training."""
+    recipe = methods["dd"].resolve("cifar10", 1)[0]
+    data = ClassData(images_of(GENERATED_FROM), device)
+
+    def begun(mode: str) -> Distillation:
+        run = Distillation(data, replace(recipe, mode=mode), 1, 0)
+        while not run.stored:
+            run.advance()
+        return run
+
+    network = build(recipe.network, SHAPE, CLASSES, device)
+    stored = begun("plain").stored
+    real, classes = data.draw_flat(recipe.criterion.real_batch, torch.Generator(device).manual_seed(0))
+
+    def plainly() -> object:
+        initialise(network, torch.Generator(device).manual_seed(0))
+        return reference.unrolled(network, stored["images"], stored["raw_rates"], real, classes)
+
+    def run(mode: str) -> Call:
+        state: dict[str, Distillation] = {}
+
+        def once() -> object:
+            state.setdefault("run", begun(mode)).advance()
+            return state["run"].stored
+
+        return once
+
+    title = f"DD step: {recipe.container.epochs} steps of training unrolled, {recipe.criterion.real_batch} real images"
+    return Work("dd-1", title, plainly, {mode: run(mode) for mode in MODES}, {}, plainly)
 
 
 def following(device: torch.device, steps: int = 10) -> Work:
@@ -309,7 +384,7 @@ def deployment(device: torch.device) -> Work:
         container.module(SHAPE, CLASSES).to(device), torch.Generator(device).manual_seed(0)
     ).requires_grad_(False)
 
-    def plainly() -> object:
+    def call_directly() -> object:
         stream = torch.Generator(device).manual_seed(0)
         for _ in range(how.networks):
             network = build(how.network, SHAPE, CLASSES, device)
@@ -333,7 +408,7 @@ def deployment(device: torch.device) -> Work:
         return once
 
     title = f"one training step of {how.networks} networks on {settings.batch} freshly drawn images each"
-    return Work("deploy", title, plainly, {mode: run(mode) for mode in MODES}, {}, plainly)
+    return Work("deploy", title, call_directly, {mode: run(mode) for mode in MODES}, {}, call_directly)
 
 
 def loading(targets: dict[str, float], per_class: int = 2000) -> Work:
@@ -385,12 +460,17 @@ def works(device: torch.device) -> dict[str, Callable[[], Work]]:
         "dream-10": lambda: step(
             "dream-10", "IDC/DREAM inner loop, factor 2, IPC 10", "dream", 10, GRADIENT, device
         ),
+        "dd-1": lambda: unrolling(device),
         "clustering": lambda: clustering({"bfloat16": 3.3, "float32": 1.5, "cuda": 50}, device),
         "evaluation-10": lambda: evaluation("evaluation-10", 10, JUDGING, device),
         "evaluation-50": lambda: evaluation("evaluation-50", 50, JUDGING, device),
         "gan": lambda: generator_step("gan", "GAN step with gradient penalty, batch 64", "gan", device),
         "dim": lambda: generator_step("dim", "DiM step with its 16 batches of real images", "dim", device),
         "mtt-1": lambda: following(device),
+        "kip": lambda: regression("kip", "KIP step, fully connected kernel, IPC 10", "kip", device),
+        "frepo": lambda: regression(
+            "frepo", "FRePo step, the training of its network included, IPC 10", "frepo", device
+        ),
         "deploy": lambda: deployment(device),
         "loading": lambda: loading({"bfloat16": 20, "float32": 20}),
     }

@@ -1,4 +1,4 @@
-"""How often to choose real images: DREAM keeps a choice for ten steps, random sampling draws anew at every step.
+"""How often to choose real images: DREAM keeps a choice for ten steps, random sampling draws again at every step.
 
 make table1 PROFILE=cpu IPC=1 PLUGINS=examples/refresh.py METHODS=dm,dm+random-10,dm+dream,dm+dream-1
 """

@@ -33,7 +33,7 @@ def twin(source: Path, executed: Path) -> nbformat.NotebookNode:
 
 
 def sources() -> list[Path]:
-    """The notebooks: files that say so in jupytext's header. The others are modules that lie beside them."""
+    """The notebooks: files that say so in jupytext's header. The others are modules that lie next to them."""
     return sorted(
         path for path in HERE.glob("*/*.py") if path.read_text(encoding="utf-8").startswith("# ---\n")
     )

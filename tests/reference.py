@@ -114,6 +114,56 @@ def matching_loss(recipe: Recipe, network: Network, real: Tensor, synthetic: Ten
     return distance("mse", target, [network.features(synthetic).mean(0)])
 
 
+# Ridge regression
+
+
+def tangent_row(image: Tensor, others: Tensor) -> Tensor:
+    """The NTK of one image (D,) with others (n, D): one hidden layer, weights of variance 2 and biases of 0.01."""
+
+    def first(products: Tensor) -> Tensor:
+        return 2 * products / len(image) + 0.01
+
+    both, own = first(others @ image), first(image @ image)
+    size = (own * first(others.square().sum(1))).sqrt()
+    cosine = (both / size).clamp(-1 + 1e-15, 1 - 1e-15)  # the angle has no derivative at 0
+    angle = torch.arccos(cosine)
+    covariance = 2 * size * (angle.sin() + (math.pi - angle) * cosine) / (2 * math.pi) + 0.01
+    return covariance + 2 * both * (math.pi - angle) / (2 * math.pi)
+
+
+def ridge(kernel: Tensor, labels: Tensor) -> Tensor:
+    """Coefficients of the n images with this kernel (n, n), with 1e-6 of its mean diagonal added to it."""
+    n = len(kernel)
+    return torch.linalg.solve(kernel + 1e-6 * kernel.trace() / n * torch.eye(n).to(kernel), labels)
+
+
+def regression_loss(real: Tensor, classes: Tensor, images: Tensor, labels: Tensor) -> Tensor:
+    """KIP's loss, one image after the other: real ones (t, c, h, w), stored ones (n, c, h, w), labels (n, C)."""
+    flat = images.flatten(1).double()
+    wanted = (torch.eye(labels.shape[1]) - 1 / labels.shape[1]).to(flat)
+    found = ridge(torch.stack([tangent_row(image, flat) for image in flat]), labels.double())
+    errors = [
+        (tangent_row(image, flat) @ found - wanted[label]).square().mean() / 2
+        for image, label in zip(real.flatten(1).double(), classes, strict=True)
+    ]
+    return torch.stack(errors).mean()
+
+
+def feature_loss(network: Network, real: Tensor, images: Tensor, labels: Tensor) -> Tensor:
+    """FRePo's loss, one class after the other: real images (C, B, c, h, w), stored ones (n, c, h, w) and labels."""
+    network.eval()
+    classes = len(real)
+    known = torch.cat([network.features(part) for part in images.chunk(classes)]).double()
+    found = ridge(known @ known.T, labels.double())
+    wanted, errors = (torch.eye(classes) - 1 / classes).to(known), []
+    for label, part in enumerate(real):
+        with torch.no_grad():
+            features = network.features(part).double()
+        errors.append((features @ known.T @ found - wanted[label]).square().sum(1).mean() / 2)
+    first, second = labels.topk(2, dim=1).values.unbind(1)
+    return torch.stack(errors).mean() - (first - second).clamp(max=1 / classes).mean()
+
+
 # Multi-formation
 
 
@@ -341,6 +391,23 @@ def followed(
     way = sum(((start[name] - target[name]) ** 2).sum() for name in target)
     outer = torch.as_tensor(missed / way)
     return outer.detach(), *torch.autograd.grad(outer, [images, rate])
+
+
+def unrolled(
+    network: nn.Module, images: Tensor, raw: Tensor, real: Tensor, classes: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    """DD's loss and its gradient by images (C, S, c, h, w) and raw rates (E, S): one graph through all steps."""
+    images, raw = images.clone().requires_grad_(), raw.clone().requires_grad_()
+    weights = {name: value.detach().clone().requires_grad_() for name, value in network.named_parameters()}
+    for rates in raw:
+        for step, rate in enumerate(rates):
+            logits = functional_call(network, weights, (images[:, step],))
+            loss = F.cross_entropy(logits, torch.arange(len(images), device=images.device))
+            found = torch.autograd.grad(loss, list(weights.values()), create_graph=True)
+            moved = zip(weights.items(), found, strict=True)
+            weights = {name: value - F.softplus(rate) * part for (name, value), part in moved}
+    outer = F.cross_entropy(functional_call(network, weights, (real,)), classes)
+    return outer.detach(), *torch.autograd.grad(outer, [images, raw])
 
 
 def _learn(

@@ -10,7 +10,9 @@ from typing import Any
 import pytest
 import torch
 
+from dreamlib.containers.base import CONTAINERS
 from dreamlib.core import plugins
+from dreamlib.criteria.base import CRITERIA
 from dreamlib.distillation.recipe import Recipe, change
 from dreamlib.networks import NetworkSpec
 from dreamlib.recipes import methods, protocols
@@ -28,8 +30,10 @@ TOYS = {  # methods of new kinds, and the file of each
 
 @pytest.fixture(scope="module")
 def toys() -> Iterator[None]:
-    """The toys are known as methods, in one module only."""
+    """The toys are known, in one module only."""
     with pytest.MonkeyPatch.context() as patch:
+        for registry in (CONTAINERS, CRITERIA):
+            patch.setattr(registry, "_parts", dict(registry._parts))
         patch.setattr(methods, "_methods", dict(methods._methods))
         patch.setattr(protocols, "_BASE", dict(protocols._BASE))
         patch.setattr(plugins, "_loaded", {})

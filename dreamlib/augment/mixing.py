@@ -23,7 +23,7 @@ def cutmix(
     images : Tensor
         (K, B, c, h, w), B images for each of K networks.
     labels : Tensor
-        (K, B), of any dtype; or (K, B, C), what a network is to answer for each of C classes.
+        (K, B), of any dtype; or (K, B, C), targets for each of C classes.
     generator : torch.Generator
         Source of randomness; advanced by the same amount whatever ``probability`` is.
     probability : float
@@ -54,8 +54,9 @@ def cutmix(
 
 
 def cutmix_draws(labels: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """What :func:`cutmix` draws for labels (K, B, ...), on their device: uniform numbers (K, 4) and (K, B)."""
+    """The random numbers of :func:`cutmix` for labels (K, B, ...), on their device: uniform (K, 4) and (K, B)."""
     networks, batch = labels.shape[:2]
+    # Drawn on the generator's device and then moved, so that a CPU generator gives the same numbers on every device.
     draws = torch.rand(networks, 4, generator=generator, device=generator.device)
     shuffle = torch.rand(networks, batch, generator=generator, device=generator.device)
     return draws.to(labels.device), shuffle.to(labels.device)
@@ -73,17 +74,23 @@ def mix(
     exact = torch.promote_types(images.dtype, torch.float32)
     if probability == 0:
         return images, labels, labels, torch.ones(networks, dtype=exact, device=images.device)
+    # lambda ~ Beta(1, 1) is uniform, so 1 - lambda, the area of the box, is too.
     coin, area, centre_y, centre_x = draws.unbind(1)
 
     mixing = (coin < probability)[:, None]
     itself = torch.arange(batch, device=images.device)
+    # argsort of random keys is a permutation of the batch: the images that are pasted. Without mixing each image is its
+    # own.
     partner = torch.where(mixing, shuffle.argsort(dim=1), itself)
+    # The box is sqrt(1 - lambda) of each side (CutMix, section 3.1).
     rows = _stretch(centre_y, area, height)
     columns = _stretch(centre_x, area, width)
+    # (K, h, w) bool, False everywhere for a network that does not mix.
     box = rows[:, :, None] & columns[:, None, :] & mixing[:, :, None]
 
     network = torch.arange(networks, device=images.device)[:, None]
     mixed = torch.where(box[:, None, None], images[network, partner], images)
+    # The exact share of own pixels, not 1 - area: borders clip the box, and labels follow the pixels (released code).
     own = height * width - box.sum(dim=(1, 2))
     weight = own.to(exact) / (height * width)
     return mixed, labels, labels[network, partner], weight

@@ -32,11 +32,13 @@ def saturation(images: Tensor, u: Tensor, strength: float) -> Tensor:
 
     Greyscale images stay as they are.
     """
+    # The grey value of a pixel is its mean over channels, (G, B, 1, h, w).
     return _stretch(images, images.mean(dim=2, keepdim=True), u * strength)
 
 
 def contrast(images: Tensor, u: Tensor, least: float) -> Tensor:
     """Stretch every pixel's distance from its image's mean by a factor in [least, least + 1)."""
+    # One mean per image, over channels and pixels.
     return _stretch(images, images.mean(dim=(2, 3, 4), keepdim=True), u + least)
 
 
@@ -45,7 +47,9 @@ def crop(images: Tensor, u_y: Tensor, u_x: Tensor, pad: float) -> Tensor:
     height, width = images.shape[-2:]
     rows, inside_y = _moved(u_y, height, _pixels(pad, height))
     columns, inside_x = _moved(u_x, width, _pixels(pad, width))
+    # Flat source positions (G, P, 1, h*w), shared by all channels: a gather, so pixels are copied, not interpolated.
     source = (rows[..., :, None] * width + columns[..., None, :]).flatten(-2)[:, :, None]
+    # P is 1 (shared) or B; expand repeats it without a copy.
     moved = images.flatten(-2).gather(-1, source.expand(*images.shape[:3], -1)).view(images.shape)
     inside = inside_y[..., :, None] & inside_x[..., None, :]
     return torch.where(inside[:, :, None], moved, 0.0)
@@ -67,6 +71,7 @@ def flip(images: Tensor, u: Tensor, probability: float) -> Tensor:
 
 def scale(images: Tensor, u_y: Tensor, u_x: Tensor, limit: float) -> Tensor:
     """Divide height and width by a factor each, in [1/limit, limit), about the centre. Bilinear."""
+    # Reading at ``factor`` times the distance from the centre divides the image's size by ``factor``.
     factor_y, factor_x = (u * (limit - 1 / limit) + 1 / limit for u in (u_y, u_x))
     y, x = _centred(images)
     return _sample(images, factor_y[..., None, None] * y, factor_x[..., None, None] * x)
@@ -80,6 +85,7 @@ def rotate(images: Tensor, u: Tensor, degrees: float) -> Tensor:
     """
     angle = ((u - 0.5) * (2 * math.radians(degrees)))[..., None, None]
     y, x = _centred(images)
+    # Inverse map: for every output pixel, where in the input it is read.
     return _sample(images, angle.sin() * x + angle.cos() * y, angle.cos() * x - angle.sin() * y)
 
 
@@ -93,6 +99,7 @@ def _per_image(numbers: Tensor, images: Tensor) -> Tensor:
 
 
 def _stretch(images: Tensor, centre: Tensor, factor: Tensor) -> Tensor:
+    # centre + factor * (images - centre).
     return torch.lerp(centre, images, _per_image(factor, images))
 
 
@@ -111,6 +118,7 @@ def _moved(u: Tensor, side: int, reach: int) -> tuple[Tensor, Tensor]:
 
 def _covered(u: Tensor, side: int, size: int) -> Tensor:
     """Whether each position (G, P, side) lies in a stretch of ``size`` pixels."""
+    # As in the released code, the centre is uniform over the side, and over one more place for even sizes.
     start = _integers(u, side + 1 - size % 2) - size // 2
     position = torch.arange(side, device=u.device) - start[..., None]
     return (position >= 0) & (position < size)
@@ -151,6 +159,7 @@ def _gathered(images: Tensor, y: Tensor, x: Tensor) -> Tensor:
     total = torch.zeros_like(images, dtype=y.dtype)
     for row in (y.floor(), y.floor() + 1):
         for column in (x.floor(), x.floor() + 1):
+            # Bilinear weights of one of the four neighbours; those outside the image count as zero.
             share = (1 - (y - row).abs()) * (1 - (x - column).abs())
             inside = (row >= 0) & (row < height) & (column >= 0) & (column < width)
             source = row.clamp(0, height - 1).long() * width + column.clamp(0, width - 1).long()

@@ -97,6 +97,7 @@ class PerImage:
             Nothing, (G, 0): the operation is one of the numbers. It stands here as it does for
             :meth:`~dreamlib.augment.Siamese.apply`.
         """
+        # Six uniform numbers for each image (G, B). All are drawn whatever the operation, so the stream advances alike.
         which, y, x, tall, wide, angle = numbers.unbind(2)
         mean = images.mean(dim=(1, 3, 4), keepdim=True)  # of the batch, channel by channel
         made = {
@@ -106,12 +107,14 @@ class PerImage:
         }
         out = images
         for number, name in enumerate(self.listed):
+            # Every operation runs on all images and each image keeps its own: the same work whatever was drawn.
             mine = (which * len(self.listed)).long() == number
             out = torch.where(mine[:, :, None, None, None], made[name](), out)
         return out
 
     def _cropped(self, images: Tensor, y: Tensor, x: Tensor, fill: Tensor) -> Tensor:
         height, width = images.shape[-2:]
+        # Whole pixels from -crop to crop - 1, as numpy's randint in the released code.
         rows, columns = ((u * 2 * self.crop).long() - self.crop for u in (y, x))
         return _picked(
             images,
@@ -123,6 +126,7 @@ class PerImage:
     def _scaled(self, images: Tensor, tall: Tensor, wide: Tensor) -> Tensor:
         sides = images.shape[-2:]
         scaled_sides = [
+            # Whole pixels, rounded down.
             ((1 - self.scale + 2 * self.scale * u) * side).long()[..., None]
             for side, u in zip(sides, (tall, wide), strict=True)
         ]
@@ -131,12 +135,14 @@ class PerImage:
         picked = []
         for side, scaled in zip(sides, scaled_sides, strict=True):
             place = _places(side, images) + (longest - side) // 2 - (longest - scaled) // 2
+            # Nearest neighbour: place * side // scaled is the source pixel; -1 marks the outside.
             inside = (place >= 0) & (place < scaled)
             picked.append(torch.where(inside, place * side // scaled, -1))
         return _picked(images, picked[0], picked[1], images.new_zeros(()))
 
     def _rotated(self, images: Tensor, angle: Tensor, fill: Tensor) -> Tensor:
         height, width = images.shape[-2:]
+        # Whole degrees, in radians.
         turn = ((angle * 2 * self.rotate).floor() - self.rotate) * (math.pi / 180)
         y, x = (
             (torch.arange(side, device=images.device, dtype=images.dtype) - (side - 1) / 2)

@@ -13,7 +13,9 @@ from torch import Tensor
 from ..core.errors import BadValue, unknown
 from . import operations
 
+# Two released codes use the same operations differently; see ``family`` below.
 FAMILIES = ("dsa", "idc")
+# A mirrored digit is another sign: the released codes leave flip out on these.
 DIGITS = ("digits", "mnist", "svhn")
 
 # What one image may need, in the order of the columns of Transform.numbers.
@@ -34,7 +36,7 @@ NUMBERS = (
 
 @dataclass(frozen=True)
 class Siamese:
-    """Which augmentations there are and how strong they are; :meth:`draw` makes a transform of it.
+    """The operations of an augmentation and their strengths; :meth:`draw` makes a transform from it.
 
     The defaults are those of DSA (Zhao and Bilen, ICML 2021, released code); DC, DM, MTT, IDC and DREAM share
     them.
@@ -100,10 +102,11 @@ class Siamese:
 
     @property
     def stages(self) -> tuple[tuple[str, ...], ...]:
-        """The operations in their order; of a stage that lists several, each group draws one."""
+        """The operations in their order; in a stage with several, each group draws one."""
         listed = _listed(self.strategy)
         if self.family == "dsa":
             return (listed,) if listed else ()
+        # IDC: flip and colour always, then one of these, then cutout always.
         drawn = tuple(name for name in listed if name in ("crop", "scale", "rotate"))
         stages = ("flip",), ("color",), drawn, ("cutout",)
         return tuple(stage for stage in stages if stage and set(stage) <= set(listed))
@@ -138,16 +141,18 @@ class Siamese:
             if count < 1:
                 raise BadValue(f"{name} is {count}, expected at least 1", f"draw(..., {name}=1)")
         device, stages = generator.device, self.stages
+        # On the host: which operation a group gets decides which code runs (see above).
         drawn = torch.rand(len(stages), groups, generator=_on_host(generator))
         kinds = tuple(
             tuple(stage[int(pick * len(stage))] for pick in row)
             for stage, row in zip(stages, drawn.tolist(), strict=True)
         )
+        # All eleven numbers whatever was drawn, so that a stream always advances by the same amount.
         numbers = torch.rand(groups, per_image or 1, len(NUMBERS), generator=generator, device=device)
         return Transform(self, kinds, numbers, per_image)
 
     def apply(self, images: Tensor, numbers: Tensor, choice: Tensor) -> Tensor:
-        """What a transform of this recipe does, from the tensors of :meth:`Transform.tensors` alone.
+        """The transform as a function of tensors alone, those of :meth:`Transform.tensors`.
 
         Every group goes through every operation and keeps the one it drew: more work, but the same at every call,
         whatever is drawn, so that it can be compiled and recorded.
@@ -162,6 +167,7 @@ class Siamese:
             int64 (G, S) there: which operation of each of the S ``stages`` a group drew.
         """
         for place, stage in enumerate(self.stages):
+            # (G, 1, 1, 1, 1): which operation each group keeps.
             drawn, before = choice[:, place].view(-1, 1, 1, 1, 1), images
             images = _OPERATIONS[stage[0]](before, numbers, self)
             for number, name in enumerate(stage[1:], 1):
@@ -255,9 +261,11 @@ class Transform:
         return replace(self, kinds=kinds, numbers=self.numbers[_sent(chosen, self.numbers.device)])
 
     def _stage(self, images: Tensor, numbers: Tensor, kinds: tuple[str, ...]) -> Tensor:
+        # Each operation runs once, over the groups that drew it; afterwards the groups return to their order.
         members: dict[str, list[int]] = {}
         for group, kind in enumerate(kinds):
             members.setdefault(kind, []).append(group)
+        # The usual case with one network or one operation per stage: no copies.
         if len(members) == 1:
             return _OPERATIONS[kinds[0]](images, numbers, self.recipe)
         pieces = []
@@ -344,6 +352,7 @@ def _column(numbers: Tensor, name: str) -> Tensor:
 
 
 def _color(images: Tensor, numbers: Tensor, recipe: Siamese) -> Tensor:
+    # "color" is all three, in the order of the released code.
     images = operations.brightness(images, _column(numbers, "brightness"), recipe.brightness)
     images = operations.saturation(images, _column(numbers, "saturation"), recipe.saturation)
     return operations.contrast(images, _column(numbers, "contrast"), recipe.contrast)

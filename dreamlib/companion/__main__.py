@@ -4,7 +4,9 @@ import sys
 
 if __name__ == "__main__":
     # Read first: importing PyTorch takes seconds, for which the sender would wait.
-    order = sys.stdin.buffer.read()
+    order = b"" if sys.stdin.isatty() else sys.stdin.buffer.read()
+    if not order:
+        raise SystemExit("this is what runs start their workers with\n  try: python -m dreamlib --help")
     from dreamlib.companion.run import work
 
     raise SystemExit(work(order))

@@ -426,10 +426,10 @@ def _index(args: argparse.Namespace) -> int:
 def _rewrite_index(reports: Path) -> Path:
     """The page of all pages, with every profile's own words."""
     from .profiles import profiles
-    from .report import html
+    from .report.index import index
 
     readings = {name: profile.reading for name, profile in profiles.items()}
-    return html.index(reports, notebooks=project_root() / "notebooks", command=MAKE, profiles=readings)
+    return index(reports, notebooks=project_root() / "notebooks", command=MAKE, profiles=readings)
 
 
 def _list(args: argparse.Namespace) -> int:

@@ -13,24 +13,21 @@ import uuid
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import IO, cast
 
 import torch
-from tqdm import tqdm
 
 from ..compute import backend
 from ..core import plugins
 from ..core.errors import BadValue, DreamlibError, PluginError
 from .cells import Cell
 from .clock import Clock, checkpoint_seconds
-from .forecast import Kind, expected_seconds, like, span
+from .forecast import Kind, like
 from .interrupts import Interrupts, ignoring_keyboard
+from .progress import Progress
 from .store import Store
 from .worker import OutOfTime, Worker
 
 LONGEST = 100 * 365 * 86400.0  # seconds
-LINE_SECONDS = 30.0  # between two lines about the steps at work, where there is no terminal
-LOOK_SECONDS = 0.5  # between two looks at what workers have done
 log = logging.getLogger(__name__)
 
 
@@ -204,65 +201,6 @@ def check_choices(workers: int = 0, seconds: float | None = None, memory_gb: flo
         raise BadValue(f"memory is {memory_gb} GiB; expected a finite number, more than 0", "--memory-gb 8")
 
 
-class Progress:
-    """Cells done and steps made: a bar on a terminal; elsewhere a line for every cell, and now and then one between."""
-
-    def __init__(self, store: Store, cells: Sequence[Cell], todo: Sequence[Cell], shown: bool) -> None:
-        terminal = shown and sys.stderr.isatty()
-        self.store, self.cells, self.lines = store, cells, shown and not terminal
-        self.shown, self.count, self.last = shown, 0, time.monotonic()
-        self.waiting, self.total = list(todo), len(todo)
-        self.left, self.reckoned, self.pause = "", time.monotonic(), LINE_SECONDS
-        self.bar = tqdm(total=len(todo), unit="cell", disable=not terminal, dynamic_ncols=True, smoothing=0)
-
-    def __enter__(self) -> Progress:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self.bar.close()
-
-    def done(self, cell: Cell) -> None:
-        """A cell has been finished, or has failed."""
-        self.bar.update()
-        self.count += 1
-        self._line(f"{self.count}/{self.total} cells: {cell.name}")
-
-    def say(self, text: str) -> None:
-        """What is at work."""
-        if self.shown and time.monotonic() - self.reckoned > self.pause:
-            begun = time.monotonic()
-            seconds = expected_seconds(self.cells, self.store)
-            self.left = f", about {span(seconds)} of computing left" if seconds else ""
-            self.reckoned = time.monotonic()
-            # To read thousands of records takes a while.
-            self.pause = max(LINE_SECONDS, 50 * (self.reckoned - begun))
-        self.bar.set_postfix_str(text + self.left)
-        if time.monotonic() - self.last > LINE_SECONDS:
-            self._line(text + self.left)
-
-    def look(self, order: Order) -> float:
-        """See from the store how far workers are; returns for how many seconds to look at nothing."""
-        if not self.shown:
-            return LOOK_SECONDS
-        begun = time.monotonic()
-        for cell in [cell for cell in self.waiting if self.settled(cell, order)]:
-            self.done(cell)
-            self.waiting.remove(cell)
-        notes = (self.store.holder(one) for cell in self.waiting for one in (cell, *cell.needs))
-        texts = (note.text for note in notes if note and note.run == order.run_id and note.text)
-        self.say(", ".join(dict.fromkeys(texts)))
-        return max(LOOK_SECONDS, 20 * (time.monotonic() - begun))
-
-    def settled(self, cell: Cell, order: Order) -> bool:
-        """Whether a cell is finished, or has failed in this run."""
-        return self.store.finished(cell) or self.store.failure(cell, order.run_id) is not None
-
-    def _line(self, text: str) -> None:
-        if self.lines and text:
-            print(text, file=sys.stderr, flush=True)
-            self.last = time.monotonic()
-
-
 def _cores() -> int:
     """CPU cores this process may use: on a cluster fewer than the machine has."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -295,49 +233,45 @@ def _share(cells: Sequence[Cell], order: Order, count: int, bar: Progress) -> in
     parcel = pickle.dumps((order, pickle.dumps(list(cells))))
     # What this process imports is what they import, and nothing else that lies in the folder where it was started.
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path or os.curdir for path in sys.path)}
+    command, pipe = [sys.executable, "-P", "-m", "dreamlib.companion"], subprocess.PIPE
     processes: list[subprocess.Popen[bytes]] = []
-    said: list[tuple[int, DreamlibError | None]] = []
     try:
         with ignoring_keyboard():
             for _ in range(count):
-                processes.append(
-                    subprocess.Popen(
-                        [sys.executable, "-P", "-m", "dreamlib.companion"],
-                        stdin=subprocess.PIPE,
-                        stdout=subprocess.PIPE,
-                        env=environment,
-                    )
-                )
+                processes.append(subprocess.Popen(command, stdin=pipe, stdout=pipe, env=environment))
         for process in processes:
-            with (
-                suppress(BrokenPipeError),
-                cast(IO[bytes], process.stdin) as stream,
-            ):  # of one that was killed
-                stream.write(parcel)
+            assert process.stdin is not None
+            with suppress(BrokenPipeError), process.stdin:  # it may have been killed
+                process.stdin.write(parcel)
         for process in processes:
             while process.poll() is None:
-                pause = bar.look(order)
+                pause = bar.look(order.run_id)
                 with suppress(subprocess.TimeoutExpired):
                     process.wait(pause)
-        bar.look(order)
-        for process in processes:
-            said.append(pickle.loads(cast(IO[bytes], process.stdout).read() or pickle.dumps((0, None))))
+        bar.look(order.run_id)
     except BaseException:
         _stop(processes)
         raise
     finally:
-        for process in processes:
-            cast(IO[bytes], process.stdout).close()
-    for _, error in said:
+        answers = [_answer(process) for process in processes]
+    for _, error in answers:
         if error is not None:
             raise error
     codes = [process.returncode for process in processes]
-    if any(codes) and any(not bar.settled(cell, order) for cell in cells):
+    if any(codes) and any(not bar.settled(cell, order.run_id) for cell in cells):
         raise DreamlibError(
             f"a worker process died (exit codes {', '.join(map(str, codes))}); what was finished is kept",
             "run the same command again; if it was killed for memory: --workers 1",
         )
-    return sum(steps for steps, _ in said)
+    return sum(steps for steps, _ in answers)
+
+
+def _answer(process: subprocess.Popen[bytes]) -> tuple[int, DreamlibError | None]:
+    """How many steps a worker has made, and the error of ours that ended it; of one that was killed, nothing."""
+    assert process.stdout is not None
+    with process.stdout as stream:
+        said = stream.read()
+    return pickle.loads(said) if said else (0, None)
 
 
 def _stop(processes: Sequence[subprocess.Popen[bytes]]) -> None:

@@ -28,6 +28,7 @@ from ..data import at_hand
 from .cells import Cell
 
 SCHEMA = 1
+MOST_OF_A_NOTE = 2**16  # bytes; our own have some hundred
 # What a record says of how it was measured, where it does; tables and forecasts reckon with it.
 MEASURED: dict[str, type] = {
     "accuracies_on": dict,
@@ -303,8 +304,12 @@ class Store:
 
     def holder(self, cell: Cell) -> Holder | None:
         """Who holds the lock of a cell, or held it last; None if nobody has said so."""
-        with suppress(OSError, ValueError, TypeError, AttributeError):
-            found = Holder(**json.loads(self._lock_path(cell).read_text(encoding="utf-8")))
+        with suppress(OSError, ValueError, TypeError, AttributeError, RecursionError):
+            path = self._lock_path(cell)
+            if not path.is_file():  # a pipe that lies there would never end
+                return None
+            with path.open("rb") as stream:
+                found = Holder(**json.loads(stream.read(MOST_OF_A_NOTE)))
             if all(_number(value) for pace in found.paces.values() for value in pace.values()):
                 return found
         return None
@@ -324,8 +329,10 @@ class Store:
         return {} if held is None else held.paces.get(phase, {})
 
     def _note(self, cell: Cell, note: Holder) -> None:
-        with suppress(OSError):  # only to tell others
-            self._lock_path(cell).write_text(json.dumps(asdict(note)), encoding="utf-8")
+        path = self._lock_path(cell)
+        with suppress(OSError), path.open("r+b", buffering=0) as stream:  # only to tell others
+            # One write over what is there, spaces behind it: who reads meanwhile never finds an empty file.
+            stream.write(json.dumps(asdict(note)).encode().ljust(path.stat().st_size))
 
     def _sweep(self, cell: Cell) -> None:
         for target in (

@@ -42,6 +42,7 @@ TIMED_STEPS, TIMED_SECONDS = 3, 2.0  # both, at least, before a task is forecast
 COMPILING = (
     60.0  # seconds until the first step is made, where a compiler has to come first and nothing more is known
 )
+PATIENCE_SECONDS = 2.0  # of waiting before a first word on that
 TELL_SECONDS = 600.0  # between two words on what is waited for
 # What a set has to say of itself before it is judged.
 ABOUT = (
@@ -192,7 +193,7 @@ class Worker:
         if known is not None:
             self.begin(cells, on_done, known)
         waiting = [cell for cell in cells if not self.store.finished(cell)]
-        told = -math.inf
+        told = time.monotonic() + PATIENCE_SECONDS - TELL_SECONDS
         while waiting:
             holders = {}
             for cell in waiting:

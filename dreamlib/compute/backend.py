@@ -1,4 +1,4 @@
-"""Where the work runs: default device, threads, and an allocator that keeps its memory."""
+"""Where the work runs: the default device, its clock and memory, and an allocator that keeps its memory."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ import torch
 
 from ..core.errors import BadValue
 
-# glibc's mallopt parameters (malloc.h). By default glibc maps every large block anew and gives it back to the
-# system after use, so each activation tensor costs page faults: about half of a training step on the CPU.
+# glibc's mallopt parameters (malloc.h). By default glibc maps every large block again and gives it back
+# to the system after use, so each activation tensor costs page faults: about half of a training step on the CPU.
 _M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4
 
 
@@ -32,18 +32,23 @@ def tune_allocator() -> bool:
     if not sys.platform.startswith("linux") or platform.libc_ver()[0] != "glibc":
         return False
     libc = ctypes.CDLL(None)
+    # No mapping of single blocks, and no trimming of the heap below 2 GiB of free memory.
     return bool(libc.mallopt(_M_MMAP_MAX, 0) and libc.mallopt(_M_TRIM_THRESHOLD, 2**31 - 1))
 
 
 def deterministic(wanted: bool) -> None:
-    """Let PyTorch use only operations that give the same bits every time; on a GPU some of them are slower.
+    """Allow only operations that give the same bits every time; on a GPU some of them are slower.
 
     Call it before the first work on a GPU: its matrix library reads its setting once. On a CPU it changes nothing.
     """
     if wanted == torch.are_deterministic_algorithms_enabled():
-        return  # PyTorch would import TorchInductor to say so again: seconds, and a user's name, which not all have
+        # Nothing to change. PyTorch would import TorchInductor all the same: seconds, and an error for users without a
+        # name.
+        return
     if wanted:
+        # cuBLAS is repeatable only with a workspace of fixed size; PyTorch names this value.
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+        # Benchmarking picks algorithms by time, and so may pick others in another run.
         torch.backends.cudnn.benchmark = False
     torch.use_deterministic_algorithms(wanted)
 
@@ -51,8 +56,8 @@ def deterministic(wanted: bool) -> None:
 def resolve_device(name: str = "auto") -> torch.device:
     """The one place where a device is chosen.
 
-    Once a GPU is, this process multiplies float32 numbers as they are: PyTorch lets convolutions round them to ten bits
-    (TF32). :mod:`dreamlib.compute.engine` allows that to what runs in fast mode, and to nothing else.
+    Choosing a GPU turns TF32 off in this process: by default PyTorch lets convolutions round float32 numbers to ten
+    bits. :mod:`dreamlib.compute.engine` allows TF32 in fast mode only.
 
     Parameters
     ----------
@@ -75,8 +80,8 @@ def resolve_device(name: str = "auto") -> torch.device:
 def _usable(name: str) -> torch.device:
     try:
         device = torch.device(name)
-        torch.ones(1, device=device).item()  # "meta" can hold shapes, and no numbers
-    except (RuntimeError, AssertionError) as error:  # by the build of PyTorch, one of these
+        torch.ones(1, device=device).item()  # fails on "meta", which has shapes but no numbers
+    except (RuntimeError, AssertionError) as error:  # which of these depends on the build of PyTorch
         first = str(error).splitlines()[0]
         raise BadValue(
             f"device {name!r} cannot be used: {first}", "--device cpu, or --device auto"
@@ -102,14 +107,14 @@ def describe(device: torch.device) -> str:
 
 
 def forget_peak(device: torch.device) -> None:
-    """Let :func:`peak_memory` of a CUDA device begin anew; a process cannot forget its own."""
+    """Reset :func:`peak_memory` of a CUDA device; the peak of a process cannot be reset."""
     if device.type == "cuda":
-        torch.cuda.empty_cache()  # what earlier work has left is no part of the next one's
+        torch.cuda.empty_cache()  # cached blocks of earlier work do not count for the next
         torch.cuda.reset_peak_memory_stats(device)
 
 
 def clock(device: torch.device) -> float:
-    """Seconds of a clock that has waited for what the device was given to do."""
+    """Seconds of a clock, read after the device has finished its queue."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
     elif device.type == "mps":
@@ -118,17 +123,17 @@ def clock(device: torch.device) -> float:
 
 
 class Stopwatch:
-    """Seconds spent by phase, of a device that is kept busy.
+    """Seconds spent by phase, without stopping the device.
 
-    A CUDA device gets marks into its queue, which are read later: waiting for it at the end of every phase would leave
-    it without work in between. Other devices are waited for.
+    On CUDA, events are put into the queue and read later: to wait at the end of every phase would leave the device
+    idle in between. Other devices are waited for.
 
     Parameters
     ----------
     device : torch.device
-        Whose time it is.
+        The device whose time is taken.
     *phases : str
-        What is timed.
+        Names of the phases.
     """
 
     def __init__(self, device: torch.device, *phases: str) -> None:
@@ -156,7 +161,7 @@ class Stopwatch:
         return dict(self._seconds)
 
     def restore(self, seconds: Mapping[str, float]) -> None:
-        """Go on from what :attr:`seconds` was."""
+        """Continue from an earlier value of :attr:`seconds`."""
         self._seconds, self._marks = dict(seconds), []
 
     def _now(self) -> Any:
@@ -167,16 +172,17 @@ class Stopwatch:
         return mark
 
     def _read(self) -> None:
-        """Add up the phases that the device has come past."""
+        """Add up the phases that the device has finished."""
         while self._marks and self._marks[0][2].query():
+            # Events finish in the order in which they were queued, so the first unfinished one ends the search.
             name, start, end = self._marks.pop(0)
             self._seconds[name] += start.elapsed_time(end) / 1000
 
 
 def peak_memory(device: torch.device) -> int:
-    """Peak memory in bytes: what PyTorch held of a CUDA device, what the process held (resident set) on the CPU.
+    """Peak memory in bytes: reserved by PyTorch on a CUDA device, resident set of the process on the CPU.
 
-    On CUDA that is what was set aside, the memory of CUDA graphs included, which a replay uses without asking for it.
+    Reserved memory includes that of CUDA graphs, which a replay uses without allocating it.
     """
     if device.type == "cuda":
         return int(torch.cuda.max_memory_reserved(device))
@@ -185,4 +191,5 @@ def peak_memory(device: torch.device) -> int:
     import resource
 
     usage = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    # macOS counts bytes, Linux KiB.
     return int(usage if sys.platform == "darwin" else usage * 1024)

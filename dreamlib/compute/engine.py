@@ -1,7 +1,7 @@
-"""How the heavy functions run: as they are, or traced once, compiled, and in a shorter number format.
+"""How the heavy functions run: eagerly, or traced once, compiled, and in a shorter number format.
 
-What is computed is said elsewhere, in pure functions of tensors (``distill.py``, ``training.py``). An engine only
-decides how they run, and everything around them is the same in every mode.
+Pure functions of tensors say what is computed (``criteria/matching.py``, ``networks/training.py``). An engine only
+decides how they run. Everything around them is the same in every mode.
 """
 
 from __future__ import annotations
@@ -33,17 +33,18 @@ from .replay import Replay, side_by_side
 # nothing but means over images.
 MODES = ("plain", "compiled", "fast")
 
-# The last-level cache of a common CPU. It decides the order of sums, and which maps share a range of bytes, so it is
-# not asked of the machine.
+# The last-level cache of a common CPU, 32 MiB. A constant, not the machine's own: it decides the order of sums and
+# which maps share a range of bytes, so results would differ from machine to machine.
 CACHE_BYTES = 2**25
 
-TRACED_GROUPS = 10  # classes in one trace
+TRACED_GROUPS = 10  # the most classes in one trace: compile time grows with every class
 
-# Of TorchInductor, by kind of device. On a CPU it would first try out, in every process, whether the compiler knows
-# each instruction set of the processor: ten times as long as all the rest where code was compiled before. A compiler
-# that does not know one fails, and then nothing is compiled. A GPU computes faster than it remembers: what can be
-# worked out anew from a few tensors is not written down and read again, which by default it is from five tensors on.
-# That halves the bytes of a gradient, as counted in the code that comes out; a CPU gets slower.
+# Options of TorchInductor, by kind of device.
+# CPU: by default every process tests whether the compiler knows each instruction set of the processor. That takes ten
+# times as long as the rest when the code is in the cache already. Without the test, a compiler that lacks one fails,
+# and the function runs uncompiled. GPU: arithmetic is cheaper than memory traffic. By default an intermediate that is
+# read from five tensors on is written to memory; here it is computed again instead. That halves the bytes of a
+# gradient, as counted in the generated code. On a CPU it would be slower.
 _OPTIONS: dict[str, dict[str, Any]] = {
     "cpu": {"cpp.vec_isa_ok": True},
     "cuda": {
@@ -54,28 +55,28 @@ _OPTIONS: dict[str, dict[str, Any]] = {
 }
 
 # Floating-point operations below which fast mode does not compile: half a minute to a minute of compiling would cost
-# more than it saves. By counting, not by timing: a cell computes alike whenever and wherever it is begun.
+# more than it saves. Counted, not timed, so that a cell runs the same code whenever and wherever it starts.
 WORTH_COMPILING = {"cpu": 1e13, "cuda": 5e14}
 
-BRANCHES = 5  # calls that a graph runs side by side; each takes memory of its own
+BRANCHES = 5  # calls that a CUDA graph runs in parallel; each takes memory of its own
 
 
 class Programs:
-    """Compiled functions, and what has been recorded of them on a GPU, by what they close over.
+    """Compiled functions, and their recordings on a GPU, by what they close over.
 
-    Whoever runs several cells hands one to all of them, so that what they have in common is compiled once.
+    Cells that share one object compile their common functions once.
     """
 
     def __init__(self) -> None:
         self.compiled: dict[Hashable, _Compiled] = {}
         self.recorded: dict[Hashable, _Recorded] = {}
-        self._told: set[str] = set()
+        self._warned: set[str] = set()
 
-    def tell_once(self, error: Exception, how: str) -> None:
-        """Warn of what stopped a compiler, the first time it does."""
+    def warn_once(self, error: Exception, how: str) -> None:
+        """Warn of an error of the compiler, once for each message."""
         text = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        if text not in self._told:
-            self._told.add(text)
+        if text not in self._warned:
+            self._warned.add(text)
             warnings.warn(f"running {how}, which is slower: {text[:200]}", stacklevel=2)
 
 
@@ -89,14 +90,15 @@ class Engine:
     device : torch.device
         Where the tensors are.
     eager : bool
-        Do not compile, in any mode: for work that gains nothing by it.
+        Never compile, in any mode: for work that does not gain from it.
     formats : Formats, optional
-        What fast mode rounds to; by default what pays on the device (:func:`~dreamlib.compute.formats.formats_of`).
+        Number formats of fast mode; by default the ones that are faster on the device
+        (:func:`~dreamlib.compute.formats.formats_of`).
     operations : float
-        About how many floating-point operations there are to do in all. Fast mode does not compile for fewer than
-        :data:`WORTH_COMPILING`; by default there are many.
+        Estimated floating-point operations of the whole work. Fast mode does not compile for fewer than
+        :data:`WORTH_COMPILING`; unlimited by default.
     programs : Programs, optional
-        What has been compiled already, and where more is kept; by default nothing, and nowhere else.
+        Functions compiled so far, to which new ones are added; by default a new, empty object.
 
     Raises
     ------
@@ -125,7 +127,7 @@ class Engine:
 
     @property
     def plain(self) -> bool:
-        """Whether functions run as they are, in float32."""
+        """Whether functions run eagerly, in float32."""
         return self.mode == "plain"
 
     @property
@@ -135,10 +137,10 @@ class Engine:
 
     @property
     def records(self) -> bool:
-        """Whether a compiled function is recorded, and launched as one.
+        """Whether a compiled function is recorded as a CUDA graph and launched as one.
 
-        Then it pays to hand over whole steps, augmentation included: outside, every operation is a launch of its own.
-        What is recorded has to do the same whatever was drawn.
+        Then whole steps should be passed in, augmentation included: outside, every operation is a launch of its own.
+        A recorded function has to launch the same kernels whatever was drawn.
         """
         return self.device.type == "cuda" and not self.eager
 
@@ -153,9 +155,9 @@ class Engine:
     def groups(self, count: int, size: int) -> int:
         """How many of ``count`` groups (classes) go through a network together.
 
-        A GPU takes all. A CPU is two to three times faster while what one operation leaves for the next stays in its
-        cache, so it takes as many as fit there, at least one. A trace grows with every class whose gradient it takes,
-        so a compiled step has at most :data:`TRACED_GROUPS`; all steps of one size share one compiled version.
+        A GPU takes all. A CPU is two to three times faster while the result of one operation is still in the cache for
+        the next, so it takes as many as fit there, at least one. A trace grows with every class whose gradient it
+        takes, so a compiled step has at most :data:`TRACED_GROUPS`. All steps of one size share one compiled version.
 
         Parameters
         ----------
@@ -167,13 +169,14 @@ class Engine:
         most = count if self.device.type != "cpu" else max(1, CACHE_BYTES // size)
         if not self.plain:
             most = min(most, TRACED_GROUPS)
+        # A divisor of ``count``, so that all chunks have one size: another size would be compiled again.
         return max(part for part in range(1, min(most, count) + 1) if count % part == 0)
 
     def stacks(self, count: int, size: int) -> bool:
         """Whether ``count`` networks learn as one stack, where ``size`` is as for :meth:`groups`, of one network.
 
-        Not where they are compiled: the graph of one network serves all, and compiling several as one takes that many
-        times as long. Otherwise a GPU stacks all; a CPU does while the stack stays in its cache.
+        Not where they are compiled: the compiled code of one network serves all, and compiling K as one takes K times
+        as long. In plain mode a GPU stacks all; a CPU stacks while the maps of the stack fit into its cache.
         """
         return self.plain and (count == 1 or self.device.type != "cpu" or count * size <= CACHE_BYTES)
 
@@ -184,22 +187,22 @@ class Engine:
             return value
         return pytree.tree_map_only(Tensor, lambda t: t.to(short) if t.is_floating_point() else t, value)
 
-    def shorten(self, called: Callable[..., Any]) -> Callable[..., Any]:
-        """A network whose convolutions and matrix products are in the number format of the mode; it gives float32.
+    def autocast(self, called: Callable[..., Any]) -> Callable[..., Any]:
+        """A network under autocast: convolutions and matrix products in the mode's number format, results in float32.
 
-        For networks whose norms and sums want float32, as those that play against each other do; :meth:`lower` takes
-        everything down.
+        For networks whose norms and sums need float32, such as generator and discriminator. :meth:`lower` casts
+        everything.
         """
         dtype = self.formats.dtype
         if dtype == torch.float32:
             return called
 
-        def short(*inputs: Tensor) -> Any:
+        def under_autocast(*inputs: Tensor) -> Any:
             with torch.autocast(self.device.type, dtype):
                 out = called(*inputs)
             return pytree.tree_map_only(Tensor, Tensor.float, out)
 
-        return short
+        return under_autocast
 
     def run(
         self, key: Hashable, function: Callable[..., Any], *arguments: Any, averages: bool = False
@@ -218,34 +221,35 @@ class Engine:
         *arguments
             (Nested) lists, tuples and dicts of tensors.
         averages : bool
-            What is asked for are means over images: fast mode may then round more on the way
-                (:mod:`dreamlib.compute.rough`).
+            The result depends on means over images only: fast mode may then round further
+            (:mod:`dreamlib.compute.rough`).
 
         Notes
         -----
         ``torch.compile`` alone cannot differentiate a gradient, which matching the gradient of synthetic images needs.
         Tracing first, by ``make_fx``, leaves a list of plain tensor operations without any derivative to take.
         """
-        with _factors(self.mode == "fast", self.device):
+        with _tf32(self.mode == "fast", self.device):
             if self.eager:
                 return function(*arguments)
             flat, form = pytree.tree_flatten(arguments)
             rounded = averages and self.formats.bytes
-            which = self._which(key, form, flat, rounded)
+            program = self._program_key(key, form, flat, rounded)
             with torch.no_grad():
                 if not self.records:
-                    return self._compiled(which, function, flat, form, rounded)(flat)
+                    return self._compiled(program, function, flat, form, rounded)(flat)
                 recorded = self.programs.recorded
-                if which not in recorded:
-                    compiled = self._compiled(which, function, flat, form, rounded)
-                    recorded[which] = _Recorded(compiled, compiled.function, flat, self)
-                return recorded[which](flat)
+                if program not in recorded:
+                    compiled = self._compiled(program, function, flat, form, rounded)
+                    recorded[program] = _Recorded(compiled, compiled.function, flat, self)
+                return recorded[program](flat)
 
     def each(self, key: Hashable, function: Callable[..., Any], stacked: Any, *shared: Any) -> Any:
-        """``function(one, *shared)`` for every ``one`` of ``stacked``, and what that gives stacked as well.
+        """``function(one, *shared)`` for every ``one`` of ``stacked``, with the results stacked as well.
 
-        Compiled once for all. Where it is recorded, so are all calls together, :data:`BRANCHES` side by side: networks
-        of this size leave most of a GPU idle when they learn one after the other. On a full device they do so.
+        The function is compiled once for all rows. Where it is recorded, all calls form one CUDA graph with
+        :data:`BRANCHES` parallel branches: networks of this size leave most of a GPU idle when they run one after the
+        other. On a full device they run one after the other all the same.
 
         Parameters
         ----------
@@ -264,15 +268,17 @@ class Engine:
             found = [self.run(key, function, row(k), *shared) for k in range(count)]
             return pytree.tree_map(lambda *values: torch.stack(values), *found)
         flat = [*rows, *pytree.tree_leaves(shared)]
-        which = self._which(("each", len(rows), key), form, flat, False)
+        program = self._program_key(("each", len(rows), key), form, flat, False)
         recorded = self.programs.recorded
-        with _factors(self.mode == "fast", self.device), torch.no_grad():
-            if which not in recorded:
+        with _tf32(self.mode == "fast", self.device), torch.no_grad():
+            if program not in recorded:
                 one, whole = pytree.tree_flatten((row(0), *shared))
-                single = self._which(key, whole, one, False)
+                single = self._program_key(key, whole, one, False)
                 compiled = self._compiled(single, function, one, whole, False)
 
-                def together(at_once: int, *tensors: Tensor) -> list[Tensor]:
+                def run_all(at_once: int, *tensors: Tensor) -> list[Tensor]:
+                    # Flat tensors, since a graph knows no containers: first those with a row per call, then the shared
+                    # ones.
                     of_each, of_all = tensors[: len(rows)], tensors[len(rows) :]
                     calls = [
                         partial(compiled.function, *[value[k] for value in of_each], *of_all)
@@ -282,42 +288,46 @@ class Engine:
                     return [torch.stack(values) for values in zip(*found, strict=True)]
 
                 try:
-                    ready = _Recorded(compiled, partial(together, BRANCHES), flat, self)
+                    ready = _Recorded(compiled, partial(run_all, BRANCHES), flat, self)
                 except torch.OutOfMemoryError:
                     torch.cuda.empty_cache()
-                    ready = _Recorded(compiled, partial(together, 1), flat, self)
-                recorded[which] = ready
-            return recorded[which](flat)
+                    ready = _Recorded(compiled, partial(run_all, 1), flat, self)
+                recorded[program] = ready
+            return recorded[program](flat)
 
-    def _which(self, key: Hashable, form: pytree.TreeSpec, flat: Sequence[Tensor], rounded: bool) -> Hashable:
+    def _program_key(
+        self, key: Hashable, form: pytree.TreeSpec, flat: Sequence[Tensor], rounded: bool
+    ) -> Hashable:
+        # Whatever changes the generated code: shapes and formats, device, threads, and the demand for repeatable
+        # results.
         shapes, repeatable = tuple(map(_shape, flat)), torch.are_deterministic_algorithms_enabled()
         machine = str(self.device), torch.get_num_threads(), repeatable
         return self.mode, self.formats, machine, rounded, key, str(form), shapes
 
     def _compiled(
         self,
-        which: Hashable,
+        program: Hashable,
         function: Callable[..., Any],
         flat: list[Tensor],
         form: pytree.TreeSpec,
         rounded: bool,
     ) -> _Compiled:
         compiled = self.programs.compiled
-        if which not in compiled:
-            compiled[which] = _Compiled(function, flat, form, self, rounded)
-        return compiled[which]
+        if program not in compiled:
+            compiled[program] = _Compiled(function, flat, form, self, rounded)
+        return compiled[program]
 
 
 @contextmanager
-def _factors(rounded: bool, device: torch.device) -> Iterator[None]:
-    """Whether a GPU may round the factors of float32 products to TF32. PyTorch lets convolutions do so by default."""
+def _tf32(allowed: bool, device: torch.device) -> Iterator[None]:
+    """Inside this context a GPU may, or may not, round the factors of float32 products to ten bits (TF32)."""
     if device.type != "cuda":
         yield
         return
     before = torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
     try:
-        torch.set_float32_matmul_precision("high" if rounded else "highest")
-        torch.backends.cudnn.allow_tf32 = rounded
+        torch.set_float32_matmul_precision("high" if allowed else "highest")
+        torch.backends.cudnn.allow_tf32 = allowed
         yield
     finally:
         torch.set_float32_matmul_precision(before[0])
@@ -347,18 +357,20 @@ class _Compiled:
 
         self.function: Callable[..., Sequence[Tensor]] = flattened
         self.done = False
-        # Compiled code is kept between processes, where a cleaned temporary folder does not lose it.
+        # Compiled code is kept between processes, in a folder that is not cleaned like a temporary one.
         os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(cache_folder()))
         try:
             with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # the compiler's own, about its own insides
+                warnings.simplefilter("ignore")  # the compiler's warnings about itself
                 table = ROUGHER if rounded else FASTER
+                # Fake tensors: the trace needs shapes only, so tracing costs no computation and no memory.
                 trace = make_fx(flattened, table, tracing_mode="fake", _allow_non_fake_inputs=True)
                 traced = trace(*flat)
-                # Not public, and not asked of those who do not compile.
+                # Not public, so imported only where something is compiled.
                 from torch._functorch.compile_utils import fx_graph_cse
 
-                # Derivatives ask for the same maps over and over; the compiler would work them out as often.
+                # Common subexpressions: derivatives use the same maps many times, and the compiler would compute each
+                # of them.
                 traced = GraphModule(traced, fx_graph_cse(traced.graph))
                 compiled = torch.compile(traced, dynamic=False, options=_OPTIONS.get(engine.device.type))
                 compiled(*flat)
@@ -366,8 +378,8 @@ class _Compiled:
         except torch.OutOfMemoryError:
             raise
         except Exception as error:
-            # Whatever stops a compiler (there is none, a full disk), the work can go on.
-            engine.programs.tell_once(error, "uncompiled")
+            # A missing compiler or a full disk must not stop the work: the original function gives the same results.
+            engine.programs.warn_once(error, "uncompiled")
 
     def __call__(self, flat: list[Tensor]) -> Any:
         return self.rebuild(self.function(*flat))
@@ -378,7 +390,7 @@ class _Compiled:
 
 
 class _Recorded:
-    """Calls of a compiled function as one CUDA graph, or as they are where they cannot be recorded."""
+    """Calls of a compiled function as one CUDA graph, or without one where they cannot be recorded."""
 
     def __init__(
         self,
@@ -395,7 +407,7 @@ class _Recorded:
         except torch.OutOfMemoryError:
             raise
         except Exception as error:
-            engine.programs.tell_once(error, "without a CUDA graph")
+            engine.programs.warn_once(error, "without a CUDA graph")
 
     def __call__(self, flat: list[Tensor]) -> Any:
         return self.compiled.rebuild(self.calls(*flat))

@@ -1,7 +1,7 @@
-"""Which number formats a machine multiplies fast: asked of it, and confirmed by a short measurement.
+"""Number formats that a machine multiplies fast: as the processor reports them, confirmed by a short measurement.
 
 A processor without bfloat16 in hardware computes it all the same, by widening and rounding every number: several times
-slower than float32. So fast mode looks before it rounds.
+slower than float32. So fast mode checks first.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ from ..core.errors import StoreError
 from ..data.cache import folder
 from . import rough
 
-# A format that the processor says it has is used where it makes a convolution so many times as fast as float32.
-# One that is made by the processor makes it twice as fast, and one that is worked out in another a fifth: between the
-# two lies room for what else the machine does while it is measured.
+# A format that the processor reports is used where a convolution in it is at least this many times as fast as in
+# float32. In hardware bfloat16 is about twice as fast, emulated about a fifth as fast. The threshold lies between the
+# two, with room for what else the machine does during the measurement.
 PAYS = 0.7
 
 
 @dataclass(frozen=True)
 class Formats:
-    """What fast mode rounds to on one machine.
+    """The number formats of fast mode on one machine.
 
     Attributes
     ----------
@@ -61,10 +61,10 @@ FLOAT32 = Formats("float32")
 
 @cache
 def formats_of(device: torch.device) -> Formats:
-    """The formats that pay on a device.
+    """The formats that are faster on a device.
 
-    A GPU is asked whether it has bfloat16. A CPU is asked too; what it has is then timed on one convolution, once per
-    machine: the ratios are kept in the cache folder, so that every process of this machine decides alike.
+    A GPU reports whether it has bfloat16. A CPU reports it too, and bfloat16 is then timed on one convolution, once per
+    machine. The ratio is kept in the cache folder, so that all processes of a machine decide alike.
     """
     if device.type == "cuda":
         return Formats("bfloat16" if torch.cuda.is_bf16_supported(including_emulation=False) else "float32")
@@ -78,12 +78,13 @@ def _has_bfloat16() -> bool:
     """Whether products of bfloat16 numbers are made by the processor itself, and by the library in use."""
     found = torch.cpu.get_capabilities()
     hardware = any(found.get(name, False) for name in ("avx512_bf16", "amx_bf16", "arm_bf16", "bf16"))
-    # The library may be kept from using what the processor has, and has then its own answer.
+    # oneDNN may be limited by its settings (ONEDNN_MAX_CPU_ISA), so it has to agree.
     return hardware and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
 def _kept_ratios() -> dict[str, float]:
     """The measured ratios of this machine: from its file, or measured now and kept."""
+    # All that decides the ratio names the file: another PyTorch or processor measures again.
     about = ["one thread", torch.__version__, sorted(torch.cpu.get_capabilities().items())]
     name = hashlib.sha256(json.dumps(about).encode()).hexdigest()[:16]
     path = folder() / f"formats-{name}.json"

@@ -1,4 +1,4 @@
-"""Which machine this is, as far as it decides how fast heavy functions run."""
+"""The kind of machine, as far as it decides how fast heavy functions run."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from typing import Any
 
 import torch
 
-# Families of instructions by what PyTorch calls them, the more capable first. A kind of machine is named by the first
-# that it has: it decides which number formats pay, and so which code a mode runs.
+# Families of instructions by PyTorch's names, the more capable first. A kind of machine is named by the first one it
+# has: that decides which number formats are faster, and so which code a mode runs.
 _LEVELS = {
     "amx": ("amx_bf16",),
     "avx512-bf16": ("avx512_bf16",),
@@ -23,13 +23,13 @@ _LEVELS = {
     "neon-bf16": ("arm_bf16",),
 }
 
-# What keeps libraries from using all that a processor has. A figure measured under one of these is none of the machine.
+# Settings that keep libraries from using all of a processor. A time measured under one of them is not the machine's.
 _LIMITS = ("ONEDNN_MAX_CPU_ISA", "ATEN_CPU_CAPABILITY", "DNNL_MAX_CPU_ISA")
 
 
 @dataclass(frozen=True)
 class Machine:
-    """A device, and what of it matters for speed.
+    """A device, with the properties that matter for speed.
 
     Attributes
     ----------

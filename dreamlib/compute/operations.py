@@ -1,4 +1,4 @@
-"""Operations that are traced as others, which compile to faster code.
+"""Operations that are replaced in a trace by equivalent ones that compile to faster code.
 
 :data:`FASTER` changes nothing but rounding; :data:`ROUGHER` is for means over images (:mod:`.rough`).
 """
@@ -12,13 +12,13 @@ from torch import Tensor
 
 from . import rough
 
-VECTOR = 32  # the most numbers that a processor takes at once
-LEAST_CHANNELS = 3  # of a convolution on a CPU
+VECTOR = 32  # the most numbers in one vector register: bfloat16 in 512 bits
+LEAST_CHANNELS = 3  # of a convolution on a CPU: one channel is 4 times slower than three
 
 
 def _channels_last(images: Tensor) -> Tensor:
-    # Images of one channel are in this form whatever their strides say, and yet by their strides the form of what a
-    # convolution gives is chosen.
+    # With one channel both memory formats hold the numbers in the same order, but PyTorch chooses the format of a
+    # convolution's result by the strides. clone() sets the strides too.
     if images.shape[1] == 1:
         return images.clone(memory_format=torch.channels_last)
     return images.contiguous(memory_format=torch.channels_last)
@@ -30,9 +30,9 @@ def _is_channels_last(images: Tensor) -> bool:
     return images.is_contiguous(memory_format=torch.channels_last)
 
 
-# Convolutions are fastest on images whose channels lie side by side, and TorchInductor gives their results that form.
-# The trace has to ask for it from end to end, derivatives included: where one tensor between two convolutions has
-# another form, every number of it is looked up by itself.
+# Convolutions are fastest in channels-last format, and TorchInductor gives their results that format. The trace has to
+# keep it from end to end, derivatives included: a tensor in another format between two convolutions is read one number
+# at a time.
 
 
 def _convolution(
@@ -40,10 +40,10 @@ def _convolution(
 ) -> Tensor:
     if x.ndim != 4:
         return NotImplemented
-    more = _more(x, weight, padding)
-    if _is_channels_last(x) and not any(more):
+    zeros = _zeros_needed(x, weight, padding)
+    if _is_channels_last(x) and not any(zeros):
         return NotImplemented
-    x, weight, padding = _larger(x, weight, padding, more)
+    x, weight, padding = _padded(x, weight, padding, zeros)
     return torch.ops.aten.convolution.default(_channels_last(x), weight, bias, stride, padding, *rest)
 
 
@@ -58,44 +58,46 @@ def _convolution_backward(
 ) -> tuple[Tensor | None, ...]:
     if x.ndim != 4:
         return NotImplemented
-    more = _more(x, weight, padding)
-    if _is_channels_last(x) and _is_channels_last(gradient) and not any(more):
+    zeros = _zeros_needed(x, weight, padding)
+    if _is_channels_last(x) and _is_channels_last(gradient) and not any(zeros):
         return NotImplemented
-    (channels, height, width), (channel, row, column) = x.shape[1:], more
-    x, weight, padding = _larger(x, weight, padding, more)
+    (channels, height, width), (channel, row, column) = x.shape[1:], zeros
+    x, weight, padding = _padded(x, weight, padding, zeros)
     of_x, of_weight, of_bias = torch.ops.aten.convolution_backward.default(
         _channels_last(gradient), _channels_last(x), weight, biases, stride, padding, *rest
     )
-    if of_x is not None and any(more):
+    if of_x is not None and any(zeros):
+        # The gradient by the added zeros is dropped.
         of_x = of_x[:, :channels, row : row + height, column : column + width]
     return of_x, of_weight if of_weight is None or not channel else of_weight[:, :channels], of_bias
 
 
-# On a CPU two kinds of convolution are many times slower than what they are a part of: a wide frame of zeros around
-# the images (MNIST's first layer; the derivative by the weight takes 15 times as long), and a single channel (4 times).
+# On a CPU two kinds of convolution are slow: those with wide padding (MNIST's first layer has 3 on each side; the
+# derivative by the weight takes 15 times as long), and those of a single channel (4 times). Writing the zeros into the
+# images, and adding channels of zeros, gives the same result fast.
 
 
-def _more(x: Tensor, weight: Tensor, padding: list[int]) -> tuple[int, int, int]:
-    """Channels of zeros that the images and weights get, and rows and columns of zeros on each side of the images."""
+def _zeros_needed(x: Tensor, weight: Tensor, padding: list[int]) -> tuple[int, int, int]:
+    """Numbers of zeros to add: channels of images and weights, and rows and columns on each side of the images."""
     if x.device.type != "cpu" or x.shape[1] != weight.shape[1]:
         return 0, 0, 0
     wide = [max(0, pad - size // 2) for pad, size in zip(padding, weight.shape[2:], strict=True)]
     return max(0, LEAST_CHANNELS - x.shape[1]), wide[0], wide[1]
 
 
-def _larger(
-    x: Tensor, weight: Tensor, padding: list[int], more: tuple[int, int, int]
+def _padded(
+    x: Tensor, weight: Tensor, padding: list[int], zeros: tuple[int, int, int]
 ) -> tuple[Tensor, Tensor, list[int]]:
-    """Images, weights and padding of the same convolution with ``more`` zeros in its images."""
-    channel, row, column = more
-    if any(more):
+    """Images, weights and padding of the same convolution with ``zeros`` written into its images."""
+    channel, row, column = zeros
+    if any(zeros):
         x = torch.nn.functional.pad(x, (column, column, row, row, 0, channel))
     if channel:
         weight = torch.nn.functional.pad(weight, (0, 0, 0, 0, 0, channel))
     return x, weight, [padding[0] - row, padding[1] - column]
 
 
-# Cut before they are brought into that form, maps would be worked out anew for every piece.
+# Channels-last before a split, not after: otherwise the maps would be computed again for every piece.
 
 
 def _split(x: Tensor, size: int, dim: int = 0) -> Any:
@@ -104,8 +106,8 @@ def _split(x: Tensor, size: int, dim: int = 0) -> Any:
     return torch.ops.aten.split.Tensor(_channels_last(x), size, dim)
 
 
-# Average pooling as a mean over an axis of its own: TorchInductor turns that, and above all its derivative, into
-# straight loops, where its own version looks up the window of every pixel (a third of a gradient's time on a CPU).
+# Average pooling as a mean over axes of its own. TorchInductor turns that, and above all its derivative, into plain
+# loops. Its own version looks up the window of every pixel, which takes a third of a gradient's time on a CPU.
 
 
 def _avg_pool2d(
@@ -122,7 +124,7 @@ def _avg_pool2d(
         return NotImplemented
     (h, w), (rows, columns) = window, (x.shape[-2] // window[0], x.shape[-1] // window[1])
     tiles = x[..., : rows * h, : columns * w].unflatten(-2, (rows, h)).unflatten(-1, (columns, w))
-    # A product where a mean would divide: by a power of two the bits are the same, and it is several times faster.
+    # Multiplied by the inverse instead of divided: several times faster, and the same bits for a power of two.
     return tiles.sum((-3, -1)) * (1 / (h * w))
 
 
@@ -143,7 +145,7 @@ def _avg_pool2d_backward(
     each = (gradient * (1 / (h * w))).movedim(-3, -1)[..., :, None, :, None, :]
     wide = each.expand(*x.shape[:-3], rows, h, columns, w, x.shape[-3])
     out = wide.reshape(*x.shape[:-3], rows * h, columns * w, x.shape[-3]).movedim(-1, -3)
-    # What no window has covered moved nothing.
+    # Rows and columns that no window covers have no influence, and so a gradient of zero.
     left = x.shape[-1] - columns * w, x.shape[-2] - rows * h
     return torch.nn.functional.pad(out, (0, left[0], 0, left[1])) if any(left) else out
 
@@ -155,7 +157,7 @@ def _tiling(
     ceil_mode: bool,
     divisor_override: int | None,
 ) -> tuple[int, int] | None:
-    """The (height, width) of the windows, if they lie side by side like tiles; None otherwise."""
+    """The (height, width) of the windows, if they tile the maps without overlap or padding; None otherwise."""
     h, w = kernel_size[0], kernel_size[-1]
     moves = [h, w] if not stride else [stride[0], stride[-1]]
     pads = [padding] if isinstance(padding, int) else list(padding)
@@ -163,9 +165,9 @@ def _tiling(
     return (h, w) if fits else None
 
 
-# Instance norm. TorchInductor goes over the maps three times, and works the standard deviation out anew for every
-# pixel: a square root and three divisions where one product and one sum would do. Here what is one number per image
-# and channel is an operation of its own, which nothing is fused with, and one pass finds both moments.
+# Instance norm. TorchInductor reads the maps three times, and computes the standard deviation again for every pixel: a
+# square root and three divisions instead of one product and one sum. Here the numbers per image and channel come from
+# an operation of their own, with which nothing is fused, and one pass finds both moments.
 
 
 @torch.library.custom_op("dreamlib::scale_of_norm", mutates_args=())
@@ -178,39 +180,40 @@ def _scale_of_norm(
     count: int,
     eps: float,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """What a norm multiplies ``x - mean`` by and adds, and the mean and inverse deviation, (N, C) float32 each.
+    """Factor of ``x - mean``, shift, mean and inverse standard deviation of a norm, (N, C) float32 each.
 
     ``total`` and ``square`` are the sums of ``x - centre`` and of its square over the ``count`` pixels of a channel.
     """
     away = total / count
+    # Variance = E[(x - centre)^2] - (E[x - centre])^2; clamped, since rounding can make it negative.
     inverse = (square / count - away * away).clamp(min=0).add(eps).rsqrt()
     mean = away + centre
     factor = inverse.clone() if weight is None else inverse * weight.float()
     shift = torch.zeros_like(mean) if bias is None else torch.zeros_like(mean) + bias.float()
-    return _in_order(factor, shift, mean, inverse)
+    return _contiguous(factor, shift, mean, inverse)
 
 
-def _in_order(a: Tensor, b: Tensor, c: Tensor, d: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """As the compiler expects them: it asks only for shapes, and reads the memory row by row."""
+def _contiguous(a: Tensor, b: Tensor, c: Tensor, d: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """In row-major order: the compiler knows only the shapes of an operation's results, and assumes that order."""
     return a.contiguous(), b.contiguous(), c.contiguous(), d.contiguous()
 
 
-def _room(like: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Four tensors of the shape of ``like``, float32, row by row."""
+def _empty_like(like: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Four row-major float32 tensors of the shape of ``like``, for the compiler's shape inference."""
     a, b, c, d = (like.new_empty(like.shape, dtype=torch.float32) for _ in range(4))
     return a, b, c, d
 
 
 @_scale_of_norm.register_fake
 def _(centre: Tensor, *rest: Any) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    return _room(centre)
+    return _empty_like(centre)
 
 
 def _sum(maps: Tensor) -> Tensor:
     """Sums (N, C) over the pixels of maps (N, C, h, w).
 
-    Along the rows first, then over them: so memory is read in its order. TorchInductor 2.12 writes past the end of what
-    such a sum leaves where the channels do not lie side by side or do not fill its vectors, so there it is one sum.
+    Along the rows first, then over them, so that memory is read in order. Where the maps are not channels-last or the
+    channels do not fill its vectors, TorchInductor 2.12 writes past the end of such a sum; there it is one sum.
     """
     whole = maps.shape[1] % VECTOR == 0 and _is_channels_last(maps)
     return maps.sum(3).sum(2) if whole else maps.sum((2, 3))
@@ -221,7 +224,8 @@ def _scale(
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Factor, shift, mean and inverse deviation (N, C) of maps (N, C, h, w)."""
     values = x.float()
-    # A square less a squared mean would lose its digits where the mean is large: the first pixel is near enough to it.
+    # E[x^2] - E[x]^2 loses its digits where the mean is large. Subtracting the first pixel, which is near the mean,
+    # avoids that without a second pass.
     centre = values[:, :, 0, 0]
     away = values - centre[:, :, None, None]
     given = (
@@ -251,9 +255,9 @@ def _group_norm(
     if x.ndim != 4 or groups != channels:
         return NotImplemented
     factor, shift, mean, inverse = _scale(x, weight, bias, eps)
-    # Less the mean first: a large one times the factor would leave no digits for the rest.
+    # Subtract the mean first: a large mean times the factor would lose the digits of the difference.
     out = (x.float() - mean[:, :, None, None]) * factor[:, :, None, None] + shift[:, :, None, None]
-    # The derivative gets the moments unrounded.
+    # Mean and inverse deviation stay in float32: the derivative needs them.
     return out.to(x.dtype), mean, inverse
 
 
@@ -261,7 +265,7 @@ def _group_norm(
 def _scale_of_norm_backward(
     total: Tensor, product: Tensor, inverse: Tensor, weight: Tensor | None, count: int
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Factors of the gradient and of ``x - mean``, the summand, and what the weight of a channel gets from an image.
+    """Factors of the gradient and of ``x - mean``, the summand, and each image's gradient by the channel's weight.
 
     All are (N, C) float32. ``total`` and ``product`` are the sums of the gradient, and of the gradient times
     ``x - mean``, over the ``count`` pixels of a channel.
@@ -269,12 +273,12 @@ def _scale_of_norm_backward(
     of_gradient = inverse.clone() if weight is None else inverse * weight.float()
     of_weight = product * inverse
     of_place, summand = -of_gradient * inverse * of_weight / count, -of_gradient * total / count
-    return _in_order(of_gradient, of_place, summand, of_weight)
+    return _contiguous(of_gradient, of_place, summand, of_weight)
 
 
 @_scale_of_norm_backward.register_fake
 def _(total: Tensor, *rest: Any) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    return _room(total)
+    return _empty_like(total)
 
 
 def _group_norm_backward(
@@ -324,7 +328,7 @@ def _rough_convolution(x: Tensor, weight: Tensor, *rest: Any) -> Tensor:
     return _convolution(x, weight, *rest) if out is NotImplemented else out
 
 
-# For means over images.
+# For results that depend on means over images only.
 ROUGHER = FASTER | {
     torch.ops.aten.convolution.default: _rough_convolution,
 }

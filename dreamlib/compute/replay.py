@@ -1,9 +1,9 @@
 """Many kernels launched as one: CUDA graphs.
 
 A matching or learning step of a small network is hundreds of short kernels, and launching each by itself may take
-longer than running it. ``torch.compile`` records graphs too (``mode="reduce-overhead"``), but checks every argument and
-keeps a tree of graphs at each call, which is host time again. Here a call is a copy of the arguments for each number
-format, one launch, and such copies of the results.
+longer than running it. ``torch.compile`` records graphs too (``mode="reduce-overhead"``), but its checks of every
+argument at each call take host time again. Here a call is one copy of the arguments per number format, one launch, and
+one copy of the results per number format.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-# Libraries choose their algorithms and set memory aside in the first calls, which no graph may do.
+# Libraries choose algorithms and allocate memory in their first calls, which a recording forbids.
 WARM_UPS = 3
 
 
@@ -25,9 +25,9 @@ class Replay:
     Parameters
     ----------
     function : callable
-        Takes and returns tensors; launches the same kernels whatever their values, and waits for none of them.
+        Takes and returns tensors; launches the same kernels whatever their values, and never waits for the device.
     arguments : sequence of Tensor
-        Of the shapes and number formats of all calls to come. Their order in memory may be another at each call.
+        Of the shapes and number formats of all later calls. Their memory format may differ from call to call.
     device : torch.device
         Where they are.
     """
@@ -35,8 +35,9 @@ class Replay:
     def __init__(
         self, function: Callable[..., Sequence[Tensor]], arguments: Sequence[Tensor], device: torch.device
     ) -> None:
+        # A graph reads and writes fixed addresses, so inputs and outputs have memory of their own.
         self._inputs = [value.clone() for value in arguments]
-        self._given = _by_format(self._inputs)
+        self._inputs_by_format = _by_format(self._inputs)
         with torch.cuda.device(device):
             here, side = torch.cuda.current_stream(), _stream(torch.cuda.current_device(), 0)
             side.wait_stream(here)
@@ -48,25 +49,25 @@ class Replay:
             recording = torch.cuda.graph(
                 self._graph, pool=_pool(str(device)), stream=side, capture_error_mode="thread_local"
             )
-            # The outer stream is the current one again, whatever becomes of the recording.
+            # The outer context restores the current stream even where recording fails.
             with torch.cuda.stream(here), recording:
-                # In the order that weights have in memory: operations on lists of tensors want one order for all.
+                # Row-major, as weights are: operations on lists of tensors need one memory format for all.
                 self._outputs = [value.contiguous() for value in function(*self._inputs)]
-        self._found = _by_format(self._outputs)
+        self._outputs_by_format = _by_format(self._outputs)
 
     def __call__(self, *arguments: Tensor) -> list[Tensor]:
-        """What the function returns, in memory of its own."""
-        for places, inputs in self._given:
+        """The function's results, copied out: the next replay overwrites the graph's own."""
+        for places, inputs in self._inputs_by_format:
             torch._foreach_copy_(inputs, [arguments[at] for at in places])
         self._graph.replay()
         results = [torch.empty_like(value) for value in self._outputs]
-        for places, outputs in self._found:
+        for places, outputs in self._outputs_by_format:
             torch._foreach_copy_([results[at] for at in places], outputs)
         return results
 
 
 def _by_format(tensors: Sequence[Tensor]) -> list[tuple[list[int], list[Tensor]]]:
-    """Places and tensors by number format: what can be copied in one launch."""
+    """Positions and tensors by number format: each group is copied in one launch."""
     formats: dict[torch.dtype, list[int]] = {}
     for place, value in enumerate(tensors):
         formats.setdefault(value.dtype, []).append(place)
@@ -74,7 +75,7 @@ def _by_format(tensors: Sequence[Tensor]) -> list[tuple[list[int], list[Tensor]]
 
 
 def side_by_side(calls: Sequence[Callable[[], Sequence[Tensor]]], at_once: int) -> list[Sequence[Tensor]]:
-    """What independent calls return, ``at_once`` of them on streams of their own; in a graph they become branches."""
+    """Results of independent calls, ``at_once`` of them on streams of their own; in a graph they become branches."""
     here, device = torch.cuda.current_stream(), torch.cuda.current_device()
     streams = [_stream(device, number) for number in range(1, min(at_once, len(calls)) + 1)]
     found = []
@@ -86,7 +87,8 @@ def side_by_side(calls: Sequence[Callable[[], Sequence[Tensor]]], at_once: int) 
                 begun.append(stream)
                 with torch.cuda.stream(stream):
                     found.append(call())
-        finally:  # what has begun has to come back, or the recording cannot end
+        # Every stream that was forked has to join again, or the recording cannot end.
+        finally:
             for stream in begun:
                 here.wait_stream(stream)
     return found
@@ -94,11 +96,11 @@ def side_by_side(calls: Sequence[Callable[[], Sequence[Tensor]]], at_once: int) 
 
 @cache
 def _stream(device: int, number: int) -> torch.cuda.Stream:
-    """The same at every call: libraries set memory aside for each stream they meet, which no graph may do."""
+    """The same stream at every call: libraries allocate memory for each new stream, which a recording forbids."""
     return torch.cuda.Stream(device)
 
 
 @cache
 def _pool(device: str) -> Any:
-    """Memory that all graphs of a device share: results are copied at once, so the next graph may write over them."""
+    """Memory that all graphs of a device share: results are copied at once, so the next graph may overwrite them."""
     return torch.cuda.graph_pool_handle()

@@ -1,8 +1,8 @@
-"""Operations with further rounding, for networks of which only means over images are asked.
+"""Operations with further rounding, where a result depends on means over images only (DM's matching).
 
 A processor with VNNI multiplies bytes up to twice as fast as bfloat16 numbers, and four times as fast as float32. The
-price is up to one percent of noise in what a convolution gives. In the mean features of a class, which DM matches, 0.2
-percent are left of it, where another draw of the 256 images changes 7 percent (CIFAR-10, ConvNet-3 of width 128).
+price is up to one percent of noise in the result of a convolution. In the mean features of a class, which DM matches,
+0.2 percent of it remain; another draw of the 256 images changes them by 7 percent (CIFAR-10, ConvNet-3 of width 128).
 Derivatives ignore this rounding: they are those of the convolution in bfloat16.
 """
 
@@ -14,17 +14,17 @@ from functools import cache
 import torch
 from torch import Tensor
 
-# With fewer channels a convolution spends its time on writing its results, which bytes do not make faster.
+# With fewer channels a convolution spends its time writing its results, which bytes do not make faster.
 LEAST_CHANNELS = 16
 
-# Without one of these PyTorch adds the products of bytes up in 16 bits, where their sums may not fit.
+# Without one of these PyTorch sums the products of bytes in 16 bits, which can overflow.
 _INSTRUCTIONS = ("avx512_vnni", "avx_vnni", "amx_int8")
 
-_SMALLEST = 1e-30  # a distance between two levels, where all values are zero
+_SMALLEST = 1e-30  # least distance between two levels: avoids dividing by zero where all values are zero
 
 
 def available(device: torch.device) -> bool:
-    """Whether a device multiplies bytes, and PyTorch knows how to make it do so."""
+    """Whether a device multiplies bytes, and this PyTorch has the operations for it."""
     return device.type == "cpu" and _has_instructions()
 
 
@@ -57,8 +57,10 @@ def convolution(
     if x.ndim != 4 or x.dtype != torch.bfloat16 or transposed or groups != 1 or x.shape[1] < LEAST_CHANNELS:
         return NotImplemented
     values = x.float().contiguous(memory_format=torch.channels_last)
+    # Maps: one scale for the whole tensor, unsigned, with a zero point (affine quantisation).
     scale = torch.ops.dreamlib.scale_of_bytes(values.amin(), values.amax())
     maps = (values * scale[0] + scale[1]).round().clamp(0, 255).to(torch.uint8)
+    # Weights: one scale for each output channel, signed, without a zero point (symmetric quantisation).
     weights = weight.float()
     steps = (weights.abs().amax((1, 2, 3), keepdim=True) / 127).clamp(min=_SMALLEST)
     levels = (weights / steps).round().to(torch.int8)
@@ -68,7 +70,7 @@ def convolution(
     return out
 
 
-# An operation of its own, or what is fused with it would work it out anew for every number.
+# An operation of its own: fused with others, it would be computed again for every number.
 @torch.library.custom_op("dreamlib::scale_of_bytes", mutates_args=())
 def _scale_of_bytes(least: Tensor, most: Tensor) -> Tensor:
     """Factor and summand (2,) that bring ``least`` to ``most`` between 0 and 255, and zero to a whole number."""
@@ -100,8 +102,9 @@ def _convolution_of_bytes(
     of them NaN.
     """
     factor, zero = scale.tolist()
+    # Also for NaN, which compares as false: values that are not finite must not look like numbers.
     if not factor > 0:
-        return _maps(maps, levels, stride, padding, dilation).fill_(math.nan)
+        return _empty_output(maps, levels, stride, padding, dilation).fill_(math.nan)
     how = stride, padding, dilation, 1
     packed = torch.ops.onednn.qconv_prepack(levels, steps, 1 / factor, int(zero), *how, None)
     zeros = torch.zeros_like(steps, dtype=torch.int32)
@@ -115,11 +118,13 @@ def _convolution_of_bytes(
 def _(
     maps: Tensor, scale: Tensor, levels: Tensor, steps: Tensor, bias: Tensor | None, *how: list[int]
 ) -> Tensor:
-    return _maps(maps, levels, *how)
+    return _empty_output(maps, levels, *how)
 
 
-def _maps(maps: Tensor, levels: Tensor, stride: list[int], padding: list[int], dilation: list[int]) -> Tensor:
-    """Room for the maps that a convolution gives."""
+def _empty_output(
+    maps: Tensor, levels: Tensor, stride: list[int], padding: list[int], dilation: list[int]
+) -> Tensor:
+    """An empty tensor of the shape of a convolution's result."""
     sides = zip(maps.shape[2:], levels.shape[2:], stride, padding, dilation, strict=True)
     sizes = [(size + 2 * pad - apart * (side - 1) - 1) // move + 1 for size, side, move, pad, apart in sides]
     shape = maps.shape[0], levels.shape[0], *sizes

@@ -8,7 +8,7 @@ from .paced import Paced
 from .pixels import Pixels
 from .rates import Falling, Steps
 from .trajectories import Trajectories
-from .updates import LAMB, SGD, Adam, ClassByClass, Moves, Update
+from .updates import LAMB, SGD, Adam, ClassByClass, Optimiser, Update
 
 __all__ = [
     "CONTAINERS",
@@ -23,9 +23,9 @@ __all__ = [
     "Generator",
     "ImageContainer",
     "Images",
-    "Moves",
     "MultiFormation",
     "OfImages",
+    "Optimiser",
     "Paced",
     "Pixels",
     "Source",

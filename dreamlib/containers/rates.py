@@ -46,9 +46,11 @@ class Falling(Adam):
 
     @torch.no_grad()
     def __call__(
-        self, tensor: Tensor, gradient: Tensor, state: State, pace: float = 1.0
+        self, tensor: Tensor, gradient: Tensor, state: State, lr_factor: float = 1.0
     ) -> tuple[Tensor, State]:
-        return super().__call__(tensor, gradient, state, pace * self.by ** (int(state["step"]) // self.every))
+        return super().__call__(
+            tensor, gradient, state, lr_factor * self.by ** (int(state["step"]) // self.every)
+        )
 
 
 @register("steps")

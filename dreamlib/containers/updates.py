@@ -23,7 +23,7 @@ State = dict[str, Tensor]  # of one tensor: momentum, running means, a step coun
 
 
 class Update(Protocol):
-    """Moves one tensor down its gradient. Implementations are frozen dataclasses."""
+    """Optimiser one tensor down its gradient. Implementations are frozen dataclasses."""
 
     @property
     def lr(self) -> float: ...
@@ -32,14 +32,14 @@ class Update(Protocol):
         """The state of a tensor that has not been updated yet."""
         ...
 
-    def approach(self, tensor: Tensor, state: State, pace: float = 1.0) -> tuple[Tensor, State]:
+    def approach(self, tensor: Tensor, state: State, lr_factor: float = 1.0) -> tuple[Tensor, State]:
         """The point at which the gradient is taken; for most updates the tensor itself."""
         ...
 
     def __call__(
-        self, tensor: Tensor, gradient: Tensor, state: State, pace: float = 1.0
+        self, tensor: Tensor, gradient: Tensor, state: State, lr_factor: float = 1.0
     ) -> tuple[Tensor, State]:
-        """The tensor and its state after one step; ``pace`` multiplies the learning rate."""
+        """The tensor and its state after one step; ``lr_factor`` multiplies the learning rate."""
         ...
 
 
@@ -69,16 +69,16 @@ class SGD:
     def start(self, tensor: Tensor) -> State:
         return {"velocity": torch.zeros_like(tensor)}
 
-    def approach(self, tensor: Tensor, state: State, pace: float = 1.0) -> tuple[Tensor, State]:
+    def approach(self, tensor: Tensor, state: State, lr_factor: float = 1.0) -> tuple[Tensor, State]:
         return tensor, state
 
     @torch.no_grad()
     def __call__(
-        self, tensor: Tensor, gradient: Tensor, state: State, pace: float = 1.0
+        self, tensor: Tensor, gradient: Tensor, state: State, lr_factor: float = 1.0
     ) -> tuple[Tensor, State]:
         # PyTorch's form of momentum: the rate multiplies v, and v holds unscaled gradients.
         velocity = state["velocity"].mul(self.momentum).add_(gradient)
-        return tensor.add(velocity, alpha=-self.lr * pace), {"velocity": velocity}
+        return tensor.add(velocity, alpha=-self.lr * lr_factor), {"velocity": velocity}
 
 
 @dataclass(frozen=True)
@@ -91,26 +91,26 @@ class ClassByClass(SGD):
     """
 
     @torch.no_grad()
-    def approach(self, tensor: Tensor, state: State, pace: float = 1.0) -> tuple[Tensor, State]:
+    def approach(self, tensor: Tensor, state: State, lr_factor: float = 1.0) -> tuple[Tensor, State]:
         # Class c comes after c others, each of whose steps has moved it once.
         position = torch.arange(len(tensor), device=tensor.device, dtype=tensor.dtype)
-        return self._drift(tensor, state, pace, position)
+        return self._drift(tensor, state, lr_factor, position)
 
     @torch.no_grad()
     def __call__(
-        self, tensor: Tensor, gradient: Tensor, state: State, pace: float = 1.0
+        self, tensor: Tensor, gradient: Tensor, state: State, lr_factor: float = 1.0
     ) -> tuple[Tensor, State]:
-        tensor, state = super().__call__(tensor, gradient, state, pace)
+        tensor, state = super().__call__(tensor, gradient, state, lr_factor)
         # Then C - 1 - c more classes take their steps.
         position = torch.arange(len(tensor), device=tensor.device, dtype=tensor.dtype)
-        return self._drift(tensor, state, pace, len(tensor) - 1 - position)
+        return self._drift(tensor, state, lr_factor, len(tensor) - 1 - position)
 
-    def _drift(self, tensor: Tensor, state: State, pace: float, steps: Tensor) -> tuple[Tensor, State]:
+    def _drift(self, tensor: Tensor, state: State, lr_factor: float, steps: Tensor) -> tuple[Tensor, State]:
         """``steps`` (C,) of SGD with a gradient of zero: v shrinks to m^n v, and x moves by -lr (m + ... + m^n) v."""
         m, velocity = self.momentum, state["velocity"]
         decay = m ** steps.view(-1, *[1] * (tensor.dim() - 1))
         # The geometric sum m + m^2 + ... + m^n = m (1 - m^n) / (1 - m), for each class with its own n.
-        moved = tensor.sub(m * (1 - decay) / (1 - m) * velocity, alpha=self.lr * pace)
+        moved = tensor.sub(m * (1 - decay) / (1 - m) * velocity, alpha=self.lr * lr_factor)
         return moved, {"velocity": velocity * decay}
 
 
@@ -147,15 +147,15 @@ class Adam:
         zeros = torch.zeros_like(tensor)
         return {"step": torch.tensor(0), "exp_avg": zeros, "exp_avg_sq": zeros.clone()}
 
-    def approach(self, tensor: Tensor, state: State, pace: float = 1.0) -> tuple[Tensor, State]:
+    def approach(self, tensor: Tensor, state: State, lr_factor: float = 1.0) -> tuple[Tensor, State]:
         return tensor, state
 
     @torch.no_grad()
     def __call__(
-        self, tensor: Tensor, gradient: Tensor, state: State, pace: float = 1.0
+        self, tensor: Tensor, gradient: Tensor, state: State, lr_factor: float = 1.0
     ) -> tuple[Tensor, State]:
         state, scale, correction = self._next(gradient, state)
-        return tensor.addcdiv(state["exp_avg"], scale, value=-self.lr * pace / correction), state
+        return tensor.addcdiv(state["exp_avg"], scale, value=-self.lr * lr_factor / correction), state
 
     def _next(self, gradient: Tensor, state: State) -> tuple[State, Tensor, float]:
         """The next state, the denominator sqrt(v / (1 - beta2^t)) + eps, and the bias correction 1 - beta1^t of m."""
@@ -183,7 +183,7 @@ class LAMB(Adam):
 
     @torch.no_grad()
     def __call__(
-        self, tensor: Tensor, gradient: Tensor, state: State, pace: float = 1.0
+        self, tensor: Tensor, gradient: Tensor, state: State, lr_factor: float = 1.0
     ) -> tuple[Tensor, State]:
         state, scale, correction = self._next(gradient, state)
         # u, Adam's direction with both running means corrected.
@@ -191,7 +191,7 @@ class LAMB(Adam):
         ratio = torch.linalg.vector_norm(tensor) / torch.linalg.vector_norm(direction)
         # |x| = 0 gives a ratio of 0, |u| = 0 an infinite one, both 0 a NaN: 1 in all three cases, as in Optax.
         ratio = torch.where(ratio.isfinite() & (ratio > 0), ratio, 1.0)
-        return tensor - self.lr * pace * ratio * direction, state
+        return tensor - self.lr * lr_factor * ratio * direction, state
 
 
 @dataclass(frozen=True)
@@ -226,7 +226,7 @@ def update_of(name: str, updates: Mapping[str, Update]) -> Update | None:
     return updates[max(fitting, key=len)] if fitting else None
 
 
-class Moves:
+class Optimiser:
     """Updates named tensors in place, each by its own update, and holds the updates' states.
 
     Parameters
@@ -243,19 +243,21 @@ class Moves:
         # Filled with a tensor's first step, so that a tensor without a gradient is never in a checkpoint.
         self.states: dict[str, State] = {}
 
-    def approach(self, tensors: Mapping[str, Tensor], pace: float = 1.0) -> None:
+    def approach(self, tensors: Mapping[str, Tensor], lr_factor: float = 1.0) -> None:
         """Move the tensors to the points where their gradients are taken."""
         for name, state in self.states.items():
-            moved, self.states[name] = self.updates[name].approach(tensors[name], state, pace)
+            moved, self.states[name] = self.updates[name].approach(tensors[name], state, lr_factor)
             if moved is not tensors[name]:
                 tensors[name].copy_(moved)
 
-    def move(self, tensors: Mapping[str, Tensor], gradients: Mapping[str, Tensor], pace: float = 1.0) -> None:
+    def step(
+        self, tensors: Mapping[str, Tensor], gradients: Mapping[str, Tensor], lr_factor: float = 1.0
+    ) -> None:
         """One step of every tensor that has an update and a gradient."""
         for name, gradient in gradients.items():
             if (update := self.updates.get(name)) is not None:
                 state = self.states.get(name) or update.start(tensors[name])
-                moved, self.states[name] = update(tensors[name], gradient, state, pace)
+                moved, self.states[name] = update(tensors[name], gradient, state, lr_factor)
                 tensors[name].copy_(moved)
 
     def state(self) -> dict[str, Tensor]:

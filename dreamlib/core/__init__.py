@@ -1,1 +1,1 @@
-"""What every part stands on: errors, registries, randomness by purpose, files that are all or nothing, plug-ins."""
+"""Used by every part: errors, registries, randomness by purpose, atomic files, plug-ins."""

@@ -1,4 +1,4 @@
-"""Writes that are all or nothing: a reader sees the old file or the new one, never half of one."""
+"""Atomic writes: a reader sees the old file or the new one, never half of one."""
 
 from __future__ import annotations
 
@@ -12,12 +12,13 @@ from pathlib import Path
 
 from .errors import StoreError
 
-UMASK = os.umask(0o077)  # it can only be read by setting it; once, before there are threads
+# The umask can only be read by setting it. Done once at import, before there are threads.
+UMASK = os.umask(0o077)
 os.umask(UMASK)
 
 
 def write_atomically(path: str | Path, write: Callable[[Path], object]) -> Path:
-    """Call ``write(temporary)`` beside ``path`` and move the result into place.
+    """Call ``write(temporary)`` in the folder of ``path`` and move the result into place.
 
     Parameters
     ----------
@@ -39,11 +40,13 @@ def write_atomically(path: str | Path, write: Callable[[Path], object]) -> Path:
                 f"cannot write {path}: it is a {kind}; expected a file, or nothing", "another name"
             )
         path.parent.mkdir(parents=True, exist_ok=True)
+        # In the same folder: os.replace is atomic only within one file system.
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
         os.close(handle)
         temporary = Path(name)
         write(temporary)
         with temporary.open("rb+") as stream:
+            # On disk before the rename: otherwise a power failure could leave the new name with empty contents.
             os.fsync(stream.fileno())
         # mkstemp makes private files, but results are there to be read, or shared.
         temporary.chmod(0o666 & ~UMASK)

@@ -16,12 +16,13 @@ from .atomic import write_atomically
 from .errors import Damaged
 from .reading import cannot_read, contents, no_more_than
 
-TRIES = 3  # looks at a file that changes between them, before giving up
-COURSE = ".course.safetensors"  # in place of .safetensors: a set or a generator along its training
+TRIES = 3  # reads of a file that keeps changing, before giving up
+COURSE = ".course.safetensors"  # the ending of snapshots taken during training, instead of .safetensors
 
 
 def canonical(data: Any) -> str:
     """JSON text that is the same for the same data."""
+    # Keys of cells are hashes of this text: any change here changes them all.
     return json.dumps(data, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
 
@@ -34,10 +35,10 @@ def write_json(path: Path, data: dict[str, Any]) -> None:
     """Write ``data`` with a checksum of itself."""
     sealed = {**data, "sha256": digest(data)}
     text = json.dumps(sealed, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
-    write_atomically(path, lambda temporary: _put(temporary, text.encode("utf-8")))
+    write_atomically(path, lambda temporary: _write_bytes(temporary, text.encode("utf-8")))
 
 
-def _put(path: Path, content: bytes) -> None:
+def _write_bytes(path: Path, content: bytes) -> None:
     path.write_bytes(content)
 
 
@@ -60,7 +61,7 @@ def read_json(path: Path) -> dict[str, Any]:
             raise ValueError("its contents do not match its checksum")
         return dict(data)
 
-    return _parsed(path, parse, no_more_than(_LARGEST_JSON))
+    return _read_and_parse(path, parse, no_more_than(_LARGEST_JSON))
 
 
 _LARGEST_JSON = 64 * 2**20  # bytes; our records have some thousand
@@ -69,8 +70,8 @@ _NOT_OURS = (ValueError, LookupError, TypeError, AttributeError, RecursionError,
 T = TypeVar("T")
 
 
-def _parsed(path: Path, parse: Callable[[bytes], T], check: Callable[[BinaryIO, int], None]) -> T:
-    """What ``parse`` makes of a file. One that cannot be opened is not damaged, nor is one that is being replaced."""
+def _read_and_parse(path: Path, parse: Callable[[bytes], T], check: Callable[[BinaryIO, int], None]) -> T:
+    """The parsed file. A file that cannot be opened is not damaged, nor is one that is just being replaced."""
     before: object = None
     for _ in range(TRIES):
         raw = b""
@@ -84,7 +85,7 @@ def _parsed(path: Path, parse: Callable[[bytes], T], check: Callable[[BinaryIO, 
         except (OSError, MemoryError) as error:
             raise cannot_read(path, error) from error
         except _NOT_OURS as error:
-            # Look again: what is written by other means than ours (a copy, a mirror) may have been half of a file.
+            # Read again: a copy or a mirror, which do not write atomically, may have written half of the file so far.
             found = raw, str(error)
             if found == before:
                 raise _damaged(path, error) from error
@@ -92,8 +93,8 @@ def _parsed(path: Path, parse: Callable[[bytes], T], check: Callable[[BinaryIO, 
     raise cannot_read(path, OSError("it changes while it is read"))
 
 
-def _as_declared(stream: BinaryIO, size: int) -> None:
-    """Whether a safetensors file is as long as its header says: a huge one of another kind is never read."""
+def _check_length(stream: BinaryIO, size: int) -> None:
+    """Raise ValueError unless a safetensors file is as long as its header says: so a huge other file is never read."""
     length = int.from_bytes(stream.read(8), "little")
     if not 2 <= length <= min(size - 8, _LARGEST_HEADER):
         raise ValueError(f"its header would have {length} of {size} bytes")
@@ -127,8 +128,8 @@ def write_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, An
         "sha256_of_metadata": digest(metadata),
     }
 
-    # Not by the library's own writer: that makes a file of a name of its own first, which a kill would leave behind.
-    write_atomically(path, lambda temporary: _put(temporary, save(plain, header)))
+    # Not with safetensors' own writer: it uses a temporary name of its own, which a kill would leave behind.
+    write_atomically(path, lambda temporary: _write_bytes(temporary, save(plain, header)))
 
 
 def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -145,9 +146,9 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """
 
     def parse(raw: bytes) -> tuple[dict[str, Tensor], dict[str, Any]]:
-        # The format promises no order: by name, so that whoever goes through the tensors does it alike each time.
+        # The format has no order. By name, so that every reader meets the tensors in the same order.
         tensors = dict(sorted(load(raw).items()))
-        # The header stands in front: its length in eight bytes, then JSON.
+        # The file begins with the header: its length in eight bytes, then JSON.
         length = int.from_bytes(raw[:8], "little")
         header = json.loads(raw[8 : 8 + length].decode("utf-8")).get("__metadata__", {})
         metadata = dict(json.loads(header["dreamlib"]))
@@ -156,7 +157,7 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
             raise ValueError("its contents do not match its checksum")
         return tensors, metadata
 
-    return _parsed(path, parse, _as_declared)
+    return _read_and_parse(path, parse, _check_length)
 
 
 def with_prefix(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -167,6 +168,6 @@ def with_prefix(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]
 def below(state: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
     """The tensors whose names start with ``prefix``, by the rest of their names.
 
-    A checkpoint is one flat dict of named tensors; what belongs together has a prefix in common.
+    A checkpoint is one flat dict of named tensors; tensors that belong together share a prefix.
     """
     return {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}

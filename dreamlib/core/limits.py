@@ -7,9 +7,8 @@ import sys
 
 from .errors import BadValue, DreamlibError
 
-MOST_PER_CLASS = (
-    100_000  # images of a class, stored or drawn: more than any real data set of these studies has
-)
+# Images of a class, stored or drawn: more than any real data set of these studies has.
+MOST_PER_CLASS = 100_000
 MOST_CELLS = 100_000  # of one study
 MOST_PIXELS = 4096 * 4096  # of one real image: networks here see some ten thousand
 MOST_FILE = 2**28  # bytes of one image file or list of labels

@@ -33,7 +33,7 @@ def project_root() -> Path:
     DataError
         ``DREAMLIB_ROOT`` is no folder, or there is no checkout: dreamlib was installed from a wheel.
     """
-    above = _above()
+    above = _enclosing_project()
     if os.environ.get("DREAMLIB_ROOT") or _is_project(above):
         return above
     checkout = Path(__file__).resolve().parents[2]
@@ -46,14 +46,14 @@ def project_root() -> Path:
     )
 
 
-def _above() -> Path:
-    """The project that one is in, as ``DREAMLIB_ROOT`` or the working directory says; the working directory if none."""
+def _enclosing_project() -> Path:
+    """The project of ``DREAMLIB_ROOT`` or of the working directory; the working directory where there is none."""
     chosen = os.environ.get("DREAMLIB_ROOT")
     if chosen:
         root = path_of(chosen).resolve()
         if not root.is_dir():
             raise DataError(
-                f"DREAMLIB_ROOT={chosen!r} is not a folder", "unset DREAMLIB_ROOT, or mend its path"
+                f"DREAMLIB_ROOT={chosen!r} is not a folder", "unset DREAMLIB_ROOT, or correct its path"
             )
         return root
     here = Path.cwd()
@@ -66,12 +66,12 @@ def _is_project(folder: Path) -> bool:
 
 
 def setting(variable: str, default: str) -> Path:
-    """The folder that an environment variable names, else ``default``; the same one wherever in the project one is.
+    """The folder that an environment variable names, else ``default``; the same from any folder of the project.
 
     A relative path counts from the project's folder, or, outside of a project, from the working directory.
     """
     path = path_of(os.environ.get(variable) or default)
     if path.is_absolute():
         return path
-    root = _above()
+    root = _enclosing_project()
     return path if root == Path.cwd() else root / path

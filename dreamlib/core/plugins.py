@@ -36,9 +36,8 @@ def load(files: Iterable[str | Path]) -> list[str]:
     """
     names = []
     for file in files:
-        path = Path(
-            os.path.realpath(Path(file).expanduser())
-        )  # unlike resolve(), no error for a link to itself
+        # realpath, unlike resolve(), raises no error for a link to itself.
+        path = Path(os.path.realpath(Path(file).expanduser()))
         name = f"{PLUGIN}{path.stem}_{hashlib.sha256(str(path).encode()).hexdigest()[:8]}"
         names.append(name)
         if name in _loaded:
@@ -63,6 +62,7 @@ def load(files: Iterable[str | Path]) -> list[str]:
         except (Exception, SystemExit) as error:
             del sys.modules[name]
             trace = traceback.extract_tb(error.__traceback__)
+            # The last frame in the user's own file: deeper ones are in the library.
             lines = [frame.lineno for frame in trace if frame.filename == str(path)]
             at = f", line {lines[-1]}" if lines else ""
             message = f"plug-in {file}{at} failed to import: {error!r}"

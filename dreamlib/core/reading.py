@@ -31,8 +31,9 @@ def contents(path: Path, check: Callable[[BinaryIO, int], None] = lambda stream,
     ValueError
         If it is no regular file, or does not pass ``check``.
     """
-    # Without waiting: a pipe that nobody writes to would hold us for ever.
+    # O_NONBLOCK: opening a pipe that nobody writes to would wait for ever.
     with open(path, "rb", opener=lambda name, flags: os.open(name, flags | _NO_WAIT)) as stream:
+        # Of the open file, not of the name: the name may lead to another file by now.
         about = os.fstat(stream.fileno())
         if not stat.S_ISREG(about.st_mode):
             raise ValueError("it is no regular file")

@@ -49,6 +49,7 @@ class Registry(Generic[T]):
                     "put @dataclass(frozen=True) directly under the register line",
                 )
             known = self._parts.get(name)
+            # The same class again is allowed: a reloaded module registers it a second time.
             if known is not None and known.__qualname__ != part.__qualname__:
                 raise PluginError(f"{self.kind} {name!r} is already {known.__name__}", "choose another name")
             self._parts[name] = part
@@ -86,6 +87,7 @@ def plain(value: Any) -> Any:
     """
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         out: dict[str, Any] = {"part": type(value).__name__}
+        # A part of the library itself has no hash, so that its keys survive a refactoring.
         if not type(value).__module__.startswith("dreamlib."):
             out["source"] = hashlib.sha256(_source(type(value)).encode()).hexdigest()[:16]
         for field in dataclasses.fields(value):

@@ -1,4 +1,4 @@
-"""Randomness by purpose: one seeded stream for each thing that is drawn, none of them global."""
+"""Randomness by purpose: one seeded stream for each purpose, none of them global."""
 
 from __future__ import annotations
 
@@ -42,10 +42,11 @@ class Streams:
         return self._streams[purpose]
 
     def once(self, purpose: str) -> torch.Generator:
-        """The stream of a purpose from its beginning, every time it is asked for; not part of :meth:`state`.
+        """A new stream of a purpose, from its beginning at every call; not part of :meth:`state`.
 
-        For what can be drawn again whenever it is wanted, such as the order of one pass over the data.
+        For draws that can be repeated at any time, such as the order of one pass over the data.
         """
+        # Hashed, so that streams of neighbouring seeds or purposes are independent; a sum of both would collide.
         digest = hashlib.sha256(f"{self.seed}/{purpose}".encode()).digest()
         generator = torch.Generator(device=self.device)
         generator.manual_seed(int.from_bytes(digest[:8], "little") % (1 << 63))

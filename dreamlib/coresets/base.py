@@ -1,4 +1,4 @@
-"""What a coreset is: a choice of real images, made once, perhaps with a network trained on all of them."""
+"""What a coreset is: a choice of real images, made once, by a network that may be trained on all of them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ..samplers import View
 
 @dataclass(frozen=True)
 class History:
-    """What training the embedding network on the whole set has shown about each image.
+    """Statistics of each image from training the embedding network on the whole set.
 
     Attributes
     ----------

@@ -97,7 +97,7 @@ def _points(view: View) -> tuple[Tensor, Tensor, Tensor]:
 @register("herding")
 @dataclass(frozen=True)
 class Herding:
-    """Greedy choice whose running mean stays nearest to the class mean in feature space (Welling 2009; iCaRL, Alg. 4).
+    """A greedy choice whose running mean is nearest to the class mean in feature space (Welling 2009; iCaRL, Alg. 4).
 
     Parameters
     ----------
@@ -109,13 +109,16 @@ class Herding:
 
     def choose(self, view: View, history: History) -> Tensor | None:
         index, mask, points = _points(view)
+        # Padding must not count towards the class mean.
         target = (points * mask.unsqueeze(2)).sum(1, keepdim=True) / mask.sum(1).view(-1, 1, 1)
         total = torch.zeros_like(target)
         free, chosen = mask.clone(), []
         for taken in range(1, view.batch + 1):
+            # The next image is the one that brings the mean of all chosen nearest to the class mean (iCaRL, Alg. 4).
             gap = (target - (total + points) / taken).square().sum(2)
             best = gap.masked_fill(~free, float("inf")).argmin(1, keepdim=True)
             free.scatter_(1, best, False)
+            # (C, D) sum of the chosen features, so that a step costs one pass over the points.
             total += points.gather(1, best.unsqueeze(2).expand(-1, -1, points.shape[2]))
             chosen.append(best)
         return index.gather(1, torch.cat(chosen, dim=1))
@@ -139,9 +142,12 @@ class KCenter:
     def choose(self, view: View, history: History) -> Tensor | None:
         index, mask, points = _points(view)
         mean = (points * mask.unsqueeze(2)).sum(1, keepdim=True) / mask.sum(1).view(-1, 1, 1)
+        # The greedy algorithm may start anywhere; here it starts from the image nearest to the class mean.
         best = (points - mean).square().sum(2).masked_fill(~mask, float("inf")).argmin(1, keepdim=True)
         chosen, gap = [best], torch.full(mask.shape, float("inf"), device=points.device)
         for _ in range(view.batch - 1):
+            # ``gap`` is the distance of every image to its nearest chosen one; only the latest can have lowered it.
+            # Chosen images get -1, so that none is taken twice even where points coincide.
             latest = points.gather(1, best.unsqueeze(2).expand(-1, -1, points.shape[2]))
             gap = torch.minimum(gap, (points - latest).square().sum(2)).scatter(1, torch.cat(chosen, 1), -1.0)
             best = gap.masked_fill(~mask, -1.0).argmax(1, keepdim=True)
@@ -166,6 +172,7 @@ class Forgetting:
 
     def choose(self, view: View, history: History) -> Tensor | None:
         index, mask = view.candidates()
+        # Counts are whole numbers and ``tie`` lies in [0, 1), so it orders only images with equal counts.
         tie = torch.rand(index.shape, generator=view.generator, device=index.device)
         score = (history.forgotten.gather(1, index) + tie).masked_fill(~mask, -1.0)
         return index.gather(1, score.topk(view.batch, dim=1).indices)

@@ -27,7 +27,7 @@ def snapshot_steps(steps: int) -> tuple[int, ...]:
 
 
 @dataclass(frozen=True)
-class Pull:
+class StepResult:
     """What a step found.
 
     Attributes
@@ -38,20 +38,20 @@ class Pull:
         The gradient of the loss by stored tensors, by name.
     statistics : dict of str to Tensor
         New values of stored tensors that no gradient moves: running statistics.
-    pace : float
+    lr_factor : float
         By what the learning rates of this step are multiplied: a schedule's.
     """
 
     loss: Tensor
     gradients: Tensors
     statistics: Tensors = field(default_factory=dict)
-    pace: float = 1.0
+    lr_factor: float = 1.0
 
 
 class Descent(Protocol):
     """A criterion in one run. All it holds besides the stored tensors is tensors, so that checkpoints can save them."""
 
-    def gradients(self, step: int, stored: Tensors) -> Pull:
+    def gradients(self, step: int, stored: Tensors) -> StepResult:
         """The loss under the teacher's weights, and its gradients at ``stored``."""
         ...
 
@@ -59,7 +59,7 @@ class Descent(Protocol):
         """What follows an update of the stored tensors: a partner's own step, a check of the result."""
         ...
 
-    def beside(self) -> Tensors:
+    def for_next_stage(self) -> Tensors:
         """What is trained besides the stored tensors and continued by a later stage, such as a discriminator."""
         ...
 
@@ -95,7 +95,7 @@ class Criterion(Protocol):
         ...
 
     @property
-    def pace(self) -> float:
+    def lr_factor(self) -> float:
         """Factor of the container's learning rates."""
         ...
 
@@ -145,14 +145,14 @@ class Criterion(Protocol):
         ...
 
     def begin(self, scene: Scene, teaching: Teaching, start: Mapping[str, Tensor] | None) -> Descent:
-        """Start a run; ``start`` holds the result of the earlier stage, its :meth:`Descent.beside` included."""
+        """Start a run; ``start`` holds the result of the earlier stage, its :meth:`Descent.for_next_stage` included."""
         ...
 
 
 class OfSteps:
     """The defaults of a criterion of one stage that counts in steps of the loop, as most do."""
 
-    taught, pace, first, carries = True, 1.0, 0, False
+    taught, lr_factor, first, carries = True, 1.0, 0, False
     phases: tuple[str, ...] = ("matching",)
 
     def before(self, recipe: R) -> R | None:
@@ -181,7 +181,7 @@ class OfSteps:
         return float("inf")
 
 
-class Bare:
+class Stateless:
     """A descent without a state of its own."""
 
     @property
@@ -191,7 +191,7 @@ class Bare:
     def after(self, step: int, stored: Tensors) -> None:
         return
 
-    def beside(self) -> Tensors:
+    def for_next_stage(self) -> Tensors:
         return {}
 
     def state(self) -> Tensors:

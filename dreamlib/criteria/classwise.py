@@ -42,15 +42,15 @@ class Compared(Protocol):
         """The matcher's measurements of real images (G, B, c, h, w), each of which counts by its share (G, B)."""
         ...
 
-    def pull(
+    def matching_gradient(
         self, weights: Tensors, images: Tensor, classes: Tensor, target: list[Tensor]
     ) -> tuple[Tensor, Tensor]:
         """Distance of synthetic images (G, B, c, h, w) from the measurements ``target``, and its gradient."""
         ...
 
-    def stored_pull(
+    def stored_gradient(
         self,
-        pull: Callable[..., tuple[Tensor, Tensor]],
+        matching_gradient: Callable[..., tuple[Tensor, Tensor]],
         augment: Augmented,
         weights: Tensors,
         classes: Tensor,
@@ -160,11 +160,13 @@ class Classwise:
                 about = weights, classes, held, seen, wanted, self._rows(drawn, classes)
                 loss, gradients = run(self._key("augmented synthetic"), self._augmented_pull, *about)
             else:
-                pull, augment = (
-                    partial(run, self._key("synthetic"), compared.pull),
+                matching_gradient, augment = (
+                    partial(run, self._key("synthetic"), compared.matching_gradient),
                     self._of(transform, classes),
                 )
-                loss, gradients = compared.stored_pull(pull, augment, weights, classes, held, seen, wanted)
+                loss, gradients = compared.stored_gradient(
+                    matching_gradient, augment, weights, classes, held, seen, wanted
+                )
             for name, gradient in gradients.items():
                 parts[name].append(gradient)
             total += loss
@@ -199,8 +201,8 @@ class Classwise:
         def augment(images: Tensor) -> Tensor:
             return self.compared.augment.apply(images, *drawn)
 
-        return self.compared.stored_pull(
-            self.compared.pull, augment, weights, classes, stored, subset, target
+        return self.compared.stored_gradient(
+            self.compared.matching_gradient, augment, weights, classes, stored, subset, target
         )
 
     def _key(self, what: str) -> tuple[object, ...]:
@@ -280,7 +282,7 @@ class Classwise:
             drawn = images(real), images(real)
             target = self.compared.measured(weights, drawn[0], labels)
             made = images(synthetic), images(synthetic)
-            self.compared.pull(weights, made[0], labels, target)
+            self.compared.matching_gradient(weights, made[0], labels, target)
 
         # In evaluation mode: batch norms must not update running statistics from tensors without values.
         trained = [layer for layer in network.modules() if layer.training]

@@ -14,7 +14,7 @@ from ..data import ClassData
 from ..networks.training import SGD, Stack, Training
 from ..teachers import Scene, Teaching, Untaught
 from ..teachers.base import FINGERPRINT
-from .base import Bare, OfSteps, Pull, Tensors, register
+from .base import OfSteps, Stateless, StepResult, Tensors, register
 
 R = TypeVar("R")
 
@@ -70,7 +70,7 @@ class Learning(OfSteps):
         return ExpertTraining(self, scene)
 
 
-class ExpertTraining(Bare):
+class ExpertTraining(Stateless):
     """Experts in training. The weights they begin with, and those after every epoch, are what is stored."""
 
     def __init__(self, how: Learning, scene: Scene) -> None:
@@ -81,13 +81,13 @@ class ExpertTraining(Bare):
         self.training = Training(stack, data.at, data.total, how.training, generator, engine=scene.engine)
         self.scene = scene
 
-    def gradients(self, step: int, stored: Tensors) -> Pull:
+    def gradients(self, step: int, stored: Tensors) -> StepResult:
         with self.scene.stopwatch.phase("experts"):
             if step == 0:
                 first = {name: value[:, 0].clone() for name, value in stored.items()}
                 self.training.stack.tensors = first
             loss = self.training.advance() / self.training.stack.count
-        return Pull(loss, {})
+        return StepResult(loss, {})
 
     def after(self, step: int, stored: Tensors) -> None:
         epoch, within = divmod(step + 1, self.training.per_epoch)
@@ -97,7 +97,7 @@ class ExpertTraining(Bare):
         for name, value in self.training.stack.tensors.items():
             stored[name][:, epoch].copy_(value)
 
-    def beside(self) -> Tensors:
+    def for_next_stage(self) -> Tensors:
         return {FINGERPRINT: self.scene.data.fingerprint()}
 
     def state(self) -> Tensors:

@@ -22,7 +22,7 @@ from ..data import ClassData
 from ..networks import embed
 from ..samplers import Random, Sampler
 from ..teachers import Scene, Teaching, Untaught
-from .base import Bare, OfSteps, Pull, Tensors, register
+from .base import OfSteps, Stateless, StepResult, Tensors, register
 from .kernels import Features
 from .regression import Targets, check_batch, fits_batch, labels_of
 from .ridge import REGULARISATION, centred, frepo_loss, margin_loss, predict, with_mirrored
@@ -81,14 +81,14 @@ class FeatureRegression(OfSteps):
         return Predicting(self, scene, teaching)
 
 
-class Predicting(Bare):
+class Predicting(Stateless):
     """Regression on features at work."""
 
     def __init__(self, how: FeatureRegression, scene: Scene, teaching: Teaching) -> None:
         self.how, self.scene, self.teaching = how, scene, teaching
         self.targets = Targets(scene, how.sampler, how.real_batch)
 
-    def gradients(self, step: int, stored: Tensors) -> Pull:
+    def gradients(self, step: int, stored: Tensors) -> StepResult:
         how, scene, network = self.how, self.scene, self.teaching.network
         assert network is not None
         network.eval()
@@ -107,8 +107,8 @@ class Predicting(Bare):
             wanted = centred(classes, scene.data.num_classes).to(predictions)
             loss = frepo_loss(predictions, wanted, weights) + margin
             found = torch.autograd.grad(loss, list(leaves.values()))
-        pace = cosine(step / scene.steps, how.last)
-        return Pull(loss.detach(), dict(zip(leaves, found, strict=True)), pace=pace)
+        lr_factor = cosine(step / scene.steps, how.last)
+        return StepResult(loss.detach(), dict(zip(leaves, found, strict=True)), lr_factor=lr_factor)
 
     def state(self) -> Tensors:
         return self.targets.state()

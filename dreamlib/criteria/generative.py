@@ -13,7 +13,7 @@ from torch.func import functional_call
 
 from ..augment import Siamese
 from ..compute.engine import Engine
-from ..containers import Generator, Moves
+from ..containers import Generator, Optimiser
 from ..core.errors import BadValue, Diverged
 from ..core.files import below
 from ..core.streams import Streams
@@ -23,7 +23,7 @@ from ..networks import batch_norms, initialise
 from ..teachers import ModelsPool, Scene, Teaching, Untaught
 from ..teachers.models import Epochs
 from .adversarial import Adversarial
-from .base import Pull, R, Tensors, register
+from .base import R, StepResult, Tensors, register
 from .objective import Batch, Objective
 
 PREVIEW = 8  # images of each class that are checked for collapse and shown during training
@@ -109,7 +109,7 @@ class Generative:
         return ("generator",)
 
     @property
-    def pace(self) -> float:
+    def lr_factor(self) -> float:
         return self.matched_rate if self.matching else 1.0
 
     @property
@@ -254,12 +254,12 @@ class Play:
         )
         # The partner is trained with the generator's Adam (DiM, released code: one rate and betas for both).
         update = next(iter(self.container.updates(cast(Any, None)).values()))
-        self.moves = Moves(learned, {"": update})
+        self.optimiser = Optimiser(learned, {"": update})
         if start is not None:
             self._go_on(start)
         self.order = torch.empty(0, dtype=torch.int64, device=scene.device)
         self.batch: Batch | None = None
-        self.jointly: Pull | None = None
+        self.jointly: StepResult | None = None
         # What collapse is measured by: the spread of some real images of every class.
         labels = torch.arange(data.num_classes, device=scene.device)
         self.preview_labels = labels.unsqueeze(1).expand(-1, PREVIEW)
@@ -276,7 +276,7 @@ class Play:
         for name, value in given.items():
             self.partner[name].copy_(value)
         if self.how.carries:
-            self.moves.restore(below(start, "partner_moves."), self.partner)
+            self.optimiser.restore(below(start, "partner_moves."), self.partner)
 
     @property
     def notes(self) -> dict[str, Any]:
@@ -285,7 +285,7 @@ class Play:
 
     # One step: the generator and then its partner, or the partner first (DiM, Algorithm 1)
 
-    def gradients(self, step: int, stored: Tensors) -> Pull:
+    def gradients(self, step: int, stored: Tensors) -> StepResult:
         position = step % self.scene.unit
         # A new permutation of the real images at the beginning of each epoch.
         if position == 0:
@@ -302,7 +302,7 @@ class Play:
     def after(self, step: int, stored: Tensors) -> None:
         with self.scene.stopwatch.phase("generator"):
             if self.jointly is not None:
-                self.moves.move(self.partner, self.jointly.gradients, self.how.pace)
+                self.optimiser.step(self.partner, self.jointly.gradients, self.how.lr_factor)
                 _copy_statistics(self.partner, self.jointly.statistics)
             if self.how.generator_first:
                 self._move_partner(stored)
@@ -334,11 +334,11 @@ class Play:
         gradients, statistics, seen = self.engine.run(
             self._key("partner"), self._partner_gradients, stored, self.partner, vars(self.batch)
         )
-        self.moves.move(self.partner, gradients, self.how.pace)
+        self.optimiser.step(self.partner, gradients, self.how.lr_factor)
         _copy_statistics(self.partner, statistics)
         _copy_statistics(stored, seen)
 
-    def _generator_gradient(self, stored: Tensors) -> Pull:
+    def _generator_gradient(self, stored: Tensors) -> StepResult:
         """The generator's loss and gradients, and those of a joint partner."""
         under: Tensors = {}
         numbers = torch.empty(0, device=self.scene.device)
@@ -365,15 +365,15 @@ class Play:
             numbers,
             vars(self.batch),
         )
-        self.jointly = Pull(loss, jointly, also) if jointly else None
+        self.jointly = StepResult(loss, jointly, also) if jointly else None
         if network is not None:
             _copy_statistics(network.state_dict(), counted)
-        return Pull(loss, gradients, statistics)
+        return StepResult(loss, gradients, statistics)
 
     # The losses and their gradients, as pure functions that an engine can compile
 
     def _partner_gradients(
-        self, weights: Tensors, beside: Tensors, tensors: Tensors
+        self, weights: Tensors, partner_weights: Tensors, tensors: Tensors
     ) -> tuple[Tensors, Tensors, Tensors]:
         """Gradients of the partner's loss by its weights, its running statistics and the generator's.
 
@@ -381,7 +381,7 @@ class Play:
         """
         assert self.module is not None
         with torch.enable_grad():
-            leaves, others = _split(self.module, beside)
+            leaves, others = _split(self.module, partner_weights)
             fixed, seen = _split(self.generator, weights)
             generator = self._under(self.generator, {**fixed, **seen})
             partner = self._under(self.module, {**leaves, **others})
@@ -394,7 +394,7 @@ class Play:
         self,
         mismatch: Callable[[Tensors, Tensor, Tensor, Batch], Tensor] | None,
         weights: Tensors,
-        beside: Tensors,
+        partner_weights: Tensors,
         under: Tensors,
         numbers: Tensor,
         tensors: Tensors,
@@ -408,7 +408,9 @@ class Play:
         counted: Tensors = {}
         with torch.enable_grad():
             leaves, others = _split(self.generator, weights)
-            also, rest = ({}, beside) if self.module is None else _split(self.module, beside)
+            also, rest = (
+                ({}, partner_weights) if self.module is None else _split(self.module, partner_weights)
+            )
             partner = None if self.module is None else self._under(self.module, {**also, **rest})
             generator = self._under(self.generator, {**leaves, **others})
             loss, generated = self.how.objective.generator_loss(generator, partner, batch)
@@ -456,7 +458,7 @@ class Play:
 
     def _under(self, module: nn.Module, tensors: Tensors) -> Callable[..., Any]:
         """A module with other tensors in place of its own: a pure function of them."""
-        return self.engine.shorten(lambda *inputs: functional_call(module, tensors, inputs))
+        return self.engine.autocast(lambda *inputs: functional_call(module, tensors, inputs))
 
     def _key(self, what: str, *more: object) -> tuple[object, ...]:
         """Everything the gradients close over: runs that differ in anything else share one compiled version."""
@@ -483,29 +485,29 @@ class Play:
                 f"the generator has collapsed by epoch {self.how.first + steps // self.scene.unit} of "
                 f"{self.how.first + epochs}: the spread of its images of class {self.data.classes[worst]!r} is "
                 f"{float(share[worst]):.2%} of that of real ones",
-                f"lower lr (now {self.container.lr * self.how.pace}), or another seed",
+                f"lower lr (now {self.container.lr * self.how.lr_factor}), or another seed",
             )
 
     # Checkpoints
 
-    def beside(self) -> Tensors:
+    def for_next_stage(self) -> Tensors:
         """The partner and its Adam state, for the stage that matches."""
         if self.how.matching:
             return {}
         out = {f"partner.{name}": value for name, value in self.partner.items()}
         if self.how.carries:
-            out |= {f"partner_moves.{name}": value for name, value in self.moves.state().items()}
+            out |= {f"partner_moves.{name}": value for name, value in self.optimiser.state().items()}
         return out
 
     def state(self) -> Tensors:
         out = {f"partner.{name}": value for name, value in self.partner.items()}
-        out |= {f"partner_moves.{name}": value for name, value in self.moves.state().items()}
+        out |= {f"partner_moves.{name}": value for name, value in self.optimiser.state().items()}
         return out | {"order": self.order}
 
     def restore(self, state: Mapping[str, Tensor]) -> None:
         for name, value in below(state, "partner.").items():
             self.partner[name].copy_(value)
-        self.moves.restore(below(state, "partner_moves."), self.partner)
+        self.optimiser.restore(below(state, "partner_moves."), self.partner)
         self.order = state["order"].to(self.scene.device)
 
 

@@ -19,16 +19,16 @@ from torch import Tensor
 from torch.func import functional_call
 
 from ..compute.engine import Engine
-from ..containers import Adam, Answers, Container, Moves
+from ..containers import Adam, Answers, Container, Optimiser
 from ..core.errors import BadValue, Diverged, unknown
 from ..core.files import below
 from ..data import ClassData
 from ..networks import Network, NetworkSpec, build, initialise
 from ..networks.learners import Adam as AdamLearner
 from ..networks.learners import own_steps
-from ..networks.training import Learner, Lessons, Outputs
+from ..networks.training import Learner, Outputs, TrainingData
 from ..teachers import Restarting, Restarts, Scene, Teaching
-from .base import Bare, OfSteps, Pull, register
+from .base import OfSteps, Stateless, StepResult, register
 from .labels import averaged, ridge_labels, second_order, with_bias
 from .unrolled import Tensors, cross_entropy, forward_of, on_images, weight_gradient
 
@@ -83,7 +83,7 @@ class Labelling(OfSteps):
             )
         if not isinstance(teacher, Restarting):
             raise BadValue(
-                f"labels are learned beside a network that restarts, and the teacher is {type(teacher).__name__}",
+                f"labels are learned with a network that restarts, but the teacher is {type(teacher).__name__}",
                 "teacher=Restarting()",
             )
 
@@ -99,7 +99,7 @@ class Labelling(OfSteps):
         return 3.0 * min(self.batch, classes * ipc) + self.real_batch  # with a product with its Hessian
 
     def learner(self) -> Learner:
-        """How networks are trained on the set: as beside the labels."""
+        """How networks are trained on the set: as the network that labels are learned with."""
         return AdamLearner(self.batch) if self.way == "second order" else RidgeHead(self.batch)
 
     def begin(self, scene: Scene, teaching: Teaching, start: Mapping[str, Tensor] | None) -> Learning:
@@ -107,7 +107,7 @@ class Labelling(OfSteps):
         return kind(self, scene, cast(Restarts, teaching))
 
 
-class Learning(Bare):
+class Learning(Stateless):
     """Labels by second-order gradients."""
 
     def __init__(self, how: Labelling, scene: Scene, teaching: Restarts) -> None:
@@ -120,7 +120,7 @@ class Learning(Bare):
         self.learned: Tensors = {}  # what the step has to say to the network
         self.error = 0.0
 
-    def gradients(self, step: int, stored: Tensors) -> Pull:
+    def gradients(self, step: int, stored: Tensors) -> StepResult:
         with self.scene.stopwatch.phase("matching"):
             labels = stored["labels"].flatten(0, 1)
             batch = self._batch(len(labels))
@@ -133,7 +133,7 @@ class Learning(Bare):
                 F.one_hot(classes, labels.shape[1]).to(labels),
             )
         self.error = 100 * float((logits.argmax(1) != classes).float().mean())
-        return Pull(loss, {"labels": by_labels.view_as(stored["labels"])})
+        return StepResult(loss, {"labels": by_labels.view_as(stored["labels"])})
 
     def _step(
         self, images: Tensor, labels: Tensor, batch: Tensor, real: Tensor, known: Tensor
@@ -175,10 +175,10 @@ class Learning(Bare):
             return images[index], labels[index]
 
         stream = self.scene.streams.once(f"validation, step {step}")
-        lessons = Lessons(fetch, len(labels), steps=int(stored["steps"]))
+        training_data = TrainingData(fetch, len(labels), steps=int(stored["steps"]))
         outputs = Outputs(data.shape, data.num_classes, 1, stream)
         training = self.how.learner().begin(
-            lessons, self.scene.network, outputs, Engine("plain", data.device), None
+            training_data, self.scene.network, outputs, Engine("plain", data.device), None
         )
         with self.scene.stopwatch.phase("network"):
             while not training.done:
@@ -256,7 +256,7 @@ class Head:
     def __init__(self, features: int, classes: int, device: torch.device) -> None:
         self.weights = torch.zeros(features + 1, classes, device=device)
         self.scale = torch.ones((), device=device)
-        self.moves = Moves({"scale": self.scale}, {"scale": Adam(0.01)})
+        self.optimiser = Optimiser({"scale": self.scale}, {"scale": Adam(0.01)})
 
     def learn(self, network: Network, images: Tensor, labels: Tensor, targets: Tensor) -> Tensors:
         """Mix in the solution of a batch, let the scale take its step, and return the gradient by the weights.
@@ -279,21 +279,21 @@ class Head:
             loss = cross_entropy(scale * (features @ head), targets)
             *found, by_scale = torch.autograd.grad(loss, [*used.values(), scale])
         self.weights = head.detach()
-        self.moves.move({"scale": self.scale}, {"scale": by_scale})
+        self.optimiser.step({"scale": self.scale}, {"scale": by_scale})
         return dict(zip(used, found, strict=True))
 
     def state(self) -> Tensors:
-        return {"weights": self.weights, "scale": self.scale} | self.moves.state()
+        return {"weights": self.weights, "scale": self.scale} | self.optimiser.state()
 
     def restore(self, state: Mapping[str, Tensor]) -> None:
         self.weights = state["weights"].to(self.weights.device, copy=True)
         self.scale.copy_(state["scale"])
-        self.moves.restore(state, {"scale": self.scale})
+        self.optimiser.restore(state, {"scale": self.scale})
 
 
 @dataclass(frozen=True)
 class RidgeHead:
-    """Trains as the ridge variant of LD does beside its labels: features by Adam, the last layer by :class:`Head`.
+    """Trains as LD's ridge variant does while labels are learned: features by Adam, the last layer by :class:`Head`.
 
     Attributes
     ----------
@@ -310,19 +310,24 @@ class RidgeHead:
         return AdamLearner(self.batch).shown(size, stop)
 
     def begin(
-        self, lessons: Lessons, spec: NetworkSpec, outputs: Outputs, engine: Engine, stop: int | None
+        self,
+        training_data: TrainingData,
+        spec: NetworkSpec,
+        outputs: Outputs,
+        engine: Engine,
+        stop: int | None,
     ) -> RidgeTraining:
-        return RidgeTraining(self, lessons, spec, outputs, own_steps(lessons, stop))
+        return RidgeTraining(self, training_data, spec, outputs, own_steps(training_data, stop))
 
 
 class RidgeTraining:
     """K networks, one after the other at every step."""
 
     def __init__(
-        self, how: RidgeHead, lessons: Lessons, spec: NetworkSpec, outputs: Outputs, steps: int
+        self, how: RidgeHead, training_data: TrainingData, spec: NetworkSpec, outputs: Outputs, steps: int
     ) -> None:
-        self.how, self.lessons, self.steps, self.step = how, lessons, steps, 0
-        self.generator, self.size = outputs.generator, lessons.size
+        self.how, self.training_data, self.steps, self.step = how, training_data, steps, 0
+        self.generator, self.size = outputs.generator, training_data.size
         device = outputs.generator.device
         self.networks = [
             build(spec, outputs.shape, outputs.num_classes, device) for _ in range(outputs.count)
@@ -330,8 +335,8 @@ class RidgeTraining:
         for network in self.networks:
             initialise(network.requires_grad_(False), outputs.generator)
         self.heads = [Head(network.feature_size, outputs.num_classes, device) for network in self.networks]
-        self.moves = [
-            Moves(dict(network.named_parameters()), {"": Adam(how.lr)}) for network in self.networks
+        self.optimisers = [
+            Optimiser(dict(network.named_parameters()), {"": Adam(how.lr)}) for network in self.networks
         ]
 
     @property
@@ -341,12 +346,12 @@ class RidgeTraining:
     def advance(self) -> None:
         generator = self.generator
         keys = torch.rand(len(self.networks), self.size, generator=generator, device=generator.device)
-        images, labels = self.lessons.fetch(keys.argsort(1)[:, : self.how.batch])
+        images, labels = self.training_data.fetch(keys.argsort(1)[:, : self.how.batch])
         if not labels.is_floating_point():
             labels = F.one_hot(labels, self.heads[0].weights.shape[1]).to(images)
         for number, (network, head) in enumerate(zip(self.networks, self.heads, strict=True)):
             gradients = head.learn(network, images[number], labels[number], labels[number])
-            self.moves[number].move(dict(network.named_parameters()), gradients)
+            self.optimisers[number].step(dict(network.named_parameters()), gradients)
         self.step += 1
 
     def check(self) -> None:
@@ -369,7 +374,7 @@ class RidgeTraining:
     def state(self) -> dict[str, Tensor]:
         out = {"step": torch.tensor(self.step)}
         for number, (network, head, moves) in enumerate(
-            zip(self.networks, self.heads, self.moves, strict=True)
+            zip(self.networks, self.heads, self.optimisers, strict=True)
         ):
             parts = {"network": network.state_dict(), "head": head.state(), "moves": moves.state()}
             out |= {f"{number}.{part}.{name}": v for part, held in parts.items() for name, v in held.items()}
@@ -378,7 +383,7 @@ class RidgeTraining:
     def restore(self, state: dict[str, Tensor], generator: torch.Generator) -> None:
         self.generator, self.step = generator, int(state["step"])
         for number, (network, head, moves) in enumerate(
-            zip(self.networks, self.heads, self.moves, strict=True)
+            zip(self.networks, self.heads, self.optimisers, strict=True)
         ):
             held = below(state, f"{number}.")
             network.load_state_dict(below(held, "network."))

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from ..core.errors import BadValue
-from .unrolled import Final, Forward, Run, Tensors, Unrolled, cross_entropy, plainly, unroll
+from .unrolled import Final, Forward, Run, Tensors, Unrolled, call_directly, cross_entropy, unroll
 
 
 def second_order(
@@ -23,7 +23,7 @@ def second_order(
     batches: Sequence[Tensor],
     rates: Tensor,
     final: Final,
-    run: Run = plainly,
+    run: Run = call_directly,
 ) -> Unrolled:
     """The loss after steps on base images, and its gradient by their labels, ``learned["targets"]``.
 

@@ -23,7 +23,7 @@ from ..matchers import Feature, Matcher, measure_under, weighs
 from ..networks import Network, batch_norms
 from ..samplers import Random, Sampler, View, Weighted
 from ..teachers import Networks, Scene, Teaching
-from .base import Bare, OfSteps, Pull, Tensors, register
+from .base import OfSteps, Stateless, StepResult, Tensors, register
 from .classwise import Augmented, Classwise
 
 STATISTICS = ("joint", "frozen", "per class")
@@ -46,7 +46,8 @@ class Matching(OfSteps):
     real_batch : int
         Real images of each class per step.
     synthetic_batch : int, optional
-        At most this many decoded synthetic images of each class per step, drawn anew (IDC: 128). None: all of them.
+        At most this many decoded synthetic images of each class per step, drawn again each step (IDC: 128). None: all
+        of them.
     statistics : str
         The source of batch norms' mean and variance; without effect on networks without batch norm.
         ``"joint"``: from all classes of a batch together, real and synthetic images apart (DM, released code).
@@ -99,7 +100,7 @@ class Matching(OfSteps):
         return Comparison(self, scene, teaching)
 
 
-class Comparison(Bare):
+class Comparison(Stateless):
     """Matching in one run: it keeps the chosen real images between steps and takes the gradient of each step.
 
     Attributes
@@ -125,7 +126,7 @@ class Comparison(Bare):
         """The network of the step."""
         return cast(Network, self.teaching.network)
 
-    def gradients(self, step: int, stored: Tensors) -> Pull:
+    def gradients(self, step: int, stored: Tensors) -> StepResult:
         how, scene, classes = self.how, self.scene, self.scene.data.num_classes
         # 1. Which real images (DREAM's contribution): chosen again every ``every`` steps, by the current network.
         if step % how.sampler.every == 0:
@@ -155,7 +156,7 @@ class Comparison(Bare):
             weights = {name: weight.detach() for name, weight in self.network.named_parameters()}
             real = self.choice, *self.shares
             loss, gradients = self.classwise.gradient(weights, real, stored, self._subset(), transform)
-        return Pull(loss, gradients)
+        return StepResult(loss, gradients)
 
     # The mathematics, as pure functions of tensors that an engine can compile. G classes go through a network together.
 
@@ -167,7 +168,7 @@ class Comparison(Bare):
         # The real side is a constant target: only the synthetic images learn.
         return [value.detach().to(real.dtype) for value in found]
 
-    def pull(
+    def matching_gradient(
         self, weights: Tensors, images: Tensor, classes: Tensor, target: list[Tensor]
     ) -> tuple[Tensor, Tensor]:
         """Distance of synthetic images (G, B, c, h, w) from the measurements ``target``, and its gradient."""
@@ -180,9 +181,9 @@ class Comparison(Bare):
             (gradient,) = torch.autograd.grad(loss, images)
         return loss.detach(), gradient
 
-    def stored_pull(
+    def stored_gradient(
         self,
-        pull: Callable[..., tuple[Tensor, Tensor]],
+        matching_gradient: Callable[..., tuple[Tensor, Tensor]],
         augment: Augmented,
         weights: Tensors,
         classes: Tensor,
@@ -203,7 +204,7 @@ class Comparison(Bare):
             images = augment(images)
         # The gradient by the images is computed apart, as its own compiled function, then passed back by the chain rule
         # through augmentation and decoding.
-        loss, gradient = pull(weights, images.detach(), classes, target)
+        loss, gradient = matching_gradient(weights, images.detach(), classes, target)
         found = torch.autograd.grad(images, list(leaves.values()), gradient)
         return loss, dict(zip(leaves, found, strict=True))
 

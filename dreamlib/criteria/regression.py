@@ -20,7 +20,7 @@ from ..core.errors import BadValue
 from ..data import ClassData
 from ..samplers import Random, Sampler, View, Weighted
 from ..teachers import Scene, Teaching, Untaught
-from .base import Bare, OfSteps, Pull, Tensors, register
+from .base import OfSteps, Stateless, StepResult, Tensors, register
 from .kernels import FullyConnected, Kernel
 from .ridge import REGULARISATION, centred, kip_loss, predict, solved_labels
 
@@ -160,7 +160,7 @@ class Regression(_WithoutNetwork):
         return Regressing(self, scene)
 
 
-class Regressing(Bare):
+class Regressing(Stateless):
     """Kernel regression at work."""
 
     def __init__(self, how: Regression, scene: Scene) -> None:
@@ -168,7 +168,7 @@ class Regressing(Bare):
         self.targets = Targets(scene, how.sampler, how.real_batch)
         self.pixels = AsSeen(scene.data.shape[0] * scene.data.shape[1] * scene.data.shape[2])
 
-    def gradients(self, step: int, stored: Tensors) -> Pull:
+    def gradients(self, step: int, stored: Tensors) -> StepResult:
         how, scene = self.how, self.scene
         real, classes, weights = self.targets.at(step, self.pixels)
         with scene.stopwatch.phase("regression"), torch.enable_grad():
@@ -182,7 +182,7 @@ class Regressing(Bare):
             wanted = centred(classes, scene.data.num_classes).to(predictions)
             loss = kip_loss(predictions, wanted, weights)
             found = torch.autograd.grad(loss, list(leaves.values()))
-        return Pull(loss.detach(), dict(zip(leaves, found, strict=True)))
+        return StepResult(loss.detach(), dict(zip(leaves, found, strict=True)))
 
     def state(self) -> Tensors:
         return self.targets.state()
@@ -214,13 +214,13 @@ class LabelSolve(_WithoutNetwork):
         return Solving(self, scene)
 
 
-class Solving(Bare):
+class Solving(Stateless):
     """Label Solve at work."""
 
     def __init__(self, how: LabelSolve, scene: Scene) -> None:
         self.how, self.scene = how, scene
 
-    def gradients(self, step: int, stored: Tensors) -> Pull:
+    def gradients(self, step: int, stored: Tensors) -> StepResult:
         how, scene = self.how, self.scene
         data = scene.data
         with scene.stopwatch.phase("regression"), torch.no_grad():
@@ -231,4 +231,4 @@ class Solving(Bare):
             wanted = centred(data.labels, data.num_classes).to(cross)
             labels = solved_labels(cross, kernel, wanted, how.regularisation)
             loss = kip_loss(predict(cross, kernel, labels, how.regularisation), wanted)
-        return Pull(loss, {}, {"labels": labels.view_as(stored["labels"])})
+        return StepResult(loss, {}, {"labels": labels.view_as(stored["labels"])})

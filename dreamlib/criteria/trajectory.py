@@ -21,19 +21,19 @@ from ..containers import Container, Paced
 from ..core.errors import BadValue, Diverged
 from ..teachers import Scene, StoredExperts, Teaching
 from ..teachers.experts import Segments
-from .base import Bare, OfSteps, Pull, register
+from .base import OfSteps, Stateless, StepResult, register
 from .experts import experts_of
 from .unrolled import (
+    BatchOf,
     Forward,
-    Lesson,
     Loss,
     Run,
     Tensors,
     Unrolled,
+    call_directly,
     check,
     cross_entropy,
     forward_of,
-    plainly,
     unroll,
 )
 
@@ -59,12 +59,12 @@ def match_trajectory(
     start: Tensors,
     target: Tensors,
     learned: Mapping[str, Tensor],
-    lesson: Lesson,
+    batch_of: BatchOf,
     rate: Tensor,
     steps: int,
     exact: bool = True,
     loss: Loss = cross_entropy,
-    run: Run = plainly,
+    run: Run = call_directly,
 ) -> Unrolled:
     """The :func:`distance` of a student after N steps at one learned rate, and its gradient.
 
@@ -80,8 +80,8 @@ def match_trajectory(
 
     Parameters
     ----------
-    forward, learned, lesson, loss, run
-        As in :func:`~.unrolled.unroll`; ``lesson`` augments the images of step k.
+    forward, learned, batch_of, loss, run
+        As in :func:`~.unrolled.unroll`; ``batch_of`` augments the images of step k.
     start, target : dict of str to Tensor
         theta*_t and theta*_{t+M}; see :func:`segment`.
     rate : Tensor
@@ -100,7 +100,7 @@ def match_trajectory(
         forward,
         start,
         learned,
-        lesson,
+        batch_of,
         rate.expand(steps),
         lambda weights: (distance(weights, start, target), None),
         loss,
@@ -124,7 +124,7 @@ class Trajectory(OfSteps):
     exact : bool
         MTT's gradient; False for TESLA's. See :func:`match_trajectory`.
     augment : Augmentation
-        Of the images of each step anew, and of every image with numbers of its own: a student's, not a pair's (released
+        Drawn again at each step, and for every image with numbers of its own: a student's, not a pair's (released
         code).
     """
 
@@ -159,7 +159,7 @@ class Trajectory(OfSteps):
         return Following(self, scene, teaching)
 
 
-class Following(Bare):
+class Following(Stateless):
     """Students that follow experts."""
 
     def __init__(self, how: Trajectory, scene: Scene, teaching: Segments) -> None:
@@ -169,7 +169,7 @@ class Following(Bare):
         classes = torch.arange(scene.data.num_classes, device=scene.device)
         self.targets = F.one_hot(classes.repeat_interleave(scene.ipc), scene.data.num_classes).float()
 
-    def gradients(self, step: int, stored: Tensors) -> Pull:
+    def gradients(self, step: int, stored: Tensors) -> StepResult:
         how, teaching, rate = self.how, self.teaching, self.container.rates(stored)
         with self.scene.stopwatch.phase("matching"):
             found = match_trajectory(
@@ -177,14 +177,14 @@ class Following(Bare):
                 teaching.start,
                 teaching.target,
                 {"images": stored["images"]},
-                self._lesson(self._drawn()),
+                self._batch_of(self._drawn()),
                 rate,
                 how.student_steps,
                 how.exact,
                 run=self._run,
             )
         check(found, rate.expand(how.student_steps))
-        return Pull(found.loss, {"images": found.learned["images"], "rate": found.rates})
+        return StepResult(found.loss, {"images": found.learned["images"], "rate": found.rates})
 
     def after(self, step: int, stored: Tensors) -> None:
         rate = float(self.container.rates(stored))
@@ -207,14 +207,14 @@ class Following(Bare):
             for batch in index[: how.student_steps]
         ]
 
-    def _lesson(self, drawn: Drawn) -> Lesson:
-        def lesson(learned: Mapping[str, Tensor], k: int) -> tuple[Tensor, Tensor]:
+    def _batch_of(self, drawn: Drawn) -> BatchOf:
+        def batch_of(learned: Mapping[str, Tensor], k: int) -> tuple[Tensor, Tensor]:
             index, augment = drawn[k]
             images = self.container.decode(learned).flatten(0, 1)[index]
             seen = self.scene.data.normalisation.enter(images, self.container.space)
             return augment(seen[None])[0], self.targets[index]
 
-        return lesson
+        return batch_of
 
     def _run(self, key: Hashable, function: Callable[..., Any], *arguments: Any) -> Any:
         data = self.scene.data

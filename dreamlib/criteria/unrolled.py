@@ -26,7 +26,7 @@ Forward = Callable[[Tensors, Tensor], Tensor]
 Loss = Callable[[Tensor, Tensor], Tensor]
 # The batch of step k, images and targets (B, C), made of what is learned. It is asked twice for every step and has to
 # give the same both times: what it draws is drawn beforehand.
-Lesson = Callable[[Mapping[str, Tensor], int], tuple[Tensor, Tensor]]
+BatchOf = Callable[[Mapping[str, Tensor], int], tuple[Tensor, Tensor]]
 # Loss of every network (...) at the end of training, and what else is worth keeping of it (logits, say).
 Final = Callable[[Tensors], tuple[Tensor, Any]]
 # Runs a pure function of tensors: its key, itself, and its arguments. An engine's ``run`` is one, with the network, the
@@ -34,7 +34,7 @@ Final = Callable[[Tensors], tuple[Tensor, Any]]
 Run = Callable[..., Any]
 
 
-def plainly(key: Hashable, function: Callable[..., Any], *arguments: Any) -> Any:
+def call_directly(key: Hashable, function: Callable[..., Any], *arguments: Any) -> Any:
     """The :data:`Run` that just calls."""
     return function(*arguments)
 
@@ -115,7 +115,7 @@ def gradient_descent(
     batches: Iterable[tuple[Tensor, Tensor]],
     rates: Tensor,
     loss: Loss = cross_entropy,
-    run: Run = plainly,
+    run: Run = call_directly,
 ) -> Iterator[Tensors]:
     """theta_0, then after every step theta_{k+1} = theta_k - eta_k g_k, with g_k its gradient; without a graph."""
     weights = {name: value.detach() for name, value in start.items()}
@@ -133,7 +133,7 @@ def replay(
     steps: Sequence[tuple[Tensor, Tensor]],
     rates: Tensor,
     loss: Loss = cross_entropy,
-    run: Run = plainly,
+    run: Run = call_directly,
 ) -> Tensors:
     """The weights of networks trained as DD trains them: on a set's own steps, in order, at its own rates.
 
@@ -195,12 +195,12 @@ def unroll(
     forward: Forward,
     start: Tensors,
     learned: Mapping[str, Tensor],
-    lesson: Lesson,
+    batch_of: BatchOf,
     rates: Tensor,
     final: Final,
     loss: Loss = cross_entropy,
     curvature: bool = True,
-    run: Run = plainly,
+    run: Run = call_directly,
 ) -> Unrolled:
     """L after T steps of training, and its gradient (DD: Wang et al. 2018, released code).
 
@@ -221,8 +221,8 @@ def unroll(
         theta_0: one network's, or K stacked ones. L is then the mean over them.
     learned : dict of str to Tensor
         What L is differentiated by, apart from the rates; may be empty.
-    lesson : callable
-        ``lesson(learned, k)`` gives images and targets of step k; :func:`in_turn` is DD's.
+    batch_of : callable
+        ``batch_of(learned, k)`` gives images and targets of step k; :func:`in_turn` is DD's.
     rates : Tensor
         (T,): eta_k.
     final : callable
@@ -236,7 +236,7 @@ def unroll(
     """
     leaves = _leaves(learned)
     with torch.no_grad():
-        batches = (lesson(leaves, k) for k in range(len(rates)))
+        batches = (batch_of(leaves, k) for k in range(len(rates)))
         path = list(gradient_descent(forward, start, batches, rates, loss, run))
     with torch.enable_grad():
         end = _leaves(path.pop())
@@ -248,7 +248,7 @@ def unroll(
     for k in reversed(range(len(rates))):
         rate = rates[k].detach()
         with torch.enable_grad():
-            batch = lesson(leaves, k)
+            batch = batch_of(leaves, k)
         asked = tuple(part.requires_grad for part in batch)
         back = partial(hessian_vector, forward, loss=loss, asked=asked, curvature=curvature)
         given = path.pop(), *(part.detach() for part in batch), u

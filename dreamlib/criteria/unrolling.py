@@ -13,7 +13,7 @@ from ..containers import Container, Steps
 from ..core.errors import BadValue
 from ..data import ClassData
 from ..teachers import Scene, Teaching
-from .base import Bare, OfSteps, Pull, Tensors, register
+from .base import OfSteps, Stateless, StepResult, Tensors, register
 from .unrolled import check, forward_of, in_turn, on_images, unroll
 
 
@@ -57,13 +57,13 @@ class Unrolling(OfSteps):
         return Unrolls(self, scene, teaching)
 
 
-class Unrolls(Bare):
+class Unrolls(Stateless):
     """The criterion at work."""
 
     def __init__(self, how: Unrolling, scene: Scene, teaching: Teaching) -> None:
         self.how, self.scene, self.teaching = how, scene, teaching
 
-    def gradients(self, step: int, stored: Tensors) -> Pull:
+    def gradients(self, step: int, stored: Tensors) -> StepResult:
         network, data = self.teaching.network, self.scene.data
         assert network is not None
         with self.scene.stopwatch.phase("matching"):
@@ -84,7 +84,9 @@ class Unrolls(Bare):
             )
             check(found, rates.flatten())
             by_raw = found.rates.view_as(rates) * stored["raw_rates"].sigmoid()  # the derivative of softplus
-        return Pull(found.loss, {"images": found.learned["images"].transpose(0, 1), "raw_rates": by_raw})
+        return StepResult(
+            found.loss, {"images": found.learned["images"].transpose(0, 1), "raw_rates": by_raw}
+        )
 
     def _run(self, key: Hashable, function: Callable[..., Any], *arguments: Any) -> Any:
         scene = self.scene

@@ -2,7 +2,7 @@
 
 One safetensors file per data set, with checksums and class names in its header.
 Its name holds a digest of the source files' paths, sizes and times, so changed data never meets an old file.
-Whatever goes wrong with the cache, the data are decoded again and the caller never notices.
+If anything is wrong with the cache, the data are decoded again.
 """
 
 from __future__ import annotations
@@ -27,7 +27,9 @@ from ..core.places import path_of
 from .arrays import Arrays
 
 FORMAT = "dreamlib-arrays-3"  # another number when the same files are decoded to other arrays
-ABANDONED = 3600.0  # seconds after which nobody goes on with a draft: writing one takes a few
+ABANDONED = (
+    3600.0  # seconds after which a temporary file is left over from a killed process: writing takes a few
+)
 log = logging.getLogger(__name__)
 
 
@@ -77,12 +79,13 @@ def _key(files: Iterable[Path], settings: str) -> str:
     digest = hashlib.sha256(f"{FORMAT} {settings}".encode())
     for file in sorted(files):
         stat = file.stat()
+        # Size and time instead of contents: hashing gigabytes would cost as much as decoding saves.
         digest.update(f"\n{file.absolute()} {stat.st_size} {stat.st_mtime_ns}".encode())
     return digest.hexdigest()[:24]
 
 
 def _load(path: Path) -> Arrays:
-    # The library maps the file, copy on write: it stays as it is, and all processes share the pages that none writes.
+    # safetensors maps the file copy-on-write: all processes share its pages, and none can change it.
     with safe_open(path, "pt") as file:
         header = file.metadata() or {}
         parts = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - it is no mapping
@@ -102,7 +105,7 @@ def _save(path: Path, arrays: Arrays) -> None:
 
 
 def _sweep(folder: Path) -> None:
-    """Remove drafts that nobody writes any more: a process was killed at it."""
+    """Remove temporary files of killed processes."""
     for draft in folder.glob(".*.tmp"):
         with suppress(OSError):
             if time.time() - draft.stat().st_mtime > ABANDONED:

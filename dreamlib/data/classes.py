@@ -1,4 +1,4 @@
-"""The training set grouped by class on one device: what samplers and the matching loop look at."""
+"""The training set grouped by class on one device, as samplers and criteria use it."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from .dataset import Dataset
 from .normalisation import Normalisation
 from .whitening import CHUNK, Whitening
 
-ORDER_SEED = 0
-KEYS = 2**62
+ORDER_SEED = 0  # of the order that ``per_class`` cuts; fixed, so that all runs see the same images
+KEYS = 2**62  # random keys are below this
 
 Fresh = Callable[[int], torch.Generator]  # the random stream of a pass over the data, by its number
 
@@ -78,6 +78,7 @@ class ClassData:
         self._images = dataset.train_images[chosen].to(self.device)
         self.labels = labels.to(self.device)
         self.sizes = sizes.to(self.device)
+        # Image b of class c is number starts[c] + b in storage order.
         self._starts = (sizes.cumsum(0) - sizes).to(self.device)
         self._normalise(dataset)
 
@@ -169,11 +170,13 @@ class ClassData:
             If ``batch`` is below 1 or above the smallest class.
         """
         self._check_batch(batch)
+        # Per class: which permutation, and which batch in it. Larger classes have more batches in a pass.
         passes = [divmod(number, size // batch) for size in self._size_list]
         if len(set(passes)) == 1:  # classes of one size, the usual case
             which, at = passes[0]
             return self._keys(fresh(which)).argsort(1)[:, at * batch : (at + 1) * batch]
         rows = torch.empty(self.num_classes, batch, dtype=torch.int64, device=self.device)
+        # Classes of different sizes are in different passes; each permutation is drawn once.
         for which in {which for which, _ in passes}:
             order = self._keys(fresh(which)).argsort(1)
             for label, (own, at) in enumerate(passes):
@@ -326,5 +329,6 @@ def _by_class(labels: Tensor, num_classes: int, per_class: int | None) -> Tensor
     order = torch.randperm(len(labels), generator=torch.Generator().manual_seed(ORDER_SEED))
     order = order[labels[order].argsort(stable=True)]
     sizes = torch.bincount(labels, minlength=num_classes)
+    # The rank of an image within its class, in the seeded order.
     rank = torch.arange(len(labels)) - (sizes.cumsum(0) - sizes).repeat_interleave(sizes)
     return order[rank < per_class]

@@ -94,6 +94,7 @@ def _read_idx(name: str, *files: Path) -> Arrays:
     for file in files:
         with gzip.open(file) if file.suffix == ".gz" else file.open("rb") as stream:
             raw = stream.read(2**27)
+        # The IDX format: 2051 is a file of images, 2049 one of labels; sizes follow as big-endian 32-bit integers.
         magic, count = struct.unpack(">ii", raw[:8])
         images = magic == 2051
         shape = (count, *struct.unpack(">ii", raw[8:16])) if images else (count,)

@@ -50,6 +50,7 @@ def decode(
     """
     first = pixels(fetch(0), label(0), mode)
     check_fits(count * first.size, f"{count} images like {label(0)}", "resize the images first", DataError)
+    # The first image gives size and mode, so the array is allocated once, and memory is checked before.
     out = np.empty((count, *first.shape), dtype=np.uint8)
 
     def fill(start: int) -> None:
@@ -81,7 +82,7 @@ def pixels(encoded: bytes, label: str, mode: str | None) -> np.ndarray:
                     f"it has {width} x {height} pixels; resize it to at most {MOST_PIXELS:,} pixels"
                 )
             found, transparent = image.mode, image.has_transparency_data
-            # A photograph of a phone may have its preview behind it.
+            # MPO: a phone's photograph with a preview as its second frame.
             frames = 1 if image.format == "MPO" else getattr(image, "n_frames", 1)
             target = mode or (None if transparent else PLAIN.get(found))
             ImageOps.exif_transpose(image, in_place=True)

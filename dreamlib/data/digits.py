@@ -21,6 +21,7 @@ def read() -> Arrays:
     from sklearn.datasets import load_digits  # slow to import, and needed by this data set alone
 
     values, labels = load_digits(return_X_y=True)
+    # Levels 0 to 16 become 0 to 255, as all other data sets have them.
     images = np.rint(values * (255 / 16)).astype(np.uint8).reshape(-1, 1, 8, 8)
     labels = labels.astype(np.int64)
     held_out = np.zeros(len(labels), dtype=bool)

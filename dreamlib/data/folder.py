@@ -20,7 +20,7 @@ SUFFIXES = {
     *(".bmp", ".jfif", ".jpe", ".jpeg", ".jpg", ".pbm", ".pgm", ".png"),
     *(".pnm", ".ppm", ".tif", ".tiff", ".webp"),
 }
-# Images too, which are not read: one of them must not be left out in silence.
+# Image formats that are not read: leaving such a file out silently would change the data set.
 UNREAD = {".avif", ".gif", ".heic", ".heif", ".ico", ".j2k", ".jp2", ".jxl", ".tga"}
 ANNOTATIONS = "val_annotations.txt"
 # Folders that file managers and storage boxes leave behind, with small copies of the images in them.
@@ -78,7 +78,7 @@ def labelled(path: Path, mode: str | None = None) -> Part:
 
 
 def _listed(notes: Path) -> Labelled:
-    """What ``metadata.csv`` or ``metadata.jsonl`` says of the images beside it."""
+    """Images and labels listed in ``metadata.csv`` or ``metadata.jsonl``."""
     try:
         text = notes.read_text(encoding="utf-8-sig")
         rows = list(csv.DictReader(io.StringIO(text))) if notes.suffix == ".csv" else None

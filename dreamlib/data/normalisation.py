@@ -1,4 +1,4 @@
-"""Per-channel normalisation, with the constants of the papers' code and the true ones beside them.
+"""Per-channel normalisation, with the constants of the papers' code and the true ones.
 
 Whitening is a normalisation too: see :mod:`dreamlib.data.whitening`.
 """
@@ -54,7 +54,7 @@ class Normalisation:
         return {"name": self.name, "mean": list(self.mean), "std": list(self.std)}
 
     def tensors(self) -> dict[str, Tensor]:
-        """What a file of a set has to hold of it, beside :meth:`about`: nothing."""
+        """Tensors that a file of a set has to hold, besides :meth:`about`: none."""
         return {}
 
     def apply(self, unit: Tensor) -> Tensor:
@@ -96,7 +96,7 @@ class Normalisation:
                 f"images of shape {tuple(like.shape)} do not fit normalisation {self.name!r}, "
                 f"which expects (..., {self.channels}, h, w)"
             )
-        # Filled where the images are: a copy from the host would stop a GPU at every step, and its graphs forbid it.
+        # Filled on the images' device: a copy from the host would stop a GPU at every step, and CUDA graphs forbid it.
         mean, std = (
             torch.stack([like.new_full((1, 1), v) for v in values]) for values in (self.mean, self.std)
         )
@@ -153,6 +153,7 @@ def measured(images: Tensor) -> Normalisation:
     levels = torch.arange(256, dtype=torch.float64) / 255
     mean, std = [], []
     for channel in images.unbind(1):
+        # 256 levels: mean and variance follow from their frequencies, in float64, without a float copy of the images.
         share = torch.bincount(channel.reshape(-1), minlength=256).double() / channel.numel()
         centre = (share * levels).sum()
         spread = (share * (levels - centre).square()).sum().sqrt()

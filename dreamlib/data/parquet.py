@@ -1,4 +1,4 @@
-"""Hugging Face style parquet files: encoded images in a struct column, integer labels beside them."""
+"""Hugging Face style parquet files: encoded images in a struct column, integer labels in another."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def _check_shards(name: str, files: list[Path]) -> None:
     for file in files:
         match = SHARD.search(file.stem)
         around = file.stem[: match.start()] if match else file.stem
-        # A hash is of the shard, not of the whole: only the number tells which of them it is.
+        # A hash identifies the shard, not the set: only the number says which shard it is.
         found.setdefault((around, match[2] if match else ""), set()).add(int(match[1]) if match else 0)
     for (_, total), numbers in found.items():
         if total and (len(numbers) != int(total) or max(numbers) >= int(total)):
@@ -149,7 +149,7 @@ def _table(file: Path) -> tuple[list[Any], np.ndarray, tuple[str, ...]]:
     import pyarrow.parquet as pq
 
     try:
-        if not file.is_file():  # a pipe would be waited for
+        if not file.is_file():  # reading a pipe would wait for ever
             raise DataError(f"{file} is no regular file", "replace it by a copy")
         with pq.ParquetFile(file) as opened:
             schema = opened.schema_arrow
@@ -165,7 +165,7 @@ def _table(file: Path) -> tuple[list[Any], np.ndarray, tuple[str, ...]]:
 
 
 def _unpacked(file: Path, opened: Any, columns: list[str]) -> Any:
-    """The columns as a table, read in small batches: what takes little room packed may take all memory unpacked."""
+    """The columns as a table, read in small batches: a small compressed file may unpack to more than the memory."""
     import pyarrow as pa
 
     most = max(LEAST_UNPACKED, MOST_UNPACKED * file.stat().st_size)

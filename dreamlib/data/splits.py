@@ -64,9 +64,10 @@ class Holdout:
         return count
 
     def apply(self, parent: Dataset, name: str) -> Dataset:
+        # Uniform whatever the class, as DM's supplement says, so classes may differ by a few images.
         ranked = torch.tensor(_ranked(len(parent.train_labels)))
         cut = max(1, round(HELD_OUT * len(ranked)))
-        # In the order they had, so that nothing else about them tells that they were drawn.
+        # Sorted, so that both parts keep the order of the data set.
         held_out, kept = ranked[:cut].sort().values, ranked[cut:].sort().values
         return replace(
             parent,
@@ -126,6 +127,7 @@ class Stream:
         self.classes(parent.num_classes, name)
         start, end = self.bounds(parent.num_classes)
         chosen = _class_order(self.order, parent.num_classes)[start:end]
+        # New labels in order of arrival; -1 marks classes that are not in this part.
         label = torch.full((parent.num_classes,), -1)
         label[chosen] = torch.arange(len(chosen))
         train_images, train_labels = _part(parent.train_images, label[parent.train_labels])

@@ -1,4 +1,4 @@
-"""Evaluation: train networks from scratch on a synthetic set (or the real one), test each once, at the end."""
+"""Evaluation: train networks from scratch on a synthetic set (or the real one), and test each once, at the end."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ..core.streams import Streams
 from ..data import ClassData, Dataset, Normalisation
 from ..data.whitening import Whitening
 from ..networks import NetworkSpec, forward_operations
-from ..networks.training import SGD, Learner, Lessons, Outputs
+from ..networks.training import SGD, Learner, Outputs, TrainingData
 from .sets import DistilledSet
 
 Trained = Images | Tensor | ClassData | Source  # what networks are trained on
@@ -186,23 +186,25 @@ class EvaluationRun:
         self.device = images.images.device if isinstance(images, Images) else images.device
         self.dataset, self.also, self.evaluation = dataset, also, evaluation
         self.streams = Streams(evaluation.panel, self.device)
-        lessons = self._lessons(images)
+        training_data = self._training_data(images)
         stop, classes = evaluation.stop(dataset.num_classes), dataset.num_classes
-        seen = evaluation.learner.shown(lessons.size, stop)
+        seen = evaluation.learner.shown(training_data.size, stop)
         one = forward_operations(evaluation.network, dataset.shape, classes)
         work = 3 * one * seen * evaluation.networks
         self.engine = Engine(evaluation.mode, self.device, operations=work, programs=programs)
         outputs = Outputs(dataset.shape, classes, evaluation.networks, self.streams["evaluation"])
-        self.training = evaluation.learner.begin(lessons, evaluation.network, outputs, self.engine, stop)
+        self.training = evaluation.learner.begin(
+            training_data, evaluation.network, outputs, self.engine, stop
+        )
         self.accuracies: list[float] = []
         self.also_accuracies: list[float] = []
         self.stopwatch = Stopwatch(self.device, "evaluate")
 
-    def _lessons(self, images: Trained) -> Lessons:
+    def _training_data(self, images: Trained) -> TrainingData:
         """What networks learn from."""
         how, classes = self.evaluation.generated, self.dataset.num_classes
         if isinstance(images, ClassData):
-            return Lessons(images.at, images.total)
+            return TrainingData(images.at, images.total)
         if isinstance(images, Tensor):
             shape = (classes, *self.dataset.shape)
             if images.dim() != 5 or (images.shape[0], *images.shape[2:]) != shape:
@@ -230,7 +232,7 @@ class EvaluationRun:
             return images.draw(labels, self.streams["noise"]), labels
 
         batch = getattr(self.evaluation.learner, "batch", classes)
-        return Lessons(fetch, how.size(classes, batch))
+        return TrainingData(fetch, how.size(classes, batch))
 
     @property
     def steps(self) -> int:
@@ -304,13 +306,13 @@ def _check_answers(targets: Tensor, learner: Learner) -> None:
         )
 
 
-def _in_memory(made: Images) -> Lessons:
+def _in_memory(made: Images) -> TrainingData:
     """Images that are there, with their targets."""
 
     def fetch(index: Tensor) -> tuple[Tensor, Tensor]:
         return made.images[index], made.targets[index]
 
-    return Lessons(fetch, len(made.targets), made.rates, made.steps)
+    return TrainingData(fetch, len(made.targets), made.rates, made.steps)
 
 
 def evaluate(images: DistilledSet | Trained, dataset: Dataset, evaluation: Evaluation) -> list[float]:

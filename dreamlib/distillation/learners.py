@@ -10,14 +10,14 @@ from torch import Tensor
 
 from ..augment import Augmentation, Siamese
 from ..compute.engine import Engine
-from ..containers import Adam, Moves
+from ..containers import Adam, Optimiser
 from ..core.errors import Diverged
 from ..core.files import below
 from ..criteria.features import cosine
 from ..criteria.kernels import FullyConnected, Kernel
 from ..criteria.ridge import REGULARISATION, centred, solve
 from ..networks import NetworkSpec
-from ..networks.training import Lessons, Outputs, SquaredError, Stack
+from ..networks.training import Outputs, SquaredError, Stack, TrainingData
 
 CHUNK = 1000  # test images whose kernel is taken at once
 
@@ -44,9 +44,14 @@ class Ridge:
         return 0.0
 
     def begin(
-        self, lessons: Lessons, spec: NetworkSpec, outputs: Outputs, engine: Engine, stop: int | None
+        self,
+        training_data: TrainingData,
+        spec: NetworkSpec,
+        outputs: Outputs,
+        engine: Engine,
+        stop: int | None,
     ) -> Regressed:
-        return Regressed(self, lessons, outputs)
+        return Regressed(self, training_data, outputs)
 
 
 class Regressed:
@@ -54,10 +59,10 @@ class Regressed:
 
     step, steps, done = 0, 0, True
 
-    def __init__(self, how: Ridge, lessons: Lessons, outputs: Outputs) -> None:
-        self.how, self.size = how, lessons.size
-        index = torch.arange(lessons.size, device=outputs.generator.device)
-        images, answers = lessons.fetch(index)
+    def __init__(self, how: Ridge, training_data: TrainingData, outputs: Outputs) -> None:
+        self.how, self.size = how, training_data.size
+        index = torch.arange(training_data.size, device=outputs.generator.device)
+        images, answers = training_data.fetch(index)
         labels = answers if answers.is_floating_point() else centred(answers, outputs.num_classes)
         self.images = images.double()
         self.coefficients = solve(how.kernel(self.images, self.images), labels, how.regularisation)
@@ -94,7 +99,7 @@ class Fit:
     updates : int
         Steps in all.
     batch : int
-        At most so many images a step, drawn anew.
+        At most so many images a step, drawn again.
     lr : float
         The highest rate, reached after ``warm_up`` steps (at most half of all), from 0.
     warm_up : int
@@ -119,7 +124,7 @@ class Fit:
     def shown(self, size: int, stop: int | None) -> float:
         return float((stop or self.updates) * min(self.batch, size))
 
-    def pace(self, step: int, steps: int) -> float:
+    def lr_factor(self, step: int, steps: int) -> float:
         """By what the rate of a step (from 0) is multiplied."""
         rise = min(self.warm_up, steps // 2)
         if step < rise:
@@ -127,23 +132,39 @@ class Fit:
         return cosine((step - rise) / max(1, steps - rise - 1), self.last)
 
     def begin(
-        self, lessons: Lessons, spec: NetworkSpec, outputs: Outputs, engine: Engine, stop: int | None
+        self,
+        training_data: TrainingData,
+        spec: NetworkSpec,
+        outputs: Outputs,
+        engine: Engine,
+        stop: int | None,
     ) -> Fitting:
-        return Fitting(self, lessons, spec, outputs, engine, stop or self.updates)
+        return Fitting(self, training_data, spec, outputs, engine, stop or self.updates)
 
 
 class Fitting:
     """K networks that learn to answer the set's labels; resumable at every step."""
 
     def __init__(
-        self, how: Fit, lessons: Lessons, spec: NetworkSpec, outputs: Outputs, engine: Engine, steps: int
+        self,
+        how: Fit,
+        training_data: TrainingData,
+        spec: NetworkSpec,
+        outputs: Outputs,
+        engine: Engine,
+        steps: int,
     ) -> None:
-        self.how, self.lessons, self.engine, self.generator = how, lessons, engine, outputs.generator
-        self.size, self.step, self.steps = lessons.size, 0, steps
+        self.how, self.training_data, self.engine, self.generator = (
+            how,
+            training_data,
+            engine,
+            outputs.generator,
+        )
+        self.size, self.step, self.steps = training_data.size, 0, steps
         self.stack = Stack(spec, outputs.shape, outputs.num_classes, outputs.count, outputs.generator)
         self.schedule = SquaredError(augment=how.augment)
         # Adam moves every number by itself, so that the weights of all networks can move together.
-        self.moves = Moves(self._weights(), {"": Adam(how.lr)})
+        self.optimiser = Optimiser(self._weights(), {"": Adam(how.lr)})
         self.averaged = {name: value.clone() for name, value in self._weights().items()}
 
     def _weights(self) -> dict[str, Tensor]:
@@ -157,12 +178,12 @@ class Fitting:
         """One step of all networks."""
         stack, count = self.stack, min(self.how.batch, self.size)
         keys = torch.rand(stack.count, self.size, generator=self.generator, device=self.generator.device)
-        images, answers = self.lessons.fetch(keys.topk(count, dim=1).indices)
+        images, answers = self.training_data.fetch(keys.topk(count, dim=1).indices)
         _, _, found = stack.learn(
             self.engine, images, answers, self.schedule, self.generator, self.schedule.loss
         )
         gradients = dict(zip(stack.parameter_names, found, strict=True))
-        self.moves.move(self._weights(), gradients, self.how.pace(self.step, self.steps))
+        self.optimiser.step(self._weights(), gradients, self.how.lr_factor(self.step, self.steps))
         kept = min(self.how.average, (1 + self.step) / (10 + self.step))
         for name, value in self._weights().items():
             self.averaged[name].lerp_(value, 1 - kept)
@@ -186,7 +207,7 @@ class Fitting:
     def state(self) -> dict[str, Tensor]:
         out = {f"network.{name}": value for name, value in self.stack.tensors.items()}
         out |= {f"average.{name}": value for name, value in self.averaged.items()}
-        out |= {f"moves.{name}": value for name, value in self.moves.state().items()}
+        out |= {f"moves.{name}": value for name, value in self.optimiser.state().items()}
         return out | {"step": torch.tensor(self.step)}
 
     def restore(self, state: dict[str, Tensor], generator: torch.Generator) -> None:
@@ -194,4 +215,4 @@ class Fitting:
         for kind, held in (("network", self.stack.tensors), ("average", self.averaged)):
             for name in held:
                 held[name] = state[f"{kind}.{name}"].to(generator.device, copy=True)
-        self.moves.restore(below(state, "moves."), self._weights())
+        self.optimiser.restore(below(state, "moves."), self._weights())

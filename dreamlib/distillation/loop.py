@@ -1,9 +1,9 @@
 """Distillation: one loop for every method, resumable at every step.
 
-    the teacher puts up a network, the criterion says where what is stored should go, its updates take it there, and
-    the teacher's network learns a little
+    the teacher gives a network, the criterion a loss and its gradient by the stored tensors, their updates take a
+    step, and the teacher may train its network
 
-Which network, what is compared and what is stored are the recipe's parts; nothing here knows them by name.
+Which network, which loss and which tensors are the recipe's parts; nothing here knows them by name.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from torch import Tensor
 
 from ..compute.backend import Stopwatch
 from ..compute.engine import Engine, Programs
-from ..containers import Moves
+from ..containers import Optimiser
 from ..core.errors import BadValue, Diverged
 from ..core.files import below
 from ..core.streams import Streams
@@ -31,7 +31,7 @@ from .selection import Selection
 
 
 class Distillation:
-    """One run of one recipe: select what to start from, prepare the teacher, then step by step.
+    """One run of one recipe: select the initial images, prepare the teacher, then step by step.
 
     Parameters
     ----------
@@ -40,7 +40,7 @@ class Distillation:
     recipe : Recipe
         What to do.
     ipc : int
-        Stored images per class; without effect where images are drawn.
+        Stored images per class; without effect for a generator.
     seed : int
         Seed of every random stream of the run.
     memory_gb : float, optional
@@ -51,14 +51,14 @@ class Distillation:
         What :attr:`snapshots` of ``recipe.first`` hold, after ``recipe.criterion.first`` steps where it is an earlier
         stage, else at its end; for recipes that need one.
     programs : Programs, optional
-        What other runs have compiled.
+        Functions that other runs have compiled.
 
     Attributes
     ----------
     stored : dict of str to Tensor
         The container's tensors.
     step, steps : int
-        Work done and work in all: steps of the loop and, before them, those of the selection and of the teacher.
+        Work done and all work: steps of the loop and, before them, those of the selection and of the teacher.
     matched : int
         Steps of the loop that are done.
     snapshots : dict of int to Tensors
@@ -94,8 +94,10 @@ class Distillation:
         self.data, self.recipe, self.device = data, recipe, data.device
         self.container = recipe.container
         self.unit = how.unit(data)
+        # An earlier stage has made ``first`` of the steps. A coreset has none left: it is only selected.
         self.loops = (recipe.steps - how.first) * self.unit
         moves, taught = self.loops > 0, self.loops > 0 and how.taught
+        # Real images that the container starts from; a generator needs none.
         slots = self.container.slots(ipc)
         phases = (
             *(("select",) if slots else ()),
@@ -115,6 +117,7 @@ class Distillation:
             stopwatch=self.stopwatch,
             memory_gb=memory_gb,
         )
+        # The published image rate may depend on IPC and image size (IDC), so it is known only here.
         self.updates = self.container.updates(recipe.update(ipc, data.shape[1]))
         self.matched = 0
         self.snapshots: dict[int, dict[str, Tensor]] = {}
@@ -124,6 +127,7 @@ class Distillation:
         self._selection_steps = self.selection.steps if self.selection else 0
         if self.selection is None:
             self._begin(None, start)
+        # A later stage takes over the partner that an earlier stage has trained.
         beside = None if start is None else below(start, BESIDE)
         self.teaching: Teaching = recipe.teacher.begin(self.scene, start) if taught else Idle()
         self.criterion = how.begin(self.scene, self.teaching, beside) if moves else None
@@ -135,10 +139,11 @@ class Distillation:
         network = build(recipe.network, data.shape, data.num_classes, device="meta")
         seen = recipe.criterion.shown(data.num_classes, ipc) + recipe.teacher.shown(data.num_classes, ipc)
         images = (self.loops and self.loops * seen) + recipe.initial.epochs * data.total
+        # A training step costs about three forward passes: one forward, two backward (by the maps and by the weights).
         work = 3 * forward_operations(recipe.network, data.shape, data.num_classes) * images
         return Engine(recipe.mode, self.device, operations=work, programs=programs).for_network(network)
 
-    # What the experiment runner sees: a task that advances by small steps and can be saved at any of them.
+    # The task contract of the companion's workers: small steps, and a state that can be saved after any of them.
 
     @property
     def steps(self) -> int:
@@ -165,7 +170,7 @@ class Distillation:
 
     @property
     def mark(self) -> int:
-        """Steps that are done, as the criterion counts them, those of an earlier stage included."""
+        """Steps done, in the criterion's unit, those of an earlier stage included."""
         return self.recipe.criterion.first + self.matched // self.unit
 
     @property
@@ -194,6 +199,7 @@ class Distillation:
 
     def advance(self) -> None:
         """Do the next small piece of work."""
+        # In order: select the initial images (once a coreset's network is trained), prepare the teacher, then the loop.
         if not self.stored:
             assert self.selection is not None
             with self.stopwatch.phase("select"):
@@ -205,16 +211,17 @@ class Distillation:
         elif not self.teaching.done:
             self.teaching.advance()
         else:
-            self._match()
+            self._step()
 
     def _begin(self, images: Tensor | None, start: Mapping[str, Tensor] | None) -> None:
-        """Put what there is to start from into the container."""
+        """Start the container, from selected images or from the result of an earlier stage."""
         data, how = self.data, self.recipe.criterion
         self.stored = self.container.start(
             images, self.scene.ipc, data.shape, data.num_classes, self.streams["weights"]
         )
+        # Integers (the count of batches in a batch norm) have no gradient.
         learned = {name: value for name, value in self.stored.items() if value.is_floating_point()}
-        self.moves = Moves(learned, self.updates)
+        self.optimiser = Optimiser(learned, self.updates)
         if self.selection is not None or how.before(self.recipe) is None:
             return
         if start is None:
@@ -234,24 +241,30 @@ class Distillation:
             remembered = below(start, f"{BESIDE}moves.")
             if not remembered:
                 raise BadValue(
-                    "Adam is to go on with what it remembers of the first stage, and the start does not hold it",
+                    "Adam is to continue with its state of the first stage, and the start does not hold it",
                     "the snapshots of a run of recipe.first, or carries_adam=False",
                 )
-            self.moves.restore(remembered, self.stored)
+            self.optimiser.restore(remembered, self.stored)
 
-    def _match(self) -> None:
-        """One step."""
+    def _step(self) -> None:
+        """One step of the loop, the same for every method."""
         assert self.criterion is not None
-        step, pace = self.matched, self.recipe.criterion.pace
+        step, lr_factor = self.matched, self.recipe.criterion.lr_factor
+        # 1. Weights to learn under. With new ones comes projection: IDC clamps once per network, not once per step.
         if self.teaching.next(step):
             self.container.project(self.stored)
-        self.moves.approach(self.stored, pace)
-        pull = self.criterion.gradients(step, self.stored)
-        self.moves.move(self.stored, pull.gradients, pace * pull.pace)
-        for name, value in pull.statistics.items():
+        # 2. Where the gradient is taken: IDC's images first drift by the momentum of the classes before them.
+        self.optimiser.approach(self.stored, lr_factor)
+        # 3. The loss and its gradient by the stored tensors, and the updates. Running statistics are set, not learned.
+        result = self.criterion.gradients(step, self.stored)
+        self.optimiser.step(self.stored, result.gradients, lr_factor * result.lr_factor)
+        for name, value in result.statistics.items():
             self.stored[name].copy_(value)
+        # Counted before the checks below, so that an error names the step that caused it.
         self.matched += 1
-        self._note(pull.loss)
+        self._record_loss(result.loss)
+        # 4. A partner's own step, and then the network's training, both on the updated tensors (DC, IDC: matching
+        # first, training second).
         self.criterion.after(step, self.stored)
         self.teaching.after(step, self.stored)
         if self.matched % self.unit == 0 and self.mark in self.recipe.kept:
@@ -260,53 +273,56 @@ class Distillation:
     # Bookkeeping
 
     def preview(self) -> Tensor | None:
-        """Unit images (C, n, c, h, w) of how far it is, where they are not what is stored."""
+        """Unit images (C, n, c, h, w) that show the progress of a generator; None where images are stored."""
         look = getattr(self.criterion, "preview", None)
         return None if look is None else look(self.stored)
 
-    def _note(self, loss: Tensor) -> None:
-        # Reading the loss waits for the device, so it is read a hundred times in a run, not at every step.
+    def _record_loss(self, loss: Tensor) -> None:
+        # Reading the loss waits for the device, so it is read about a hundred times in a run, not at every step.
         if self.matched % max(1, self.loops // 100) and self.matched != self.loops:
             return
         value = float(loss)
         if not math.isfinite(value):
-            raise Diverged(f"the loss became {value} at step {self.matched} of {self.loops}", self._slower())
+            raise Diverged(
+                f"the loss became {value} at step {self.matched} of {self.loops}", self._lower_rate_hint()
+            )
         self.losses.append((self.recipe.criterion.first * self.unit + self.matched, value))
 
-    def _slower(self) -> str:
-        """What to type when a run has diverged."""
-        if not self.updates:  # nothing moves at a rate
+    def _lower_rate_hint(self) -> str:
+        """The hint of an error when a run has diverged."""
+        if not self.updates:  # no learning rate
             return ""
         update = next(iter(self.updates.values()))
         name = "image_lr" if self.selection else "lr"
-        return f"lower {name} (now {update.lr * self.recipe.criterion.pace})"
+        return f"lower {name} (now {update.lr * self.recipe.criterion.lr_factor})"
 
     def _keep_snapshot(self) -> None:
         self._check()
         kept = dict(self.stored)
         if self.criterion is not None:
-            kept |= {f"{BESIDE}{name}": value for name, value in self.criterion.beside().items()}
+            kept |= {f"{BESIDE}{name}": value for name, value in self.criterion.for_next_stage().items()}
+            # Only a first stage is continued, so only its snapshots carry the state of its updates.
             if self.recipe.criterion.carries and self.recipe.first is None:
-                kept |= {f"{BESIDE}moves.{name}": value for name, value in self.moves.state().items()}
+                kept |= {f"{BESIDE}moves.{name}": value for name, value in self.optimiser.state().items()}
         self.snapshots[self.mark] = {name: value.clone() for name, value in kept.items()}
 
     def _check(self) -> None:
-        """Raise :class:`Diverged` when something that is trained is no longer a finite number."""
+        """Raise :class:`Diverged` when a stored tensor or the criterion's state is no longer finite."""
         for name, value in {**self.stored, **(self.criterion.state() if self.criterion else {})}.items():
             if value.is_floating_point() and not bool(torch.isfinite(value).all()):
                 raise Diverged(
-                    f"{name} is not finite after step {self.matched} of {self.loops}", self._slower()
+                    f"{name} is not finite after step {self.matched} of {self.loops}", self._lower_rate_hint()
                 )
 
     # Checkpoints
 
     def state(self) -> dict[str, Tensor]:
-        """Everything needed to go on bit for bit, as named tensors. Live ones: write them before the next step.
+        """Everything needed to resume bit for bit, as named tensors. They are live: write them before the next step.
 
         Raises
         ------
         Diverged
-            If something stored is not finite, so that the last good checkpoint stays.
+            If a stored tensor is not finite, so that the last good checkpoint is kept.
         """
         self._check()
         out = {f"stream.{name}": value for name, value in self.streams.state().items()}
@@ -315,7 +331,7 @@ class Distillation:
             assert self.selection is not None
             return out | {f"selection.{name}": value for name, value in self.selection.state().items()}
         out |= {f"stored.{name}": value for name, value in self.stored.items()}
-        out |= {f"moves.{name}": value for name, value in self.moves.state().items()}
+        out |= {f"moves.{name}": value for name, value in self.optimiser.state().items()}
         out |= {f"teacher.{name}": value for name, value in self.teaching.state().items()}
         if self.criterion is not None:
             out |= {f"criterion.{name}": value for name, value in self.criterion.state().items()}
@@ -325,7 +341,8 @@ class Distillation:
         return out | {"matched": torch.tensor(self.matched)}
 
     def restore(self, state: Mapping[str, Tensor]) -> None:
-        """Go on from what :meth:`state` returned, in a fresh object made with the same arguments."""
+        """Resume from what :meth:`state` returned, in a new object made with the same arguments."""
+        # The streams first: all that follows draws from them.
         self.streams.restore(below(state, "stream."))
         self.stopwatch.restore({name: float(value) for name, value in below(state, "seconds.").items()})
         if "matched" not in state:
@@ -339,13 +356,17 @@ class Distillation:
         }:
             raise ValueError("it holds another container")
         self.stored = {name: value.to(self.device, copy=True) for name, value in stored.items()}
-        self.moves = Moves({n: v for n, v in self.stored.items() if v.is_floating_point()}, self.updates)
-        self.moves.restore(below(state, "moves."), self.stored)
+        # Updates refer to the stored tensors, which are other objects now.
+        self.optimiser = Optimiser(
+            {n: v for n, v in self.stored.items() if v.is_floating_point()}, self.updates
+        )
+        self.optimiser.restore(below(state, "moves."), self.stored)
         self.teaching.restore(below(state, "teacher."))
         if self.criterion is not None:
             self.criterion.restore(below(state, "criterion."))
         self.snapshots = {}
         for key, value in below(state, "snapshot.").items():
+            # "7.images" is tensor "images" of the snapshot after 7 steps.
             mark, _, name = key.partition(".")
             self.snapshots.setdefault(int(mark), {})[name] = value.to(self.device)
         self.losses = [(int(step), float(loss)) for step, loss in state["losses"].tolist()]

@@ -1,4 +1,4 @@
-"""What a set of images starts from: a coreset's choice, and the network it looks through."""
+"""The initial images of a set: a coreset's choice, and the embedding network behind it."""
 
 from __future__ import annotations
 
@@ -48,11 +48,12 @@ class Selection:
         self.training.advance()
 
     def _training(self) -> Training:
-        """Training of the network on all real images, counting what is forgotten."""
+        """Training of the embedding network on all real images, which counts forgetting events on the way."""
         scene, data = self.scene, self.scene.data
         generator = scene.streams["embedding"]
         position, mask = data.padded_index()
         label = torch.arange(data.num_classes, device=data.device).unsqueeze(1).expand_as(position)
+        # Every image as (position in its class, class), and its slot in the padded (C, N) rectangle.
         flat_position, flat_label = position[mask], label[mask]
         slot = mask.flatten().nonzero().squeeze(1)
         self.correct = torch.zeros(mask.numel(), dtype=torch.bool, device=data.device)
@@ -60,10 +61,12 @@ class Selection:
         self.events = torch.zeros(mask.numel(), dtype=torch.int64, device=data.device)
 
         def fetch(index: Tensor) -> tuple[Tensor, Tensor]:
+            # index is (1, B): a stack of one network.
             images = data.take(flat_position[index[0]].unsqueeze(1), flat_label[index[0]])
             return images.transpose(0, 1), flat_label[index]
 
-        def watch(index: Tensor, correct: Tensor) -> None:
+        def count_forgetting(index: Tensor, correct: Tensor) -> None:
+            # A forgetting event: right at the last visit of this image, wrong now (Toneva et al. 2019, section 3).
             at = slot[index[0]]
             self.events[at] += self.correct[at] & ~correct[0]
             self.correct[at] = correct[0]
@@ -71,13 +74,16 @@ class Selection:
 
         settings = replace(self.recipe.embedding, epochs=self.recipe.initial.epochs)
         stack = Stack(scene.network, data.shape, data.num_classes, 1, generator)
-        return Training(stack, fetch, len(flat_label), settings, generator, watch, engine=scene.engine)
+        return Training(
+            stack, fetch, len(flat_label), settings, generator, count_forgetting, engine=scene.engine
+        )
 
     def history(self) -> History:
-        """How often each image was forgotten."""
+        """The number of forgetting events of each image."""
         position, _ = self.scene.data.padded_index()
         if self.training is None:
             return History(torch.zeros_like(position))
+        # Images that were never classified correctly count as the most forgotten, as in Toneva et al.
         events = torch.where(self.ever, self.events, self.events.max() + 1)
         return History(events.view(position.shape))
 
@@ -85,6 +91,7 @@ class Selection:
         """Images (C, slots, c, h, w) in the container's space."""
         scene, data, space = self.scene, self.scene.data, container.space
         if self.training is None:
+            # An untrained network: DREAM's start clusters its embedding (released code).
             network = build(scene.network, data.shape, data.num_classes, device=scene.device)
             initialise(network, scene.streams["embedding"])
         else:
@@ -93,22 +100,23 @@ class Selection:
         network.requires_grad_(False).eval()
         stream = scene.streams["initial"]
         view = View(data, network, self.slots, stream, scene.engine, space=space)
+        # Positions (C, slots) of real images, or None for noise.
         index = self.recipe.initial.choose(view, self.history())
         if index is not None:
             return data.take(index) if space == "normalised" else data.unit(index)
         noise = torch.randn(data.num_classes, self.slots, *data.shape, generator=stream, device=scene.device)
-        # IDC, released code
+        # In unit space noise is brought to mean 0.5 and standard deviation 1/4, and clamped (IDC, released code).
         return (noise / 4 + 0.5).clamp(0, 1) if space == "unit" else noise
 
     def state(self) -> dict[str, Tensor]:
-        """Everything needed to go on, but for the random streams."""
+        """Everything needed to resume, except the random streams."""
         if self.training is None:
             return {}
         out = {f"training.{name}": value for name, value in self.training.state().items()}
         return out | {"events": self.events, "correct": self.correct, "ever": self.ever}
 
     def restore(self, state: Mapping[str, Tensor]) -> None:
-        """Go on from what :meth:`state` returned."""
+        """Resume from what :meth:`state` returned."""
         if self.training is None:
             return
         self.training.generator = self.scene.streams["embedding"]

@@ -36,7 +36,7 @@ from ..data.whitening import Whitening
 NOT_OURS = (KeyError, TypeError, ValueError, AttributeError, IndexError, RuntimeError)
 FORMATS = ("safetensors", "images", "parquet")
 WHITENING = "whitening."  # what a whitened set's file holds of its normalisation
-NOTES = "dreamlib.json"  # beside exported pictures: what they do not say themselves
+NOTES = "dreamlib.json"  # with exported pictures: classes, normalisation and metadata
 
 
 @dataclass(frozen=True, repr=False)

@@ -1,7 +1,7 @@
 """The networks under which images are compared and distilled sets are judged.
 
-A :class:`NetworkSpec` is plain data; :func:`build` turns it into a module, and :func:`initialise` draws its
-weights anew. Every network has ``forward(x) -> logits``, ``features(x)``, ``feature_size`` and
+A :class:`NetworkSpec` is plain data; :func:`build` turns it into a module, and :func:`initialise` draws new
+weights. Every network has ``forward(x) -> logits``, ``features(x)``, ``feature_size`` and
 ``classifier``.
 """
 

@@ -27,17 +27,19 @@ class ConditionalBatchNorm(nn.Module):
     def forward(self, maps: Tensor, hot: Tensor) -> Tensor:
         """Maps (N, channels, h, w), normalised, scaled and shifted as the one-hot labels (N, C) say."""
         scale, shift = (layer(hot)[:, :, None, None] for layer in (self.scale, self.shift))
+        # 1 + scale: with small weights a class starts with an unscaled norm.
         out: Tensor = self.norm(maps) * (1 + scale) + shift
         return out
 
 
 class UpBlock(nn.Module):
-    """Doubles maps, with a way around."""
+    """A residual block that doubles the size of its maps."""
 
     def __init__(self, width: int, num_classes: int) -> None:
         super().__init__()
         self.first, self.second = (ConditionalBatchNorm(width, num_classes) for _ in range(2))
         self.widen, self.refine = SpectralConv2d(width, width), SpectralConv2d(width, width)
+        # The residual path: a 1x1 convolution, as in the released code.
         self.around = SpectralConv2d(width, width, 1)
 
     def forward(self, maps: Tensor, hot: Tensor) -> Tensor:
@@ -93,6 +95,7 @@ class BigGANGenerator(nn.Module):
 
     def forward(self, noise: Tensor, labels: Tensor) -> Tensor:
         """Images (N, c, h, w) in [-1, 1] of standard normal noise (N, K) and labels (N,)."""
+        # One-hot and a linear layer, which is an embedding that all number formats know.
         hot = F.one_hot(labels, self.num_classes).to(noise.dtype)
         maps: Tensor = self.start(noise).view(-1, self.width, self.side, self.side)
         for block in self.blocks:
@@ -102,7 +105,7 @@ class BigGANGenerator(nn.Module):
 
 
 class DownBlock(nn.Module):
-    """Two convolutions with a way around; halves maps or leaves their size."""
+    """A residual block of two convolutions that halves its maps or keeps their size."""
 
     def __init__(self, inputs: int, width: int, *, first: bool, halve: bool) -> None:
         super().__init__()
@@ -152,7 +155,9 @@ class BigGANDiscriminator(nn.Module):
 
     def forward(self, images: Tensor, labels: Tensor) -> Tensor:
         """How real (N,), unbounded, images (N, c, h, w) in [-1, 1] look as images of the classes ``labels`` (N,)."""
+        # Sum over all places, as in the released code, not their mean.
         found = F.relu(self.blocks(images)).sum((2, 3))
         hot = F.one_hot(labels, self.num_classes).to(found.dtype)
+        # The projection: a linear function of the features plus their product with the class vector.
         out: Tensor = self.real(found).squeeze(1) + (self.of_class(hot) * found).sum(1)
         return out

@@ -22,6 +22,7 @@ def convnet(spec: NetworkSpec, shape: Shape) -> tuple[nn.Sequential, int]:
     """
     extra, (height, width) = widened(shape)
     if spec.pooling != "none":
+        # Every pooling halves the maps: floor(log2(side)) of them leave one pixel.
         deepest = min(height, width).bit_length() - 1
         if spec.depth > deepest:
             raise BadValue(
@@ -31,6 +32,7 @@ def convnet(spec: NetworkSpec, shape: Shape) -> tuple[nn.Sequential, int]:
             )
         height, width = height >> spec.depth, width >> spec.depth
     blocks = []
+    # MNIST's 28 pixels become 32 by the padding of the first convolution (released code of DC).
     channels, padding = shape[0], 1 + extra
     for _ in range(spec.depth):
         conv = nn.Conv2d(channels, spec.width, 3, padding=padding)

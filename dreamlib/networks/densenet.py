@@ -9,6 +9,7 @@ from .layers import Shape, activation, halved, norm, pool, scaled
 from .spec import NetworkSpec
 
 BLOCKS = (6, 12, 24, 16)
+# Layers of the four dense blocks, and channels that each layer adds (Huang et al. 2017, Table 1: DenseNet-121).
 GROWTH = 32
 
 
@@ -38,10 +39,12 @@ def densenet121(spec: NetworkSpec, shape: Shape) -> tuple[nn.Sequential, int]:
     """
     halved(spec, (shape[1], shape[2]), len(BLOCKS) - 1)
     growth = scaled(spec, GROWTH)
+    # The stem has twice the growth, as in DenseNet-BC.
     channels = 2 * growth
     body: list[nn.Module] = [nn.Conv2d(shape[0], channels, 3, padding=1, bias=False)]
     for level, count in enumerate(BLOCKS):
         if level:
+            # Compression 0.5: a transition halves channels and pixels.
             body.append(_transition(spec, channels, channels // 2))
             channels //= 2
         body.append(nn.Sequential(*(_dense(spec, channels + step * growth, growth) for step in range(count))))

@@ -33,6 +33,7 @@ def doublings(shape: Shape) -> int:
         For images that are not square with 8, 16, 28, 32, 64 ... pixels a side.
     """
     _, height, width = shape
+    # 28 = 4, 7, 14, 28: the first doubling has a kernel of 3 there.
     times = 3 if height == 28 else (height // SMALLEST).bit_length() - 1
     if height != width or times < 1 or (height != 28 and height != SMALLEST << times):
         raise BadValue(
@@ -68,7 +69,7 @@ class GeneratorNetwork(nn.Module):
     UnknownName
         For another place of the label.
     BadValue
-        For sizes below 1, images of another size, and a K that leaves no noise beside a label that is to go inside.
+        For sizes below 1, images of another size, and a K that leaves no room for noise where the label goes inside.
     """
 
     def __init__(
@@ -88,10 +89,12 @@ class GeneratorNetwork(nn.Module):
         times = doublings(shape)
         self.num_classes, self.noise, self.width, self.label = num_classes, noise, width, label
         inputs = noise if label == "inside" else noise + num_classes
+        # (N, inputs) -> (N, width * 4 * 4), then viewed as maps.
         size = width * SMALLEST * SMALLEST
         self.start = nn.Sequential(nn.Linear(inputs, size), nn.BatchNorm1d(size), nn.ReLU())
         layers: list[nn.Module] = []
         for level in range(times):
+            # Kernel 4, stride 2, padding 1 doubles exactly; kernel 3 takes 4 pixels to 7 (released code).
             odd = level == 0 and shape[1] == 28  # 4 pixels become 7
             layers += _normed(nn.ConvTranspose2d(width, width, 3 if odd else 4, 2, padding=1), width)
             for _ in range(3 if level == 0 else 1 if level < times - 1 else 0):
@@ -101,6 +104,7 @@ class GeneratorNetwork(nn.Module):
     def forward(self, noise: Tensor, labels: Tensor) -> Tensor:
         """Images (N, c, h, w) in [-1, 1] of standard normal noise (N, K) and labels (N,)."""
         hot = F.one_hot(labels, self.num_classes).to(noise.dtype)
+        # "inside": the one-hot label replaces the first C numbers of the noise, so the number of inputs stays K.
         rest = noise[:, self.num_classes :] if self.label == "inside" else noise
         maps = self.start(torch.cat([hot, rest], 1)).view(-1, self.width, SMALLEST, SMALLEST)
         return cast(Tensor, self.body(maps))
@@ -137,6 +141,7 @@ class DiscriminatorNetwork(nn.Module):
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """How real (N,), unbounded, and logits (N, C), of images (N, c, h, w) in [-1, 1]."""
+        # Max pooling over the last 4x4 maps (released code).
         found = self.body(images).amax((2, 3))
         return self.real(found).squeeze(1), self.classify(found)
 
@@ -152,6 +157,7 @@ def _shrinking(shape: Shape, width: int, slope: float, what: str) -> nn.Sequenti
     channels, side = shape[0], shape[1]
     for number in range(1, DEPTH + 1):
         stride = 2 if number in HALVING[times] else 1
+        # LayerNorm needs the size of its maps, which strides round up.
         side = -(-side // stride)
         layers += [
             nn.Conv2d(channels, width, 3, stride, padding=1),
@@ -163,7 +169,7 @@ def _shrinking(shape: Shape, width: int, slope: float, what: str) -> nn.Sequenti
 
 
 class EncoderNetwork(nn.Module):
-    """From images in [-1, 1] and labels to a normal distribution of K numbers: what a VAE believes was the noise.
+    """From images in [-1, 1] and labels to a normal distribution of K numbers: the posterior of a VAE's noise.
 
     The convolutions of :class:`DiscriminatorNetwork`, then a linear layer of all the 4x4 maps and the one-hot label.
 

@@ -21,6 +21,7 @@ def norm(spec: NetworkSpec, channels: int) -> nn.Module:
         return nn.Identity()
     if spec.norm == "batch":
         return nn.BatchNorm2d(channels)
+    # GroupNorm with one channel per group is instance norm, with all in one group layer norm; one class covers three.
     groups = {"instance": channels, "layer": 1, "group": 4}[spec.norm]
     if channels % groups:
         raise BadValue(
@@ -45,6 +46,7 @@ def pool(spec: NetworkSpec, factor: int = 2) -> nn.Module:
 
 def scaled(spec: NetworkSpec, channels: int) -> int:
     """Published ``channels`` at the spec's width (128 stands for the published one)."""
+    # Width 128 is ConvNet's published width, so it stands for 100 % in all architectures.
     count, rest = divmod(channels * spec.width, 128)
     if rest:
         raise BadValue(

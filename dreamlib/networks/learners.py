@@ -12,10 +12,10 @@ from ..compute.engine import Engine
 from ..core.errors import BadValue, Diverged
 from ..core.files import below
 from . import NetworkSpec
-from .training import SGD, Lessons, Outputs, Stack, Training, sgd_update
+from .training import SGD, Outputs, Stack, Training, TrainingData, sgd_update
 
 
-def own_steps(lessons: Lessons, stop: int | None) -> int:
+def own_steps(training_data: TrainingData, stop: int | None) -> int:
     """Steps to train for: ``stop``, else those that belong to the images.
 
     Raises
@@ -23,7 +23,7 @@ def own_steps(lessons: Lessons, stop: int | None) -> int:
     BadValue
         If nothing says so.
     """
-    steps = lessons.steps if stop is None else stop
+    steps = training_data.steps if stop is None else stop
     if steps is None:
         raise BadValue(
             "networks are to learn for as many steps as the set says, and it says none",
@@ -57,10 +57,17 @@ class Adam:
         return min(self.batch, size) * (1000.0 if stop is None else stop)
 
     def begin(
-        self, lessons: Lessons, spec: NetworkSpec, outputs: Outputs, engine: Engine, stop: int | None
+        self,
+        training_data: TrainingData,
+        spec: NetworkSpec,
+        outputs: Outputs,
+        engine: Engine,
+        stop: int | None,
     ) -> AdamTraining:
         stack = Stack(spec, outputs.shape, outputs.num_classes, outputs.count, outputs.generator)
-        return AdamTraining(self, stack, lessons, engine, own_steps(lessons, stop), outputs.generator)
+        return AdamTraining(
+            self, stack, training_data, engine, own_steps(training_data, stop), outputs.generator
+        )
 
 
 class AdamTraining(Training):
@@ -70,13 +77,15 @@ class AdamTraining(Training):
         self,
         how: Adam,
         stack: Stack,
-        lessons: Lessons,
+        training_data: TrainingData,
         engine: Engine,
         steps: int,
         generator: torch.Generator,
     ) -> None:
         settings = SGD(batch=how.batch, lr=how.lr, augment=how.augment, cutmix=how.cutmix)
-        super().__init__(stack, lessons.fetch, lessons.size, settings, generator, engine=engine, steps=steps)
+        super().__init__(
+            stack, training_data.fetch, training_data.size, settings, generator, engine=engine, steps=steps
+        )
         self.how = how
         self.squares = [torch.zeros_like(weight) for weight in stack.weights()]
 
@@ -118,14 +127,19 @@ class Replay:
         return 3.0 * size  # E is three in DD
 
     def begin(
-        self, lessons: Lessons, spec: NetworkSpec, outputs: Outputs, engine: Engine, stop: int | None
+        self,
+        training_data: TrainingData,
+        spec: NetworkSpec,
+        outputs: Outputs,
+        engine: Engine,
+        stop: int | None,
     ) -> Replayed:
-        rates = lessons.rates
-        if rates is None or rates.ndim != 2 or lessons.size % rates.shape[1]:
+        rates = training_data.rates
+        if rates is None or rates.ndim != 2 or training_data.size % rates.shape[1]:
             held = "none" if rates is None else f"rates of shape {tuple(rates.shape)}"
             raise BadValue(
-                f"networks are to repeat the set's own steps, and it has {held}; expected (E, S), with {lessons.size} "
-                "images in S batches",
+                f"networks are to repeat the set's own steps, and it has {held}; expected (E, S), with "
+                f"{training_data.size} images in S batches",
                 'a set of "dd", or another protocol: judged_as="dsa"',
             )
         if stop is not None:
@@ -139,19 +153,30 @@ class Replay:
                 "the set, distilled again",
             )
         stack = Stack(spec, outputs.shape, outputs.num_classes, outputs.count, outputs.generator)
-        return Replayed(stack, lessons, engine, rates, outputs.generator)
+        return Replayed(stack, training_data, engine, rates, outputs.generator)
 
 
 class Replayed(Training):
     """K networks that repeat the steps of a set."""
 
     def __init__(
-        self, stack: Stack, lessons: Lessons, engine: Engine, rates: Tensor, generator: torch.Generator
+        self,
+        stack: Stack,
+        training_data: TrainingData,
+        engine: Engine,
+        rates: Tensor,
+        generator: torch.Generator,
     ) -> None:
-        batch = lessons.size // rates.shape[1]
+        batch = training_data.size // rates.shape[1]
         settings = SGD(batch=batch, momentum=0.0, weight_decay=0.0, decay_at=())
         super().__init__(
-            stack, lessons.fetch, lessons.size, settings, generator, engine=engine, steps=rates.numel()
+            stack,
+            training_data.fetch,
+            training_data.size,
+            settings,
+            generator,
+            engine=engine,
+            steps=rates.numel(),
         )
         self.rates: list[float] = rates.flatten().tolist()
 

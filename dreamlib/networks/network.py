@@ -149,6 +149,7 @@ def embed(network: nn.Module, images: Tensor, chunk: int = 1024) -> Tensor:
     """
     if chunk < 1:
         raise BadValue(f"chunk is {chunk}; expected at least 1")
+    # Remember which layers train, since only some of them may.
     features = cast(Network, network).features
     training = [layer for layer in network.modules() if layer.training]
     network.eval()
@@ -166,8 +167,8 @@ def largest_map(network: Network, shape: tuple[int, int, int]) -> int:
     def note(module: nn.Module, inputs: object, output: Tensor) -> None:
         sizes.append(output.numel() * 4)
 
-    # On the meta device nothing would be computed, but there PyTorch takes a norm for something to compile, and imports
-    # its compiler: three seconds of every process. One image costs less.
+    # Not on the meta device: norms there make PyTorch import its compiler, which takes three seconds in every process.
+    # Running one image costs less.
     copied = copy.deepcopy(network).eval()
     for layer in copied.modules():
         layer.register_forward_hook(note)

@@ -56,6 +56,7 @@ def layers(module: nn.Module, *inputs: Tensor) -> list[Layer]:
     found: list[Layer] = []
     hooks = []
     for name, layer in module.named_modules():
+        # Only innermost layers: containers have no parameters of their own.
         if any(True for _ in layer.children()):
             continue
 

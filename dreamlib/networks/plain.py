@@ -52,6 +52,7 @@ def _chain(
             channels = scaled(spec, published)
             conv = nn.Conv2d(inputs, channels, kernel, padding=kernel // 2 + extra)
             layers += [conv, norm(spec, channels), activation(spec)]
+            # Only the first convolution has the extra padding of MNIST.
             inputs, extra = channels, 0
         body.append(nn.Sequential(*layers, pool(spec)))
     return nn.Sequential(*body), inputs * height * width

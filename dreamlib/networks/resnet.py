@@ -8,6 +8,7 @@ from ..core.errors import BadValue
 from .layers import Shape, activation, halved, norm, pool, scaled
 from .spec import NetworkSpec
 
+# Blocks in each of the four stages (He et al. 2016, Table 1; depth 10 has one block in each).
 BLOCKS = {10: (1, 1, 1, 1), 18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3)}
 
 
@@ -60,6 +61,7 @@ def resnet(spec: NetworkSpec, shape: Shape) -> tuple[nn.Sequential, int]:
     even = spec.form == "idc"
     for level, count in enumerate(4 * [(spec.depth - 2) // 6] if even else BLOCKS[spec.depth]):
         channels = scaled(spec, 64 << level)
+        # Bottlenecks of He's ResNet-50 give four times their channels; the IDC form has basic blocks everywhere.
         outputs = 4 * channels if spec.depth == 50 and not even else channels
         first = _block(spec, inputs, channels, outputs, halve=level > 0)
         rest = [_block(spec, outputs, channels, outputs) for _ in range(count - 1)]
@@ -100,6 +102,7 @@ def _block(spec: NetworkSpec, inputs: int, channels: int, outputs: int, halve: b
             *(_conv(spec, channels, channels, 3, stride), norm(spec, channels), activation(spec), *shrink),
             *(_conv(spec, channels, outputs, 1), norm(spec, outputs)),
         ]
+    # A projection only where the shape changes (He et al., option B).
     shortcut: nn.Module = nn.Identity()
     if halve or inputs != outputs:
         shortcut = nn.Sequential(_conv(spec, inputs, outputs, 1, stride), *shrink, norm(spec, outputs))

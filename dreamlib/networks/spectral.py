@@ -26,7 +26,7 @@ class Spectral(nn.Module):
 
     @torch.no_grad()
     def align(self, generator: torch.Generator) -> None:
-        """Draw ``u`` anew and let it find the weight."""
+        """Draw a new ``u`` and align it with the weight by :data:`ALIGNED` rounds."""
         self.u.normal_(generator=generator)
         for _ in range(ALIGNED):
             self._turn()
@@ -40,6 +40,7 @@ class Spectral(nn.Module):
 
     @torch.no_grad()
     def _turn(self) -> None:
+        # One round of the power iteration: v = W'u / |W'u|, then u = Wv / |Wv|.
         matrix = self.weight.flatten(1)
         self.u.copy_(F.normalize(matrix @ F.normalize(self.u @ matrix, dim=0), dim=0))
 

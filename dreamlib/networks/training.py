@@ -29,14 +29,14 @@ Loss = Callable[..., Tensor]
 
 
 @dataclass(frozen=True)
-class Lessons:
-    """What networks learn from.
+class TrainingData:
+    """The training data of networks.
 
     Attributes
     ----------
     fetch : callable
-        ``fetch(index (K, B) int64)`` gives normalised images (K, B, c, h, w), and what networks are to answer: classes
-        (K, B), or a number for each class, (K, B, C).
+        ``fetch(index (K, B) int64)`` gives normalised images (K, B, c, h, w) and their targets: classes (K, B), or a
+        number for each class, (K, B, C).
     size : int
         Number of images; indices run below it.
     rates : Tensor, optional
@@ -52,7 +52,7 @@ class Lessons:
 
 
 class Learned(Protocol):
-    """Networks, or what stands for them, that learn in small steps and can be saved at any of them."""
+    """Networks, or a model in their place, that learn in small steps and can be saved at any of them."""
 
     @property
     def step(self) -> int: ...
@@ -66,7 +66,7 @@ class Learned(Protocol):
     def advance(self) -> object: ...
 
     def check(self) -> None:
-        """Raise :class:`~dreamlib.core.errors.Diverged` for what is no finite number."""
+        """Raise :class:`~dreamlib.core.errors.Diverged` where a weight is not finite."""
         ...
 
     def accuracy(self, images: Callable[[slice], Tensor], labels: Tensor) -> list[float]:
@@ -83,20 +83,25 @@ class Learned(Protocol):
 
 
 class Learner(Protocol):
-    """Says how networks learn from a set that is judged by them. Implementations are frozen dataclasses."""
+    """Says how networks are trained on a set to evaluate it. Implementations are frozen dataclasses."""
 
     def shown(self, size: int, stop: int | None) -> float:
         """About how many images a network is shown in all."""
         ...
 
     def begin(
-        self, lessons: Lessons, spec: NetworkSpec, outputs: Outputs, engine: Engine, stop: int | None
+        self,
+        training_data: TrainingData,
+        spec: NetworkSpec,
+        outputs: Outputs,
+        engine: Engine,
+        stop: int | None,
     ) -> Learned: ...
 
 
 @dataclass(frozen=True)
 class Outputs:
-    """What goes into networks, what comes out of them, how many there are, and what they draw their weights from."""
+    """Shape of the images, number of classes, number of networks, and the generator of their weights."""
 
     shape: tuple[int, int, int]
     num_classes: int
@@ -129,7 +134,7 @@ class SGD:
     restarts : bool
         Momentum starts at zero again where the learning rate falls (DC, DSA and DM, released code: a new optimiser).
     own_rate : bool
-        In place of ``lr``, the rate that belongs to the images (:attr:`Lessons.rates`).
+        In place of ``lr``, the rate that belongs to the images (:attr:`TrainingData.rates`).
     """
 
     epochs: int = 300
@@ -160,23 +165,34 @@ class SGD:
         return self.passes * size if stop is None else stop * min(self.batch, size)
 
     def begin(
-        self, lessons: Lessons, spec: NetworkSpec, outputs: Outputs, engine: Engine, stop: int | None
+        self,
+        training_data: TrainingData,
+        spec: NetworkSpec,
+        outputs: Outputs,
+        engine: Engine,
+        stop: int | None,
     ) -> Training:
         stack = Stack(spec, outputs.shape, outputs.num_classes, outputs.count, outputs.generator)
         settings = self
         if self.own_rate:
-            if lessons.rates is None or lessons.rates.ndim:
+            if training_data.rates is None or training_data.rates.ndim:
                 raise BadValue(
                     "networks are to learn at the set's own rate, and the set has none", "learner.lr=0.01"
                 )
-            settings = replace(self, lr=float(lessons.rates))
+            settings = replace(self, lr=float(training_data.rates))
         return Training(
-            stack, lessons.fetch, lessons.size, settings, outputs.generator, engine=engine, steps=stop
+            stack,
+            training_data.fetch,
+            training_data.size,
+            settings,
+            outputs.generator,
+            engine=engine,
+            steps=stop,
         )
 
     def rate(self, epoch: float) -> float:
         """Learning rate of ``epoch`` (counted from 0)."""
-        # Two thirds of 1,000 are 666 whole epochs; two thirds of 6 are 4, whatever a float makes of it.
+        # Two thirds of 1,000 are 666 whole epochs. Two thirds of 6 are 4: 1e-9 makes up for the rounding of a float.
         falls = (math.floor(at * self.epochs + 1e-9) + self.late for at in self.decay_at)
         return self.lr * self.decay_by ** sum(epoch >= fall for fall in falls)
 
@@ -209,6 +225,7 @@ def sgd_update(
 ) -> None:
     """One step of :class:`torch.optim.SGD` on many tensors, in place (weights and velocity)."""
     with torch.no_grad():
+        # Weight decay is added to the gradient, before momentum, as in torch.optim.SGD.
         steps = (
             torch._foreach_add(list(gradients), list(weights), alpha=weight_decay)
             if weight_decay
@@ -228,14 +245,14 @@ def learning(
     share: Tensor,
     loss: Loss = F.cross_entropy,
 ) -> tuple[Tensor, Tensor, dict[str, Tensor], dict[str, Tensor]]:
-    """What one batch teaches one network: a pure function of tensors, for an engine to run.
+    """Loss and gradients of one batch for one network: a pure function of tensors, for an engine to run.
 
     Parameters
     ----------
     engine : Engine
         Says in which number format the network runs.
     network : Network
-        The architecture, in the mode (training or evaluation) that is meant; its own weights are not looked at.
+        The architecture, in training or evaluation mode; its own weights are not used.
     tensors : dict of str to Tensor
         Its weights and running statistics by name.
     images : Tensor
@@ -257,12 +274,14 @@ def learning(
         The running statistics afterwards.
     """
     learned = {name for name, _ in network.named_parameters()}
-    # Running statistics need their own precision, and so does what they are taken of.
+    # With batch norm everything stays in float32: running statistics, and the maps they are computed from.
     low = engine.lower if len(learned) == len(tensors) else lambda value: value
     with torch.enable_grad():
         leaves = {name: value.detach().requires_grad_() for name, value in tensors.items() if name in learned}
+        # Clones: functional_call updates running statistics in place, and the function must not change its arguments.
         statistics = {name: value.clone() for name, value in tensors.items() if name not in learned}
         logits = functional_call(network, {**low(leaves), **statistics}, (low(images),)).to(images.dtype)
+        # CutMix: the labels of the image and of the pasted box, by their shares of the pixels. Without it share is 1.
         mixed = share * loss(logits, labels[0]) + (1 - share) * loss(logits, labels[1])
         gradients = torch.autograd.grad(mixed, list(leaves.values()))
     return mixed.detach(), logits.detach(), dict(zip(leaves, gradients, strict=True)), statistics
@@ -285,6 +304,7 @@ def learning_drawn(
     ``drawn`` are one group's rows of :meth:`Transform.tensors`, ``pasted`` one network's of :func:`cutmix_draws`,
     whose ``probability`` is given.
     """
+    # Batches of one group and one network, (1, B, ...), since augmentation and CutMix are written for several.
     (numbers, choice), (draws, shuffle) = drawn, pasted
     batch = augment.apply(images[None], numbers[None], choice[None])
     batch, first, second, share = mix(batch, labels[None], draws[None], shuffle[None], probability)
@@ -292,7 +312,7 @@ def learning_drawn(
 
 
 class Schedule(Protocol):
-    """How a network learns that is matched under, or beside: a recipe's network schedule."""
+    """How a teacher's network is trained: the schedule in a recipe."""
 
     @property
     def augment(self) -> Augmentation: ...
@@ -322,7 +342,7 @@ def learn_batch(
     augmentation and CutMix.
     """
     tensors = network.state_dict()
-    how, learn, given = _lesson(engine, network, images[None], labels[None], schedule, generator)
+    how, learn, given = _prepare_batch(engine, network, images[None], labels[None], schedule, generator)
     one = pytree.tree_map(lambda value: value[0], given)
     _, _, gradients, statistics = engine.run((key, how), learn, tensors, *one)
     for name, value in statistics.items():
@@ -337,7 +357,7 @@ def learn_batch(
     )
 
 
-def _lesson(
+def _prepare_batch(
     engine: Engine,
     network: Network,
     images: Tensor,
@@ -387,6 +407,7 @@ class Stack:
         self.spec, self.shape, self.num_classes = spec, shape, num_classes
         self.network = build(spec, shape, num_classes, device=generator.device)
         self.map_bytes = largest_map(self.network, shape)
+        # One after the other from one stream, so that network k is the same in a stack of any size above k.
         states = []
         for _ in range(count):
             initialise(self.network, generator)
@@ -407,9 +428,9 @@ class Stack:
         generator: torch.Generator,
         loss: Loss = F.cross_entropy,
     ) -> tuple[Tensor, Tensor, list[Tensor]]:
-        """What batches teach, augmented and mixed: losses (K,), logits (K, B, classes), a gradient for each weight.
+        """Losses (K,), logits (K, B, classes) and a gradient for each weight, of augmented and mixed batches.
 
-        Running statistics are brought up to date.
+        Running statistics are updated.
 
         Parameters
         ----------
@@ -418,7 +439,7 @@ class Stack:
         images, labels : Tensor
             (K, B, c, h, w) normalised, and (K, B).
         schedule : Schedule
-            Says how the images are augmented; its learning rate is not looked at.
+            Says how the images are augmented; its learning rate is not used.
         generator : torch.Generator
             Draws augmentation and CutMix.
         loss : callable
@@ -426,7 +447,8 @@ class Stack:
         """
         if not self.network.training:
             self.network.train()
-        how, learn, given = _lesson(engine, self.network, images, labels, schedule, generator, loss)
+        how, learn, given = _prepare_batch(engine, self.network, images, labels, schedule, generator, loss)
+        # In plain mode several networks run as one batched call (vmap); else one compiled call per network.
         if engine.stacks(self.count, images.shape[1] * self.map_bytes):
             return self._learn_stacked(loss, *given)
         key = ("learning", self.spec, self.shape, self.num_classes, how)
@@ -444,6 +466,7 @@ class Stack:
         kept = share.unsqueeze(1)
         first, second = (_each(loss, logits, part) for part in labels)
         losses = (kept * first + (1 - kept) * second).mean(1)
+        # The sum over networks: each loss depends on its own network's weights alone, so gradients stay separate.
         gradients = torch.autograd.grad(losses.sum(), weights)
         return losses.detach(), logits.detach(), list(gradients)
 
@@ -453,6 +476,7 @@ class Stack:
         if weights is not None:
             tensors.update(zip(self.parameter_names, weights, strict=True))
         shared = images.ndim == 4
+        # Without vmap for a single network: the same operations, and convolutions that are not grouped.
         if self.count == 1:
             one = {name: value[0] for name, value in tensors.items()}
             logits: Tensor = functional_call(self.network, one, (images if shared else images[0],))
@@ -482,27 +506,27 @@ class Stack:
         with torch.no_grad():
             for start in range(0, len(labels), chunk):
                 part = slice(start, min(start + chunk, len(labels)))
-                correct += (self._answers(engine, images(part)) == labels[part]).sum(1)
+                correct += (self._predictions(engine, images(part)) == labels[part]).sum(1)
         return [100.0 * value / len(labels) for value in correct.tolist()]
 
-    def _answers(self, engine: Engine, images: Tensor) -> Tensor:
-        """Classes (K, B) that the networks give to images (B, c, h, w)."""
+    def _predictions(self, engine: Engine, images: Tensor) -> Tensor:
+        """Predicted classes (K, B) of images (B, c, h, w)."""
         if engine.plain and engine.device.type != "cpu":
             return self(images).argmax(2)
-        # One network after the other: images that all networks share make a stack of them slow on a CPU.
+        # One network after the other: on a CPU a stack of networks is slow on images that all of them share.
         key = ("answers", self.spec, self.shape, self.num_classes)
-        ask = partial(
-            _answer, engine.lower if len(self.tensors) == len(self.parameter_names) else None, self.network
+        predict = partial(
+            _predict, engine.lower if len(self.tensors) == len(self.parameter_names) else None, self.network
         )
-        answers: Tensor = engine.each(key, ask, self.tensors, images)
-        return answers
+        predictions: Tensor = engine.each(key, predict, self.tensors, images)
+        return predictions
 
 
 def _unpacked(function: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
     return function(*arguments)
 
 
-def _answer(
+def _predict(
     low: Callable[[Any], Any] | None, network: Network, tensors: Mapping[str, Tensor], images: Tensor
 ) -> Tensor:
     given = (tensors, images) if low is None else (low(tensors), low(images))
@@ -567,6 +591,7 @@ class Training:
         settings, stack, generator = self.settings, self.stack, self.generator
         position = self.step % self.per_epoch
         if position == 0:
+            # A new order at the beginning of each epoch, its own for every network: (K, N).
             keys = torch.rand(stack.count, self.size, generator=generator, device=generator.device)
             self.order = keys.argsort(1)
         index = self.order[:, position * settings.batch : (position + 1) * settings.batch]
@@ -575,8 +600,10 @@ class Training:
             self.engine, images, labels, settings, generator, settings.loss
         )
         if self.watch is not None:
+            # Predictions from before the update: Toneva et al. count forgetting at each visit of an image.
             self.watch(index, logits.argmax(2) == labels)
         rate = self.rate_at(self.step)
+        # DC's released code makes a new optimiser where the rate falls, so momentum starts at zero again.
         if settings.restarts and self.step and rate != self.rate_at(self.step - 1):
             torch._foreach_zero_(self.velocity)
         sgd_update(stack.weights(), gradients, self.velocity, rate, settings.momentum, settings.weight_decay)
@@ -584,7 +611,7 @@ class Training:
         return losses.sum()
 
     def rate_at(self, step: int) -> float:
-        """Learning rate of a step; where their number is given, the whole schedule is gone through in them."""
+        """Learning rate of a step; a given number of steps is stretched over the whole schedule."""
         settings = self.settings
         if self.stop_after is None:
             return settings.rate(step // self.per_epoch)
@@ -599,7 +626,7 @@ class Training:
             )
 
     def state(self) -> dict[str, Tensor]:
-        """Everything needed to go on, but for the random streams. Live tensors: write them before the next step."""
+        """Everything needed to resume, except the random streams. Live tensors: write them before the next step."""
         out = {f"network.{name}": value for name, value in self.stack.tensors.items()}
         out |= {f"velocity.{i}": value for i, value in enumerate(self.velocity)}
         return out | {"order": self.order, "step": torch.tensor(self.step)}

@@ -14,16 +14,16 @@ CONSTANT = (nn.BatchNorm1d, nn.BatchNorm2d, nn.GroupNorm, nn.LayerNorm)
 
 @torch.no_grad()
 def initialise(module: nn.Module, generator: torch.Generator) -> nn.Module:
-    """Draw every weight anew, in place, from PyTorch's default distributions.
+    """Draw new weights, in place, from PyTorch's default distributions.
 
     Convolutions and linear layers: weight, then bias, uniform in ±1/sqrt(fan in), in the order of
     ``module.modules()``. Norms: weight 1, bias 0, running mean 0, running variance 1, no batch seen. Spectral norms:
-    after the layer's weight and bias, a direction, normal, which is then turned towards the weight's singular vector.
-    Of a module whose ``he_weights`` is true, weights of convolutions are normal instead, with mean 0 and variance
-    2 / (kernel size * output channels) (He et al. 2015, backward form; the ResNets of IDC's and DiM's released code).
-    Where its ``glorot_weights`` is true, every weight is normal with variance 2 / (fan in + fan out), and biases are 0
-    (Glorot and Bengio 2010; DD's released code).
-    Nothing is drawn from any other generator, and equal generators give equal bits on one kind of device.
+    after the layer's weight and bias, a normal vector, which power iteration then aligns with the weight's singular
+    vector. Of a module whose ``he_weights`` is true, weights of convolutions are normal instead, with mean 0 and
+    variance 2 / (kernel size * output channels) (He et al. 2015, backward form; the ResNets of IDC's and DiM's released
+    code). Where its ``glorot_weights`` is true, every weight is normal with variance 2 / (fan in + fan out), and biases
+    are 0 (Glorot and Bengio 2010; DD's released code). Nothing is drawn from any other generator, and equal generators
+    give equal bits on one kind of device.
 
     Parameters
     ----------

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.func import functional_call
 
-from ..containers import Adam, Images, Moves
+from ..containers import Adam, Images, Optimiser
 from ..core.errors import BadValue
 from ..core.files import below
 from ..data import ClassData
@@ -28,11 +28,11 @@ class Aging:
     networks : int
         Size of the pool (FRePo: 10). Network i starts with an age of ``i * oldest / networks`` (released code).
     oldest : int
-        K, the age up to which a network serves (100). One that is older starts anew, at age 0.
+        K, the age up to which a network serves (100). One that is older is initialised again, at age 0.
     lr : float
         Adam on half the squared error of the set's labels, summed over classes.
     most : int
-        At most so many stored images are learned in a step, drawn anew (1,000).
+        At most so many stored images are learned in a step, drawn again each step (1,000).
     """
 
     networks: int = 10
@@ -83,7 +83,7 @@ class Growing(Idle):
         self._network = build(scene.network, data.shape, data.num_classes, device=scene.device)
         self._network.requires_grad_(False)
         self.weights: list[dict[str, Tensor]] = []
-        self.moves: list[Moves] = []
+        self.optimisers: list[Optimiser] = []
         self.ages = [number * how.oldest // how.networks for number in range(how.networks)]
 
     @property
@@ -95,7 +95,7 @@ class Growing(Idle):
         if not self.weights:
             for _ in range(self.how.networks):
                 self.weights.append({})
-                self.moves.append(Moves({}, {}))
+                self.optimisers.append(Optimiser({}, {}))
                 self._renew(len(self.weights) - 1)
         self.at = int(torch.randint(self.how.networks, (), generator=stream, device=stream.device))
         self.network.load_state_dict(self.weights[self.at])
@@ -104,11 +104,11 @@ class Growing(Idle):
     def _renew(self, number: int) -> None:
         initialise(self.network, self.scene.streams["network"])
         self.weights[number] = {name: value.clone() for name, value in self.network.state_dict().items()}
-        self.moves[number] = self._fresh()
+        self.optimisers[number] = self._fresh()
 
-    def _fresh(self) -> Moves:
+    def _fresh(self) -> Optimiser:
         learned = {name: value.detach() for name, value in self.network.named_parameters()}
-        return Moves(learned, {"": Adam(self.how.lr)})
+        return Optimiser(learned, {"": Adam(self.how.lr)})
 
     def after(self, step: int, stored: Mapping[str, Tensor]) -> None:
         """The network of the step learns the set as it is now, and is a step older."""
@@ -140,11 +140,11 @@ class Growing(Idle):
             found = torch.autograd.grad(loss, list(leaves.values()))
         for name, value in statistics.items():
             state[name].copy_(value)
-        self.moves[self.at].move(state, dict(zip(leaves, found, strict=True)))
+        self.optimisers[self.at].step(state, dict(zip(leaves, found, strict=True)))
 
     def state(self) -> dict[str, Tensor]:
         out = {"ages": torch.tensor(self.ages), "at": torch.tensor(self.at)}
-        for number, (weights, moves) in enumerate(zip(self.weights, self.moves, strict=True)):
+        for number, (weights, moves) in enumerate(zip(self.weights, self.optimisers, strict=True)):
             out |= {f"{number}.weights.{name}": value for name, value in weights.items()}
             out |= {f"{number}.moves.{name}": value for name, value in moves.state().items()}
         return out
@@ -153,7 +153,7 @@ class Growing(Idle):
         if "ages" not in state:
             return
         self.ages, self.at = state["ages"].tolist(), int(state["at"])
-        self.weights, self.moves = [], []
+        self.weights, self.optimisers = [], []
         for number in range(self.how.networks):
             held = below(state, f"{number}.weights.")
             if not held:
@@ -161,5 +161,5 @@ class Growing(Idle):
             self.weights.append(
                 {name: value.to(self.scene.device, copy=True) for name, value in held.items()}
             )
-            self.moves.append(self._fresh())
-            self.moves[-1].restore(below(state, f"{number}.moves."), self.weights[-1])
+            self.optimisers.append(self._fresh())
+            self.optimisers[-1].restore(below(state, f"{number}.moves."), self.weights[-1])

@@ -19,7 +19,8 @@ from ..data import ClassData
 from ..networks import Network, NetworkSpec
 
 R = TypeVar("R")  # a recipe
-BESIDE = "beside."  # of a snapshot: not what is distilled, but what a later stage goes on with
+# Prefix of a snapshot's tensors that are no part of the set: a later stage continues with them.
+BESIDE = "beside."
 FINGERPRINT = "fingerprint"  # among it: the real images that have been learned from
 
 

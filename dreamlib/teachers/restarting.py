@@ -1,4 +1,4 @@
-"""One network that learns with the set, and starts anew once it has long not become better (LD)."""
+"""One network that is trained on the set, and initialised again once it has stopped improving (LD)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..containers import Adam, Moves
+from ..containers import Adam, Optimiser
 from ..core.errors import BadValue
 from ..core.files import below
 from ..data import ClassData
@@ -76,7 +76,7 @@ class Restarts(Idle):
         data = scene.data
         self._network = build(scene.network, data.shape, data.num_classes, device=scene.device)
         self._network.requires_grad_(False)
-        self.moves = Moves(dict(self._network.named_parameters()), {"": Adam(how.lr)})
+        self.optimiser = Optimiser(dict(self._network.named_parameters()), {"": Adam(how.lr)})
         self.errors: list[float] = []
         self.records: list[int] = []
 
@@ -101,7 +101,7 @@ class Restarts(Idle):
     def next(self, step: int) -> bool:
         if self.fresh:
             initialise(self.network, self.scene.streams["network"])
-            self.moves = Moves(dict(self.network.named_parameters()), {"": Adam(self.how.lr)})
+            self.optimiser = Optimiser(dict(self.network.named_parameters()), {"": Adam(self.how.lr)})
         return self.fresh
 
     def learn(self, gradients: Mapping[str, Tensor], error: float) -> None:
@@ -115,7 +115,7 @@ class Restarts(Idle):
             In [0, 100].
         """
         with self.scene.stopwatch.phase("network"):
-            self.moves.move(dict(self.network.named_parameters()), gradients)
+            self.optimiser.step(dict(self.network.named_parameters()), gradients)
         self.errors.append(error)
         best = steps_until_restart(self.errors, self.how.window)
         if best is not None:
@@ -124,7 +124,7 @@ class Restarts(Idle):
 
     def state(self) -> dict[str, Tensor]:
         out = {f"network.{name}": value for name, value in self.network.state_dict().items()}
-        out |= {f"moves.{name}": value for name, value in self.moves.state().items()}
+        out |= {f"moves.{name}": value for name, value in self.optimiser.state().items()}
         errors, records = (
             torch.tensor(self.errors, dtype=torch.float64),
             torch.tensor(self.records, dtype=torch.int64),
@@ -135,12 +135,12 @@ class Restarts(Idle):
         if not state:
             return
         self.network.load_state_dict(below(state, "network."))
-        self.moves.restore(below(state, "moves."), dict(self.network.named_parameters()))
+        self.optimiser.restore(below(state, "moves."), dict(self.network.named_parameters()))
         self.errors, self.records = state["errors"].tolist(), state["records"].tolist()
 
 
 def steps_until_restart(errors: Sequence[float], window: int) -> int | None:
-    """After how many steps the network was best, once that is long enough ago to start anew; None before (LD's code).
+    """After how many steps the network was best, once that is long enough ago to restart; None before (LD's code).
 
     Best is where the mean error of the last ``window`` steps was lowest, for the first time; long enough ago is more
     than ``window`` steps. The mean of the last three such numbers is how long networks are trained on the labels.

@@ -1,4 +1,4 @@
-"""Variants of a method, each judged by several networks, beside the paper's numbers: the table of an ablation.
+"""Variants of a method, each judged by several networks, with the paper's numbers: the table of an ablation.
 
 A record stands in the row of its ``method`` (a variant has a name of its own) and in the column of the network that
 judged it (``evaluation.network.name``), below its data set and budget. Where a profile does not measure the place that
@@ -257,7 +257,7 @@ def ablation_table(
     command: str = "",
     reading: str = "",
 ) -> AblationTable:
-    """Put variants of a method, judged by several networks, beside the paper's numbers.
+    """Put variants of a method, judged by several networks, with the paper's numbers.
 
     Parameters
     ----------
@@ -372,7 +372,7 @@ def of_session(
     base: str = "",
     average: bool = False,
 ) -> AblationTable:
-    """A session's variants judged by several networks, beside the numbers of its own item."""
+    """A session's variants judged by several networks, with the numbers of its own item."""
     paper, _, name = session.study.item.partition("/")
     return ablation_table(
         session.records,

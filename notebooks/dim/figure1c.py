@@ -42,7 +42,7 @@ from dreamlib.companion.session import Session
 
 session = Session.of_notebook("dim/figure1c", globals())
 
-import budgets  # beside this notebook
+import budgets  # next to this notebook
 
 session.about()
 

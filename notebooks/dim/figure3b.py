@@ -38,7 +38,7 @@ from dreamlib.companion.session import Session
 
 session = Session.of_notebook("dim/figure3b", globals())
 
-# The modules beside this notebook.
+# The modules next to this notebook.
 import ablation
 from variation import draw, variants, worse_at_the_ends
 
@@ -49,8 +49,8 @@ session.run()
 
 # %% [markdown]
 # ## Measured
-# A classifier is trained on images that the generator draws anew for every epoch. The paper gives only the best value,
-# so nothing stands beside the numbers.
+# A classifier is trained on images that the generator draws again for every epoch. The paper gives only the best value,
+# so there is no reported number to compare with.
 
 # %%
 named, table = variants(session, dim.batches, "64")

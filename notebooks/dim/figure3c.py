@@ -44,7 +44,7 @@ from dreamlib.companion.session import Session
 
 session = Session.of_notebook("dim/figure3c", globals())
 
-# The modules beside this notebook.
+# The modules next to this notebook.
 import ablation
 import budgets
 
@@ -55,7 +55,7 @@ session.run()
 
 # %% [markdown]
 # ## Measured
-# The paper prints no accuracies here, so nothing stands beside the numbers.
+# The paper prints no accuracies here, so there is no reported number to compare with.
 
 # %%
 judges = {judge.name: judge.label for judge in ablation.JUDGES.values()}

@@ -41,7 +41,7 @@ from dreamlib.containers import Generator
 
 session = Session.of_notebook("dim/figure4", globals())
 
-import diagrams  # beside this notebook
+import diagrams  # next to this notebook
 
 session.about()
 
@@ -171,7 +171,7 @@ tables.styled(pd.DataFrame(told, columns=["what", "text of the paper", "module"]
 # %% [markdown]
 # ## What holds here
 # The text and the module agree but for one number: an FC of 194\*4\*4 outputs cannot feed convolutions of 196 channels,
-# so 194 must be a slip. And 100 inputs leave no room beside 100 numbers of noise for a label: Equation 4 puts it
+# so 194 must be a slip. And 100 inputs leave no room next to 100 numbers of noise for a label: Equation 4 puts it
 # there, the released code writes it over the first numbers of the noise, and so does this container unless told
 # otherwise (`container.label="beside"`).
 

@@ -40,7 +40,7 @@ from dreamlib.companion.session import Session
 
 session = Session.of_notebook("dim/figure6", globals())
 
-from training import along, curves_along, images_along  # beside this notebook
+from training import along, curves_along, images_along  # next to this notebook
 
 session.about()
 

@@ -21,7 +21,7 @@
 # networks after distillation with one ConvNet, and how far apart they are. *Redeployment*:
 # the seconds that it takes to serve a second budget when the first one is served. DM and DSA stand for images, and
 # DiM with a pool of the ConvNet alone for models. The budget of images is IPC, stored once and shown in every epoch;
-# that of the generator is INPC, drawn anew in every epoch. Networks that trained for few steps are far apart whatever
+# that of the generator is INPC, drawn again in every epoch. Networks that trained for few steps are far apart whatever
 # they trained on, so spreads are compared only where all took equally many.
 
 # %% tags=["parameters"]
@@ -46,7 +46,7 @@ from dreamlib.companion.session import Session
 
 session = Session.of_notebook("dim/table1", globals())
 
-# The modules beside this notebook.
+# The modules next to this notebook.
 import architectures
 import budgets
 

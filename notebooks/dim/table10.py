@@ -36,7 +36,7 @@ from dreamlib.companion.session import Session
 
 session = Session.of_notebook("dim/table10", globals())
 
-# The modules beside this notebook.
+# The modules next to this notebook.
 import ablation
 from variation import draw, variants, worse_at_the_ends
 
@@ -46,9 +46,9 @@ session.about()
 session.run()
 
 # %% [markdown]
-# ## Measured beside reported
-# A classifier is trained on images that the generator draws anew for every epoch. Where this profile does not measure
-# the paper's own place, its numbers stand beside in columns of their own: compare the pattern, not the level.
+# ## Measured and reported
+# A classifier is trained on images that the generator draws again for every epoch. Where this profile does not measure
+# the paper's own place, its numbers have columns of their own: compare the pattern, not the level.
 
 # %%
 published = dim.NOISES

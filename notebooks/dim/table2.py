@@ -7,7 +7,7 @@
 # ---
 
 # %% [markdown]
-# # DiM, Table 2: beside coresets, distilled images and its own GAN
+# # DiM, Table 2: compared with coresets, distilled images and its own GAN
 #
 # **The claim.** A data set distilled into a generator trains networks better than coresets, better than sets of
 # distilled images, and better than the generator that was trained as a GAN alone: 66.2 ± 0.5 % on CIFAR-10 at ten
@@ -41,7 +41,7 @@ from dreamlib.companion.session import Session
 
 session = Session.of_notebook("dim/table2", globals())
 
-import budgets  # beside this notebook
+import budgets  # next to this notebook
 
 session.about()
 
@@ -49,7 +49,7 @@ session.about()
 session.run()
 
 # %% [markdown]
-# ## Measured beside reported
+# ## Measured and reported
 # Columns are IPC in the first two groups and INPC in the third. KIP's, MTT's and FRePo's sets are judged twice: as
 # their own papers do, and, in the row *common protocol*, by the ConvNet of the other rows, trained on the labels as the
 # set has them.

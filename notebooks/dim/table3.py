@@ -41,7 +41,7 @@ from dreamlib.companion.session import Session
 
 session = Session.of_notebook("dim/table3", globals())
 
-import budgets  # beside this notebook
+import budgets  # next to this notebook
 
 session.about()
 
@@ -49,7 +49,7 @@ session.about()
 session.run()
 
 # %% [markdown]
-# ## Measured beside reported
+# ## Measured and reported
 # The columns are the stored IPC of IDC and HaBa, as in the paper; the line below says what DiM's INPC* is there.
 # Under `quick` IDC decodes one image from each stored one (a quarter of a digit of 8x8 pixels would be 4x4), so INPC*
 # equals IPC there.

@@ -45,7 +45,7 @@ from dreamlib.companion.session import Session
 
 session = Session.of_notebook("dim/table4", globals())
 
-import ablation  # beside this notebook
+import ablation  # next to this notebook
 
 session.about()
 
@@ -53,9 +53,9 @@ session.about()
 session.run()
 
 # %% [markdown]
-# ## Measured beside reported
-# A classifier is trained on images that the generator draws anew for every epoch. Where this profile does not measure
-# the paper's own place, its numbers stand beside in columns of their own: compare the pattern, not the level.
+# ## Measured and reported
+# A classifier is trained on images that the generator draws again for every epoch. Where this profile does not measure
+# the paper's own place, its numbers have columns of their own: compare the pattern, not the level.
 
 # %%
 named = dim.matchings(profile, session.study.datasets[0], session.study.ipcs[0])

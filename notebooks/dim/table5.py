@@ -39,7 +39,7 @@ from dreamlib.companion.session import Session
 
 session = Session.of_notebook("dim/table5", globals())
 
-# The modules beside this notebook.
+# The modules next to this notebook.
 import ablation
 from variation import draw, variants
 
@@ -49,9 +49,9 @@ session.about()
 session.run()
 
 # %% [markdown]
-# ## Measured beside reported
-# N in the paper's epochs. A classifier is trained on images that the generator draws anew for every epoch. Where this
-# profile does not measure the paper's own place, its numbers stand beside in columns of their own: compare the
+# ## Measured and reported
+# N in the paper's epochs. A classifier is trained on images that the generator draws again for every epoch. Where this
+# profile does not measure the paper's own place, its numbers have columns of their own: compare the
 # pattern, not the level.
 
 # %%

@@ -37,7 +37,7 @@ from dreamlib.companion.session import Session
 
 session = Session.of_notebook("dim/table6", globals())
 
-# The modules beside this notebook.
+# The modules next to this notebook.
 import ablation
 from variation import draw, variants
 
@@ -47,9 +47,9 @@ session.about()
 session.run()
 
 # %% [markdown]
-# ## Measured beside reported
-# Rows are pools, columns the networks that are trained on the generator's images, drawn anew for every epoch. Where
-# this profile does not measure the paper's own place, its numbers stand beside in columns of their own: compare the
+# ## Measured and reported
+# Rows are pools, columns the networks that are trained on the generator's images, drawn again for every epoch. Where
+# this profile does not measure the paper's own place, its numbers have columns of their own: compare the
 # pattern, not the level.
 
 # %%

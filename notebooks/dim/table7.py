@@ -48,7 +48,7 @@ from dreamlib.networks import misfit
 
 session = Session.of_notebook("dim/table7", globals())
 
-# The modules beside this notebook.
+# The modules next to this notebook.
 import architectures
 import budgets
 
@@ -58,7 +58,7 @@ session.about()
 session.run()
 
 # %% [markdown]
-# ## Measured beside reported
+# ## Measured and reported
 # A network that is too deep for the images of a data set is *not possible*, not missing: VGG-11 halves its images
 # five times. The paper has CIFAR-10 alone: where this profile measures another data set, the paper's numbers stand in a
 # table of their own.

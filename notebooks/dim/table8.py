@@ -36,7 +36,7 @@ from dreamlib.companion.session import Session
 
 session = Session.of_notebook("dim/table8", globals())
 
-# The modules beside this notebook.
+# The modules next to this notebook.
 import ablation
 import budgets
 
@@ -46,8 +46,8 @@ session.about()
 session.run()
 
 # %% [markdown]
-# ## Measured beside reported
-# Where this profile does not measure the paper's own place, its numbers stand beside in columns of their own: compare
+# ## Measured and reported
+# Where this profile does not measure the paper's own place, its numbers have columns of their own: compare
 # the pattern, not the level.
 
 # %%

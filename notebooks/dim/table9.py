@@ -10,7 +10,7 @@
 # # DiM, Table 9: what drawing images costs
 #
 # **The claim.** A generator has to draw every batch before a network can train on it. That is light: 2 ms for a batch
-# of 128 images beside 8 ms of training for ConvNet-3 (a share of 0.20) and 80 ms for DenseNet-121 (0.02), on a Tesla
+# of 128 images against 8 ms of training for ConvNet-3 (a share of 0.20) and 80 ms for DenseNet-121 (0.02), on a Tesla
 # V100.
 #
 # **What is measured.** Here, in this notebook: milliseconds of drawing a batch of 128 images, and of one training
@@ -45,12 +45,12 @@ from dreamlib.networks import GeneratorNetwork, initialise, misfit, parameter_co
 
 session = Session.of_notebook("dim/table9", globals())
 
-import timing  # beside this notebook
+import timing  # next to this notebook
 
 session.about()
 
 # %% [markdown]
-# ## Measured beside reported
+# ## Measured and reported
 # The paper's networks, narrow ones under small profiles. The reported numbers are those of full width on CIFAR-10: they
 # stand in rows of their own unless these images are measured.
 

@@ -1,4 +1,4 @@
-"""What a batch costs where images are drawn as they are needed: drawing it beside training on it (DiM, Table 9)."""
+"""What a batch costs where images are drawn as they are needed: drawing it, and training on it (DiM, Table 9)."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ def variants(
     called: str = "",
     average: bool = True,
 ) -> tuple[Mapping[str, Cell], ablation.AblationTable]:
-    """The cells of a session by the name of their row, and their table, which is kept beside the page.
+    """The cells of a session by the name of their row, and their table, which is kept with the page.
 
     Parameters
     ----------

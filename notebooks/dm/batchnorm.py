@@ -52,7 +52,7 @@ from dreamlib.core.registry import plain
 
 session = Session.of_notebook("dm/batchnorm", globals())
 
-# The modules beside this notebook.
+# The modules next to this notebook.
 from batchsignal import class_signal, gradient_texture
 from crosstable import crossed, grid
 

@@ -7,7 +7,7 @@
 # ---
 
 # %% [markdown]
-# # DM, section 2.3: beside KIP and GTN, and what accuracy costs
+# # DM, section 2.3: compared with KIP and GTN, and what accuracy costs
 #
 # **The claim.** KIP learns with networks of 1,024 channels in "thousands of GPU hours", DM with 128 channels in "dozens
 # of minutes" on one GTX 1080; still DM is better in some settings: 98.6 ± 0.1 against 98.3 ± 0.1 % on MNIST at 50
@@ -18,7 +18,7 @@
 # under `cpu`, 8 and 64 under `quick`; each set is learned and tested at the same width. KIP here has the kernel of a
 # fully connected network, not the convolutional one of the reported numbers; its sets are learned without any network
 # and tested at both widths under the common protocol. GTN is not implemented here. The seconds of every distillation
-# are recorded; DSA and DC, the methods that train networks as they go, are measured beside DM.
+# are recorded; DSA and DC, the methods that train networks as they go, are measured together with DM.
 
 # %% tags=["parameters"]
 profile: str = "quick"  # quick, cpu or paper
@@ -45,7 +45,7 @@ from dreamlib.companion.session import Session
 
 session = Session.of_notebook("dm/comparisons", globals())
 
-from costs import accuracy_seconds  # beside this notebook
+from costs import accuracy_seconds  # next to this notebook
 
 session.about()
 
@@ -53,7 +53,7 @@ session.about()
 session.run()
 
 # %% [markdown]
-# ## Measured beside reported
+# ## Measured and reported
 # The reported row of DM is at 128 channels, that of KIP at 1,024; for GTN section 2.3 prints no number.
 # DSA and DC have the narrow networks.
 

@@ -52,7 +52,7 @@ from dreamlib.companion.session import Session
 
 session = Session.of_notebook("dm/continual", globals())
 
-import incremental  # beside this notebook
+import incremental  # next to this notebook
 
 session.about()
 judged = session.study.cells[0].evaluation
@@ -105,7 +105,7 @@ for (name, budget), part in steps.groupby(["stream", "ipc"], sort=False):
     session.save_figure(figure, f"{name}-ipc{budget}".replace(" ", "-"))
 
 # %% [markdown]
-# ## What a memory is worth beside a random one
+# ## What a memory is worth compared with a random one
 # The same orders, steps and networks, so that the difficulty of a step drops out: the difference to random real
 # images, with the standard deviation between orders as whiskers.
 

@@ -46,7 +46,7 @@ from dreamlib.recipes import architecture
 
 session = Session.of_notebook("dm/figureF1", globals())
 
-import ranking  # beside this notebook
+import ranking  # next to this notebook
 
 session.about()
 

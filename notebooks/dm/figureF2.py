@@ -46,7 +46,7 @@ from dreamlib.companion.session import Session, pixels
 
 session = Session.of_notebook("dm/figureF2", globals())
 
-from lastlayer import same_change  # beside this notebook
+from lastlayer import same_change  # next to this notebook
 
 session.about()
 
@@ -118,7 +118,7 @@ for name in session.study.datasets:
 # %% [markdown]
 # ## Accuracy and looks, in numbers
 # The first set of every row; what holds below is decided over all of them.
-# *In the pool* counts network states over all bands of a row; untrained networks are drawn anew at every step and count
+# *In the pool* counts network states over all bands of a row; untrained networks are new at every step and count
 # as none. *Change* is how far distillation has moved a pixel from the common start (root mean square, in normalised
 # units); *cosine of changes* compares its direction, class by class, with that of untrained networks: 1 where both did
 # the same; both need the states along the way, and are a dash where these are not here. *Fine* and *checkerboard* are

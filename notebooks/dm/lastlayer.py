@@ -304,7 +304,7 @@ LOSSES: dict[str, Matcher] = {
 
 @dataclass(frozen=True)
 class Agreement:
-    """Gradients of matching losses with respect to the synthetic images, beside that of feature matching.
+    """Gradients of matching losses with respect to the synthetic images, and that of feature matching.
 
     Attributes
     ----------

@@ -133,7 +133,7 @@ def _ratio(upper: np.ndarray, lower: np.ndarray) -> np.ndarray:
 
 
 class Ranking:
-    """One proxy's ranking beside that of training on the whole data set.
+    """One proxy's ranking compared with that of training on the whole data set.
 
     Only architectures that have been trained both ways take part.
 

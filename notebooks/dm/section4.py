@@ -53,7 +53,7 @@ from dreamlib.networks import NetworkSpec
 
 session = Session.of_notebook("dm/section4", globals())
 
-# The modules beside this notebook.
+# The modules next to this notebook.
 import lastlayer
 from boxes import boxes
 
@@ -139,7 +139,7 @@ tables.styled(uniform, decimals=3)
 
 # %% [markdown]
 # ## What that does to the synthetic images
-# A matching loss moves the synthetic images along its gradient. Here are the gradients of four losses beside that of
+# A matching loss moves the synthetic images along its gradient. Here are the gradients of four losses and that of
 # feature matching (DM): their cosine, 1 where both move the images in the same direction, and the ratio of their
 # norms, which Eq. 5 predicts to be $(C-1)/C$ for the first.
 #

@@ -7,7 +7,7 @@
 # ---
 
 # %% [markdown]
-# # DM, Table T1: beside generative models and MMD in pixel space
+# # DM, Table T1: compared with generative models and MMD in pixel space
 #
 # **The claim.** Images that DM learns teach networks far more than those that GMMN, a VAE (DC-VAE) or BigGAN draw,
 # which are "not more informative than randomly selected real images" (section 2.1). DM without its embedding and its
@@ -57,7 +57,7 @@ session.about()
 session.run()
 
 # %% [markdown]
-# ## Measured beside reported
+# ## Measured and reported
 # The supplement's numbers for random images are those of DC's table, where networks on CIFAR-10 are trained without
 # augmentation; the other rows are trained with it. So random images stand here twice: judged like the other rows, and
 # as DC does. Of the kernels the supplement prints the linear one alone.

@@ -34,7 +34,7 @@ from dreamlib.companion.session import Session, pixels
 
 session = Session.of_notebook("dream/figure3", globals())
 
-from nearness import reach  # beside this notebook
+from nearness import reach  # next to this notebook
 
 session.about()
 

@@ -36,7 +36,7 @@ from dreamlib.companion.session import Session, pixels
 
 session = Session.of_notebook("dream/figure_comparison", globals())
 
-from nearness import reach  # beside this notebook
+from nearness import reach  # next to this notebook
 
 session.about()
 
@@ -77,7 +77,7 @@ session.verdict(
 
 # %%
 # NBVAL_CHECK_OUTPUT
-# What is shown, beside what it is shown as.
+# What is shown, next to its label.
 sets = {name: session.distilled(name, "digits", 10) for name in ("dc", "dc+dream")}
 far = {
     name: reach(one.normalisation.apply(one.stored), session.classes("digits"))

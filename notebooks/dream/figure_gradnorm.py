@@ -42,7 +42,7 @@ from dreamlib.companion.session import Session
 
 session = Session.of_notebook("dream/figure_gradnorm", globals())
 
-from gradients import gradient_study, histogram_pair  # beside this notebook
+from gradients import gradient_study, histogram_pair  # next to this notebook
 
 session.about()
 

@@ -48,7 +48,7 @@ session = Session.of_notebook("dream/table1", globals())
 session.about()
 
 # %% [markdown]
-# ## Measured beside reported
+# ## Measured and reported
 # One call computes the cells that are missing and finds the others. Methods that this companion does not implement
 # yet appear with the paper's number only, marked as reported.
 #

@@ -11,7 +11,7 @@
 #
 # **The claim.** It is this project's own: a table should be a coffee break. The released code matches one class
 # after the other, trains one network after the other, and does both operation by operation in float32. This page shows
-# how much faster the same mathematics runs here, beside a plain version of those loops (`tests/reference.py`) timed in
+# how much faster the same mathematics runs here than a plain version of those loops (`tests/reference.py`) timed in
 # turn with ours, in one process and under the same memory allocator.
 #
 # - **plain** is eager float32: what the records of `quick` and `cpu` were measured with.
@@ -53,7 +53,7 @@ from dreamlib.core.places import project_root
 
 session = Session.of_notebook("engine/speed", globals())
 
-# The modules beside this notebook.
+# The modules next to this notebook.
 from ratios import (
     by_mode,
     growth,

@@ -84,6 +84,14 @@ def test_run_status_show(say: Say, tmp_path: Path) -> None:
     assert (status, out.splitlines()[-1]) == (0, "computed 0, found 1, still missing 0, failed 0")
 
 
+def test_no_step_is_made_when_the_start_has_taken_all_the_time(say: Say, tmp_path: Path) -> None:
+    status, out, err = say(*run_words(tmp_path, "dm", "--for", "0.001s"))
+    assert (status, err) == (0, "")
+    assert "computed 0, found 0, still missing 1, failed 0" in out
+    assert "no step was made: there was no time for one in 0.001s, the start and compiling included" in out
+    assert not list(tmp_path.rglob("*.safetensors"))
+
+
 @pytest.mark.usefixtures("one_step")
 def test_an_evaluation_that_is_begun(say: Say, tmp_path: Path) -> None:
     for _ in range(60):

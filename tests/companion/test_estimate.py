@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import os
+import threading
 from pathlib import Path
 
 import pytest
@@ -9,7 +12,7 @@ from tinyruns import cell
 
 from dreamlib.companion.cells import Cell
 from dreamlib.companion.forecast import expected_seconds
-from dreamlib.companion.store import Store
+from dreamlib.companion.store import Holder, Store
 
 pytestmark = pytest.mark.usefixtures("tiny")
 
@@ -77,12 +80,31 @@ def test_a_note_that_is_not_ours_says_nothing(tmp_path: Path) -> None:
     with store.lock(one):
         pass
     (path,) = tmp_path.rglob("*.lock")
-    for text in (
-        "",
-        "[]",
-        '{"host": 1}',
-        '{"host": "", "pid": 1, "since": "", "paces": {"distill": {"seconds": "x"}}}',
-    ):
+    stranger = {"host": "", "pid": 1, "since": "", "paces": {"distill": {"seconds": "x"}}}
+    for text in ("", "[]", "[" * 60_000, '{"host": 1}', json.dumps(stranger)):
         path.write_text(text)
         assert store.pace(one, "distill") == {}
         assert expected_seconds([one], store) is None
+    path.unlink()
+    os.mkfifo(path)
+    assert store.holder(one) is None, "and nobody waits for what a pipe says"
+
+
+def test_who_reads_a_note_while_it_is_written_finds_the_old_one_or_the_new_one(tmp_path: Path) -> None:
+    """An empty note would be taken for that of a stranger, who is waited for."""
+    store, one = Store(tmp_path), cell("dc")
+    seen: list[Holder | None] = []
+
+    def read() -> None:
+        while not seen or seen[-1] is None or seen[-1].text != "last":
+            seen.append(store.holder(one))
+
+    with store.lock(one):
+        reader = threading.Thread(target=read)
+        reader.start()
+        for number in range(300):
+            store.tell(one, "x" * (number % 7 * 50), "distill", {"step": float(number)})
+        store.tell(one, "last", "distill", {})
+        reader.join(60)
+    assert not reader.is_alive()
+    assert None not in seen

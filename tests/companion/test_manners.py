@@ -20,7 +20,7 @@ from tinyruns import PLUGIN, cell, numbers, run_words, words
 import dreamlib
 from dreamlib.companion import cli, session
 from dreamlib.companion.cli import main
-from dreamlib.companion.run import Progress
+from dreamlib.companion.progress import Progress
 from dreamlib.companion.session import Session
 from dreamlib.companion.store import Store
 from dreamlib.companion.studies import study
@@ -217,6 +217,13 @@ def test_workers_say_more_too(tmp_path: Path) -> None:
         (line,) = (line for line in done.stderr.splitlines() if f"{one.name}: finished" in line)
         assert re.match(r"dreamlib \d+: ", line), "the process that says so has a number"
         assert f"{one.name}: distill from step 0 of " in done.stderr
+
+
+def test_a_worker_that_nobody_sends_an_order_says_what_to_type() -> None:
+    words = [sys.executable, "-m", "dreamlib.companion"]
+    done = subprocess.run(words, capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "try: python -m dreamlib --help" in done.stderr
 
 
 SCRIPT = """

@@ -183,9 +183,9 @@ def test_a_gpu_rounds_no_factors_of_float32_unless_it_is_to_be_fast() -> None:
         ("compiled", ("highest", False)),
         ("fast", ("high", True)),
     ):
-        with engines._factors(mode == "fast", torch.device("cuda")):
+        with engines._tf32(mode == "fast", torch.device("cuda")):
             assert now() == expected
-    with pytest.raises(ValueError, match="stop"), engines._factors(True, torch.device("cuda")):
+    with pytest.raises(ValueError, match="stop"), engines._tf32(True, torch.device("cuda")):
         raise ValueError("stop")
     assert now() == before
 
@@ -193,9 +193,9 @@ def test_a_gpu_rounds_no_factors_of_float32_unless_it_is_to_be_fast() -> None:
 def test_a_shortened_network_multiplies_in_bfloat16_and_gives_float32() -> None:
     layer = torch.nn.Linear(64, 3)
     x = torch.randn(5, 64, generator=generator(0))
-    assert Engine("plain", CPU).shorten(layer) is layer
+    assert Engine("plain", CPU).autocast(layer) is layer
     layer.requires_grad_(False)
-    found, exact = Engine("fast", CPU).shorten(lambda x: [layer(x)])(x)[0], layer(x)
+    found, exact = Engine("fast", CPU).autocast(lambda x: [layer(x)])(x)[0], layer(x)
     assert found.dtype == torch.float32
     assert not torch.equal(found, exact)
     close(found, exact, 0.02)

@@ -64,7 +64,7 @@ def test_fast_mode_in_float32_rounds_nothing_and_in_bfloat16_does() -> None:
     x = torch.tensor([1 + 2**-12])
     assert long.lower(x).equal(x)
     assert short.lower(x).dtype == torch.bfloat16
-    products = [engine.shorten(lambda a: a @ a)(torch.full((4, 4), 1 + 2**-12)) for engine in (long, short)]
+    products = [engine.autocast(lambda a: a @ a)(torch.full((4, 4), 1 + 2**-12)) for engine in (long, short)]
     assert not products[0].equal(products[1])
     assert all(product.dtype == torch.float32 for product in products)
 

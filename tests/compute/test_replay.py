@@ -390,7 +390,7 @@ def test_a_run_that_is_to_repeat_itself_is_recorded_apart() -> None:
     try:
         for repeatable in (False, True):
             torch.use_deterministic_algorithms(repeatable)
-            keys.add(engine._which("a step", form, [torch.ones(1)], rounded=False))
+            keys.add(engine._program_key("a step", form, [torch.ones(1)], rounded=False))
     finally:
         torch.use_deterministic_algorithms(before)
     assert len(keys) == 2

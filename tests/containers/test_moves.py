@@ -9,7 +9,7 @@ import torch
 from tiny import generator
 from torch import Tensor
 
-from dreamlib.containers import SGD, Adam, ClassByClass, Moves, Update
+from dreamlib.containers import SGD, Adam, ClassByClass, Optimiser, Update
 from dreamlib.containers.updates import update_of
 
 RULES = {
@@ -30,17 +30,17 @@ def gradients(step: int) -> dict[str, Tensor]:
     return {name: torch.randn(value.shape, generator=generator(step)) for name, value in tensors().items()}
 
 
-@pytest.mark.parametrize("pace", [1.0, 0.05])
+@pytest.mark.parametrize("lr_factor", [1.0, 0.05])
 @pytest.mark.parametrize("name", sorted(RULES))
-def test_updates_are_those_of_torch_optim_and_a_pace_multiplies_the_rate(name: str, pace: float) -> None:
+def test_updates_are_those_of_torch_optim_and_a_pace_multiplies_the_rate(name: str, lr_factor: float) -> None:
     rule, optimiser, how = RULES[name]
     ours, theirs = tensors(), [value.requires_grad_() for value in tensors().values()]
-    moves, plain = Moves(ours, {"": rule}), optimiser(theirs, **{**how, "lr": how["lr"] * pace})
+    moves, plain = Optimiser(ours, {"": rule}), optimiser(theirs, **{**how, "lr": how["lr"] * lr_factor})
     for step in range(3):
         given = gradients(step)
         kept = {key: value.clone() for key, value in given.items()}
-        moves.approach(ours, pace)
-        moves.move(ours, given, pace)
+        moves.approach(ours, lr_factor)
+        moves.step(ours, given, lr_factor)
         for weight, gradient in zip(theirs, given.values(), strict=True):
             weight.grad = gradient.clone()
         plain.step()
@@ -57,31 +57,31 @@ def test_a_step_class_by_class_is_the_loop_over_classes(momentum: float) -> None
     looped = start.clone().requires_grad_()
     optimiser = torch.optim.SGD([looped], lr=0.1, momentum=momentum)
     stored = {"images": start.clone()}
-    moves = Moves(stored, {"": ClassByClass(0.1, momentum)})
+    moves = Optimiser(stored, {"": ClassByClass(0.1, momentum)})
     for step in range(4):
         for label in range(5):
             optimiser.zero_grad()
             ((looped[label] - target[label]) ** 4).sum().backward()
             optimiser.step()
         moves.approach(stored)
-        moves.move(stored, {"images": 4 * (stored["images"] - target) ** 3})
+        moves.step(stored, {"images": 4 * (stored["images"] - target) ** 3})
         torch.testing.assert_close(stored["images"], looped.detach(), msg=lambda m, n=step: f"step {n}: {m}")
 
 
 @pytest.mark.parametrize("rule", [SGD(0.3, 0.9), ClassByClass(0.3, 0.5), Adam(0.02)], ids=str)
 def test_moves_go_on_bit_for_bit_from_every_step(rule: Update) -> None:
-    def stepped(moves: Moves, values: dict[str, Tensor], steps: range) -> dict[str, Tensor]:
+    def stepped(moves: Optimiser, values: dict[str, Tensor], steps: range) -> dict[str, Tensor]:
         for step in steps:
             moves.approach(values)
-            moves.move(values, gradients(step))
+            moves.step(values, gradients(step))
         return values
 
-    whole = stepped(Moves(tensors(), {"": rule}), tensors(), range(4))
+    whole = stepped(Optimiser(tensors(), {"": rule}), tensors(), range(4))
     for broken in range(5):
-        first = Moves(tensors(), {"": rule})
+        first = Optimiser(tensors(), {"": rule})
         values = stepped(first, tensors(), range(broken))
         held = {name: value.clone() for name, value in first.state().items()}
-        again = Moves(values, {"": rule})
+        again = Optimiser(values, {"": rule})
         again.restore(held, values)
         values = stepped(again, values, range(broken, 4))
         assert all(values[name].equal(whole[name]) for name in whole)
@@ -95,7 +95,7 @@ def test_a_tensor_moves_by_the_longest_name_it_begins_with_or_stays() -> None:
     assert update_of("labels.lr", updates) is fast
     assert update_of("images", updates) is None
     values = {name: torch.zeros(1) for name in ("labels", "labels.lr", "images")}
-    Moves(values, updates).move(values, {name: torch.ones(1) for name in values})
+    Optimiser(values, updates).step(values, {name: torch.ones(1) for name in values})
     assert {name: round(float(value), 6) for name, value in values.items()} == {
         "labels": -0.1,
         "labels.lr": -1.0,
@@ -105,7 +105,7 @@ def test_a_tensor_moves_by_the_longest_name_it_begins_with_or_stays() -> None:
 
 def test_what_has_no_gradient_stays_and_is_not_remembered() -> None:
     values = tensors()
-    moves = Moves(values, {"": SGD(1.0, 0.9)})
-    moves.move(values, {"one": torch.ones(3)})
+    moves = Optimiser(values, {"": SGD(1.0, 0.9)})
+    moves.step(values, {"one": torch.ones(3)})
     assert values["two"].equal(tensors()["two"])
     assert {name.partition(":")[0] for name in moves.state()} == {"one"}

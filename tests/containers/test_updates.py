@@ -131,7 +131,7 @@ def test_nothing_is_changed_in_place_and_the_state_is_all_that_is_remembered(upd
 def test_a_pace_multiplies_the_rate(update: Update) -> None:
     start, pull = torch.randn(4, 3, generator=generator(1)), torch.randn(4, 3, generator=generator(2))
     full, _ = update(start, pull, update.start(start))
-    half, _ = update(start, pull, update.start(start), pace=0.5)
+    half, _ = update(start, pull, update.start(start), lr_factor=0.5)
     torch.testing.assert_close(half - start, (full - start) / 2, rtol=1e-4, atol=1e-6)
 
 

@@ -215,7 +215,7 @@ def refuse(code: int) -> Callable[..., Any]:
     return call
 
 
-PLACES = ((tempfile, "mkstemp"), (os, "fsync"), (os, "replace"), (files, "_put"))
+PLACES = ((tempfile, "mkstemp"), (os, "fsync"), (os, "replace"), (files, "_write_bytes"))
 
 
 @pytest.mark.parametrize("code", [errno.EACCES, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EIO])

@@ -51,7 +51,7 @@ def test_an_unregistered_part_is_an_error(registry: Registry[Part]) -> None:
         registry.name_of(Representative())
 
 
-class Bare:
+class Stateless:
     pass
 
 
@@ -60,7 +60,7 @@ class Thawed:
     size: int = 3
 
 
-@pytest.mark.parametrize("part", [Bare, Thawed])
+@pytest.mark.parametrize("part", [Stateless, Thawed])
 def test_a_part_must_be_a_frozen_dataclass(registry: Registry[Part], part: type) -> None:
     with pytest.raises(PluginError, match=f"tool 'mine' \\({part.__name__}\\) is not a frozen dataclass"):
         registry.register("mine")(part)

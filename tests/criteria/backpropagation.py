@@ -9,7 +9,7 @@ import torch
 from tiny import generator
 from torch import Tensor
 
-from dreamlib.criteria.unrolled import Final, Forward, Lesson, Loss, Tensors, cross_entropy
+from dreamlib.criteria.unrolled import BatchOf, Final, Forward, Loss, Tensors, cross_entropy
 from dreamlib.networks import NetworkSpec, build, initialise
 
 SHAPE, CLASSES = (1, 8, 8), 3
@@ -50,7 +50,7 @@ def whole(
     forward: Forward,
     start: Tensors,
     learned: Mapping[str, Tensor],
-    lesson: Lesson,
+    batch_of: BatchOf,
     rates: Tensor,
     final: Final,
     loss: Loss = cross_entropy,
@@ -60,7 +60,7 @@ def whole(
     rates = rates.detach().clone().requires_grad_()
     weights = {name: value.detach().requires_grad_() for name, value in start.items()}
     for k in range(len(rates)):
-        images, targets = lesson(learned, k)
+        images, targets = batch_of(learned, k)
         total = loss(forward(weights, images), targets)
         slopes = torch.autograd.grad(total, list(weights.values()), create_graph=True)
         weights = {n: w - rates[k] * g for (n, w), g in zip(weights.items(), slopes, strict=True)}

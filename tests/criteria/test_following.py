@@ -94,16 +94,16 @@ def test_batches_go_through_permutations_of_all_images(few: ClassData, experts: 
     run = begun(few, experts, criterion=how)
     run.advance()
     descent: Any = run.criterion
-    lesson = descent._lesson(descent._drawn())
+    batch_of = descent._batch_of(descent._drawn())
     images = torch.arange(20.0).view(10, 2, 1, 1, 1).expand(10, 2, *few.shape)
-    batches = [lesson({"images": images}, k) for k in range(4)]
+    batches = [batch_of({"images": images}, k) for k in range(4)]
     numbers = [batch[:, 0, 0, 0].long().tolist() for batch, _ in batches]
     assert [len(batch) for batch in numbers] == [15, 5, 15, 5]
     assert sorted(numbers[0] + numbers[1]) == sorted(numbers[2] + numbers[3]) == list(range(20))
     assert numbers[0] != numbers[2]
     for (_, targets), number in zip(batches, numbers, strict=True):
         assert targets.argmax(1).tolist() == [each // 2 for each in number]
-    again = [lesson({"images": images}, k)[0] for k in range(4)]
+    again = [batch_of({"images": images}, k)[0] for k in range(4)]
     assert all(one.equal(batch) for one, (batch, _) in zip(again, batches, strict=True))
 
 
@@ -114,9 +114,9 @@ def test_every_image_of_every_step_is_augmented_with_numbers_of_its_own(
     run = begun(few, experts, criterion=how)
     run.advance()
     descent: Any = run.criterion
-    lesson = descent._lesson(descent._drawn())
+    batch_of = descent._batch_of(descent._drawn())
     same_image = {"images": torch.rand(1, 1, *few.shape).expand(10, 2, *few.shape)}
-    first, second = lesson(same_image, 0)[0], lesson(same_image, 1)[0]
+    first, second = batch_of(same_image, 0)[0], batch_of(same_image, 1)[0]
     assert not first[0].equal(first[1])
     assert not first[0].equal(second[0])
 

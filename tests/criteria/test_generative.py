@@ -14,7 +14,7 @@ from tiny import NETWORK, generative
 from torch import Tensor, nn
 
 from dreamlib.compute.engine import Engine, Programs
-from dreamlib.containers import SGD, Generator, Moves, Pixels, Update
+from dreamlib.containers import SGD, Generator, Optimiser, Pixels, Update
 from dreamlib.core.errors import BadValue, Diverged
 from dreamlib.core.files import below
 from dreamlib.criteria import Adversarial, Batch
@@ -130,7 +130,7 @@ def watched(data: ClassData, **changes: Any) -> tuple[Distillation, list[Any]]:
 
 
 @pytest.fixture
-def plainly(monkeypatch: pytest.MonkeyPatch) -> None:
+def call_directly(monkeypatch: pytest.MonkeyPatch) -> None:
     """Gradient descent: Adam makes as much of a gradient of 1e-9, all that a bias before a batch norm has, as of 1."""
 
     def descend(parameters: Any, lr: float, betas: tuple[float, float]) -> torch.optim.SGD:
@@ -144,7 +144,7 @@ def plainly(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Generator, "updates", descending)
 
 
-@pytest.mark.usefixtures("plainly")
+@pytest.mark.usefixtures("call_directly")
 @pytest.mark.parametrize("label", ["inside", "beside"])
 def test_steps_of_the_gan_are_those_of_the_plain_loop(few: ClassData, label: str) -> None:
     recipe = generative("gan", container__width=8, container__label=label, container__lr=0.02)
@@ -168,7 +168,7 @@ MATCHERS = [
 ]
 
 
-@pytest.mark.usefixtures("plainly")
+@pytest.mark.usefixtures("call_directly")
 @pytest.mark.parametrize("matcher", MATCHERS)
 @pytest.mark.parametrize(
     ("network", "augment"),
@@ -217,7 +217,7 @@ def test_both_networks_move_by_adam(few: ClassData, start: Tensors) -> None:
             learned = [key for key, _ in net.named_parameters()]
             far = [float((tensors(run)[name][key] - before[name][key]).abs().max()) for key in learned]
             assert max(far) == pytest.approx(rate, rel=1e-2)
-            remembered = run.moves if name == "generator" else run.criterion.moves
+            remembered = run.optimiser if name == "generator" else run.criterion.optimiser
             assert {key.partition(":")[0] for key in remembered.state()} == set(learned)
 
 
@@ -347,8 +347,8 @@ def test_matching_goes_on_with_what_adam_remembers_if_it_is_to(few: ClassData, c
     how = {"matched_batch": 40, "matched_epochs": 1, "weight": 0.0, "matched_rate": 1.0}
     recipe = generative("dim", carries_adam=carries, **how)
     run = begun(few, recipe, 0, kept)
-    assert same(run.moves.state(), held["moves"])
-    assert same(run.criterion.moves.state(), held["partner_moves"])
+    assert same(run.optimiser.state(), held["moves"])
+    assert same(run.criterion.optimiser.state(), held["partner_moves"])
     if not carries:
         return
     assert {float(value) for name, value in held["moves"].items() if name.endswith(":step")} == {6.0}
@@ -402,7 +402,7 @@ def test_a_state_of_another_recipe_does_not_fit(few: ClassData) -> None:
         begun(few, generative("gan", container__width=6)).restore(run.state())
 
 
-@pytest.mark.usefixtures("plainly")
+@pytest.mark.usefixtures("call_directly")
 @pytest.mark.parametrize("stage", ["first", "instance", "batch"])
 def test_a_traced_step_is_the_plain_one(
     few: ClassData, start: Tensors, monkeypatch: pytest.MonkeyPatch, stage: str
@@ -461,13 +461,13 @@ def test_a_fast_step_is_near_the_plain_one_and_repeats_itself_to_the_bit(
     matched = name.startswith("dim")
     recipe = generative(name, **({} if matched else {"container__noise": 24, "container__width": 8}))
     pulls: list[Tensor] = []
-    move = Moves.move
+    move = Optimiser.step
 
-    def noted(moves: Moves, moved: Tensors, gradients: Tensors, pace: float = 1.0) -> None:
+    def noted(moves: Optimiser, moved: Tensors, gradients: Tensors, lr_factor: float = 1.0) -> None:
         pulls.append(torch.cat([value.flatten() for value in gradients.values()]))
-        move(moves, moved, gradients, pace)
+        move(moves, moved, gradients, lr_factor)
 
-    monkeypatch.setattr(Moves, "move", noted)
+    monkeypatch.setattr(Optimiser, "move", noted)
 
     def once(mode: str) -> tuple[Distillation, list[Tensor]]:
         run = begun(few, replace(recipe, mode=mode), 0, start if matched else None)

@@ -1,4 +1,4 @@
-"""LD as a method: a step of each variant written down plainly, the choice of labels, and what is refused."""
+"""LD as a method: a step of each variant written down call_directly, the choice of labels, and what is refused."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any, cast
 import pytest
 import torch
 import torch.nn.functional as F
-from runs import bits, finish, same
+from runs import check_task, finish, same
 from torch import Tensor
 from torch.func import functional_call
 
@@ -21,7 +21,7 @@ from dreamlib.data import ClassData
 from dreamlib.distillation.loop import Distillation
 from dreamlib.distillation.recipe import Recipe
 from dreamlib.networks import NetworkSpec
-from dreamlib.networks.training import Lessons, Outputs
+from dreamlib.networks.training import Outputs, TrainingData
 from dreamlib.recipes import methods
 from dreamlib.teachers import Networks, Restarting, Restarts
 
@@ -53,8 +53,8 @@ def begun(few: ClassData, way: str, steps: int, **changes: Any) -> Distillation:
     before = run.streams["network"].get_state()
     run.teaching.next(run.matched)  # and once more, the same, in the step itself
     run.streams["network"].set_state(before)
-    run.moves.states = {}
-    cast(Restarts, run.teaching).moves.states = {}
+    run.optimiser.states = {}
+    cast(Restarts, run.teaching).optimiser.states = {}
     return run
 
 
@@ -78,7 +78,7 @@ def cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
 
 def learned(run: Distillation) -> dict[str, Tensor]:
     """The gradients that the network of the run has learned from."""
-    states = cast(Restarts, run.teaching).moves.states
+    states = cast(Restarts, run.teaching).optimiser.states
     return {name: 10 * state["exp_avg"] for name, state in states.items()}
 
 
@@ -99,7 +99,7 @@ def test_a_second_order_step_in_full(few: ClassData, steps: int) -> None:
     (by_labels,) = torch.autograd.grad(F.cross_entropy(logits, classes), leaf)
     run.advance()
     torch.testing.assert_close(
-        10 * run.moves.states["labels"]["exp_avg"].flatten(0, 1), by_labels, rtol=1e-4, atol=1e-7
+        10 * run.optimiser.states["labels"]["exp_avg"].flatten(0, 1), by_labels, rtol=1e-4, atol=1e-7
     )
     for name, gradient in zip(start, g, strict=True):
         torch.testing.assert_close(learned(run)[name], gradient.detach(), rtol=1e-4, atol=1e-6)
@@ -117,7 +117,7 @@ def test_a_ridge_step_in_full(few: ClassData, steps: int) -> None:
     """LD, released code: the head is of the labels before their step, the network's loss of those after it."""
     run = begun(few, "ridge", steps)
     descent = cast(LearningByRidge, run.criterion)
-    descent.head.moves.states = {}
+    descent.head.optimiser.states = {}
     head, scale = descent.head.weights.clone(), descent.head.scale.clone()
     assert bool(head.any()) == bool(scale != 1) == bool(steps)
     batch, real, classes = drawn(run)
@@ -138,7 +138,7 @@ def test_a_ridge_step_in_full(few: ClassData, steps: int) -> None:
     (by_labels,) = torch.autograd.grad(outer, leaf, retain_graph=True)
     run.advance()
     torch.testing.assert_close(
-        10 * run.moves.states["labels"]["exp_avg"].flatten(0, 1), by_labels, rtol=1e-3, atol=1e-7
+        10 * run.optimiser.states["labels"]["exp_avg"].flatten(0, 1), by_labels, rtol=1e-3, atol=1e-7
     )
     torch.testing.assert_close(descent.head.weights, mixed.detach(), rtol=1e-3, atol=1e-6)
     now, a = run.stored["labels"].flatten(0, 1), scale.clone().requires_grad_()
@@ -149,7 +149,7 @@ def test_a_ridge_step_in_full(few: ClassData, steps: int) -> None:
     for name, gradient in zip(body, by_weights, strict=True):
         torch.testing.assert_close(learned(run)[f"body.{name}"], gradient, rtol=1e-2, atol=1e-6)
     torch.testing.assert_close(
-        10 * descent.head.moves.states["scale"]["exp_avg"], by_scale, rtol=1e-3, atol=1e-6
+        10 * descent.head.optimiser.states["scale"]["exp_avg"], by_scale, rtol=1e-3, atol=1e-6
     )
     if steps:  # before that, all answers are alike, and so are scales
         torch.testing.assert_close(descent.head.scale, scale - 0.01 * by_scale.sign(), rtol=1e-3, atol=1e-5)
@@ -175,18 +175,8 @@ def test_images_stay(few: ClassData, way: str) -> None:
 @pytest.mark.parametrize("way", WAYS)
 def test_it_goes_on_bit_for_bit_from_every_step(few: ClassData, way: str) -> None:
     """With restarts and choices between the steps."""
-    whole = Distillation(few, recipe(way), 1, 3)
-    states = []
-    while not whole.done:
-        states.append({name: value.clone() for name, value in whole.state().items()})
-        whole.advance()
-    assert len(states) == whole.steps == 13
-    assert whole.notes["restarts"]
-    for state in states:
-        rest = Distillation(few, recipe(way), 1, 3)
-        rest.restore(state)
-        assert same(bits(finish(rest)), bits(whole))
-        assert rest.notes == whole.notes
+    check_task(lambda: Distillation(few, recipe(way), 1, 3))
+    assert finish(Distillation(few, recipe(way), 1, 3)).notes["restarts"]
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -244,8 +234,8 @@ def test_a_ridge_head_repeats_the_networks_own_training(few: ClassData) -> None:
     """LD, released code: what it trains beside the labels is what it trains to judge them."""
     images, labels = few.take(torch.zeros(10, 1, dtype=torch.int64)).flatten(0, 1), torch.eye(10)
     outputs = Outputs(few.shape, 10, 2, torch.Generator().manual_seed(0))
-    lessons = Lessons(lambda index: (images[index], labels[index]), 10, steps=4)
-    training = RidgeHead(batch=100).begin(lessons, SPEC, outputs, Engine("plain", "cpu"), None)
+    training_data = TrainingData(lambda index: (images[index], labels[index]), 10, steps=4)
+    training = RidgeHead(batch=100).begin(training_data, SPEC, outputs, Engine("plain", "cpu"), None)
     network = training.networks[1]
     head, start = torch.zeros(network.feature_size + 1, 10), network.state_dict()
     body = {
@@ -267,7 +257,7 @@ def test_a_ridge_head_repeats_the_networks_own_training(few: ClassData) -> None:
     expected = 100 * float((answers == torch.arange(10)).float().mean())
     assert training.accuracy(images.__getitem__, torch.arange(10), chunk=3)[1] == pytest.approx(expected)
 
-    again = RidgeHead(batch=100).begin(lessons, SPEC, outputs, Engine("plain", "cpu"), None)
+    again = RidgeHead(batch=100).begin(training_data, SPEC, outputs, Engine("plain", "cpu"), None)
     again.restore({name: value.clone() for name, value in training.state().items()}, outputs.generator)
     assert again.done
     assert same(again.state(), training.state())

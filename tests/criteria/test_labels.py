@@ -51,10 +51,10 @@ def test_the_gradient_of_labels_is_backpropagation_through_the_steps(steps: int)
     final, rates = on_images(forward, REAL, KNOWN), RATE.expand(steps)
     found = second_order(forward, start, IMAGES, labels, batches, rates, final)
 
-    def lesson(learned: Any, k: int) -> tuple[Tensor, Tensor]:
+    def batch_of(learned: Any, k: int) -> tuple[Tensor, Tensor]:
         return IMAGES[batches[k]], learned["targets"][batches[k]]
 
-    value, by, _ = whole(forward, start, {"targets": labels}, lesson, rates, final)
+    value, by, _ = whole(forward, start, {"targets": labels}, batch_of, rates, final)
     close((found.loss, found.learned), (value, by))
     unseen = set(range(BASE)) - set(torch.cat(batches).tolist())
     assert not found.learned["targets"][sorted(unseen)].any()

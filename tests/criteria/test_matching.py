@@ -86,6 +86,19 @@ def test_chunks_of_classes_change_nothing(few: ClassData, method: str, changes: 
     torch.testing.assert_close(run.stored["images"], whole.stored["images"], rtol=1e-4, atol=1e-4)
 
 
+def test_a_choice_holds_for_some_steps_and_the_next_goes_on_through_the_permutation(few: ClassData) -> None:
+    """IDC's released code: the real batches of a class run through a permutation of it; 3 of 4 hold all 12 images."""
+    run = Distillation(few, recipe("idc", sampler=Random("permutation", every=2)), ipc=1, seed=0)
+    choices = []
+    while not run.done:
+        run.advance()
+        if run.matched:
+            choices.append(run.criterion.choice.clone())
+    assert all(one.equal(other) for one, other in zip(choices[::2], choices[1::2], strict=True))
+    seen = torch.cat(choices[::2], dim=1).sort(dim=1).values
+    assert seen.equal(torch.arange(12).expand(10, -1))
+
+
 @dataclass(frozen=True)
 class Shared(Random):
     """Random images; the later ones of a batch count more by ``skew``."""

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import reference
 import torch
 from runs import check_task, finish
 
@@ -92,13 +93,13 @@ def test_rates_fall_along_half_a_cosine_to_a_tenth(few: ClassData) -> None:
     """FRePo: cosine to 10 % over all steps (facts 9, item 4)."""
     run: Any = begun(few, "frepo")
     run.teaching.next(0)
-    paces = [run.criterion.gradients(step, run.stored).pace for step in range(run.loops)]
-    assert len(paces) == 6
-    assert paces[0] == 1.0
-    assert paces[3] == pytest.approx(0.55)
-    assert all(first > second > 0.1 for first, second in pairwise(paces))
+    factors = [run.criterion.gradients(step, run.stored).lr_factor for step in range(run.loops)]
+    assert len(factors) == 6
+    assert factors[0] == 1.0
+    assert factors[3] == pytest.approx(0.55)
+    assert all(first > second > 0.1 for first, second in pairwise(factors))
     other: Any = begun(few, "kip")
-    assert other.criterion.gradients(3, other.stored).pace == 1.0
+    assert other.criterion.gradients(3, other.stored).lr_factor == 1.0
 
 
 def test_the_loss_is_half_the_squared_error_a_class_and_row(few: ClassData) -> None:
@@ -110,6 +111,24 @@ def test_the_loss_is_half_the_squared_error_a_class_and_row(few: ClassData) -> N
     predictions = predict(kernel(real, images), kernel(images, images), run.stored["labels"].flatten(0, 1))
     wanted = torch.eye(10).double().repeat_interleave(8, 0) - 0.1
     assert float(pull.loss) == pytest.approx(float((predictions - wanted).square().mean() / 2))
+
+
+@pytest.mark.parametrize("method", ["frepo", "kip"])
+def test_a_step_finds_what_the_reference_finds_image_by_image(few: ClassData, method: str) -> None:
+    run: Any = begun(few, method)
+    run.teaching.next(0)
+    found = run.criterion.gradients(0, run.stored)
+    leaves = {name: value.clone().requires_grad_() for name, value in run.stored.items()}
+    images, labels = leaves["images"].flatten(0, 1), leaves["labels"].flatten(0, 1)
+    real = few.take(run.criterion.targets.choice)
+    if method == "kip":
+        classes = torch.arange(10).repeat_interleave(8)
+        loss = reference.regression_loss(real.flatten(0, 1), classes, images, labels)
+    else:
+        loss = reference.feature_loss(run.network, real, images, labels)
+    assert float(found.loss) == pytest.approx(float(loss.detach()), rel=1e-5)
+    for name, expected in zip(leaves, torch.autograd.grad(loss, list(leaves.values())), strict=True):
+        torch.testing.assert_close(found.gradients[name], expected, rtol=1e-3, atol=1e-5)
 
 
 def test_solved_labels_cannot_be_bettered(few: ClassData) -> None:
@@ -228,7 +247,9 @@ def test_a_network_of_the_pool_ages_with_its_steps_and_is_replaced_when_too_old(
         after[at] = 0 if before[at] == 8 else before[at] + 1
         renewed += before[at] == 8
         assert run.teaching.ages == after
-        steps = {name: int(value) for name, value in run.teaching.moves[at].state().items() if "step" in name}
+        steps = {
+            name: int(value) for name, value in run.teaching.optimiser[at].state().items() if "step" in name
+        }
         assert bool(steps) == (after[at] != 0)  # Adam starts anew with its network
     assert renewed > 1
 
@@ -280,11 +301,11 @@ def test_frepo_predicts_from_features_and_keeps_labels_apart(few: ClassData, mir
 
 def test_fit_warms_up_and_falls_along_a_cosine_to_a_hundredth() -> None:
     fit = Fit(updates=1000, warm_up=500)
-    paces = [fit.pace(step, 1000) for step in range(1000)]
-    assert paces[0] == 1 / 500
-    assert max(paces) == paces[499] == paces[500] == 1.0
-    assert paces[-1] == pytest.approx(0.01)
-    assert paces[749] == pytest.approx((1 + 0.01) / 2, abs=0.005)
+    factors = [fit.lr_factor(step, 1000) for step in range(1000)]
+    assert factors[0] == 1 / 500
+    assert max(factors) == factors[499] == factors[500] == 1.0
+    assert factors[-1] == pytest.approx(0.01)
+    assert factors[749] == pytest.approx((1 + 0.01) / 2, abs=0.005)
 
 
 def test_fit_goes_on_bit_for_bit_and_learns_the_labels(few: ClassData, digits: Dataset) -> None:

@@ -7,10 +7,9 @@ from typing import Any, cast
 
 import pytest
 import torch
-import torch.nn.functional as F
-from runs import bits, finish, same
+from reference import unrolled
+from runs import check_task, finish
 from torch import Tensor
-from torch.func import functional_call
 
 from dreamlib.companion.cells import make_cell
 from dreamlib.containers import Falling, Pixels, Steps
@@ -57,40 +56,20 @@ def test_its_gradient_is_that_of_training_written_out(few: ClassData, ipc: int) 
     assert network is not None
     assert all(not value.any() for name, value in network.named_parameters() if name.endswith("bias"))
     real, classes = few.turn_flat(40, 0, run.scene.fresh("real"))
-    images, raw = (run.stored[name].clone().requires_grad_() for name in ("images", "raw_rates"))
-    weights = {name: value.detach().clone().requires_grad_() for name, value in network.named_parameters()}
-    for epoch in range(3):
-        for step in range(ipc):
-            logits = functional_call(network, weights, (images[:, step],))
-            loss = F.cross_entropy(logits, torch.arange(10))
-            g = torch.autograd.grad(loss, list(weights.values()), create_graph=True)
-            rate = F.softplus(raw[epoch, step])
-            weights = {
-                name: value - rate * part for (name, value), part in zip(weights.items(), g, strict=True)
-            }
-    outer = F.cross_entropy(functional_call(network, weights, (real,)), classes)
-    by_images, by_raw = torch.autograd.grad(outer, [images, raw])
+    loss, by_images, by_raw = unrolled(network, run.stored["images"], run.stored["raw_rates"], real, classes)
     assert run.criterion is not None
     found = run.criterion.gradients(0, run.stored)
-    torch.testing.assert_close(found.loss, outer.detach(), rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(found.loss, loss, rtol=1e-4, atol=1e-5)
     torch.testing.assert_close(found.gradients["images"], by_images, rtol=1e-3, atol=1e-5)
     torch.testing.assert_close(found.gradients["raw_rates"], by_raw, rtol=1e-3, atol=1e-4)
 
 
 @pytest.mark.parametrize("images", [FALLING, None], ids=["images", "rates alone"])
 def test_it_goes_on_bit_for_bit_from_every_step(few: ClassData, images: Falling | None) -> None:
-    whole = Distillation(few, recipe(images), 2, 3)
-    states = []
-    while not whole.done:
-        states.append({name: value.clone() for name, value in whole.state().items()})
-        whole.advance()
-    assert len(states) == whole.steps == 7
+    check_task(lambda: Distillation(few, recipe(images), 2, 3))
+    whole = finish(Distillation(few, recipe(images), 2, 3))
     assert whole.stored["images"].equal(whole.snapshots[0]["images"]) == (images is None)
     assert not whole.stored["raw_rates"].equal(whole.snapshots[0]["raw_rates"])
-    for state in states:
-        rest = Distillation(few, recipe(images), 2, 3)
-        rest.restore(state)
-        assert same(bits(finish(rest)), bits(whole))
 
 
 def test_its_own_steps_are_what_its_networks_learn_from(data: ClassData, digits: Dataset) -> None:

@@ -44,6 +44,15 @@ def test_time_spent_is_kept_by_a_checkpoint(few: ClassData) -> None:
     assert other.done
 
 
+def test_a_teacher_is_asked_before_and_told_after_every_step(few: ClassData) -> None:
+    run = Distillation(few, recipe("dc"), ipc=1, seed=0)
+    told, before, after = [], run.teaching.next, run.teaching.after
+    run.teaching.next = lambda step: told.append(("next", step)) or before(step)
+    run.teaching.after = lambda step, stored: told.append(("after", step)) or after(step, stored)
+    finish(run)
+    assert told == [(place, step) for step in range(6) for place in ("next", "after")]
+
+
 # Snapshots and losses
 
 
@@ -72,7 +81,7 @@ def test_a_short_run_notes_every_loss_and_a_long_one_a_hundred(few: ClassData) -
     assert [step for step, _ in short.losses] == [1, 2, 3, 4, 5, 6]
     long = Distillation(few, recipe("dm", iterations=301), ipc=1, seed=0)
     for long.matched in range(1, 302):
-        long._note(torch.tensor(float(long.matched)))
+        long._record_loss(torch.tensor(float(long.matched)))
     assert [step for step, _ in long.losses] == [*range(3, 301, 3), 301]
     assert all(step == loss for step, loss in long.losses)
 

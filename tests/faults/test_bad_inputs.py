@@ -38,7 +38,7 @@ SECONDS, GIGABYTES = 30, 2
 
 pytestmark = [
     pytest.mark.nightly,
-    pytest.mark.usefixtures("tiny", "bounded"),
+    pytest.mark.usefixtures("tiny", "one_step", "bounded"),
     pytest.mark.filterwarnings("ignore"),  # a command prints them
 ]
 

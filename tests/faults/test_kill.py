@@ -42,11 +42,12 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 
 def of(methods: str, undisturbed: dict[str, Any]) -> dict[str, Any]:
     """The numbers of these methods alone."""
-    starts = tuple(f"digits-{method}{row}-i" for method in methods.split(",") for row in ("", "-common"))
+    starts = tuple(f"digits-{method}{row}-i" for method in methods.split(",") for row in ("", "+common"))
     return {name: found for name, found in undisturbed.items() if name.startswith(starts)}
 
 
 def test_killed_at_random_moments(tmp_path: Path, undisturbed: dict[str, Any]) -> None:
+    """A few times; the night kills a thousand times."""
     dice, kills, log = random.Random(0), 0, tmp_path / "events"
     for attempt in range(100):
         seen = len(events(log, "drive"))
@@ -54,14 +55,14 @@ def test_killed_at_random_moments(tmp_path: Path, undisturbed: dict[str, Any]) -
             run_words(tmp_path, METHODS), tmp_path / "log", DREAMLIB_CHECKPOINT_SECONDS=0, TINY_LOG=log
         )
         command.until_steps(log, seen)
-        command.process.join(dice.uniform(0, 0.3 if attempt % 4 == 3 else 0.1) if attempt < 12 else None)
+        command.process.join(dice.uniform(0, 0.3 if attempt % 3 == 2 else 0.1) if attempt < 6 else None)
         if not command.process.is_alive():
             break
         command.signal(signal.SIGKILL)
         assert command.end() == -signal.SIGKILL
         kills += 1
     assert command.end() == 0
-    assert kills >= 10
+    assert kills >= 5
     assert numbers(tmp_path) == of(METHODS, undisturbed)
     assert not leftovers(tmp_path)
 

@@ -16,7 +16,7 @@ from dreamlib.core.errors import BadValue, Diverged
 from dreamlib.criteria.unrolled import forward_of, replay
 from dreamlib.networks import NetworkSpec, build
 from dreamlib.networks.learners import Adam, Replay
-from dreamlib.networks.training import Lessons, Outputs
+from dreamlib.networks.training import Outputs, TrainingData
 
 SHAPE, CLASSES, NETWORKS = (1, 8, 8), 3, 2
 SPEC = NetworkSpec(width=8, depth=2, norm="none")
@@ -25,11 +25,13 @@ ANSWERS = torch.randn(12, CLASSES, generator=generator(2)).softmax(1)
 RATES = torch.tensor([[0.3, 0.1, 0.2], [0.05, 0.2, 0.4]])  # two epochs of three steps of four images
 
 
-def lessons(rates: Tensor | None = None, steps: int | None = None, targets: Tensor = ANSWERS) -> Lessons:
-    return Lessons(lambda index: (IMAGES[index], targets[index]), len(IMAGES), rates, steps)
+def training_data(
+    rates: Tensor | None = None, steps: int | None = None, targets: Tensor = ANSWERS
+) -> TrainingData:
+    return TrainingData(lambda index: (IMAGES[index], targets[index]), len(IMAGES), rates, steps)
 
 
-def begun(learner: Any, given: Lessons, stop: int | None = None) -> Any:
+def begun(learner: Any, given: TrainingData, stop: int | None = None) -> Any:
     outputs = Outputs(SHAPE, CLASSES, NETWORKS, generator(5))
     return learner.begin(given, SPEC, outputs, Engine("plain", "cpu"), stop)
 
@@ -42,7 +44,7 @@ def finished(training: Any) -> Any:
 
 @pytest.mark.parametrize("batch", [5, 100])
 def test_adam_is_pytorchs(batch: int) -> None:
-    training = begun(Adam(batch), lessons(steps=7))
+    training = begun(Adam(batch), training_data(steps=7))
     start = {name: value.clone() for name, value in training.stack.tensors.items()}
     shown: list[Tensor] = []
     fetch = training.fetch
@@ -70,16 +72,16 @@ def test_adam_is_pytorchs(batch: int) -> None:
 
 
 def test_a_set_says_how_long_to_learn_and_an_evaluation_may_overrule_it() -> None:
-    assert begun(Adam(), lessons(steps=7)).steps == 7
-    assert begun(Adam(), lessons(steps=7), stop=3).steps == 3
-    assert begun(Adam(), lessons(steps=0)).done
+    assert begun(Adam(), training_data(steps=7)).steps == 7
+    assert begun(Adam(), training_data(steps=7), stop=3).steps == 3
+    assert begun(Adam(), training_data(steps=0)).done
     with pytest.raises(BadValue, match="for as many steps as the set says, and it says none"):
-        begun(Adam(), lessons())
+        begun(Adam(), training_data())
 
 
 @pytest.mark.parametrize("targets", [ANSWERS, ANSWERS.argmax(1)], ids=["answers", "classes"])
 def test_replay_makes_the_sets_own_steps(targets: Tensor) -> None:
-    training = begun(Replay(), lessons(RATES, targets=targets))
+    training = begun(Replay(), training_data(RATES, targets=targets))
     module = build(SPEC, SHAPE, CLASSES)
     start = {name: value.clone() for name, value in training.stack.tensors.items()}
     hot = targets if targets.is_floating_point() else F.one_hot(targets, CLASSES).float()
@@ -108,23 +110,23 @@ def test_replay_makes_the_sets_own_steps(targets: Tensor) -> None:
 )
 def test_what_cannot_be_replayed_is_refused(rates: Tensor | None, stop: int | None, says: str) -> None:
     with pytest.raises(BadValue, match=says):
-        begun(Replay(), lessons(rates), stop)
+        begun(Replay(), training_data(rates), stop)
 
 
 def test_rates_that_are_too_large_are_named() -> None:
-    training = finished(begun(Replay(), lessons(RATES * 1e30)))
+    training = finished(begun(Replay(), training_data(RATES * 1e30)))
     with pytest.raises(Diverged, match=r"not finite after the set's 6 steps at rates up to 4e\+29"):
         training.check()
 
 
 @pytest.mark.parametrize("learner", [Adam(5), Replay()], ids=["Adam", "Replay"])
 def test_it_goes_on_bit_for_bit(learner: Any) -> None:
-    whole = finished(begun(learner, lessons(RATES, 6)))
+    whole = finished(begun(learner, training_data(RATES, 6)))
     for stop in range(6):
-        part = begun(learner, lessons(RATES, 6))
+        part = begun(learner, training_data(RATES, 6))
         for _ in range(stop):
             part.advance()
-        rest = begun(learner, lessons(RATES, 6))
+        rest = begun(learner, training_data(RATES, 6))
         stream = torch.Generator()
         stream.set_state(part.generator.get_state())
         rest.restore({name: value.clone() for name, value in part.state().items()}, stream)

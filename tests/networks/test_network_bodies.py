@@ -32,7 +32,7 @@ def copied(ours: nn.Module, theirs: nn.Module) -> None:
 
 
 def unlike_fresh(network: nn.Module) -> nn.Module:
-    """Moves every scale, shift and running statistic away from 0 and 1, so that forgetting one shows."""
+    """Optimiser every scale, shift and running statistic away from 0 and 1, so that forgetting one shows."""
     generator = torch.Generator().manual_seed(5)
     for name, value in network.state_dict().items():
         if value.ndim == 1:

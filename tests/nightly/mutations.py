@@ -1,4 +1,4 @@
-"""Faults made by hand, one at a time: does the suite see them? ``python tests/nightly/mutations.py [--only TEXT]``.
+"""Faults made by hand, one at a time: does the suite see them? ``python tests/nightly/mutations.py``.
 
 Each line changes one place of the library to what a tired hand might write, and runs the tests of the folder that the
 file belongs to until the first one fails, those of "make check" first. Run it before and after the suite is made
@@ -47,7 +47,7 @@ MUTATIONS = [
     *_of(
         "matchers",
         "matchers/feature.py",
-        (".view(groups, each, -1).mean(1)", ".view(groups, each, -1).sum(1)"),
+        ("of_group.mean(1) if", "of_group.sum(1) if"),
     ),
     *_of(
         "matchers",
@@ -60,7 +60,7 @@ MUTATIONS = [
         "samplers",
         "samplers/clustering.py",
         ("active[rows] = shift > tolerance", "active[rows] = shift > 100 * tolerance"),
-        ("nearest = nearest.masked_fill(~mask, k)  # padding", "nearest = nearest  # padding"),
+        ("nearest = nearest.masked_fill(~mask, k)\n    slot", "nearest = nearest\n    slot"),
         (
             "far = distance.topk(mean.shape[1], dim=1).indices",
             "far = distance.topk(mean.shape[1], dim=1, largest=False).indices",
@@ -104,8 +104,8 @@ MUTATIONS = [
     *_of(
         "containers",
         "containers/updates.py",
-        ("return self._drift(tensor, state, pace, turn)", "return tensor, state"),
-        ("len(tensor) - 1 - turn)", "len(tensor) - turn)"),
+        ("return self._drift(tensor, state, lr_factor, position)", "return tensor, state"),
+        ("len(tensor) - 1 - position)", "len(tensor) - position)"),
         ("gradient - mean, mean", "gradient, mean"),
     ),
     *_of(
@@ -139,7 +139,7 @@ MUTATIONS = [
         ("loss = loss + self.how.weight * mismatch", "loss = loss + mismatch"),
         ("return self.matched_rate if self.matching else 1.0", "return 1.0"),
     ),
-    *_of("criteria", "criteria/adversarial.py", ("known) * 2  # a mean", "known)  # a mean")),
+    *_of("criteria", "criteria/adversarial.py", ("known) * 2  # CE", "known)  # CE")),
     *_of(
         "networks",
         "networks/training.py",
@@ -211,7 +211,7 @@ def failing(tree: Path, *words: str) -> str | None:
     done = subprocess.run(
         words, cwd=tree, env={**os.environ, "PYTHONPATH": str(tree)}, capture_output=True, text=True
     )
-    if done.returncode in (0, 5):  # 5: the folder has no test of this tier
+    if done.returncode in (0, 4, 5):  # 4, 5: there is no such test, or none of this tier
         return None
     found = re.search(r"^(?:FAILED|ERROR) (\S+::.+?|\S+\.py)(?: - .*)?$", done.stdout, re.MULTILINE)
     if done.returncode not in (1, 2) or found is None:
@@ -219,7 +219,7 @@ def failing(tree: Path, *words: str) -> str | None:
     return found[1]
 
 
-def caught(mutation: Mutation) -> str | None:
+def caught(mutation: Mutation, known: str = "") -> str | None:
     """The test that fails with this fault, in a copy of the tree."""
     with tempfile.TemporaryDirectory(prefix="mutation-") as folder:
         tree = copied(folder)
@@ -228,8 +228,13 @@ def caught(mutation: Mutation) -> str | None:
         if mutation.old not in text:
             raise SystemExit(f"{mutation.file} no longer holds {mutation.old!r}: bring this list up to date")
         target.write_text(text.replace(mutation.old, mutation.new, 1), encoding="utf-8")
+        # What saw it the last time, then the file's own tests, then its folder's.
+        if known and (tree / known.partition("::")[0]).exists() and (test := failing(tree, known)):
+            return test
+        tests = tree / "tests" / mutation.tests
+        own = sorted(tests.glob(f"test_*{target.stem}*.py"))
         for tier in TIERS:
-            if test := failing(tree, "-m", tier, f"tests/{mutation.tests}"):
+            if test := failing(tree, "-m", tier, *(str(file.relative_to(tree)) for file in (*own, tests))):
                 return test
         return None
 
@@ -237,12 +242,19 @@ def caught(mutation: Mutation) -> str | None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--only", default="", help="faults whose file or text holds this")
-    wanted = parser.parse_args().only
-    chosen = [one for one in MUTATIONS if wanted in f"{one.file} {one.old}"]
+    parser.add_argument("--known", type=Path, help="what an earlier run printed: its tests are tried first")
+    asked = parser.parse_args()
+    chosen = [one for one in MUTATIONS if asked.only in f"{one.file} {one.old}"]
+    told = asked.known.read_text(encoding="utf-8").splitlines() if asked.known else []
+    known = {
+        line.split(" s  ", 1)[1].rsplit("  ", 1)[0]: line.rsplit("  ", 1)[1]
+        for line in told
+        if " s  " in line
+    }
     seen: list[str] = []
     for number, one in enumerate(chosen, 1):
         begun = time.monotonic()
-        test = caught(one)
+        test = caught(one, known.get(f"{one.file}: {one.new}", ""))
         seen += [test] if test else []
         print(
             f"{number:3d}/{len(chosen)} {'caught  ' if test else 'SURVIVED'} {time.monotonic() - begun:5.0f} s  "

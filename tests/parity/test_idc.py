@@ -8,7 +8,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from dreamlib.containers import ClassByClass, Moves, MultiFormation
+from dreamlib.containers import ClassByClass, MultiFormation, Optimiser
 from dreamlib.data import statistics
 from dreamlib.matchers import Gradient
 from dreamlib.networks import Network, NetworkSpec, build
@@ -49,7 +49,7 @@ def test_four_inner_steps_are_the_released_ones(metric: str) -> None:
     network, container, matcher = the_network(), MultiFormation(factor=2), Gradient(metric, "convolutions")
     normalise, labels = statistics("cifar10").apply, torch.arange(4)
     stored = {"images": TENSORS["start.stored"].clone()}
-    moves = Moves(stored, {"": ClassByClass(lr=5e-3, momentum=0.5)})
+    moves = Optimiser(stored, {"": ClassByClass(lr=5e-3, momentum=0.5)})
     for step in range(4):
         target = [
             value.detach()
@@ -59,7 +59,7 @@ def test_four_inner_steps_are_the_released_ones(metric: str) -> None:
         leaf = stored["images"].clone().requires_grad_()
         found = matcher.measure(network, normalise(container.decode({"images": leaf})), labels, True)
         loss = matcher.distance(target, found)
-        moves.move(stored, {"images": torch.autograd.grad(loss, leaf)[0]})
+        moves.step(stored, {"images": torch.autograd.grad(loss, leaf)[0]})
         assert float(loss.detach()) == pytest.approx(float(TENSORS[f"{metric}.loss_{step + 1}"]), rel=1e-5)
         torch.testing.assert_close(stored["images"], TENSORS[f"{metric}.stored_after_{step + 1}"], **CLOSE)
 

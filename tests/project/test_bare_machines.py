@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from tinyruns import run_words
 
 pytestmark = pytest.mark.processes
 
@@ -36,10 +37,8 @@ def python(code: str, *words: object, **environment: str) -> subprocess.Complete
 
 
 def test_a_user_without_an_account_runs_what_compiles_nothing(tmp_path: Path) -> None:
-    choice = (
-        "run dream/table1 --datasets digits --methods random,dm --ipc 1 --seeds 1 --workers 1 --no-forecast"
-    )
-    ran = python(NOBODY + RUN, *choice.split(), "--quiet", "--results", tmp_path, HOME=str(tmp_path))
+    choice = run_words(tmp_path, "random,dm", "--no-forecast")
+    ran = python(NOBODY + RUN, *choice, HOME=str(tmp_path))
     assert ran.returncode == 0, ran.stderr
     assert "computed 2, found 0" in ran.stdout
 

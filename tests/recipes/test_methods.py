@@ -95,8 +95,9 @@ def test_smaller_profiles_apply_to_every_method_and_say_so(profile: str) -> None
                 small.check()
                 shape = (1, 8, 8) if dataset == "digits" else (3, 32, 32)
                 small.container.check(shape, 10, ipc)
-                # A kernel has no width, LeNet one.
-                if (full.drawn or full.criterion.taught) and small.network.name != "lenet":
+                # A kernel has no width, and these networks have one that their name settles.
+                settled = full.network.name in ("lenet", "alexcifarnet")
+                if full.drawn or (full.criterion.taught and not settled):
                     assert width(small) < width(full)
                 assert small.steps <= full.steps
                 assert (small.steps == 0) == (full.steps == 0)
@@ -116,7 +117,7 @@ def test_quick_needs_only_digits_and_stays_small() -> None:
     for method in methods.values():
         for ipc in profiles["quick"].ipcs:
             small = quick(method, ipc)
-            assert small.steps <= 500
+            assert small.steps <= 600  # LD, which moves labels alone
             assert getattr(small.criterion, "real_batch", 0) <= 130
 
 

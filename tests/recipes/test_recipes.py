@@ -450,6 +450,9 @@ def test_methods_are_judged_by_their_own_papers_protocol() -> None:
         "mtt": "mtt mtt-tesla mtt+dream",
         "ridge": "kip kip+dream kip+dream-weighted label-solve",
         "frepo": "frepo frepo+dream frepo+dream-weighted",
+        "ld": "ld ld+dream ld-hard",
+        "ld-ridge": "ld-ridge ld-ridge+dream",
+        "dd": "dd dd-real",
     }
     expected = {method: name for name, judged in judges.items() for method in judged.split()}
     assert {name: method.protocol for name, method in methods.items()} == expected

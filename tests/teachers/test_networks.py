@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 import torch
-from runs import weights
+from runs import finish, weights
 from tiny import recipe
 
 from dreamlib.core.errors import UnknownName
 from dreamlib.core.streams import Streams
-from dreamlib.data import ClassData
+from dreamlib.data import ClassData, Dataset
 from dreamlib.distillation.loop import Distillation
 from dreamlib.networks import Network, build, initialise
 from dreamlib.samplers import Representative, View
@@ -49,6 +49,27 @@ def test_a_network_is_trained_after_every_step_but_its_last(few: ClassData, meth
         changed.append(not all(a.equal(b) for a, b in zip(before, weights(run), strict=True)))
     # Step 1 draws a network and trains it, step 2 trains it, step 3 leaves it; then the next network.
     assert changed == [True, True, False] * 2
+
+
+def test_another_network_is_put_up_for_every_iteration(few: ClassData) -> None:
+    """DC's outer loop and IDC's inner loop: as many steps under one network."""
+    run = Distillation(few, recipe("idc"), ipc=1, seed=0)
+    assert [run.teaching.next(step) for step in range(6)] == [True, False, False] * 2
+
+
+def test_networks_go_on_through_the_real_images_where_the_last_one_stopped(digits: Dataset) -> None:
+    """One permutation of the data after the other (released code of IDC: one loader), with no batch left out."""
+    numbers = []
+
+    class Noting(ClassData):
+        def turn_flat(self, batch: int, number: int, fresh: Any) -> Any:
+            numbers.append(number)
+            return super().turn_flat(batch, number, fresh)
+
+    run = finish(Distillation(Noting(digits, per_class=12), recipe("idc"), ipc=1, seed=0))
+    # Each of two networks learns after two of its three steps, each time from 20 images in batches of 8.
+    assert run.recipe.teacher.real_batches == 3
+    assert numbers == list(range(2 * 2 * 3))
 
 
 def test_methods_with_one_seed_start_alike_and_see_the_same_networks(few: ClassData) -> None:

@@ -69,7 +69,7 @@ def test_after_a_restart_nothing_of_the_network_before_is_left(few: ClassData) -
         assert teaching.next(step + 1) == (step == 6)
     assert teaching.records == [3]
     assert teaching.best == 3
-    assert not teaching.moves.states
+    assert not teaching.optimiser.states
     second = teaching.network.state_dict()
     assert all(bool((second[name] != value).any()) for name, value in first.items())
 

@@ -13,7 +13,7 @@ from dreamlib import containers, criteria
 from dreamlib.containers import SGD, OfImages, Update
 from dreamlib.containers.answers import project
 from dreamlib.coresets import RealImages
-from dreamlib.criteria import Bare, OfSteps, Pull
+from dreamlib.criteria import OfSteps, Stateless, StepResult
 from dreamlib.criteria.labels import second_order
 from dreamlib.criteria.unrolled import forward_of, on_images
 from dreamlib.distillation.recipe import Recipe
@@ -50,7 +50,9 @@ class Answers(OfImages):
         return {"labels": SGD(self.label_lr)}
 
     def targets(self, stored: Mapping[str, Tensor], each: int) -> Tensor:
-        return project(stored["labels"]).flatten(0, 1)  # as the last step left them, they need not be probabilities
+        return project(stored["labels"]).flatten(
+            0, 1
+        )  # as the last step left them, they need not be probabilities
 
     def project(self, stored: Tensors) -> None:
         stored["labels"].copy_(project(stored["labels"]))
@@ -68,11 +70,11 @@ class OneStep(OfSteps):
         return Descending(self, scene, teaching)
 
 
-class Descending(Bare):
+class Descending(Stateless):
     def __init__(self, how: OneStep, scene: Scene, teaching: Teaching) -> None:
         self.how, self.scene, self.teaching = how, scene, teaching
 
-    def gradients(self, step: int, stored: Tensors) -> Pull:
+    def gradients(self, step: int, stored: Tensors) -> StepResult:
         data, network = self.scene.data, self.teaching.network
         assert network is not None
         real, classes = data.draw_flat(self.how.batch, self.scene.streams["real"])
@@ -88,7 +90,7 @@ class Descending(Bare):
             torch.tensor([self.how.lr]),
             on_images(forward, real, F.one_hot(classes, data.num_classes).float()),
         )
-        return Pull(found.loss, {"labels": found.learned["targets"].view_as(labels)})
+        return StepResult(found.loss, {"labels": found.learned["targets"].view_as(labels)})
 
 
 methods.register(

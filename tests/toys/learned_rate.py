@@ -12,7 +12,7 @@ from torch import Tensor
 from dreamlib import containers, criteria
 from dreamlib.containers import SGD, OfImages, Update
 from dreamlib.coresets import RealImages
-from dreamlib.criteria import Bare, OfSteps, Pull
+from dreamlib.criteria import OfSteps, Stateless, StepResult
 from dreamlib.criteria.unrolled import forward_of, on_images, unroll
 from dreamlib.distillation.evaluate import Evaluation
 from dreamlib.distillation.recipe import Recipe
@@ -65,11 +65,11 @@ class AfterSteps(OfSteps):
         return Unrolling(self, scene, teaching)
 
 
-class Unrolling(Bare):
+class Unrolling(Stateless):
     def __init__(self, how: AfterSteps, scene: Scene, teaching: Teaching) -> None:
         self.how, self.scene, self.teaching = how, scene, teaching
 
-    def gradients(self, step: int, stored: Tensors) -> Pull:
+    def gradients(self, step: int, stored: Tensors) -> StepResult:
         data, network = self.scene.data, self.teaching.network
         assert network is not None
         real, classes = data.draw_flat(self.how.batch, self.scene.streams["real"])
@@ -85,7 +85,7 @@ class Unrolling(Bare):
             on_images(forward, real, F.one_hot(classes, data.num_classes).float()),
         )
         by_log = found.rates.sum() * stored["log_rate"].exp()  # d rate / d log rate is the rate
-        return Pull(found.loss, {"images": found.learned["images"], "log_rate": by_log})
+        return StepResult(found.loss, {"images": found.learned["images"], "log_rate": by_log})
 
 
 protocols.register("toy-own-rate", Evaluation("toy-own-rate", training.SGD(own_rate=True, momentum=0.0)))

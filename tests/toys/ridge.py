@@ -12,11 +12,11 @@ from torch import Tensor
 from dreamlib import criteria
 from dreamlib.compute.engine import Engine
 from dreamlib.coresets import RealImages
-from dreamlib.criteria import Bare, OfSteps, Pull
+from dreamlib.criteria import OfSteps, Stateless, StepResult
 from dreamlib.distillation.evaluate import Evaluation
 from dreamlib.distillation.recipe import Recipe
 from dreamlib.networks import NetworkSpec
-from dreamlib.networks.training import Lessons, Outputs
+from dreamlib.networks.training import Outputs, TrainingData
 from dreamlib.recipes import Method, methods, protocols
 from dreamlib.teachers import Scene, Teaching, Untaught
 
@@ -44,11 +44,11 @@ class Regression(OfSteps):
         return Regressing(self, scene)
 
 
-class Regressing(Bare):
+class Regressing(Stateless):
     def __init__(self, how: Regression, scene: Scene) -> None:
         self.how, self.scene = how, scene
 
-    def gradients(self, step: int, stored: Tensors) -> Pull:
+    def gradients(self, step: int, stored: Tensors) -> StepResult:
         data = self.scene.data
         real, classes = data.draw_flat(self.how.batch, self.scene.streams["real"])
         images = stored["images"].clone().requires_grad_()
@@ -56,7 +56,7 @@ class Regressing(Bare):
         hot, wanted = (F.one_hot(each, data.num_classes).float() for each in (labels, classes))
         loss = (answers(images.flatten(0, 1), hot, real) - wanted).square().sum(1).mean()
         (gradient,) = torch.autograd.grad(loss, images)
-        return Pull(loss.detach(), {"images": gradient})
+        return StepResult(loss.detach(), {"images": gradient})
 
 
 @dataclass(frozen=True)
@@ -67,18 +67,23 @@ class Ridge:
         return 0.0
 
     def begin(
-        self, lessons: Lessons, spec: NetworkSpec, outputs: Outputs, engine: Engine, stop: int | None
+        self,
+        training_data: TrainingData,
+        spec: NetworkSpec,
+        outputs: Outputs,
+        engine: Engine,
+        stop: int | None,
     ) -> Regressed:
-        return Regressed(lessons, outputs)
+        return Regressed(training_data, outputs)
 
 
 class Regressed:
     step, steps, done = 0, 0, True
 
-    def __init__(self, lessons: Lessons, outputs: Outputs) -> None:
-        images, labels = lessons.fetch(torch.arange(lessons.size))
+    def __init__(self, training_data: TrainingData, outputs: Outputs) -> None:
+        images, labels = training_data.fetch(torch.arange(training_data.size))
         self.images, self.hot = images, F.one_hot(labels, outputs.num_classes).float()
-        self.size = lessons.size
+        self.size = training_data.size
 
     def advance(self) -> None:
         return

@@ -124,7 +124,7 @@ quick = Profile(
             "profile quick; rates: ours",
             {
                 "network": SMALL,
-                "iterations": 600,
+                "iterations": 500,
                 "real_batch": 128,
                 "held_out": 300,
                 "every": 100,

@@ -12,7 +12,9 @@ tables        measured beside reported
 style         the one look of every figure: fonts, palette, one colour and line per method
 figures       curves, bars, histograms and image grids that any notebook can use
 notebook      runs one notebook with checked parameters
-html          turns a notebook into one offline page, and lists all pages in ``reports/index.html``
+html          turns a notebook into one page: nbconvert with the one template ``page.html.j2``
+offline       what makes a page offline: it loads nothing and runs nothing
+index         lists all pages in ``reports/index.html``
 ============= ================================================================================================
 
 Nothing is imported here, so that ``from dreamlib.companion.report import tables`` does not wait for matplotlib or

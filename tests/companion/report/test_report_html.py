@@ -8,7 +8,9 @@ from xml.etree import ElementTree
 import nbformat
 import pytest
 
-from dreamlib.companion.report.html import assert_offline, describe, first_sentence, index, mathml, render
+from dreamlib.companion.report.html import describe, mathml, render
+from dreamlib.companion.report.index import first_sentence, index
+from dreamlib.companion.report.offline import assert_offline
 from dreamlib.core.errors import BadValue, DataError, StoreError
 
 READINGS = {name: f"Words of {name} & more." for name in ("quick", "cpu", "paper")}
