@@ -363,6 +363,34 @@ def distil(data: ClassData, recipe: Recipe, seed: int, start: Tensor, choices: S
     return images.detach()
 
 
+def followed(
+    network: nn.Module,
+    experts: tuple[Mapping[str, Tensor], Mapping[str, Tensor]],
+    images: Tensor,
+    rate: Tensor,
+    lessons: Sequence[tuple[Tensor, Callable[[Tensor], Tensor]]],
+) -> tuple[Tensor, Tensor, Tensor]:
+    """MTT's loss and its gradient by images (C, n, c, h, w) and the rate (): one graph through all steps of a student.
+
+    ``experts`` are an expert's weights where the student starts and where it is to end; a lesson says which images it
+    looks at, and how they are augmented.
+    """
+    start, target = experts
+    images, rate = images.clone().requires_grad_(), rate.clone().requires_grad_()
+    labels = torch.arange(len(images), device=images.device).repeat_interleave(images.shape[1])
+    weights = {name: value.clone().requires_grad_() for name, value in start.items()}
+    for index, augment in lessons:
+        seen = augment(images.flatten(0, 1)[index][None])[0]
+        loss = F.cross_entropy(functional_call(network, weights, (seen,)), labels[index])
+        found = torch.autograd.grad(loss, list(weights.values()), create_graph=True)
+        moved = zip(weights.items(), found, strict=True)
+        weights = {name: value - rate * part for (name, value), part in moved}
+    missed = sum(((weights[name] - target[name]) ** 2).sum() for name in target)
+    way = sum(((start[name] - target[name]) ** 2).sum() for name in target)
+    outer = torch.as_tensor(missed / way)
+    return outer.detach(), *torch.autograd.grad(outer, [images, rate])
+
+
 def unrolled(
     network: nn.Module, images: Tensor, raw: Tensor, real: Tensor, classes: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
