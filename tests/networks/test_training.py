@@ -144,6 +144,16 @@ def test_the_learning_rate_steps_down(settings: SGD, rates: list[float]) -> None
     assert [settings.rate(epoch) for epoch in range(settings.epochs)] == pytest.approx(rates)
 
 
+@pytest.mark.parametrize("steps", [4, 40])
+def test_in_a_given_number_of_steps_the_rate_goes_through_its_whole_schedule(steps: int) -> None:
+    """Half of the steps at the full rate, whether they are fewer or more than those of all epochs (12)."""
+    settings, source = SGD(epochs=4, batch=8, lr=1.0, decay_at=(0.5,), decay_by=0.1), generator()
+    run = Training(Stack(NETWORK, SHAPE, CLASSES, 1, source), fetch, SIZE, settings, source, steps=steps)
+    assert run.steps == steps
+    rates = [run.rate_at(step) for step in range(steps)]
+    assert rates == pytest.approx([1.0] * (steps // 2) + [0.1] * (steps // 2))
+
+
 @pytest.mark.parametrize("weight_decay", [0.0, 0.1])
 @pytest.mark.parametrize("momentum", [0.0, 0.9])
 def test_an_update_is_that_of_torch_optim(momentum: float, weight_decay: float) -> None:
