@@ -16,8 +16,9 @@ import torch
 from torch import Tensor
 
 from dreamlib.compute.engine import MODES, Engine
-from dreamlib.containers import Drawing, Generator
+from dreamlib.containers import Drawing, Generator, Trajectories
 from dreamlib.coresets import RealImages
+from dreamlib.criteria import Trajectory
 from dreamlib.data import ClassData, Dataset, load, statistics
 from dreamlib.distillation.evaluate import EvaluationRun, Generated
 from dreamlib.distillation.loop import Distillation
@@ -28,6 +29,8 @@ from dreamlib.recipes import methods, protocol
 from dreamlib.samplers import Random
 from dreamlib.samplers.clustering import kmeans
 from dreamlib.teachers import Networks
+from dreamlib.teachers.base import BESIDE, FINGERPRINT
+from dreamlib.teachers.experts import segment
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 import reference
@@ -51,7 +54,7 @@ class Work:
     name, title : str
         What is typed, and what is shown.
     reference : callable
-        Does the work once, call_directly.
+        Does the work once, plain_loop.
     ours : dict of str to callable
         Does it once, by mode.
     targets : dict of str to float
@@ -112,7 +115,7 @@ def step(
     images = start.stored["images"]
     choice = data.draw(recipe.matching.real_batch, torch.Generator(device).manual_seed(0))
 
-    def call_directly() -> object:
+    def plain_loop() -> object:
         return reference.distil(data, recipe, 0, images, [choice])
 
     def run(mode: str) -> Call:
@@ -128,9 +131,7 @@ def step(
         return once
 
     averages = getattr(recipe.matching.matcher, "averages", False)
-    return Work(
-        name, title, call_directly, {mode: run(mode) for mode in MODES}, targets, call_directly, averages
-    )
+    return Work(name, title, plain_loop, {mode: run(mode) for mode in MODES}, targets, plain_loop, averages)
 
 
 def clustering(targets: dict[str, float], device: torch.device, each: int = 5000, k: int = 128) -> Work:
@@ -195,7 +196,7 @@ def evaluation(name: str, each: int, targets: dict[str, float], device: torch.de
     # Made once, like ours: they go on learning from call to call, which costs the same.
     theirs = [build(NetworkSpec(), SHAPE, CLASSES, device) for _ in range(networks)]
 
-    def call_directly() -> object:
+    def plain_loop() -> object:
         generator = torch.Generator(device).manual_seed(0)
         for network in theirs:
             batches = []
@@ -222,7 +223,7 @@ def evaluation(name: str, each: int, targets: dict[str, float], device: torch.de
         return once
 
     title = f"evaluation: {steps} training steps of {networks} networks on {count} images"
-    return Work(name, title, call_directly, {mode: run(mode) for mode in MODES}, targets, call_directly)
+    return Work(name, title, plain_loop, {mode: run(mode) for mode in MODES}, targets, plain_loop)
 
 
 def generator_step(name: str, title: str, method: str, device: torch.device) -> Work:
@@ -246,10 +247,10 @@ def generator_step(name: str, title: str, method: str, device: torch.device) -> 
 
         return once
 
-    def call_directly() -> object:
+    def plain_loop() -> object:
         return reference.generate(data, recipe, 0, start, 1)
 
-    return Work(name, title, call_directly, {mode: run(mode) for mode in MODES}, {}, call_directly)
+    return Work(name, title, plain_loop, {mode: run(mode) for mode in MODES}, {}, plain_loop)
 
 
 def regression(name: str, title: str, method: str, device: torch.device) -> Work:
@@ -257,7 +258,6 @@ def regression(name: str, title: str, method: str, device: torch.device) -> Work
     recipe = replace(methods[method].resolve("cifar10", 10)[0], initial=RealImages())
     batch = recipe.criterion.real_batch
     data = ClassData(images_of(max(300, batch)), device)
-    classes = torch.arange(CLASSES, device=device)
     real = data.take(data.draw(batch, torch.Generator(device).manual_seed(0)))
     start = Distillation(data, recipe, 10, 0)
     start.advance()
@@ -267,12 +267,11 @@ def regression(name: str, title: str, method: str, device: torch.device) -> Work
     network = build(recipe.network, SHAPE, CLASSES, device)
     learning = torch.optim.Adam(network.parameters(), lr=3e-4)
 
-    def plainly() -> object:
+    def plain_loop() -> object:
         images, labels = theirs
         moves.zero_grad()
         if method == "kip":
-            targets = classes.repeat_interleave(batch)
-            reference.regression_loss(real.flatten(0, 1), targets, images, labels).backward()
+            reference.regression_loss(real, images, labels).backward()
         else:
             # FRePo's kernel is that of the images and of their mirror images.
             both = torch.cat([images, images.flip(-1)]), torch.cat([labels, labels])
@@ -290,7 +289,7 @@ def regression(name: str, title: str, method: str, device: torch.device) -> Work
         start.advance()
         return start.stored
 
-    return Work(name, title, plainly, {"plain": once}, {})
+    return Work(name, title, plain_loop, {"plain": once}, {})
 
 
 def unrolling(device: torch.device) -> Work:
@@ -308,7 +307,7 @@ def unrolling(device: torch.device) -> Work:
     stored = begun("plain").stored
     real, classes = data.draw_flat(recipe.criterion.real_batch, torch.Generator(device).manual_seed(0))
 
-    def plainly() -> object:
+    def plain_loop() -> object:
         initialise(network, torch.Generator(device).manual_seed(0))
         return reference.unrolled(network, stored["images"], stored["raw_rates"], real, classes)
 
@@ -322,7 +321,52 @@ def unrolling(device: torch.device) -> Work:
         return once
 
     title = f"DD step: {recipe.container.epochs} steps of training unrolled, {recipe.criterion.real_batch} real images"
-    return Work("dd-1", title, plainly, {mode: run(mode) for mode in MODES}, {}, plainly)
+    return Work("dd-1", title, plain_loop, {mode: run(mode) for mode in MODES}, {}, plain_loop)
+
+
+def following(device: torch.device, steps: int = 10) -> Work:
+    """One step of MTT at one image of every class, with a student of fewer steps than the published 50."""
+    recipe = change(methods["mtt"].resolve("cifar10", 1)[0], "student_steps", steps)
+    recipe = change(replace(recipe, whitening=""), "teacher.experts.count", 2)
+    data = ClassData(images_of(GENERATED_FROM), device)
+    # Speed does not ask where an expert has gone.
+    container = cast(Trajectories, cast(Recipe, recipe.first).container)
+    stream = torch.Generator(device).manual_seed(0)
+    gone = container.start(None, 1, SHAPE, CLASSES, stream)
+    for value in gone.values():
+        value[:, 1:] = value[:, :1] + 0.01 * torch.randn(value[:, 1:].shape, generator=stream, device=device)
+    gone[BESIDE + FINGERPRINT] = data.fingerprint()
+
+    def begun(mode: str) -> Distillation:
+        run = Distillation(data, replace(recipe, mode=mode), 1, 0, start=gone)
+        while not run.stored:
+            run.advance()
+        return run
+
+    network = build(recipe.network, SHAPE, CLASSES, device)
+    stored, every = begun("plain").stored, torch.arange(CLASSES, device=device)
+    experts = segment(
+        {name: gone[name] for name, _ in network.named_parameters()}, expert=0, epoch=0, ahead=2
+    )
+
+    def plainly() -> object:
+        augment = cast(Trajectory, recipe.criterion).augment
+        lessons = [(every, augment.draw(1, stream, per_image=CLASSES)) for _ in range(steps)]
+        return reference.followed(network, experts, stored["images"], stored["rate"], lessons)
+
+    def run(mode: str) -> Call:
+        state: dict[str, Distillation] = {}
+
+        def once() -> object:
+            if "run" not in state:
+                state["run"] = begun(mode)
+            state["run"].advance()
+            return state["run"].stored
+
+        return once
+
+    title = f"MTT step, IPC 1, a student of {steps} steps"
+    return Work("mtt-1", title, plainly, {mode: run(mode) for mode in MODES}, {}, plainly)
 
 
 def deployment(device: torch.device) -> Work:
@@ -336,7 +380,7 @@ def deployment(device: torch.device) -> Work:
         container.module(SHAPE, CLASSES).to(device), torch.Generator(device).manual_seed(0)
     ).requires_grad_(False)
 
-    def call_directly() -> object:
+    def plain_loop() -> object:
         stream = torch.Generator(device).manual_seed(0)
         for _ in range(how.networks):
             network = build(how.network, SHAPE, CLASSES, device)
@@ -360,7 +404,7 @@ def deployment(device: torch.device) -> Work:
         return once
 
     title = f"one training step of {how.networks} networks on {settings.batch} freshly drawn images each"
-    return Work("deploy", title, call_directly, {mode: run(mode) for mode in MODES}, {}, call_directly)
+    return Work("deploy", title, plain_loop, {mode: run(mode) for mode in MODES}, {}, plain_loop)
 
 
 def loading(targets: dict[str, float], per_class: int = 2000) -> Work:
@@ -418,6 +462,7 @@ def works(device: torch.device) -> dict[str, Callable[[], Work]]:
         "evaluation-50": lambda: evaluation("evaluation-50", 50, JUDGING, device),
         "gan": lambda: generator_step("gan", "GAN step with gradient penalty, batch 64", "gan", device),
         "dim": lambda: generator_step("dim", "DiM step with its 16 batches of real images", "dim", device),
+        "mtt-1": lambda: following(device),
         "kip": lambda: regression("kip", "KIP step, fully connected kernel, IPC 10", "kip", device),
         "frepo": lambda: regression(
             "frepo", "FRePo step, the training of its network included, IPC 10", "frepo", device
