@@ -42,7 +42,8 @@ cpu = Profile(
         "search on held-out training images for DC, DM and DREAM and by analogy for the others; k-means over 256 "
         "images of each class; DiM and its GAN of width 24 (published: 196) in 20 epochs (200) at ten times the "
         "learning rate, matched under networks that learn two batches before a step (16); other generators of width 16 "
-        "in 10 to 30 epochs; stored images are judged after 1,000 steps of training whatever their number, generators "
+        "in 10 to 30 epochs; LD and DD under LeNet, in 4,000 and 2,000 steps (some 20,000); "
+        "stored images are judged after 1,000 steps of training whatever their number, generators "
         "after 100 epochs, 300 at one image per class; one synthetic set and three networks per cell"
     ),
     datasets=("mnist", "fashionmnist", "cifar10"),
