@@ -28,6 +28,7 @@ from ..distillation.loop import BESIDE
 from ..distillation.sets import DistilledSet, load_set
 from ..recipes import methods as all_methods
 from .cells import COMMON, Cell, make_cell
+from .plans import plan
 from .profiles import profiles
 from .report import expected, figures, layouts, settings, style, tables, verdicts, words
 from .report.reported import load_reported
@@ -236,6 +237,24 @@ class Session:
         if entry.reported_under == entry.common:
             return [replace(own, reported_as=None, apart=True), again]
         return [own, replace(again, reported_as=None)]
+
+    def listed(self, name: str, group: str = "") -> list[tables.Row]:
+        """The rows of an entry of a paper's list: :meth:`rows`, or the one line that only has the paper's number.
+
+        ``name`` is a method's, or what a paper calls one that is not implemented here. A method that was left out by
+        ``METHODS`` has no row.
+        """
+        if name in self.study.methods:
+            return self.rows(name, group)
+        if name not in all_methods:
+            return [tables.Row(None, name, name, group)]
+        entry = all_methods[name]
+        if (
+            self.study.methods != plan(self.study.item).methods_of(self.study.profile)
+            or not entry.reported_as
+        ):
+            return []
+        return [tables.Row(None, entry.label, entry.reported_as, group, absent=f"on request, METHODS={name}")]
 
     def accuracy_table(
         self, rows: Sequence[tables.Row], records: Sequence[Record] | None = None, **choices: Any
