@@ -325,7 +325,7 @@ def test_generators(method: str) -> None:
         expected = {path: values[method == "dim-code"] for path, values in table.items()}
         if method != "gan":
             expected["matcher"], expected["criterion.weight"], rate = COMPARED[method]
-            assert recipe.container.lr * recipe.criterion.pace == pytest.approx(rate)
+            assert recipe.container.lr * recipe.criterion.lr_factor == pytest.approx(rate)
         assert facts(recipe, *expected) == expected
         assert recipe.steps == (250 if method == "dim-code" else 200)
         recipe.check()
@@ -345,7 +345,7 @@ def test_dim_stays_itself_in_small(profile: str, method: str) -> None:
     dataset = {"quick": "digits", "cpu": "mnist", "paper": "cifar10"}[profile]
     recipe = make_cell(profile, method, dataset, 10, 0).recipe
     how = recipe.criterion
-    assert how.pace == pytest.approx(1 if "fast" in method else 1 / 20)
+    assert how.lr_factor == pytest.approx(1 if "fast" in method else 1 / 20)
     assert how.weight == COMPARED[method][1]
     assert how.objective == Adversarial(penalty=10.0, slope=0.01)
     assert recipe.container.betas == (0.0, 0.9)
