@@ -16,8 +16,9 @@ import torch
 from torch import Tensor
 
 from dreamlib.compute.engine import MODES, Engine
-from dreamlib.containers import Drawing, Generator
+from dreamlib.containers import Drawing, Generator, Trajectories
 from dreamlib.coresets import RealImages
+from dreamlib.criteria import Trajectory
 from dreamlib.data import ClassData, Dataset, load, statistics
 from dreamlib.distillation.evaluate import EvaluationRun, Generated
 from dreamlib.distillation.loop import Distillation
@@ -28,6 +29,8 @@ from dreamlib.recipes import methods, protocol
 from dreamlib.samplers import Random
 from dreamlib.samplers.clustering import kmeans
 from dreamlib.teachers import Networks
+from dreamlib.teachers.base import BESIDE, FINGERPRINT
+from dreamlib.teachers.experts import segment
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 import reference
@@ -255,7 +258,6 @@ def regression(name: str, title: str, method: str, device: torch.device) -> Work
     recipe = replace(methods[method].resolve("cifar10", 10)[0], initial=RealImages())
     batch = recipe.criterion.real_batch
     data = ClassData(images_of(max(300, batch)), device)
-    classes = torch.arange(CLASSES, device=device)
     real = data.take(data.draw(batch, torch.Generator(device).manual_seed(0)))
     start = Distillation(data, recipe, 10, 0)
     start.advance()
@@ -269,8 +271,7 @@ def regression(name: str, title: str, method: str, device: torch.device) -> Work
         images, labels = theirs
         moves.zero_grad()
         if method == "kip":
-            targets = classes.repeat_interleave(batch)
-            reference.regression_loss(real.flatten(0, 1), targets, images, labels).backward()
+            reference.regression_loss(real, images, labels).backward()
         else:
             # FRePo's kernel is that of the images and of their mirror images.
             both = torch.cat([images, images.flip(-1)]), torch.cat([labels, labels])
@@ -321,6 +322,51 @@ def unrolling(device: torch.device) -> Work:
 
     title = f"DD step: {recipe.container.epochs} steps of training unrolled, {recipe.criterion.real_batch} real images"
     return Work("dd-1", title, plain_loop, {mode: run(mode) for mode in MODES}, {}, plain_loop)
+
+
+def following(device: torch.device, steps: int = 10) -> Work:
+    """One step of MTT at one image of every class, with a student of fewer steps than the published 50."""
+    recipe = change(methods["mtt"].resolve("cifar10", 1)[0], "student_steps", steps)
+    recipe = change(replace(recipe, whitening=""), "teacher.experts.count", 2)
+    data = ClassData(images_of(GENERATED_FROM), device)
+    # Speed does not ask where an expert has gone.
+    container = cast(Trajectories, cast(Recipe, recipe.first).container)
+    stream = torch.Generator(device).manual_seed(0)
+    gone = container.start(None, 1, SHAPE, CLASSES, stream)
+    for value in gone.values():
+        value[:, 1:] = value[:, :1] + 0.01 * torch.randn(value[:, 1:].shape, generator=stream, device=device)
+    gone[BESIDE + FINGERPRINT] = data.fingerprint()
+
+    def begun(mode: str) -> Distillation:
+        run = Distillation(data, replace(recipe, mode=mode), 1, 0, start=gone)
+        while not run.stored:
+            run.advance()
+        return run
+
+    network = build(recipe.network, SHAPE, CLASSES, device)
+    stored, every = begun("plain").stored, torch.arange(CLASSES, device=device)
+    experts = segment(
+        {name: gone[name] for name, _ in network.named_parameters()}, expert=0, epoch=0, ahead=2
+    )
+
+    def plainly() -> object:
+        augment = cast(Trajectory, recipe.criterion).augment
+        lessons = [(every, augment.draw(1, stream, per_image=CLASSES)) for _ in range(steps)]
+        return reference.followed(network, experts, stored["images"], stored["rate"], lessons)
+
+    def run(mode: str) -> Call:
+        state: dict[str, Distillation] = {}
+
+        def once() -> object:
+            if "run" not in state:
+                state["run"] = begun(mode)
+            state["run"].advance()
+            return state["run"].stored
+
+        return once
+
+    title = f"MTT step, IPC 1, a student of {steps} steps"
+    return Work("mtt-1", title, plainly, {mode: run(mode) for mode in MODES}, {}, plainly)
 
 
 def deployment(device: torch.device) -> Work:
@@ -416,6 +462,7 @@ def works(device: torch.device) -> dict[str, Callable[[], Work]]:
         "evaluation-50": lambda: evaluation("evaluation-50", 50, JUDGING, device),
         "gan": lambda: generator_step("gan", "GAN step with gradient penalty, batch 64", "gan", device),
         "dim": lambda: generator_step("dim", "DiM step with its 16 batches of real images", "dim", device),
+        "mtt-1": lambda: following(device),
         "kip": lambda: regression("kip", "KIP step, fully connected kernel, IPC 10", "kip", device),
         "frepo": lambda: regression(
             "frepo", "FRePo step, the training of its network included, IPC 10", "frepo", device

@@ -117,14 +117,14 @@ def matching_loss(recipe: Recipe, network: Network, real: Tensor, synthetic: Ten
 # Ridge regression
 
 
-def tangent_row(image: Tensor, others: Tensor) -> Tensor:
-    """The NTK of one image (D,) with others (n, D): one hidden layer, weights of variance 2 and biases of 0.01."""
+def tangent(x: Tensor, y: Tensor) -> Tensor:
+    """The NTK (t, n) of images (t, D) and (n, D): one hidden layer, weights of variance 2 and biases of 0.01."""
 
     def first(products: Tensor) -> Tensor:
-        return 2 * products / len(image) + 0.01
+        return 2 * products / x.shape[1] + 0.01
 
-    both, own = first(others @ image), first(image @ image)
-    size = (own * first(others.square().sum(1))).sqrt()
+    both = first(x @ y.T)
+    size = (first(x.square().sum(1))[:, None] * first(y.square().sum(1))).sqrt()
     cosine = (both / size).clamp(-1 + 1e-15, 1 - 1e-15)  # the angle has no derivative at 0
     angle = torch.arccos(cosine)
     covariance = 2 * size * (angle.sin() + (math.pi - angle) * cosine) / (2 * math.pi) + 0.01
@@ -137,15 +137,13 @@ def ridge(kernel: Tensor, labels: Tensor) -> Tensor:
     return torch.linalg.solve(kernel + 1e-6 * kernel.trace() / n * torch.eye(n).to(kernel), labels)
 
 
-def regression_loss(real: Tensor, classes: Tensor, images: Tensor, labels: Tensor) -> Tensor:
-    """KIP's loss, one image after the other: real ones (t, c, h, w), stored ones (n, c, h, w), labels (n, C)."""
-    flat = images.flatten(1).double()
-    wanted = (torch.eye(labels.shape[1]) - 1 / labels.shape[1]).to(flat)
-    found = ridge(torch.stack([tangent_row(image, flat) for image in flat]), labels.double())
-    errors = [
-        (tangent_row(image, flat) @ found - wanted[label]).square().mean() / 2
-        for image, label in zip(real.flatten(1).double(), classes, strict=True)
-    ]
+def regression_loss(real: Tensor, images: Tensor, labels: Tensor) -> Tensor:
+    """KIP's loss, one class after the other: real images (C, B, c, h, w), stored ones (n, c, h, w) and labels."""
+    flat, classes = images.flatten(1).double(), len(real)
+    found = ridge(tangent(flat, flat), labels.double())
+    wanted, errors = (torch.eye(classes) - 1 / classes).to(flat), []
+    for label, part in enumerate(real):
+        errors.append((tangent(part.flatten(1).double(), flat) @ found - wanted[label]).square().mean() / 2)
     return torch.stack(errors).mean()
 
 
@@ -363,6 +361,34 @@ def distil(data: ClassData, recipe: Recipe, seed: int, start: Tensor, choices: S
         for batch, labels in _network_batches(data, recipe, streams, decoded, done):
             _learn(network, optimiser, batch, labels, teacher, streams["training"])
     return images.detach()
+
+
+def followed(
+    network: nn.Module,
+    experts: tuple[Mapping[str, Tensor], Mapping[str, Tensor]],
+    images: Tensor,
+    rate: Tensor,
+    lessons: Sequence[tuple[Tensor, Callable[[Tensor], Tensor]]],
+) -> tuple[Tensor, Tensor, Tensor]:
+    """MTT's loss and its gradient by images (C, n, c, h, w) and the rate (): one graph through all steps of a student.
+
+    ``experts`` are an expert's weights where the student starts and where it is to end; a lesson says which images it
+    looks at, and how they are augmented.
+    """
+    start, target = experts
+    images, rate = images.clone().requires_grad_(), rate.clone().requires_grad_()
+    labels = torch.arange(len(images), device=images.device).repeat_interleave(images.shape[1])
+    weights = {name: value.clone().requires_grad_() for name, value in start.items()}
+    for index, augment in lessons:
+        seen = augment(images.flatten(0, 1)[index][None])[0]
+        loss = F.cross_entropy(functional_call(network, weights, (seen,)), labels[index])
+        found = torch.autograd.grad(loss, list(weights.values()), create_graph=True)
+        moved = zip(weights.items(), found, strict=True)
+        weights = {name: value - rate * part for (name, value), part in moved}
+    missed = sum(((weights[name] - target[name]) ** 2).sum() for name in target)
+    way = sum(((start[name] - target[name]) ** 2).sum() for name in target)
+    outer = torch.as_tensor(missed / way)
+    return outer.detach(), *torch.autograd.grad(outer, [images, rate])
 
 
 def unrolled(

@@ -8,8 +8,6 @@ import sys
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from functools import partial
-from html import escape
 from typing import Any
 
 import pandas as pd
@@ -30,10 +28,11 @@ from ..distillation.loop import BESIDE
 from ..distillation.sets import DistilledSet, load_set
 from ..recipes import methods as all_methods
 from .cells import COMMON, Cell, make_cell
+from .plans import plan
 from .profiles import profiles
 from .report import expected, figures, layouts, settings, style, tables, verdicts, words
 from .report.reported import load_reported
-from .report.statistics import DIFFERENCE, Record, comparison, paired_difference
+from .report.statistics import Record, comparison, paired_difference
 from .store import Store
 from .studies import Study, study
 
@@ -193,20 +192,16 @@ class Session:
         display(Markdown(f"*{verdicts.rule(made)}*"))
         for head, rows in ((heading, claims), ("Also seen here (no claim of the paper)", also)):
             if rows:
-                display(HTML(self._claims(head, rows)))
+                display(HTML(layouts.html(self._claims(head, rows))))
 
-    def _claims(self, heading: str, claims: Sequence[Claim]) -> str:
-        word = {True: "holds", False: "does not hold", None: "not decided here"}
-        shown = partial(escape, quote=False)  # a claim may name a folder
-        rows = "".join(
-            f"<tr><td>{shown(words.sound(claim))}</td><td><b>{word[holds]}</b></td>"
-            f"<td>{shown(words.sound(evidence))}</td></tr>"
+    def _claims(self, heading: str, claims: Sequence[Claim]) -> pd.DataFrame:
+        word, say = {True: "holds", False: "does not hold", None: "not decided here"}, layouts.HTML
+        heads = [say(heading), say(f"Profile {self.profile.name}"), "Evidence"]
+        lines = [
+            [say(words.sound(claim)), say(word[holds], "verdict"), say(words.sound(evidence))]
             for claim, holds, evidence in claims
-        )
-        return (
-            f'<table class="verdict"><thead><tr><th>{shown(heading)}</th><th>Profile {shown(self.profile.name)}</th>'
-            f"<th>Evidence</th></tr></thead><tbody>{rows}</tbody></table>"
-        )
+        ]
+        return pd.DataFrame(lines, columns=heads)
 
     @property
     def _drawn(self) -> bool:
@@ -243,6 +238,24 @@ class Session:
             return [replace(own, reported_as=None, apart=True), again]
         return [own, replace(again, reported_as=None)]
 
+    def listed(self, name: str, group: str = "") -> list[tables.Row]:
+        """The rows of an entry of a paper's list: :meth:`rows`, or the one line that only has the paper's number.
+
+        ``name`` is a method's, or what a paper calls one that is not implemented here. A method that was left out by
+        ``METHODS`` has no row.
+        """
+        if name in self.study.methods:
+            return self.rows(name, group)
+        if name not in all_methods:
+            return [tables.Row(None, name, name, group)]
+        entry = all_methods[name]
+        if (
+            self.study.methods != plan(self.study.item).methods_of(self.study.profile)
+            or not entry.reported_as
+        ):
+            return []
+        return [tables.Row(None, entry.label, entry.reported_as, group, absent=f"on request, METHODS={name}")]
+
     def accuracy_table(
         self, rows: Sequence[tables.Row], records: Sequence[Record] | None = None, **choices: Any
     ) -> tables.AccuracyTable:
@@ -277,7 +290,7 @@ class Session:
             for name in self.study.methods
             if (base := all_methods[name].base) in self.study.methods
         ]
-        return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=list(DIFFERENCE))
+        return pd.concat(frames or [paired_difference([], "", "", [], [])], ignore_index=True)
 
     def compare(
         self,

@@ -38,6 +38,9 @@ from .unrolled import (
 )
 
 R = TypeVar("R")
+Drawn = list[
+    tuple[Tensor, Callable[[Tensor], Tensor]]
+]  # (B,) int64 each, and an augmentation of (1, B, c, h, w)
 
 
 def squared_distance(left: Mapping[str, Tensor], right: Mapping[str, Tensor]) -> Tensor:
@@ -174,7 +177,7 @@ class Following(Stateless):
                 teaching.start,
                 teaching.target,
                 {"images": stored["images"]},
-                self._batch_of(),
+                self._batch_of(self._drawn()),
                 rate,
                 how.student_steps,
                 how.exact,
@@ -191,26 +194,27 @@ class Following(Stateless):
                 f"lower container.rate_by.lr (now {self.container.rate_by.lr:g}), or container.least=0.001",
             )
 
-    def _batch_of(self) -> BatchOf:
-        """A student's batches: which images, and how each is augmented. It is asked for twice, and drawn once."""
+    def _drawn(self) -> Drawn:
+        """For each step of a student which images it is taught by, and how they are augmented."""
         how, streams, count = self.how, self.scene.streams, len(self.targets)
         size = min(how.synthetic_batch or count, count)
         # All drawn beforehand: ``unroll`` asks for every batch twice, forwards and backwards.
-        drawn: list[tuple[Tensor, Callable[[Tensor], Tensor]]] = []
-        order: tuple[Tensor, ...] = ()
-        for _ in range(how.student_steps):
-            if not order:
-                # Through a permutation of all synthetic images, then through the next one (released code).
-                order = torch.randperm(count, generator=streams["student"], device=streams.device).split(size)
-            index, *rest = order
-            order = tuple(rest)
-            drawn.append((index, how.augment.draw(1, streams["augment"], per_image=len(index))))
+        index: list[Tensor] = []
+        while len(index) < how.student_steps:
+            # Through a permutation of all synthetic images, then through the next one (released code).
+            order = torch.randperm(count, generator=streams["student"], device=streams.device)
+            index += order.split(size)
+        return [
+            (batch, how.augment.draw(1, streams["augment"], per_image=len(batch)))
+            for batch in index[: how.student_steps]
+        ]
 
+    def _batch_of(self, drawn: Drawn) -> BatchOf:
         def batch_of(learned: Mapping[str, Tensor], k: int) -> tuple[Tensor, Tensor]:
-            index, transform = drawn[k]
+            index, augment = drawn[k]
             images = self.container.decode(learned).flatten(0, 1)[index]
             seen = self.scene.data.normalisation.enter(images, self.container.space)
-            return transform(seen[None])[0], self.targets[index]
+            return augment(seen[None])[0], self.targets[index]
 
         return batch_of
 

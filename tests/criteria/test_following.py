@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+import reference
 import torch
 from runs import finish, same
 from tiny import following
@@ -68,13 +69,32 @@ def test_a_step_is_what_its_function_finds(few: ClassData, experts: Mapping[str,
         torch.testing.assert_close(run.stored[name], moved)
 
 
+def test_a_step_is_backpropagation_through_all_of_the_student(
+    few: ClassData, experts: Mapping[str, Tensor]
+) -> None:
+    run = begun(few, experts)
+    run.advance()
+    descent: Any = run.criterion
+    descent.teaching.next(0)
+    lessons = descent._drawn()
+    descent._drawn = lambda: lessons
+    found = descent.gradients(0, run.stored)
+    ends = descent.teaching.start, descent.teaching.target
+    loss, images, rate = reference.followed(
+        descent.teaching.network, ends, run.stored["images"], run.stored["rate"], lessons
+    )
+    torch.testing.assert_close(found.loss, loss)
+    torch.testing.assert_close(found.gradients["images"], images, rtol=1e-3, atol=1e-6)
+    torch.testing.assert_close(found.gradients["rate"], rate, rtol=1e-4, atol=1e-6)
+
+
 def test_batches_go_through_permutations_of_all_images(few: ClassData, experts: Mapping[str, Tensor]) -> None:
     """Released code: 20 images in batches of 15 are batches of 15 and 5, and then begin again in another order."""
     how = replace(MTT.criterion, student_steps=4, augment=Siamese("none"))  # type: ignore[type-var]
     run = begun(few, experts, criterion=how)
     run.advance()
     descent: Any = run.criterion
-    batch_of = descent._batch_of()
+    batch_of = descent._batch_of(descent._drawn())
     images = torch.arange(20.0).view(10, 2, 1, 1, 1).expand(10, 2, *few.shape)
     batches = [batch_of({"images": images}, k) for k in range(4)]
     numbers = [batch[:, 0, 0, 0].long().tolist() for batch, _ in batches]
@@ -94,7 +114,7 @@ def test_every_image_of_every_step_is_augmented_with_numbers_of_its_own(
     run = begun(few, experts, criterion=how)
     run.advance()
     descent: Any = run.criterion
-    batch_of = descent._batch_of()
+    batch_of = descent._batch_of(descent._drawn())
     same_image = {"images": torch.rand(1, 1, *few.shape).expand(10, 2, *few.shape)}
     first, second = batch_of(same_image, 0)[0], batch_of(same_image, 1)[0]
     assert not first[0].equal(first[1])

@@ -42,7 +42,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 
 def of(methods: str, undisturbed: dict[str, Any]) -> dict[str, Any]:
     """The numbers of these methods alone."""
-    starts = tuple(f"digits-{method}{row}-i" for method in methods.split(",") for row in ("", "-common"))
+    starts = tuple(f"digits-{method}{row}-i" for method in methods.split(",") for row in ("", "+common"))
     return {name: found for name, found in undisturbed.items() if name.startswith(starts)}
 
 

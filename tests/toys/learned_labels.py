@@ -50,7 +50,9 @@ class Answers(OfImages):
         return {"labels": SGD(self.label_lr)}
 
     def targets(self, stored: Mapping[str, Tensor], each: int) -> Tensor:
-        return stored["labels"].flatten(0, 1)
+        return project(stored["labels"]).flatten(
+            0, 1
+        )  # as the last step left them, they need not be probabilities
 
     def project(self, stored: Tensors) -> None:
         stored["labels"].copy_(project(stored["labels"]))

@@ -16,7 +16,6 @@ from pathlib import Path
 
 import pandas as pd
 
-from ...core.errors import BadValue
 from . import layouts
 from .accuracies import Accuracies, Cell, Column
 from .accuracies import Row as Row
@@ -25,7 +24,7 @@ from .layouts import HTML, LATEX, MARKDOWN, Dialect
 from .layouts import styled as styled
 from .reported import Reported, find, where
 from .reported import rows as numbers_of
-from .statistics import Budgets, Record, budgets, of_one_profile, seconds
+from .statistics import Budgets, Record, budgets, of_one_profile, of_seeds, seconds
 from .words import (
     MEASURED,
     MISSING,
@@ -426,25 +425,17 @@ def make_cell(row: Row, dataset: str, ipc: int, records: Sequence[Record], numbe
     records = [record for record in records if record["accuracies"]]
     if not records:
         return Cell(row, dataset, ipc, MISSING, number=number)
-    seeds = [record["seed"] for record in records]
-    if len(set(seeds)) < len(seeds):
-        twice = sorted({str(seed) for seed in seeds if seeds.count(seed) > 1})
-        keys = ", ".join(str(record.get("key", "?"))[:12] for record in records)
-        raise BadValue(
-            f"{row.method} on {dataset} at {ipc} images per class: several records for seed "
-            f"{', '.join(twice)} ({keys})",
-            "they differ in a setting; keep the records of one recipe and evaluation",
-        )
+    by_seed = of_seeds(records)
     peaks = [record["peak_memory_bytes"] for record in records if record.get("peak_memory_bytes")]
     return Cell(
         row=row,
         dataset=dataset,
         ipc=ipc,
         status=MEASURED,
-        accuracies=tuple(float(value) for record in records for value in record["accuracies"]),
+        accuracies=tuple(value for values in by_seed.values() for value in values),
         sets=len(records),
         number=number,
         seconds=sum(seconds(record, "distill") + seconds(record, "evaluate") for record in records),
         peak_memory_bytes=max(peaks, default=None),
-        by_seed={record["seed"]: tuple(map(float, record["accuracies"])) for record in records},
+        by_seed=by_seed,
     )
