@@ -54,7 +54,7 @@ class Work:
     name, title : str
         What is typed, and what is shown.
     reference : callable
-        Does the work once, call_directly.
+        Does the work once, plain_loop.
     ours : dict of str to callable
         Does it once, by mode.
     targets : dict of str to float
@@ -115,7 +115,7 @@ def step(
     images = start.stored["images"]
     choice = data.draw(recipe.matching.real_batch, torch.Generator(device).manual_seed(0))
 
-    def call_directly() -> object:
+    def plain_loop() -> object:
         return reference.distil(data, recipe, 0, images, [choice])
 
     def run(mode: str) -> Call:
@@ -131,9 +131,7 @@ def step(
         return once
 
     averages = getattr(recipe.matching.matcher, "averages", False)
-    return Work(
-        name, title, call_directly, {mode: run(mode) for mode in MODES}, targets, call_directly, averages
-    )
+    return Work(name, title, plain_loop, {mode: run(mode) for mode in MODES}, targets, plain_loop, averages)
 
 
 def clustering(targets: dict[str, float], device: torch.device, each: int = 5000, k: int = 128) -> Work:
@@ -198,7 +196,7 @@ def evaluation(name: str, each: int, targets: dict[str, float], device: torch.de
     # Made once, like ours: they go on learning from call to call, which costs the same.
     theirs = [build(NetworkSpec(), SHAPE, CLASSES, device) for _ in range(networks)]
 
-    def call_directly() -> object:
+    def plain_loop() -> object:
         generator = torch.Generator(device).manual_seed(0)
         for network in theirs:
             batches = []
@@ -225,7 +223,7 @@ def evaluation(name: str, each: int, targets: dict[str, float], device: torch.de
         return once
 
     title = f"evaluation: {steps} training steps of {networks} networks on {count} images"
-    return Work(name, title, call_directly, {mode: run(mode) for mode in MODES}, targets, call_directly)
+    return Work(name, title, plain_loop, {mode: run(mode) for mode in MODES}, targets, plain_loop)
 
 
 def generator_step(name: str, title: str, method: str, device: torch.device) -> Work:
@@ -249,10 +247,10 @@ def generator_step(name: str, title: str, method: str, device: torch.device) -> 
 
         return once
 
-    def call_directly() -> object:
+    def plain_loop() -> object:
         return reference.generate(data, recipe, 0, start, 1)
 
-    return Work(name, title, call_directly, {mode: run(mode) for mode in MODES}, {}, call_directly)
+    return Work(name, title, plain_loop, {mode: run(mode) for mode in MODES}, {}, plain_loop)
 
 
 def regression(name: str, title: str, method: str, device: torch.device) -> Work:
@@ -260,7 +258,6 @@ def regression(name: str, title: str, method: str, device: torch.device) -> Work
     recipe = replace(methods[method].resolve("cifar10", 10)[0], initial=RealImages())
     batch = recipe.criterion.real_batch
     data = ClassData(images_of(max(300, batch)), device)
-    classes = torch.arange(CLASSES, device=device)
     real = data.take(data.draw(batch, torch.Generator(device).manual_seed(0)))
     start = Distillation(data, recipe, 10, 0)
     start.advance()
@@ -270,12 +267,11 @@ def regression(name: str, title: str, method: str, device: torch.device) -> Work
     network = build(recipe.network, SHAPE, CLASSES, device)
     learning = torch.optim.Adam(network.parameters(), lr=3e-4)
 
-    def plainly() -> object:
+    def plain_loop() -> object:
         images, labels = theirs
         moves.zero_grad()
         if method == "kip":
-            targets = classes.repeat_interleave(batch)
-            reference.regression_loss(real.flatten(0, 1), targets, images, labels).backward()
+            reference.regression_loss(real, images, labels).backward()
         else:
             # FRePo's kernel is that of the images and of their mirror images.
             both = torch.cat([images, images.flip(-1)]), torch.cat([labels, labels])
@@ -293,7 +289,7 @@ def regression(name: str, title: str, method: str, device: torch.device) -> Work
         start.advance()
         return start.stored
 
-    return Work(name, title, plainly, {"plain": once}, {})
+    return Work(name, title, plain_loop, {"plain": once}, {})
 
 
 def unrolling(device: torch.device) -> Work:
@@ -311,7 +307,7 @@ def unrolling(device: torch.device) -> Work:
     stored = begun("plain").stored
     real, classes = data.draw_flat(recipe.criterion.real_batch, torch.Generator(device).manual_seed(0))
 
-    def plainly() -> object:
+    def plain_loop() -> object:
         initialise(network, torch.Generator(device).manual_seed(0))
         return reference.unrolled(network, stored["images"], stored["raw_rates"], real, classes)
 
@@ -325,7 +321,7 @@ def unrolling(device: torch.device) -> Work:
         return once
 
     title = f"DD step: {recipe.container.epochs} steps of training unrolled, {recipe.criterion.real_batch} real images"
-    return Work("dd-1", title, plainly, {mode: run(mode) for mode in MODES}, {}, plainly)
+    return Work("dd-1", title, plain_loop, {mode: run(mode) for mode in MODES}, {}, plain_loop)
 
 
 def following(device: torch.device, steps: int = 10) -> Work:
@@ -384,7 +380,7 @@ def deployment(device: torch.device) -> Work:
         container.module(SHAPE, CLASSES).to(device), torch.Generator(device).manual_seed(0)
     ).requires_grad_(False)
 
-    def call_directly() -> object:
+    def plain_loop() -> object:
         stream = torch.Generator(device).manual_seed(0)
         for _ in range(how.networks):
             network = build(how.network, SHAPE, CLASSES, device)
@@ -408,7 +404,7 @@ def deployment(device: torch.device) -> Work:
         return once
 
     title = f"one training step of {how.networks} networks on {settings.batch} freshly drawn images each"
-    return Work("deploy", title, call_directly, {mode: run(mode) for mode in MODES}, {}, call_directly)
+    return Work("deploy", title, plain_loop, {mode: run(mode) for mode in MODES}, {}, plain_loop)
 
 
 def loading(targets: dict[str, float], per_class: int = 2000) -> Work:

@@ -16,7 +16,7 @@ from dreamlib.companion.store import SCHEMA
 from dreamlib.companion.studies import study
 from dreamlib.core.errors import Damaged
 from dreamlib.core.files import digest, read_json
-from dreamlib.core.registry import plain
+from dreamlib.core.registry import as_data
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "reports" / "results"
@@ -90,7 +90,7 @@ def _problems(path: Path, record: dict[str, Any]) -> Iterable[str]:
         cell = by_key[key]
         if path.stem != cell.name:
             yield f"today's code calls it {cell.name}"
-        if (record["recipe"], record["evaluation"]) != (plain(cell.recipe), plain(cell.evaluation)):
+        if (record["recipe"], record["evaluation"]) != (as_data(cell.recipe), as_data(cell.evaluation)):
             yield "it describes other settings than those of its cell"
     elif today := alike.get(looks(record)):
         yield f"today's code computes another cell in its place, {', '.join(key[:10] for key in sorted(today))}"

@@ -117,14 +117,14 @@ def matching_loss(recipe: Recipe, network: Network, real: Tensor, synthetic: Ten
 # Ridge regression
 
 
-def tangent_row(image: Tensor, others: Tensor) -> Tensor:
-    """The NTK of one image (D,) with others (n, D): one hidden layer, weights of variance 2 and biases of 0.01."""
+def tangent(x: Tensor, y: Tensor) -> Tensor:
+    """The NTK (t, n) of images (t, D) and (n, D): one hidden layer, weights of variance 2 and biases of 0.01."""
 
     def first(products: Tensor) -> Tensor:
-        return 2 * products / len(image) + 0.01
+        return 2 * products / x.shape[1] + 0.01
 
-    both, own = first(others @ image), first(image @ image)
-    size = (own * first(others.square().sum(1))).sqrt()
+    both = first(x @ y.T)
+    size = (first(x.square().sum(1))[:, None] * first(y.square().sum(1))).sqrt()
     cosine = (both / size).clamp(-1 + 1e-15, 1 - 1e-15)  # the angle has no derivative at 0
     angle = torch.arccos(cosine)
     covariance = 2 * size * (angle.sin() + (math.pi - angle) * cosine) / (2 * math.pi) + 0.01
@@ -137,15 +137,13 @@ def ridge(kernel: Tensor, labels: Tensor) -> Tensor:
     return torch.linalg.solve(kernel + 1e-6 * kernel.trace() / n * torch.eye(n).to(kernel), labels)
 
 
-def regression_loss(real: Tensor, classes: Tensor, images: Tensor, labels: Tensor) -> Tensor:
-    """KIP's loss, one image after the other: real ones (t, c, h, w), stored ones (n, c, h, w), labels (n, C)."""
-    flat = images.flatten(1).double()
-    wanted = (torch.eye(labels.shape[1]) - 1 / labels.shape[1]).to(flat)
-    found = ridge(torch.stack([tangent_row(image, flat) for image in flat]), labels.double())
-    errors = [
-        (tangent_row(image, flat) @ found - wanted[label]).square().mean() / 2
-        for image, label in zip(real.flatten(1).double(), classes, strict=True)
-    ]
+def regression_loss(real: Tensor, images: Tensor, labels: Tensor) -> Tensor:
+    """KIP's loss, one class after the other: real images (C, B, c, h, w), stored ones (n, c, h, w) and labels."""
+    flat, classes = images.flatten(1).double(), len(real)
+    found = ridge(tangent(flat, flat), labels.double())
+    wanted, errors = (torch.eye(classes) - 1 / classes).to(flat), []
+    for label, part in enumerate(real):
+        errors.append((tangent(part.flatten(1).double(), flat) @ found - wanted[label]).square().mean() / 2)
     return torch.stack(errors).mean()
 
 

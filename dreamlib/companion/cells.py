@@ -11,7 +11,7 @@ from typing import Any
 from ..core.errors import BadValue, known
 from ..core.files import digest
 from ..core.limits import check_per_class
-from ..core.registry import plain
+from ..core.registry import as_data
 from ..criteria import OBJECTIVES, Generative
 from ..data import check_name
 from ..data.splits import parse
@@ -88,13 +88,13 @@ class Cell:
             parts = [[part.set_key, part.step] for part in self.parts]
             return digest([NUMERICS, parts, self.dataset, self.seed])
         stored = 0 if self.recipe.drawn else self.ipc  # a generator is the same for every number of images
-        what = [NUMERICS, plain(self.recipe), self.dataset, stored, self.seed]
+        what = [NUMERICS, as_data(self.recipe), self.dataset, stored, self.seed]
         return digest(what)
 
     @cached_property
     def key(self) -> str:
         """Key of the result."""
-        return digest([NUMERICS, self.set_key, plain(self.evaluation), self.step])
+        return digest([NUMERICS, self.set_key, as_data(self.evaluation), self.step])
 
     @property
     def lock_key(self) -> str:
@@ -138,15 +138,15 @@ class Cell:
             "seed": self.seed,
             "iteration": self.step,
             "iterations": self.recipe.steps,
-            "recipe": plain(self.recipe),
-            "evaluation": plain(self.evaluation),
+            "recipe": as_data(self.recipe),
+            "evaluation": as_data(self.evaluation),
             "sources": self.sources,
             "differs": list(self.differs),
         }
         if self.budget != "ipc":
             about["budget"] = self.budget
         if (split := parse(self.dataset)[1]) is not None:
-            about["split"] = plain(split)
+            about["split"] = as_data(split)
         if self.parts:
             about["parts"] = [part.set_name for part in self.parts]
         return about
@@ -253,7 +253,9 @@ def _differs(
     published, _ = row.resolve(dataset, ipc)
     judged, _ = protocol(protocol_name, row.facts(dataset, ipc))
     judged = replace(judged, generated=evaluation.generated)
-    found = changes(plain(published), plain(recipe)) + changes(plain(judged), plain(evaluation), "evaluation")
+    found = changes(as_data(published), as_data(recipe)) + changes(
+        as_data(judged), as_data(evaluation), "evaluation"
+    )
     own = getattr(getattr(evaluation.learner, "augment", None), "differs", "")
     return (*row.differs, *([own] if own else []), *found)
 

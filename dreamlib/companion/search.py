@@ -12,7 +12,7 @@ def search(profile: str, method: str, dataset: str, ipc: int, seed: int) -> list
     """A proxy of ``ipc`` images per class under every architecture of the profile's search (DM supplement 1.3).
 
     A tenth of the training images is held out: an architecture is chosen by its accuracy on these, and its accuracy on
-    the test images stands beside it in the record. The method ``"whole"`` is no proxy but what they all stand for.
+    the test images is in the record too. The method ``"whole"`` is no proxy but what all of them stand for.
     """
     scale = profiles[profile].search
     first = make_cell(

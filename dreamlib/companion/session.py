@@ -8,8 +8,6 @@ import sys
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from functools import partial
-from html import escape
 from typing import Any
 
 import pandas as pd
@@ -30,10 +28,11 @@ from ..distillation.loop import BESIDE
 from ..distillation.sets import DistilledSet, load_set
 from ..recipes import methods as all_methods
 from .cells import COMMON, Cell, make_cell
+from .plans import plan
 from .profiles import profiles
 from .report import expected, figures, layouts, settings, style, tables, verdicts, words
 from .report.reported import load_reported
-from .report.statistics import DIFFERENCE, Record, comparison, paired_difference
+from .report.statistics import Record, comparison, paired_difference
 from .store import Store
 from .studies import Study, study
 
@@ -103,7 +102,7 @@ class Session:
         self.workers, self.device = workers, device
         paper, _, self.name = self.study.item.partition("/")
         self.folder = root / path_of(reports) / self.profile.name / paper
-        self.beside = root / "notebooks" / paper
+        self.module_folder = root / "notebooks" / paper
         self.reported = load_reported()
 
     @classmethod
@@ -112,7 +111,7 @@ class Session:
 
         From here on the kernel draws in the style of the pages, computes with as many threads as a worker of the
         profile, so that what the notebook measures itself has the same numbers, and can import the modules that lie
-        beside the notebook.
+        next to the notebook.
 
         Raises
         ------
@@ -128,9 +127,9 @@ class Session:
         session = cls(item, **{name: variables[name] for name in names})
         style.use()
         torch.set_num_threads(session.profile.threads)
-        # Jupyter finds what lies beside a notebook by itself; papermill starts a kernel in any folder.
-        if str(session.beside) not in sys.path:
-            sys.path.insert(0, str(session.beside))
+        # Jupyter finds modules next to a notebook by itself; papermill starts a kernel in any folder.
+        if str(session.module_folder) not in sys.path:
+            sys.path.insert(0, str(session.module_folder))
         return session
 
     def run(self) -> None:
@@ -193,20 +192,16 @@ class Session:
         display(Markdown(f"*{verdicts.rule(made)}*"))
         for head, rows in ((heading, claims), ("Also seen here (no claim of the paper)", also)):
             if rows:
-                display(HTML(self._claims(head, rows)))
+                display(HTML(layouts.html(self._claims(head, rows))))
 
-    def _claims(self, heading: str, claims: Sequence[Claim]) -> str:
-        word = {True: "holds", False: "does not hold", None: "not decided here"}
-        shown = partial(escape, quote=False)  # a claim may name a folder
-        rows = "".join(
-            f"<tr><td>{shown(words.sound(claim))}</td><td><b>{word[holds]}</b></td>"
-            f"<td>{shown(words.sound(evidence))}</td></tr>"
+    def _claims(self, heading: str, claims: Sequence[Claim]) -> pd.DataFrame:
+        word, say = {True: "holds", False: "does not hold", None: "not decided here"}, layouts.HTML
+        heads = [say(heading), say(f"Profile {self.profile.name}"), "Evidence"]
+        lines = [
+            [say(words.sound(claim)), say(word[holds], "verdict"), say(words.sound(evidence))]
             for claim, holds, evidence in claims
-        )
-        return (
-            f'<table class="verdict"><thead><tr><th>{shown(heading)}</th><th>Profile {shown(self.profile.name)}</th>'
-            f"<th>Evidence</th></tr></thead><tbody>{rows}</tbody></table>"
-        )
+        ]
+        return pd.DataFrame(lines, columns=heads)
 
     @property
     def _drawn(self) -> bool:
@@ -233,7 +228,7 @@ class Session:
     def rows(self, method: str, group: str = "") -> list[tables.Row]:
         """The rows of a method: its own and, where it is judged under the common protocol too, a second one.
 
-        The papers' numbers stand beside the row whose evaluation they are of.
+        The papers' numbers are in the row of the same evaluation.
         """
         entry, own = all_methods[method], self.row(method, group)
         if not entry.common:
@@ -243,10 +238,28 @@ class Session:
             return [replace(own, reported_as=None, apart=True), again]
         return [own, replace(again, reported_as=None)]
 
+    def listed(self, name: str, group: str = "") -> list[tables.Row]:
+        """The rows of an entry of a paper's list: :meth:`rows`, or the one line that only has the paper's number.
+
+        ``name`` is a method's, or what a paper calls one that is not implemented here. A method that was left out by
+        ``METHODS`` has no row.
+        """
+        if name in self.study.methods:
+            return self.rows(name, group)
+        if name not in all_methods:
+            return [tables.Row(None, name, name, group)]
+        entry = all_methods[name]
+        if (
+            self.study.methods != plan(self.study.item).methods_of(self.study.profile)
+            or not entry.reported_as
+        ):
+            return []
+        return [tables.Row(None, entry.label, entry.reported_as, group, absent=f"on request, METHODS={name}")]
+
     def accuracy_table(
         self, rows: Sequence[tables.Row], records: Sequence[Record] | None = None, **choices: Any
     ) -> tables.AccuracyTable:
-        """Measured beside reported for the study's data sets and budgets, from its records or those given.
+        """Measured and reported numbers for the study's data sets and budgets, from its records or those given.
 
         ``choices`` are those of :func:`.tables.accuracy_table`: whose numbers to show, and the caption.
         """
@@ -257,7 +270,7 @@ class Session:
         )
 
     def settings(self) -> Any:
-        """What must stand beside the numbers: protocol, epochs, normalisation, seeds, device, seconds, memory."""
+        """The settings that belong to the numbers: protocol, epochs, normalisation, seeds, device, seconds, memory."""
         return settings.shown(self.records)
 
     def pairs(self, claimed: Mapping[tuple[str, str, int], float] | None = None) -> pd.DataFrame:
@@ -277,7 +290,7 @@ class Session:
             for name in self.study.methods
             if (base := all_methods[name].base) in self.study.methods
         ]
-        return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=list(DIFFERENCE))
+        return pd.concat(frames or [paired_difference([], "", "", [], [])], ignore_index=True)
 
     def compare(
         self,
@@ -402,7 +415,7 @@ class Session:
     # Shown and kept
 
     def save(self, table: tables.AccuracyTable) -> None:
-        """Keep a table as CSV, Markdown and LaTeX beside the page."""
+        """Keep a table as CSV, Markdown and LaTeX next to the page."""
         table.save(self.folder, self.name)
 
     def save_frame(self, frame: pd.DataFrame, digits: int) -> Any:

@@ -77,7 +77,7 @@ class Study:
             words.append(f"DATASETS={','.join(self.datasets)}")
         if self.ipcs != chosen.ipcs_of(self.profile):
             words.append(f"IPC={','.join(map(str, self.ipcs))}")
-        if self.methods != chosen.methods:
+        if self.methods != chosen.methods_of(self.profile):
             words.append(f"METHODS={','.join(self.methods)}")
         if self.seeds != chosen.seeds_of(self.profile):
             words.append(f"SEEDS={self.seeds}")
@@ -122,7 +122,9 @@ def study(
     chosen, scale = plan(item), profiles[profile]
     data = tuple(dict.fromkeys(map(spelt, datasets))) or chosen.datasets_of(profile)
     budgets = tuple(dict.fromkeys(ipcs)) or chosen.ipcs_of(profile)
-    rows = tuple(dict.fromkeys(known("method", name, all_methods) for name in methods)) or chosen.methods
+    rows = tuple(dict.fromkeys(known("method", name, all_methods) for name in methods)) or chosen.methods_of(
+        profile
+    )
     if seeds < 0:
         raise BadValue(
             f"seeds is {seeds}; expected 1 or more (0: the profile's {scale.seeds})",

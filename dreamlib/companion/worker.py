@@ -387,7 +387,7 @@ class Worker:
         return partial(start, start=state), before
 
     def _begun(self, first: Cell) -> tuple[dict[str, Tensor], dict[str, Any]]:
-        """A first stage and what is trained beside it; where it has failed in this run, it is not tried again."""
+        """A first stage and what is trained with it; where it has failed in this run, it is not tried again."""
         if (known := self.store.failure(first, self.store.run_id)) is not None:
             raise DreamlibError(known)
         try:

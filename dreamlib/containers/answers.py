@@ -1,4 +1,4 @@
-"""Images with answers of their own: what a network is to say to each is learned (KIP, LD, FRePo)."""
+"""Images with learned labels (KIP, LD, FRePo)."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ BEGINNINGS = ("one-hot", "centred", "uniform")
 def project(labels: Tensor) -> Tensor:
     """Labels (..., C) as probabilities: cut to [0, 1], then every row divided by its sum (LD, released code).
 
-    This is not the nearest point of the simplex. A row of which nothing is left, by which the released code divides by
-    zero, begins again as LD's labels begin: uniform.
+    This is not the nearest point of the simplex. Where nothing is left of a row, the released code divides by zero;
+    here the row becomes uniform, as LD's labels start.
     """
     # In this order: negative numbers must be gone before the sum is taken (LD, released code).
     kept = labels.clamp(0, 1)
@@ -30,22 +30,22 @@ def project(labels: Tensor) -> Tensor:
 @register("answers")
 @dataclass(frozen=True)
 class Answers(OfImages):
-    """Images, and a number for every class for each of them: ``labels`` (C, ipc, C).
+    """Images, each with a number for every class as its label: ``labels`` (C, ipc, C).
 
     Parameters
     ----------
     space : str
         As of :class:`~dreamlib.containers.Pixels`.
     images_by, labels_by : Update, optional
-        How images and labels move; None: they stay as they begin.
+        Updates of images and labels; None: they keep their start.
     begin : str
-        What labels begin with: ``"one-hot"``; ``"centred"``, one-hot less 1 / C (KIP, FRePo); ``"uniform"`` (LD).
+        The labels' start: ``"one-hot"``; ``"centred"``, one-hot minus 1 / C (KIP, FRePo); ``"uniform"`` (LD).
     scale : float
-        Labels begin so many times as large (FRePo, released code: the root of 10 / C).
+        Factor of the labels' start (FRePo, released code: the root of 10 / C).
     simplex : bool
         Labels stay probabilities; see :func:`project` (LD).
     timed : bool
-        How long networks are to be trained on the set is part of it: ``steps``, which the criterion sets (LD).
+        The set holds how long networks are trained on it: ``steps``, which the criterion sets (LD).
     """
 
     space: str = "normalised"

@@ -157,6 +157,7 @@ class Drawing:
         flat = labels.flatten()
         # All noise in one call: how the images are split below does not change the numbers.
         noise = torch.randn(len(flat), self.noise, generator=stream, device=self.device)
+        # In parts, to bound memory; batch norms in evaluation mode make that the same as at once.
         parts = zip(noise.split(AT_ONCE), flat.split(AT_ONCE), strict=True)
         rounded = self.short != torch.float32
         with torch.autocast(self.device.type, torch.bfloat16, enabled=rounded):

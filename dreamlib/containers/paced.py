@@ -1,4 +1,4 @@
-"""Images, and the rate at which networks learn from them (MTT)."""
+"""Images, and a learned rate at which networks are trained on them (MTT)."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ class Paced(OfImages):
     space : str
         As of :class:`~dreamlib.containers.Pixels`.
     rate : float
-        What the rate begins with, above 0.
+        The rate's start, above 0.
     rate_by : Update
-        How it moves. MTT's learning rates for it are those of the rate itself.
+        The rate's own update. MTT learns the rate itself, so ``rate_by.lr`` is in units of it.
     least : float
-        The rate stays at this or above (HaBa, released code: 0.001). 0: it is free, and below 0 a run ends (MTT).
+        The rate's lower bound (HaBa, released code: 0.001). 0: no bound, and a run ends where it falls below 0 (MTT).
     """
 
     space: str = "normalised"
@@ -50,12 +50,14 @@ class Paced(OfImages):
         return {"images": images.clone(), "rate": images.new_tensor(self.rate)}
 
     def updates(self, images: Update) -> Mapping[str, Update]:
+        # Two updates: the published rate of images is 1e7 times that of the rate, or more.
         return {"images": images, "rate": self.rate_by}
 
     def shared(self, name: str) -> bool:
         return name == "rate"
 
     def rates(self, stored: Mapping[str, Tensor]) -> Tensor:
+        # Also between two projections: a student must never be trained at a rate below the bound.
         return stored["rate"].clamp(min=self.least) if self.least else stored["rate"]
 
     def project(self, stored: Tensors) -> None:

@@ -1,4 +1,4 @@
-"""Steps of training: images of every class for each of them, and a learned rate for each step of each epoch (DD)."""
+"""Steps of training: for each step an image of every class, and a learned rate for each step of each epoch (DD)."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from .updates import Adam, State, Update
 
 def raw_rate(rate: Tensor) -> Tensor:
     """The number whose ``softplus`` is ``rate``, which is above 0. DD learns it in place of a rate (released code)."""
+    # log(exp(r) - 1) = r + log(1 - exp(-r)), which does not overflow.
     return rate + (-torch.expm1(-rate)).log()
 
 
@@ -58,7 +59,7 @@ class Falling(Adam):
 class Steps(OfImages):
     """``images`` (C, S, c, h, w), step s of S is one image of every class; ``raw_rates`` (E, S), see :func:`raw_rate`.
 
-    As many images of each class as there are steps. They are gone through E times.
+    As many images of each class as there are steps. Training uses them E times.
 
     Parameters
     ----------
@@ -96,7 +97,7 @@ class Steps(OfImages):
         return {"images": images.clone(), "raw_rates": raw_rate(rates)}
 
     def decode(self, stored: Mapping[str, Tensor]) -> Tensor:
-        """(S, C, c, h, w): step after step, as they are to be trained on."""
+        """(S, C, c, h, w): in the order of the steps."""
         return stored["images"].transpose(0, 1)
 
     def targets(self, stored: Mapping[str, Tensor], each: int) -> Tensor:

@@ -1,4 +1,4 @@
-"""What experts leave: the weights of networks all along their training on real images (MTT)."""
+"""The result of experts: the weights of networks after each epoch of their training on real images (MTT)."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from .updates import Update
 class Trajectories:
     """Every weight of E experts before the first of P epochs and after each, (E, P + 1, ...) by its name.
 
-    No synthetic set: what others are distilled by. Epochs that are yet to come are 0.
+    Not a synthetic set: other sets are distilled by it. Epochs that are not trained yet are 0.
 
     Parameters
     ----------
     network : NetworkSpec
-        Their architecture, without running statistics: students are not to inherit what is no weight.
+        Their architecture, without running statistics: students start from weights alone.
     count, epochs : int
         E and P, at least 1.
     """

@@ -227,12 +227,12 @@ def update_of(name: str, updates: Mapping[str, Update]) -> Update | None:
 
 
 class Optimiser:
-    """Updates named tensors in place, each by its own update, and holds the updates' states.
+    """Updates named tensors in place, each by its own :class:`Update`, and holds their states.
 
     Parameters
     ----------
     tensors : mapping of str to Tensor
-        What moves.
+        The tensors to update.
     updates : mapping of str to Update
         By the beginning of a name; see :func:`update_of`.
     """

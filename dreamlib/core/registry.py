@@ -79,7 +79,7 @@ class Registry(Generic[T]):
         )
 
 
-def plain(value: Any) -> Any:
+def as_data(value: Any) -> Any:
     """``value`` as JSON-ready data: dataclasses become dicts that start with their class name.
 
     A part that does not come from dreamlib itself also carries a hash of its source, so that a cell computed with
@@ -92,12 +92,12 @@ def plain(value: Any) -> Any:
             out["source"] = hashlib.sha256(_source(type(value)).encode()).hexdigest()[:16]
         for field in dataclasses.fields(value):
             if not ("unsaid" in field.metadata and getattr(value, field.name) == field.default):
-                out[field.name] = plain(getattr(value, field.name))
+                out[field.name] = as_data(getattr(value, field.name))
         return out
     if isinstance(value, (list, tuple)):
-        return [plain(item) for item in value]
+        return [as_data(item) for item in value]
     if isinstance(value, dict):
-        return {str(key): plain(item) for key, item in value.items()}
+        return {str(key): as_data(item) for key, item in value.items()}
     if isinstance(value, range):
         return str(value)
     if value is None or isinstance(value, (str, int, float, bool)):

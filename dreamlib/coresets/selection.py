@@ -45,6 +45,7 @@ class FirstImages:
     epochs: int = 0
 
     def choose(self, view: View, history: History) -> Tensor | None:
+        # Nothing is drawn: the released code of IDC takes the first images, so all seeds share this start.
         position = torch.arange(view.batch, device=view.data.device)
         return position.expand(view.data.num_classes, -1).contiguous()
 

@@ -1,4 +1,4 @@
-"""The training of experts, which others are distilled by: a run of its own, and a cell of its own."""
+"""The training of experts, by which other sets are distilled: a run and a cell of its own."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ R = TypeVar("R")
 
 
 def experts_of(recipe: R) -> R:
-    """The recipe of the experts that a recipe is taught by, whatever else it says: all budgets share them."""
+    """The recipe of a recipe's experts. It depends on nothing else of the recipe, so all budgets share one training."""
     whole = cast(Any, recipe)
     experts = whole.teacher.experts
     return cast(
@@ -39,7 +39,7 @@ def experts_of(recipe: R) -> R:
 @register("learning")
 @dataclass(frozen=True)
 class Learning(OfSteps):
-    """Networks learn from real images, side by side. It counts in epochs, and keeps the last state alone."""
+    """Training of networks on real images, together. It counts in epochs, and keeps only the last state."""
 
     training: SGD = field(default_factory=SGD)
     taught = False
@@ -71,7 +71,7 @@ class Learning(OfSteps):
 
 
 class ExpertTraining(Stateless):
-    """Experts in training. The weights they begin with, and those after every epoch, are what is stored."""
+    """The training of experts in one run. The initial weights and those after every epoch are stored."""
 
     def __init__(self, how: Learning, scene: Scene) -> None:
         container, data, generator = scene.container, scene.data, scene.streams["experts"]
@@ -83,6 +83,7 @@ class ExpertTraining(Stateless):
 
     def gradients(self, step: int, stored: Tensors) -> StepResult:
         with self.scene.stopwatch.phase("experts"):
+            # The container has drawn the initial weights; training starts from them.
             if step == 0:
                 first = {name: value[:, 0].clone() for name, value in stored.items()}
                 self.training.stack.tensors = first
@@ -90,6 +91,7 @@ class ExpertTraining(Stateless):
         return StepResult(loss, {})
 
     def after(self, step: int, stored: Tensors) -> None:
+        # Snapshots at the end of an epoch only: students start from there (MTT).
         epoch, within = divmod(step + 1, self.training.per_epoch)
         if within:
             return

@@ -1,7 +1,7 @@
 """Ridge regression on the features of one network: the neural feature regression of FRePo (Zhou et al. 2022).
 
-A step in full: a network of the pool gives features F of real images, which are constants, and features f of the set,
-through which the gradient goes; its weights are constants. With the set's labels Y (C classes)::
+One step: a network of the pool, whose weights are constants, gives features F of real images, also constants, and
+features f of the set, through which the gradient goes. With the set's labels Y (C classes)::
 
     P = F f' (f f' + r I)^-1 Y
     loss = mean over rows of |P - (onehot(c) - 1/C)|^2 / 2  -  mean over labels of min(first - second, 1/C)
@@ -29,7 +29,7 @@ from .ridge import REGULARISATION, centred, frepo_loss, margin_loss, predict, wi
 
 
 def cosine(way: float, last: float) -> float:
-    """From 1 to ``last`` along half a cosine; ``way`` is how much of it is done, from 0 to 1."""
+    """From 1 to ``last`` along half a cosine; ``way`` is the fraction done, from 0 to 1."""
     return last + (1 - last) * (1 + math.cos(math.pi * way)) / 2
 
 
@@ -82,7 +82,7 @@ class FeatureRegression(OfSteps):
 
 
 class Predicting(Stateless):
-    """Regression on features at work."""
+    """Regression on features in one run."""
 
     def __init__(self, how: FeatureRegression, scene: Scene, teaching: Teaching) -> None:
         self.how, self.scene, self.teaching = how, scene, teaching
@@ -91,6 +91,7 @@ class Predicting(Stateless):
     def gradients(self, step: int, stored: Tensors) -> StepResult:
         how, scene, network = self.how, self.scene, self.teaching.network
         assert network is not None
+        # Running statistics: features must not depend on the other images of a batch.
         network.eval()
         real, classes, weights = self.targets.at(step, network)
         with scene.stopwatch.phase("regression"), torch.enable_grad():
@@ -98,10 +99,13 @@ class Predicting(Stateless):
             images = scene.container.decode(leaves)  # type: ignore[attr-defined]
             labels = labels_of(scene, leaves, images.shape[1])
             images = scene.data.normalisation.enter(images, scene.container.space).flatten(0, 1)
+            # Before mirroring, which repeats every label.
             margin = margin_loss(labels) if "labels" in leaves else 0.0
             if how.mirrored:
                 images, labels = with_mirrored(images, labels)
+            # (n, D) features with their graph; the solve is in float64.
             kernel, known = Features(), network.features(images).double()
+            # ``embed`` has no graph: real features are constants.
             cross = kernel(embed(network, real).double(), known)
             predictions = predict(cross, kernel(known, known), labels, how.regularisation)
             wanted = centred(classes, scene.data.num_classes).to(predictions)

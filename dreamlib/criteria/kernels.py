@@ -60,6 +60,7 @@ class _ArcCosine(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, down1: Tensor, down0: Tensor) -> Tensor:
         sine, order0 = ctx.saved_tensors
+        # order0' = 1 / (2 pi sin phi), as a function of the cosine; 0 where the angle is 0.
         steep = torch.where(sine > 0, down0 / (2 * math.pi * sine), 0.0)
         return steep.addcmul_(down1, order0)  # order1' is order0
 
@@ -138,6 +139,7 @@ class FullyConnected:
         """
         _check_images(x, y)
         x, y = x.flatten(1), y.flatten(1)
+        # Mean products, not sums: the NTK parametrisation divides by the number of inputs.
         products = x @ y.T / x.shape[1]
         left, right = (each.square().mean(1) for each in (x, y))
         return _tiled(
@@ -152,6 +154,7 @@ class FullyConnected:
         k, v, w = self._dense(k), self._dense(v), self._dense(w)
         t = k
         for _ in range(self.depth):
+            # k / scale is the cosine between the two images' activations.
             scale = v.sqrt().unsqueeze(1) * w.sqrt()
             order1, order0 = relu(k / scale)
             k, v, w = self._dense(scale * order1), self._dense(v / 2), self._dense(w / 2)
@@ -216,6 +219,7 @@ class Convolutional:
                 f"expected (n, c, h, w) of at least {2**self.depth} pixels in both directions",
                 f"depth={max(1, int(math.log2(max(2, min(x.shape[2:])))))}",
             )
+        # How many pairs of images fit into ``at_once`` numbers of the widest band.
         pairs = max(1, at_once // ((2 * self._radius + 1) ** 2 * x.shape[2] * x.shape[3]))
         left = self._variances(x, pairs)
         right = left if y is x else self._variances(y, pairs)
@@ -266,6 +270,7 @@ class Convolutional:
         """
         t, met = None, []
         for number, (radius, pooled) in enumerate(self._blocks):
+            # Zero padding: pairs with a position outside the image have covariance 0.
             inside = _moved(k.new_ones(k.shape[-2:]), radius, 0.0)
             k = self._affine(_mean3x3(k * inside))
             if self.kind == "ntk" and variances is not None:
@@ -292,6 +297,7 @@ class Convolutional:
 def _moved(v: Tensor, radius: int, outside: float) -> Tensor:
     """v (..., h, w) as seen from every position at all offsets up to ``radius``: a view (..., o, o, h, w)."""
     height, width = v.shape[-2:]
+    # unfold is a view: all offsets without (2r + 1)^2 copies.
     padded = F.pad(v, (radius,) * 4, value=outside)
     return padded.unfold(-2, height, 1).unfold(-2, width, 1)
 

@@ -1,7 +1,7 @@
-"""Learning what fixed images should teach: LD (Bohdal et al. 2020), by second-order gradients or by ridge regression.
+"""Learning labels for fixed images: LD (Bohdal et al. 2020), by second-order gradients or by ridge regression.
 
-Beside the labels a network learns on them, and is replaced once it has long not become better: how long networks of
-the past were good for is how long networks are trained when the set is judged.
+While labels are learned, a network is trained on them. It is replaced once it has stopped improving. The number of
+steps that earlier networks needed is how long networks are trained when the set is evaluated.
 
 Legend: n base images with labels Y (n, C), a batch of B of them, R real images, F features and a bias.
 """
@@ -38,7 +38,7 @@ WAYS = ("second order", "ridge")
 @register("labelling")
 @dataclass(frozen=True)
 class Labelling(OfSteps):
-    """The loss of real images after one step on base images, by the labels of these.
+    """The loss of real images after one step on base images, as a function of their labels.
 
     Attributes
     ----------
@@ -52,8 +52,8 @@ class Labelling(OfSteps):
     real_batch : int
         R.
     held_out : int
-        Real images that take no part but choose the labels: at every :attr:`every` steps a new network is trained on
-        the set and tested on them, and the labels with the lowest error are the result. 0: the last labels are.
+        Real images that only choose the labels: every :attr:`every` steps a new network is trained on the set and
+        tested on them. The labels with the lowest error are the result. 0: the last labels are.
     every : int
         Steps between two such choices (LD: five passes over the real images).
     """
@@ -113,11 +113,12 @@ class Learning(Stateless):
     def __init__(self, how: Labelling, scene: Scene, teaching: Restarts) -> None:
         self.how, self.scene, self.teaching = how, scene, teaching
         count = scene.data.total
+        # Always the same images for a seed: ``once`` starts the stream from its beginning.
         order = torch.randperm(count, generator=scene.streams.once("held out"), device=scene.device)
         self.held_out, self.kept = order[: how.held_out], order[how.held_out :]
         self.lowest = float("inf")  # error of held-out images, in percent
         self.chosen: Tensors = {}  # the labels and the number of steps that it belongs to
-        self.learned: Tensors = {}  # what the step has to say to the network
+        self.learned: Tensors = {}  # the network's own gradient, taken before the labels move
         self.error = 0.0
 
     def gradients(self, step: int, stored: Tensors) -> StepResult:
@@ -140,11 +141,12 @@ class Learning(Stateless):
     ) -> tuple[Tensor, Tensor, Tensor]:
         """The loss of real images, its gradient by the labels (n, C), and the real images' logits."""
         forward, weights = forward_of(self.teaching.network), _weights(self.teaching.network)
-        # The network itself learns from the labels as they are before their own step.
+        # The network's own gradient, by the labels as they are before their update.
         ask = partial(weight_gradient, forward)
         self.learned = self._run("gradient", ask, weights, images[batch], labels[batch])
         rates = labels.new_tensor([self.how.step_lr])
         final = on_images(forward, real, known)
+        # One step on the base images, then the loss of real images: its gradient by the labels (LD).
         found = second_order(forward, weights, images, labels, [batch], rates, final, self._run)
         return found.loss, found.learned["targets"], found.kept
 
@@ -154,6 +156,7 @@ class Learning(Stateless):
         return scene.engine.run((*about, key), function, *arguments)
 
     def after(self, step: int, stored: Tensors) -> None:
+        # Labels stay probabilities after every update (LD), unlike IDC's pixels, which are clamped once per network.
         self.scene.container.project(stored)
         self._teach(stored)
         stored["steps"].fill_(self.teaching.best)
@@ -168,7 +171,7 @@ class Learning(Stateless):
         self.teaching.learn(self.learned, self.error)
 
     def _choose(self, step: int, stored: Tensors) -> None:
-        """Keep the labels if a new network that is trained on them errs least on held-out images."""
+        """Keep the labels if a new network trained on them has the lowest error so far on held-out images."""
         data, images, labels = self.scene.data, stored["images"].flatten(0, 1), stored["labels"].flatten(0, 1)
 
         def fetch(index: Tensor) -> tuple[Tensor, Tensor]:
@@ -185,6 +188,7 @@ class Learning(Stateless):
                 training.advance()
             classes = data.labels[self.held_out]
             (right,) = training.accuracy(lambda part: data.at(self.held_out[part])[0], classes)
+        # On equal errors the later labels are kept.
         if 100 - right <= self.lowest:
             self.lowest = 100 - right
             self.chosen = {name: stored[name].clone() for name in ("labels", "steps")}
@@ -259,7 +263,7 @@ class Head:
         self.optimiser = Optimiser({"scale": self.scale}, {"scale": Adam(0.01)})
 
     def learn(self, network: Network, images: Tensor, labels: Tensor, targets: Tensor) -> Tensors:
-        """Mix in the solution of a batch, let the scale take its step, and return the gradient by the weights.
+        """Mix in the solution of a batch, update the scale, and return the gradient by the network's weights.
 
         Parameters
         ----------
@@ -268,10 +272,11 @@ class Head:
         images, labels : Tensor
             (B, c, h, w) and (B, C): the batch that the ridge solution is of.
         targets : Tensor
-            (B, C): what network and scale are to answer to it.
+            (B, C): targets of network and scale for this batch.
         """
         with torch.enable_grad():
             weights = {name: value.requires_grad_() for name, value in _weights(network).items()}
+            # The classifier is replaced by the ridge solution, so it has no gradient.
             used = {name: value for name, value in weights.items() if not name.startswith("classifier.")}
             scale = self.scale.clone().requires_grad_()
             features = with_bias(_features(network, weights, images))
@@ -321,7 +326,7 @@ class RidgeHead:
 
 
 class RidgeTraining:
-    """K networks, one after the other at every step."""
+    """K networks, each trained one step after the other."""
 
     def __init__(
         self, how: RidgeHead, training_data: TrainingData, spec: NetworkSpec, outputs: Outputs, steps: int

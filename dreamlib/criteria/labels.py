@@ -72,6 +72,7 @@ def ridge(features: Tensor, targets: Tensor, penalty: float = 1.0) -> Tensor:
     """
     if not penalty > 0:
         raise BadValue(f"ridge regression with a penalty of {penalty}; expected above 0", "penalty=1.0")
+    # By the kernel (B, B), not the covariance (F, F): a batch is smaller than the number of features.
     return features.T @ torch.linalg.solve(_kernel(features, penalty), targets)
 
 
@@ -129,6 +130,7 @@ def ridge_labels(
     local = ridge(features, labels, penalty)
     head = (1 - share) * head + share * local
     logits = scale * (real_features @ head)
+    # The gradient of cross-entropy by logits is softmax minus targets.
     by_head = scale * real_features.T @ (logits.softmax(-1) - real_targets) / len(real_features)
     by_labels = share * torch.linalg.solve(_kernel(features, penalty), features @ by_head)
     return RidgeStep(cross_entropy(logits, real_targets), by_labels, head, logits)

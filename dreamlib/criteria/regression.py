@@ -1,10 +1,10 @@
-"""Kernel regression as a criterion: the set is good if a ridge regression on it tells real images' classes (KIP, LS).
+"""Kernel regression as a criterion: the loss of a ridge regression on the set that predicts real images (KIP, LS).
 
-A step in full: with real images X of classes c, stored images S and their labels Y (``K`` is the kernel)::
+One step, with real images X of classes c, stored images S and their labels Y (``K`` is the kernel)::
 
     P = K(X, S) (K(S, S) + r I)^-1 Y        loss = mean over rows of |P - (onehot(c) - 1/C)|^2 / 2C
 
-No gradient goes through X: real images are but the targets of a regression.
+No gradient goes through X: real images are only the targets of the regression.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ from .base import OfSteps, Stateless, StepResult, Tensors, register
 from .kernels import FullyConnected, Kernel
 from .ridge import REGULARISATION, centred, kip_loss, predict, solved_labels
 
-CHUNK = 1000  # real images whose kernel is taken at once, where all of them are looked at
+CHUNK = 1000  # real images whose kernel is computed at once, where all of them are targets
 
 
 class AsSeen(nn.Module):
-    """Stands for a network where there is none: the features of an image are its pixels."""
+    """Takes the place of a network where there is none: the features of an image are its pixels."""
 
     def __init__(self, size: int) -> None:
         super().__init__()
@@ -39,7 +39,7 @@ class AsSeen(nn.Module):
 
 
 class Targets:
-    """The real batch of a ridge regression: which images it holds and, if the sampler says so, how much each counts.
+    """The real batch of a ridge regression: its images and, if the sampler gives them, the weights of the rows.
 
     Parameters
     ----------
@@ -60,6 +60,7 @@ class Targets:
         """Normalised images (t, c, h, w), classes (t,) and, if there are any, weights (t,) of the rows of a step."""
         scene = self.scene
         data = scene.data
+        # One choice is kept for ``every`` steps, as in matching: any sampler is a plug here too.
         if step % self.sampler.every == 0:
             with scene.stopwatch.phase("clustering"):
                 view = View(
@@ -87,7 +88,7 @@ class Targets:
 
 
 def labels_of(scene: Scene, stored: Mapping[str, Tensor], each: int) -> Tensor:
-    """What the stored images are to be answered with, (n, C) floats: learned labels, or one-hot less 1 / C."""
+    """Labels of the stored images, (n, C) floats: learned ones, or one-hot minus 1 / C."""
     if "labels" in stored:
         return stored["labels"].flatten(0, 1)
     classes = torch.arange(scene.data.num_classes, device=scene.device).repeat_interleave(each)
@@ -104,7 +105,7 @@ def check_batch(real_batch: int, sampler: Sampler) -> None:
 
 
 def fits_batch(real_batch: int, data: ClassData) -> None:
-    """Raise :class:`BadValue` where a class has fewer images than a batch is to hold of it."""
+    """Raise :class:`BadValue` where a class has fewer images than a batch takes of it."""
     if real_batch > data.smallest:
         raise BadValue(
             f"real_batch {real_batch} exceeds the smallest class of {data.name} ({data.smallest} images)",
@@ -161,7 +162,7 @@ class Regression(_WithoutNetwork):
 
 
 class Regressing(Stateless):
-    """Kernel regression at work."""
+    """Kernel regression in one run."""
 
     def __init__(self, how: Regression, scene: Scene) -> None:
         self.how, self.scene = how, scene
@@ -172,13 +173,17 @@ class Regressing(Stateless):
         how, scene = self.how, self.scene
         real, classes, weights = self.targets.at(step, self.pixels)
         with scene.stopwatch.phase("regression"), torch.enable_grad():
+            # Stored tensors -> images (n, c, h, w) and labels (n, C). In float64: a regularisation of 1e-6 needs its
+            # digits.
             leaves = {name: value.detach().requires_grad_() for name, value in stored.items()}
             images = scene.container.decode(leaves)  # type: ignore[attr-defined]
             labels = labels_of(scene, leaves, images.shape[1])
             images = scene.data.normalisation.enter(images, scene.container.space).flatten(0, 1).double()
+            # K(X, S) (t, n) and K(S, S) (n, n): predictions (t, C) for the real images (KIP).
             predictions = predict(
                 how.kernel(real.double(), images), how.kernel(images, images), labels, how.regularisation
             )
+            # Targets are one-hot minus 1/C, so that every row sums to 0 (released code).
             wanted = centred(classes, scene.data.num_classes).to(predictions)
             loss = kip_loss(predictions, wanted, weights)
             found = torch.autograd.grad(loss, list(leaves.values()))
@@ -215,7 +220,7 @@ class LabelSolve(_WithoutNetwork):
 
 
 class Solving(Stateless):
-    """Label Solve at work."""
+    """Label Solve in one run."""
 
     def __init__(self, how: LabelSolve, scene: Scene) -> None:
         self.how, self.scene = how, scene
@@ -226,9 +231,11 @@ class Solving(Stateless):
         with scene.stopwatch.phase("regression"), torch.no_grad():
             images = data.normalisation.enter(stored["images"], scene.container.space).flatten(0, 1).double()
             numbers = torch.arange(data.total, device=scene.device).split(CHUNK)
+            # K(X, S) of all real images, in chunks: (N, n) numbers fit into memory, the images in float64 may not.
             cross = torch.cat([how.kernel(data.at(part)[0].double(), images) for part in numbers])
             kernel = how.kernel(images, images)
             wanted = centred(data.labels, data.num_classes).to(cross)
             labels = solved_labels(cross, kernel, wanted, how.regularisation)
             loss = kip_loss(predict(cross, kernel, labels, how.regularisation), wanted)
+        # Set, not moved: the labels are the solution, so there is no gradient.
         return StepResult(loss, {}, {"labels": labels.view_as(stored["labels"])})

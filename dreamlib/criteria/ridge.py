@@ -49,9 +49,12 @@ def solve(
         raise BadValue(
             f"regularisation {regularisation}; expected at least 0", f"regularisation={REGULARISATION}"
         )
+    # r is relative to the mean diagonal, so a larger kernel of the same images gives the same predictions.
     kernel = kernel.double()
     added = regularisation * (kernel.diagonal().mean() if relative else 1.0)
     whole = kernel + added * torch.eye(n, dtype=kernel.dtype, device=kernel.device)
+    # Cholesky: the kernel is symmetric and, with r, positive definite. ``_ex`` reports a failure without a host
+    # exception.
     factor, failed = torch.linalg.cholesky_ex(whole)
     if failed:
         raise _singular(kernel.detach(), float(torch.as_tensor(added).detach()), regularisation, relative)
@@ -65,6 +68,7 @@ def _singular(kernel: Tensor, added: float, regularisation: float, relative: boo
             f"{bad} of the {kernel.numel()} entries of a kernel of {len(kernel)} images are NaN or infinite",
             "a smaller learning rate of the images",
         )
+    # Only in the error: what the eigenvalues are says what to change.
     smallest = float(torch.linalg.eigvalsh(kernel)[0])
     kind = f"{regularisation:g} of the mean diagonal, " if relative else ""
     return Singular(
@@ -102,6 +106,7 @@ def solved_labels(
     ``[Kt (K + r I)^-1]^+ Yt`` with the pseudo-inverse: of all best labels, the smallest. ``weights`` (t,) are those of
     the squared errors of the rows; see :func:`row_losses`.
     """
+    # Kt (K + r I)^-1 (t, n): what each label contributes to each prediction.
     reach = solve(kernel, cross.double().T, regularisation).T
     targets = targets.double()
     if weights is not None:
@@ -176,6 +181,7 @@ def margin_loss(labels: Tensor) -> Tensor:
     """
     if labels.dim() != 2 or labels.shape[1] < 2:
         raise BadValue(f"labels {tuple(labels.shape)}; expected (n, C) with at least two classes")
+    # The margin between the two largest numbers of a label (FRePo, released code).
     first, second = labels.topk(2, dim=1).values.unbind(1)
     return -(first - second).clamp(max=1 / labels.shape[1]).mean()
 

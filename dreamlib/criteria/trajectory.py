@@ -44,7 +44,7 @@ Drawn = list[
 
 
 def squared_distance(left: Mapping[str, Tensor], right: Mapping[str, Tensor]) -> Tensor:
-    """Between two sets of weights, every parameter counted: a scalar."""
+    """Squared distance between two sets of weights, over all parameters: a scalar."""
     parts = [(left[name] - right[name]).square().sum() for name in right]
     return sum(parts[1:], start=parts[0])
 
@@ -74,9 +74,9 @@ def match_trajectory(
         dL/d(X, y) = sum over k of 2 (a D + a^2 G) . dg_k/d(X, y) / |D|^2
         dL/da      = 2 G . (D + a G) / |D|^2
 
-    which is :func:`~.unrolled.unroll` with its u at rest: u = -2 (D + a G) / |D|^2 is where it starts. Both forms hold
-    the graph of one step; TESLA's saves the products with Hessians. They agree for N = 1, and in general for whatever
-    the last step alone is taught by.
+    which is :func:`~.unrolled.unroll` with u kept at its start, u = -2 (D + a G) / |D|^2. Both forms hold the graph of
+    one step; TESLA's needs no products with Hessians. They agree for N = 1, and in general for images that only the
+    last step uses.
 
     Parameters
     ----------
@@ -113,7 +113,7 @@ def match_trajectory(
 @register("trajectory")
 @dataclass(frozen=True)
 class Trajectory(OfSteps):
-    """Students that are trained on the synthetic images are to follow experts (MTT, section 3.2).
+    """Students trained on the synthetic images should follow the experts (MTT, section 3.2).
 
     Attributes
     ----------
@@ -198,8 +198,10 @@ class Following(Stateless):
         """For each step of a student which images it is taught by, and how they are augmented."""
         how, streams, count = self.how, self.scene.streams, len(self.targets)
         size = min(how.synthetic_batch or count, count)
+        # All drawn beforehand: ``unroll`` asks for every batch twice, forwards and backwards.
         index: list[Tensor] = []
-        while len(index) < how.student_steps:  # through one random order of all images after the other
+        while len(index) < how.student_steps:
+            # Through a permutation of all synthetic images, then through the next one (released code).
             order = torch.randperm(count, generator=streams["student"], device=streams.device)
             index += order.split(size)
         return [

@@ -237,8 +237,10 @@ def unroll(
     leaves = _leaves(learned)
     with torch.no_grad():
         batches = (batch_of(leaves, k) for k in range(len(rates)))
+        # 1. Forwards: T steps without a graph. All T + 1 sets of weights are kept, and no activations.
         path = list(gradient_descent(forward, start, batches, rates, loss, run))
     with torch.enable_grad():
+        # 2. The loss at the end, and u = dL/dtheta_T.
         end = _leaves(path.pop())
         losses, kept = final(end)
         value = losses.mean()
@@ -246,8 +248,10 @@ def unroll(
     by_learned = {name: torch.zeros_like(tensor) for name, tensor in learned.items()}
     by_rates = torch.zeros_like(rates)
     for k in reversed(range(len(rates))):
+        # 3. Backwards, step by step: the three formulas above.
         rate = rates[k].detach()
         with torch.enable_grad():
+            # Made again with its graph, so that the gradient reaches what is learned through augmentation and decoding.
             batch = batch_of(leaves, k)
         asked = tuple(part.requires_grad for part in batch)
         back = partial(hessian_vector, forward, loss=loss, asked=asked, curvature=curvature)
@@ -283,6 +287,7 @@ def hessian_vector(
         images, targets = (
             part.detach().requires_grad_(yes) for part, yes in zip((images, targets), asked, strict=True)
         )
+        # create_graph: u . g is differentiated once more, which gives products with the Hessian without the Hessian.
         g = weight_gradient(forward, leaves, images, targets, loss, differentiable=True)
         along = torch.stack([(u[name] * g[name]).sum() for name in u]).sum()
         batch = [part for part in (images, targets) if part.requires_grad]

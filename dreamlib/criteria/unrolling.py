@@ -1,4 +1,4 @@
-"""Dataset Distillation (DD; Wang et al. 2018): images and rates whose few steps of training leave a low loss."""
+"""Dataset Distillation (DD; Wang et al. 2018): images and rates that train a network in a few steps."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from .unrolled import check, forward_of, in_turn, on_images, unroll
 @register("unrolling")
 @dataclass(frozen=True)
 class Unrolling(OfSteps):
-    """The loss of real images under a network that has been trained on the set, by its images and its rates.
+    """The loss of real images under a network trained on the set, as a function of its images and rates.
 
     Attributes
     ----------
@@ -49,16 +49,15 @@ class Unrolling(OfSteps):
             )
 
     def shown(self, classes: int, ipc: int) -> float:
-        return (
-            4.0 * 3 * classes * ipc + self.real_batch
-        )  # forth, and back with products with Hessians; E is three
+        # Forwards once, and about three times as much backwards, with products with Hessians; E is three in DD.
+        return 4.0 * 3 * classes * ipc + self.real_batch
 
     def begin(self, scene: Scene, teaching: Teaching, start: Mapping[str, Any] | None) -> Unrolls:
         return Unrolls(self, scene, teaching)
 
 
 class Unrolls(Stateless):
-    """The criterion at work."""
+    """Unrolled training in one run."""
 
     def __init__(self, how: Unrolling, scene: Scene, teaching: Teaching) -> None:
         self.how, self.scene, self.teaching = how, scene, teaching
@@ -67,6 +66,7 @@ class Unrolls(Stateless):
         network, data = self.teaching.network, self.scene.data
         assert network is not None
         with self.scene.stopwatch.phase("matching"):
+            # Real images run through permutations of the training set, whatever their classes.
             real, classes = data.turn_flat(self.how.real_batch, step, self.scene.fresh("real"))
             forward = forward_of(network)
             container = cast(Steps, self.scene.container)
@@ -83,7 +83,8 @@ class Unrolls(Stateless):
                 run=self._run,
             )
             check(found, rates.flatten())
-            by_raw = found.rates.view_as(rates) * stored["raw_rates"].sigmoid()  # the derivative of softplus
+            # Chain rule: rate = softplus(raw), whose derivative is the sigmoid.
+            by_raw = found.rates.view_as(rates) * stored["raw_rates"].sigmoid()
         return StepResult(
             found.loss, {"images": found.learned["images"].transpose(0, 1), "raw_rates": by_raw}
         )

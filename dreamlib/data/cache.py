@@ -59,6 +59,7 @@ def through(name: str, files: Iterable[Path], settings: str, decode: Callable[[]
     decode : callable
         Makes the arrays; called at most once.
     """
+    # The name is for people; the key alone identifies the sources.
     readable = "".join(c if c.isalnum() else "-" for c in name)[-40:]
     path = folder() / f"{readable}-{_key(files, settings)}.safetensors"
     try:

@@ -110,6 +110,7 @@ class Dataset:
     def fingerprint(self) -> str:
         """sha256 (hex) of the shapes, labels and images of both parts, in their order; names do not count."""
         digest = hashlib.sha256()
+        # Names do not count: the same images under another path are the same data.
         for part in (self.train_labels, self.train_images, self.test_labels, self.test_images):
             digest.update(repr(tuple(part.shape)).encode())
             digest.update(part.contiguous().numpy().data)

@@ -42,11 +42,13 @@ def read(name: str, path: Path, mode: str | None, test: bool) -> Arrays:
         If a part or class is missing or empty, or images are damaged or differ.
     """
     train = _sorted_into_classes(name, next(iter(_parts(path, TRAIN)), path / "train"))
+    # Sorted by name, as torchvision and Hugging Face number them.
     classes = tuple(sorted({label for _, label in train}))
     tested, notes = _tested_on(name, path, classes, test)
     strangers = sorted({label for _, label in tested or ()} - set(classes))
     if strangers:
         raise DataError(f"{name}: test classes without training images: {', '.join(strangers[:5])}")
+    # TinyImageNet has some grey images among colour ones.
     mode = mode or ("RGB" if notes else None)
 
     def decoded() -> Arrays:

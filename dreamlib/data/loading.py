@@ -131,6 +131,7 @@ def load(
         arrays = _read(name, home, download, mode, test)
     except OSError as error:
         raise DataError(f"{name}: cannot read {error.filename or home}: {error.strerror or error}") from error
+    # A competition's test part has no labels; a split will take test images from the training part.
     if not test and (arrays.test_labels == -1).all():  # nobody says what they show
         arrays = arrays._replace(test_images=arrays.train_images, test_labels=arrays.train_labels)
     train_images = torch.from_numpy(arrays.train_images)
@@ -185,6 +186,7 @@ def _read(name: str, home: Path, download: bool, mode: str | None, test: bool) -
         return (parquet if kind == "parquet" else folder).read(name, place, mode or told, test)
     if name == "digits":
         return digits.read()
+    # A folder with the data set's name and parquet files wins over torchvision's layout.
     if parquet.found_in(home / name):
         return parquet.read(name, home / name, mode, test)
     return classic.read(name, home, download)

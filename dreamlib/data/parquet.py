@@ -108,6 +108,7 @@ def _decode(train: list[Path], test: list[Path], mode: str | None) -> Arrays:
         raise DataError(
             f"{train[0].parent}: training classes {train_classes} are not test classes {test_classes}"
         )
+    # Without names the number of classes follows from the labels, so a wild label must not decide it.
     highest = max(int(train_labels.max()), int(test_labels.max()))
     if not train_classes and highest >= len(
         train_labels

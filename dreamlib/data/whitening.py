@@ -277,12 +277,15 @@ def fit(
         contrast = float(sum((_norms(_around(part)).sum() for part in standard()), zero) / count)
     if how.centred:
         centre = sum((part.sum(0) for part in prepared()), zero) / count
+    # In float64 and in chunks: D x D sums over 50,000 images.
     rows = ((part - centre).flatten(1) for part in prepared())
     covariance = sum((part.T @ part for part in rows), zero) / (count if how.relative else count - 1)
     if not bool(covariance.isfinite().all()):
         raise BadValue("images to fit a whitening hold NaN or infinite values", "images.isfinite()")
+    # C = U diag(values) U', so (C + r I)^(-1/2) = U diag((values + r)^(-1/2)) U'.
     values, axes = torch.linalg.eigh(covariance)  # ascending
     added = regularisation * (values.mean() if how.relative else 1.0)
+    # Rounding can make eigenvalues of a covariance negative.
     factors = (values.clamp(min=0) + added).rsqrt()
     if how.limited:
         factors[: max(0, len(values) - count)] = 1.0

@@ -25,17 +25,17 @@ Trained = Images | Tensor | ClassData | Source  # what networks are trained on
 
 @dataclass(frozen=True)
 class Generated:
-    """How many images a generator gives, where one is judged in the place of stored images.
+    """How many images a generator draws, where one is evaluated instead of stored images.
 
     Attributes
     ----------
     per_class : int
         INPC: images of each class in an epoch (DiM, section 1).
     fresh : bool
-        New ones in every epoch, which is what a generator is for. False: drawn once, and then used like stored ones.
+        New images in every epoch. False: drawn once, and then used like stored ones.
     whole_batches : bool
-        Fill the last batch of an epoch with further images, and add another batch where none was left to fill (DiM,
-        released code: C * INPC // batch + 1 batches).
+        Fill up the last batch of an epoch, and add a batch where all are full (DiM, released code:
+        C * INPC // batch + 1 batches).
     """
 
     per_class: int = 10
@@ -57,7 +57,7 @@ class Generated:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """How a synthetic set is judged.
+    """How a synthetic set is evaluated.
 
     Attributes
     ----------
@@ -113,7 +113,7 @@ class Evaluation:
 
 
 def check_judge(dataset: Dataset) -> None:
-    """Raise DataError for a data set on which every network is right."""
+    """Raise DataError for a data set of one class, on which every network is right."""
     if (
         dataset.num_classes < 2 and "steps-order" not in dataset.name
     ):  # a stream of classes may begin with one
@@ -185,11 +185,13 @@ class EvaluationRun:
             raise BadValue(f"evaluation also tests on {evaluation.also_on!r}, and was given {given}", "")
         self.device = images.images.device if isinstance(images, Images) else images.device
         self.dataset, self.also, self.evaluation = dataset, also, evaluation
+        # Seeded by the panel, not by the set: all sets are evaluated by the same networks, in the same order.
         self.streams = Streams(evaluation.panel, self.device)
         training_data = self._training_data(images)
         stop, classes = evaluation.stop(dataset.num_classes), dataset.num_classes
         seen = evaluation.learner.shown(training_data.size, stop)
         one = forward_operations(evaluation.network, dataset.shape, classes)
+        # One forward and two backward passes for every image shown, as in distillation.
         work = 3 * one * seen * evaluation.networks
         self.engine = Engine(evaluation.mode, self.device, operations=work, programs=programs)
         outputs = Outputs(dataset.shape, classes, evaluation.networks, self.streams["evaluation"])
@@ -201,7 +203,7 @@ class EvaluationRun:
         self.stopwatch = Stopwatch(self.device, "evaluate")
 
     def _training_data(self, images: Trained) -> TrainingData:
-        """What networks learn from."""
+        """The training data of the networks."""
         how, classes = self.evaluation.generated, self.dataset.num_classes
         if isinstance(images, ClassData):
             return TrainingData(images.at, images.total)
@@ -228,6 +230,7 @@ class EvaluationRun:
             return _in_memory(_by_class(images.draw(labels, self.streams["noise"])))
 
         def fetch(index: Tensor) -> tuple[Tensor, Tensor]:
+            # The classes in turn: an epoch of C * INPC images has INPC of each.
             labels = index % classes
             return images.draw(labels, self.streams["noise"]), labels
 
@@ -269,6 +272,7 @@ class EvaluationRun:
 
     def _tested(self, on: Dataset) -> list[float]:
         test, labels = on.test_images, on.test_labels.to(self.device)
+        # Test images are normalised exactly as training images were, whatever set they come from.
         normalisation = self.dataset.normalisation  # that of the images the networks were trained on
 
         def images(part: slice) -> Tensor:

@@ -1,4 +1,4 @@
-"""What judges a set in the place of networks that learn by SGD."""
+"""Learners other than SGD: how a set is evaluated by a regression (KIP) or by Adam (FRePo)."""
 
 from __future__ import annotations
 
@@ -26,8 +26,7 @@ CHUNK = 1000  # test images whose kernel is taken at once
 class Ridge:
     """Kernel ridge regression on the set's images and labels, in float64; nothing is trained (KIP, LS).
 
-    Labels of their own are used as they are; classes become one-hot less 1 / C. There is no chance in it: one "network"
-    says all.
+    Learned labels are used as they are; classes become one-hot minus 1 / C. Nothing is random: one "network" is enough.
 
     Attributes
     ----------
@@ -55,7 +54,7 @@ class Ridge:
 
 
 class Regressed:
-    """The regression: solved at once, so that there are no steps to stop at."""
+    """The regression: solved at once, so there are no steps."""
 
     step, steps, done = 0, 0, True
 
@@ -64,6 +63,7 @@ class Regressed:
         index = torch.arange(training_data.size, device=outputs.generator.device)
         images, answers = training_data.fetch(index)
         labels = answers if answers.is_floating_point() else centred(answers, outputs.num_classes)
+        # In float64: the kernel is inverted, and its smallest eigenvalues are far below float32's precision.
         self.images = images.double()
         self.coefficients = solve(how.kernel(self.images, self.images), labels, how.regularisation)
 
@@ -92,7 +92,7 @@ class Regressed:
 class Fit:
     """Adam on half the squared error of the answers, summed over classes, with a warm-up and a cosine (FRePo).
 
-    Labels of their own are used as they are; classes become one-hot less 1 / C.
+    Learned labels are used as they are; classes become one-hot minus 1 / C.
 
     Attributes
     ----------
@@ -125,7 +125,8 @@ class Fit:
         return float((stop or self.updates) * min(self.batch, size))
 
     def lr_factor(self, step: int, steps: int) -> float:
-        """By what the rate of a step (from 0) is multiplied."""
+        """Factor of the learning rate at a step (counted from 0)."""
+        # Linear warm-up, then half a cosine (FRePo, released code).
         rise = min(self.warm_up, steps // 2)
         if step < rise:
             return (step + 1) / rise
@@ -143,7 +144,7 @@ class Fit:
 
 
 class Fitting:
-    """K networks that learn to answer the set's labels; resumable at every step."""
+    """K networks trained on the set's labels; resumable at every step."""
 
     def __init__(
         self,
@@ -163,7 +164,7 @@ class Fitting:
         self.size, self.step, self.steps = training_data.size, 0, steps
         self.stack = Stack(spec, outputs.shape, outputs.num_classes, outputs.count, outputs.generator)
         self.schedule = SquaredError(augment=how.augment)
-        # Adam moves every number by itself, so that the weights of all networks can move together.
+        # Adam treats every number by itself, so one update serves the stacked weights of all networks.
         self.optimiser = Optimiser(self._weights(), {"": Adam(how.lr)})
         self.averaged = {name: value.clone() for name, value in self._weights().items()}
 
@@ -184,6 +185,7 @@ class Fitting:
         )
         gradients = dict(zip(stack.parameter_names, found, strict=True))
         self.optimiser.step(self._weights(), gradients, self.how.lr_factor(self.step, self.steps))
+        # A running mean of the weights whose memory grows over the first steps (released code).
         kept = min(self.how.average, (1 + self.step) / (10 + self.step))
         for name, value in self._weights().items():
             self.averaged[name].lerp_(value, 1 - kept)
@@ -197,6 +199,7 @@ class Fitting:
             )
 
     def accuracy(self, images: Callable[[slice], Tensor], labels: Tensor) -> list[float]:
+        # The averaged weights are tested; training goes on with its own.
         own = self._weights()
         self.stack.tensors.update(self.averaged)
         try:

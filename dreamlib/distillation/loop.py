@@ -128,9 +128,9 @@ class Distillation:
         if self.selection is None:
             self._begin(None, start)
         # A later stage takes over the partner that an earlier stage has trained.
-        beside = None if start is None else below(start, BESIDE)
+        carried = None if start is None else below(start, BESIDE)
         self.teaching: Teaching = recipe.teacher.begin(self.scene, start) if taught else Idle()
-        self.criterion = how.begin(self.scene, self.teaching, beside) if moves else None
+        self.criterion = how.begin(self.scene, self.teaching, carried) if moves else None
         if self.selection is None and self.mark in recipe.kept:
             self._keep_snapshot()
 

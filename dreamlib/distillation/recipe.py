@@ -20,20 +20,21 @@ from ..teachers import Networks, Teacher
 
 __all__ = ["SNAPSHOTS", "Recipe", "change", "snapshot_steps"]
 
+# Values of ``image_steps``, and the update that each stands for.
 IMAGE_STEPS = {"together": ImageSGD, "class by class": ClassByClass}
 LR_SCALING = ("none", "ipc and size")
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """Everything that decides a synthetic set, but for the data set, the IPC and the seed.
+    """Everything that decides a synthetic set, except the data set, the IPC and the seed.
 
     Attributes
     ----------
     container : Container
         Where the distilled information lives.
     criterion : Criterion
-        What is lowered. Its fields can be named as if they were the recipe's own: ``using(sampler=...)``.
+        What is minimised. Its fields can be named as if they were the recipe's own: ``using(sampler=...)``.
     teacher : Teacher
         Under which weights.
     initial : Coreset
@@ -98,7 +99,7 @@ class Recipe:
 
     @property
     def first(self) -> Recipe | None:
-        """The recipe that has to be run before: of an earlier stage, or of experts; None: this one needs none."""
+        """The recipe that has to run first: of an earlier stage, or of experts; None: there is none."""
         return self.criterion.before(self) or self.teacher.before(self)
 
     @property
@@ -137,6 +138,7 @@ class Recipe:
         """How stored images move: ``ipc`` of each class, of ``side`` pixels a side."""
         rate = self.image_lr
         if self.lr_scaling == "ipc and size":
+            # IDC's released code: the rate is as it stands at IPC 10 and a side of ``base_side``.
             rate = self.image_lr * (ipc / 10) * (side / self.base_side) ** 2
         return IMAGE_STEPS[self.image_steps](rate, self.image_momentum)
 

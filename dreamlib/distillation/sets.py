@@ -32,7 +32,7 @@ from ..data import Normalisation, folder, parquet, whitening
 from ..data.normalisation import measured
 from ..data.whitening import Whitening
 
-# What a file of another version, or of nobody's, makes of the steps that read it.
+# What reading a file of another version, or of another program, can raise.
 NOT_OURS = (KeyError, TypeError, ValueError, AttributeError, IndexError, RuntimeError)
 FORMATS = ("safetensors", "images", "parquet")
 WHITENING = "whitening."  # what a whitened set's file holds of its normalisation
@@ -121,6 +121,7 @@ class DistilledSet:
                 f"the classes have {int(sizes.min())} to {int(sizes.max())} images; expected as many of each",
                 "loader(), which takes any",
             )
+        # Stable, so that the images of a class keep their order.
         order = self.labels.sort(stable=True).indices
         return self.normalised[order].unflatten(0, (len(self.classes), -1))
 
@@ -187,6 +188,7 @@ def _batches(
     about: dict[str, Any], batch: int | None, augment: bool, classes: int, seed: int
 ) -> tuple[int, _Augmented, torch.Generator]:
     """Size of a batch, how one is made of pairs, and the random stream of their order."""
+    # The file holds the evaluation it was made for, so that a loader can repeat it.
     training = about.get("evaluation", {}).get("learner", {})
     # A learner without a batch (a regression) has no augmentation either.
     if (augment or batch is None) and "batch" not in training:
@@ -219,6 +221,7 @@ class _Augmented:
     def __call__(self, pairs: list[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
         images = torch.stack([image for image, _ in pairs])
         labels = torch.stack([label for _, label in pairs])
+        # One group of B images, each with numbers of its own.
         images = self.augment.draw(1, self.generator, per_image=len(images))(images.unsqueeze(0))
         if not self.cutmix:
             return images[0], labels
@@ -328,6 +331,7 @@ class FreshImages(IterableDataset[tuple[Tensor, Tensor]]):
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         worker = get_worker_info()
         mine = self.labels if worker is None else self.labels[worker.id :: worker.num_workers]
+        # Workers cannot count epochs together: a DataLoader gives each of them a new seed per epoch.
         which = f"epoch {self.epoch}" if worker is None else f"worker {worker.seed}"
         self.epoch += 1
         stream = Streams(self.seed, self.drawing.device)[which]
@@ -423,6 +427,7 @@ def _pictures(path: Path, dataset: str) -> DistilledSet:
     except (KeyError, TypeError, ValueError, OSError, DataError) as error:
         raise StoreError(f"{path} is no set of images: {error}", "a folder of images with labels") from error
     _expect(path, about, dataset)
+    # Class by class, as :class:`DistilledSet` holds its images.
     order = torch.from_numpy(labels).sort(stable=True)
     unit = images[order.indices].float() / 255
     sizes = order.values.bincount(minlength=len(classes))
@@ -700,6 +705,7 @@ def _write(data: bytes, path: Path) -> None:
 
 def _folder_names(classes: Sequence[str]) -> list[str]:
     """Names of the folders of classes: sorted by name, as all readers do, they are in the order of the labels."""
+    # Names that sort in label order need no numbers: ImageFolder gives labels in the order of names.
     names = [_safe(name) for name in classes]
     if names == sorted(set(names)) and all(names):
         return names

@@ -1,4 +1,4 @@
-"""Learners of their own kind: Adam for a set's own number of steps (LD), and a set's own steps at its rates (DD)."""
+"""Learners that follow the set: Adam for the set's own number of steps (LD), or its own steps at its rates (DD)."""
 
 from __future__ import annotations
 
@@ -92,6 +92,7 @@ class AdamTraining(Training):
     def advance(self) -> Tensor:
         """One step of all networks; the loss summed over them."""
         how, stack, generator = self.how, self.stack, self.generator
+        # A batch without replacement, drawn again for every step: LD has no epochs here.
         keys = torch.rand(stack.count, self.size, generator=generator, device=generator.device)
         images, labels = self.fetch(keys.argsort(1)[:, : how.batch])
         losses, _, gradients = stack.learn(self.engine, images, labels, self.settings, generator)
@@ -101,6 +102,7 @@ class AdamTraining(Training):
             torch._foreach_lerp_(means, gradients, 1 - first)
             torch._foreach_mul_(squares, second)
             torch._foreach_addcmul_(squares, gradients, gradients, 1 - second)
+            # sqrt(v / (1 - beta2^t)) + eps, as torch.optim.Adam, on all weights at once.
             scale = torch._foreach_div(torch._foreach_sqrt(squares), (1 - second**self.step) ** 0.5)
             torch._foreach_add_(scale, how.eps)
             torch._foreach_addcdiv_(stack.weights(), means, scale, -how.lr / (1 - first**self.step))
@@ -119,8 +121,8 @@ class AdamTraining(Training):
 class Replay:
     """A set's own steps, in order, at its own rates: how DD trains, and how its sets are judged.
 
-    Plain gradient descent. The images are S batches, one after the other; the rates (E, S) say how often they are gone
-    through, and how far each step goes.
+    Gradient descent without momentum. The images are S batches in order, used E times; ``rates`` (E, S) holds the rate
+    of every step.
     """
 
     def shown(self, size: int, stop: int | None) -> float:
@@ -183,6 +185,7 @@ class Replayed(Training):
     def advance(self) -> Tensor:
         """One step of all networks; the loss summed over them."""
         batch, stack = self.settings.batch, self.stack
+        # Batches in the order in which they are stored: DD's steps are no random batches.
         first = self.step % self.per_epoch * batch
         index = torch.arange(first, first + batch, device=self.generator.device)
         images, labels = self.fetch(index.expand(stack.count, -1))

@@ -1,4 +1,4 @@
-"""LeNet and AlexCifarNet: the small networks with hidden linear layers that DD and LD distil and judge with."""
+"""LeNet and AlexCifarNet: the small networks with hidden linear layers of DD and LD."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ def lenet(spec: NetworkSpec, shape: Shape) -> tuple[nn.Sequential, int]:
     """
     channels, *sides = shape
     padding = 2 if sides == [28, 28] else 0
+    # A 5x5 convolution takes 4 pixels, a pooling halves: twice each.
     height, width = (((side + 2 * padding - 4) // 2 - 4) // 2 for side in sides)
     if min(height, width) < 1:
         raise BadValue(
@@ -49,6 +50,7 @@ def alexcifarnet(spec: NetworkSpec, shape: Shape) -> tuple[nn.Sequential, int]:
     height, width = ((side - 1) // 4 + 1 for side in sides)  # halved twice, rounded up
 
     def norm() -> nn.Module:
+        # The constants of cuda-convnet's layer definition, which the released code uses.
         return nn.LocalResponseNorm(4, alpha=0.001 / 9.0, beta=0.75, k=1)
 
     def pool() -> nn.Module:

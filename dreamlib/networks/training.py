@@ -445,6 +445,7 @@ class Stack:
         loss : callable
             What a step lowers.
         """
+        # The module is only a form for functional_call, but its mode decides what batch norms do.
         if not self.network.training:
             self.network.train()
         how, learn, given = _prepare_batch(engine, self.network, images, labels, schedule, generator, loss)
@@ -502,6 +503,7 @@ class Stack:
         """Top-1 accuracy in percent of each network; ``images(slice)`` yields normalised test images."""
         engine = engine or Engine("plain", labels.device)
         self.network.eval()
+        # Counted on the device: nothing is waited for until the end.
         correct = torch.zeros(self.count, dtype=torch.int64, device=labels.device)
         with torch.no_grad():
             for start in range(0, len(labels), chunk):
@@ -552,7 +554,7 @@ class Training:
     watch : callable, optional
         ``watch(index (K, B), correct (K, B) bool)`` is told about every batch, before the update.
     engine : Engine, optional
-        Runs the networks; by default plainly.
+        Runs the networks; by default eagerly.
     steps : int, optional
         Stop after so many instead of ``settings.passes`` passes; the learning rate goes through its whole schedule in
         them.

@@ -40,6 +40,7 @@ def models(pool: str = "C3+R10+R18", known: Mapping[str, NetworkSpec] = MODELS) 
     Every ResNet is there twice: as it is and with average pooling (Table 6: "both average and max pooling"; the
     released code's pool of five).
     """
+    # Names of the table: C3 is ConvNet-3, R10 and R18 are ResNets.
     for name in pool.split("+"):
         if name not in known:
             raise unknown("network of a models pool", name, known)

@@ -23,6 +23,7 @@ from .rules import Rule, rule
 
 # LD: Bohdal, Yang and Hospedales, "Flexible dataset distillation: learn labels instead of images" (2020).
 MNIST_LIKE = ("mnist", "fashionmnist")
+# Both papers use LeNet on grey images and AlexCifarNet on CIFAR.
 _LENET = rule(
     "DD and LD, released code: LeNet for grey images", {"network": NetworkSpec("lenet")}, dataset=MNIST_LIKE
 )

@@ -7,7 +7,7 @@ from dataclasses import dataclass, is_dataclass, replace
 from typing import Any
 
 from ..core.errors import PluginError, unknown
-from ..core.registry import plain
+from ..core.registry import as_data
 from ..data import names as dataset_names
 from ..data import origin
 from ..distillation.recipe import Recipe, change
@@ -129,7 +129,7 @@ def changes(published: Any, used: Any, path: str = "") -> list[str]:
     Parameters
     ----------
     published, used
-        What :func:`~dreamlib.core.registry.plain` makes of a recipe or an evaluation.
+        What :func:`~dreamlib.core.registry.as_data` makes of a recipe or an evaluation.
     path : str
         Where in a larger one they stand.
     """
@@ -179,7 +179,7 @@ class Methods(Mapping[str, Method]):
             If another method has this name.
         """
         known = self._methods.get(method.name)
-        if known is not None and plain(known) != plain(method):
+        if known is not None and as_data(known) != as_data(method):
             raise PluginError(
                 f"a method named {method.name!r} exists already",
                 "give yours another one: .using(..., name='my-method')",

@@ -69,6 +69,7 @@ for name, label, source in (
     methods.register(Method(name, label, Recipe(initial=Whole()), protocol="dc", sources=(("all", source),)))
 
 # DC's outer and inner loops by IPC (DC supplement; released code get_loops).
+# No network training follows the last outer step, so at IPC 1 networks are never trained.
 _LOOPS = {1: (1, 1), 10: (10, 50), 20: (20, 25), 30: (30, 20), 40: (40, 15), 50: (50, 10)}
 _loops = tuple(
     rule(
@@ -78,6 +79,7 @@ _loops = tuple(
     )
     for ipc, (outer, inner) in _LOOPS.items()
 )
+# IPC 10: ten matching steps under a network, each but the last followed by 50 epochs on the synthetic set.
 _dc_networks = Networks(steps=10, trained_on="synthetic", epochs=50, batch=256, lr=0.01)
 
 methods.register(
@@ -158,6 +160,7 @@ methods.register(
     )
 )
 
+# IDC: 100 matching steps under one network, which real images train after each; "2000" is 32 batches of 64.
 _idc_networks = Networks(
     steps=100,
     trained_on="real",

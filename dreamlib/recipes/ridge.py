@@ -26,6 +26,10 @@ register(
     source="KIP (Nguyen et al. 2021), released notebook: the kernel that distils predicts all test images",
 )
 
+_unwhitened = rule(
+    "KIP and FRePo, released code: grey images are not whitened", {"whitening": ""}, dataset=GREY_SETS
+)
+
 _adam = Adam(lr=0.04)
 _kip = methods.register(
     Method(
@@ -37,8 +41,10 @@ _kip = methods.register(
             teacher=Untaught(),
             initial=RealImages(),
             iterations=300,
+            whitening="kip",
         ),
         protocol="ridge",
+        rules=(_unwhitened,),
         sources=(
             (
                 "all",
@@ -46,6 +52,7 @@ _kip = methods.register(
                 "mean diagonal, 300 steps",
             ),
             ("container.labels_by", "KIP: labels are learned too, at the rate of the images"),
+            ("whitening", "KIP: whitened with each image's own mean and norm; the notebook only normalises"),
         ),
         reported_as="KIP",
         common="dsa-squares",
@@ -53,7 +60,6 @@ _kip = methods.register(
         differs=(
             "the kernel is that of a fully connected network, as in the notebook; the papers' numbers are of a "
             "convolutional one",
-            "images are normalised by channel, as in the notebook, and not whitened, as in the papers",
         ),
     )
 )
@@ -95,9 +101,11 @@ _frepo = methods.register(
             initial=RealImages(),
             network=_WIDENING,
             iterations=500_000,
+            whitening="frepo",
         ),
         protocol="frepo",
         rules=(
+            _unwhitened,
             rule("FRePo, released code: no flips", {"mirrored": False}, dataset=GREY_SETS),
             rule("FRePo, released code: no flips", {"mirrored": False}, dataset="cifar100", ipc=(10, 50)),
             rule("FRePo, released code", {"container.scale": 0.1**0.5, "real_batch": 10}, dataset="cifar100"),
@@ -112,7 +120,6 @@ _frepo = methods.register(
         reported_as="FRePo",
         common="dsa-squares",
         differs=(
-            "images are normalised by channel and not whitened",
             "weights start from PyTorch's distributions, and not from flax's: smaller ones, with biases",
             "real images are balanced over classes, 1,020 of 1,024 with ten of them",
             "its evaluation changes colours as DSA does, draws one operation for all images of a batch, and takes the "
@@ -140,8 +147,10 @@ methods.register(
             teacher=Untaught(),
             initial=RealImages(),
             iterations=1,
+            whitening="kip",
         ),
         protocol="ridge",
+        rules=(_unwhitened,),
         sources=(
             (
                 "all",

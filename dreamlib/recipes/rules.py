@@ -58,6 +58,7 @@ def apply(data: D, rules: tuple[Rule, ...], facts: dict[str, Any]) -> tuple[D, d
     for entry in rules:
         if entry.holds(facts):
             for path, value in entry.change:
+                # Later rules win: a profile's come after a method's, and the caller's own come last.
                 before, data = data, change(data, path, value, optional=entry.optional)
                 if not entry.optional or data != before:
                     sources[path] = entry.source

@@ -90,6 +90,7 @@ class SearchSpace:
                 f"{count} architectures of a search space of {len(self)}; expected 1 to {len(self)}",
                 f"sample({min(max(count, 1), len(self))})",
             )
+        # By hash, not by a generator, so that samples are nested and stable.
         chosen = set(sorted(self, key=lambda spec: _draw(spec, seed))[:count])
         return tuple(spec for spec in self if spec in chosen)
 

@@ -1,4 +1,4 @@
-"""An online pool of networks of all ages, which learn the set while it is distilled (FRePo: Zhou et al. 2022)."""
+"""An online pool of networks of all ages, trained on the set while it is distilled (FRePo: Zhou et al. 2022)."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ class Aging:
     networks : int
         Size of the pool (FRePo: 10). Network i starts with an age of ``i * oldest / networks`` (released code).
     oldest : int
-        K, the age up to which a network serves (100). One that is older is initialised again, at age 0.
+        K, the greatest age of a network (100). One that is older is initialised again, at age 0.
     lr : float
         Adam on half the squared error of the set's labels, summed over classes.
     most : int
-        At most so many stored images are learned in a step, drawn again each step (1,000).
+        At most so many stored images in a training step, drawn again each step (1,000).
     """
 
     networks: int = 10
@@ -54,7 +54,7 @@ class Aging:
                 )
 
     def fits(self, data: ClassData) -> None:
-        """Any data set does: networks learn from the set alone."""
+        """Nothing to check: networks are trained on the set alone."""
 
     def shown(self, classes: int, ipc: int) -> float:
         return float(min(self.most, classes * ipc))
@@ -67,12 +67,12 @@ class Aging:
 
 
 class Growing(Idle):
-    """The pool at work.
+    """The pool in one run.
 
     Attributes
     ----------
     ages : list of int
-        Steps that each network has made, or is taken to have made.
+        Training steps of each network, its initial age included.
     at : int
         The network of the step.
     """
@@ -84,6 +84,7 @@ class Growing(Idle):
         self._network.requires_grad_(False)
         self.weights: list[dict[str, Tensor]] = []
         self.optimisers: list[Optimiser] = []
+        # Spread over all ages at the start, so that networks are not all replaced at the same step (released code).
         self.ages = [number * how.oldest // how.networks for number in range(how.networks)]
 
     @property
@@ -92,11 +93,13 @@ class Growing(Idle):
 
     def next(self, step: int) -> bool:
         stream = self.scene.streams["network"]
+        # On the first step, not earlier: only then are the streams those of this run.
         if not self.weights:
             for _ in range(self.how.networks):
                 self.weights.append({})
                 self.optimisers.append(Optimiser({}, {}))
                 self._renew(len(self.weights) - 1)
+        # One network of the pool, uniformly (FRePo).
         self.at = int(torch.randint(self.how.networks, (), generator=stream, device=stream.device))
         self.network.load_state_dict(self.weights[self.at])
         return True
@@ -111,15 +114,15 @@ class Growing(Idle):
         return Optimiser(learned, {"": Adam(self.how.lr)})
 
     def after(self, step: int, stored: Mapping[str, Tensor]) -> None:
-        """The network of the step learns the set as it is now, and is a step older."""
+        """Train the step's network on the updated set, and count one more step of its age."""
         with self.scene.stopwatch.phase("network"):
-            self._learn(stored)
+            self._train(stored)
             self.ages[self.at] += 1
             if self.ages[self.at] > self.how.oldest:
                 self._renew(self.at)
                 self.ages[self.at] = 0
 
-    def _learn(self, stored: Mapping[str, Tensor]) -> None:
+    def _train(self, stored: Mapping[str, Tensor]) -> None:
         scene, stream, network = self.scene, self.scene.streams["training"], self.network
         data = scene.data
         made = scene.container.training_set(
@@ -128,11 +131,13 @@ class Growing(Idle):
         assert isinstance(made, Images)
         images, targets = made.images, made.targets
         if len(images) > self.how.most:
+            # At most ``most`` images: large sets would make this step the slowest of all.
             part = torch.randperm(len(images), generator=stream, device=stream.device)[: self.how.most]
             images, targets = images[part], targets[part]
         network.train()
         state = self.weights[self.at]
         with torch.enable_grad():
+            # One step of Adam on half the squared error, the loss of a regression, not cross-entropy (FRePo).
             leaves = {name: state[name].detach().requires_grad_() for name, _ in network.named_parameters()}
             statistics = {name: value.clone() for name, value in state.items() if name not in leaves}
             logits = functional_call(network, {**leaves, **statistics}, (images,))

@@ -1,6 +1,6 @@
 """Experts: networks trained on real images, whose weights are kept after every epoch (MTT: Cazenavette et al. 2022).
 
-A student starts where an expert was, and is to end where the expert was some epochs later.
+A student starts from an expert's weights, and its target is the expert's weights some epochs later.
 Legend: E experts, P epochs; theta*_t an expert's weights after t epochs.
 """
 
@@ -32,7 +32,7 @@ class Experts:
         E.
     training : SGD
         Plain: a rate of 0.01 without momentum, weight decay or steps down, and images augmented like synthetic ones.
-        As many epochs as students' targets reach; the rest would be kept and never looked at.
+        As many epochs as students' targets reach; snapshots of later ones would never be used.
     """
 
     count: int = 100
@@ -78,14 +78,14 @@ def segment(experts: Mapping[str, Tensor], expert: int, epoch: int, ahead: int) 
 @register("stored-experts")
 @dataclass(frozen=True)
 class StoredExperts(Untaught):
-    """Puts up an expert's weights at a random epoch, and has its later ones for a target.
+    """Gives an expert's weights at a random epoch, and its weights some epochs later as the target.
 
-    All experts have their turn, in a new random order each time (MTT, released code).
+    Experts are used in turn, in a new random order each time (MTT, released code).
 
     Attributes
     ----------
     experts : Experts
-        Who they are.
+        The experts.
     latest : int
         T+: a student starts after 0 to T+ - 1 epochs.
     ahead : int
@@ -115,7 +115,7 @@ class StoredExperts(Untaught):
 
 
 class Segments(Idle):
-    """Stored experts at work: where the student of a step starts, and where it is to end."""
+    """Stored experts in one run: the start and the target of the student of a step."""
 
     def __init__(self, how: StoredExperts, scene: Scene, start: Mapping[str, Tensor]) -> None:
         self.how, self.scene = how, scene
@@ -147,6 +147,7 @@ class Segments(Idle):
 
     def next(self, step: int) -> bool:
         streams, count = self.scene.streams, self.how.experts.count
+        # Both draws follow from the number of the step, so nothing of them is in a checkpoint.
         turn, place = divmod(step, count)
         expert = torch.randperm(
             count, generator=streams.once(f"experts, turn {turn}"), device=streams.device
@@ -154,7 +155,7 @@ class Segments(Idle):
         drawn = streams.once(f"epoch of step {step}")
         epoch = torch.randint(self.how.latest, (), generator=drawn, device=streams.device)
         found = segment(self.experts, int(expert), int(epoch), self.how.ahead)
-        # All experts together can be larger than a device.
+        # Only this segment is moved to the device: all experts together can be larger than its memory.
         self.start, self.target = (
             {name: value.to(self.scene.device) for name, value in weights.items()} for weights in found
         )

@@ -20,9 +20,9 @@ from .base import Idle, R, Scene, register
 @register("restarting")
 @dataclass(frozen=True)
 class Restarting:
-    """A network that takes one step of Adam after each step, on the gradient that the criterion hands it.
+    """A network that takes one step of Adam after each step, on a gradient from the criterion.
 
-    How many steps were best before each restart is what LD trains networks for when a set is judged.
+    The numbers of steps that were best before each restart say how long LD trains networks when a set is evaluated.
 
     Parameters
     ----------
@@ -48,7 +48,7 @@ class Restarting:
             raise BadValue(f"teacher: window is {self.window}; expected at least 1 step", "teacher.window=50")
 
     def fits(self, data: ClassData) -> None:
-        """Any data set does."""
+        """Nothing to check."""
 
     def shown(self, classes: int, ipc: int) -> float:
         return 0.0  # its steps are part of the criterion's
@@ -61,7 +61,7 @@ class Restarting:
 
 
 class Restarts(Idle):
-    """The network of the moment, what Adam remembers of it, its errors so far, and how long its forerunners were for.
+    """The current network, its Adam state, its errors so far, and the best numbers of steps of earlier networks.
 
     Attributes
     ----------
@@ -91,6 +91,7 @@ class Restarts(Idle):
     @property
     def best(self) -> int:
         """Steps to train for: the mean of the last three records, or, before the first, as many as this network has."""
+        # LD's released code trains networks for the mean of the last three.
         last = self.records[-3:]
         return sum(last) // len(last) if last else len(self.errors)
 
@@ -110,7 +111,7 @@ class Restarts(Idle):
         Parameters
         ----------
         gradients : dict of str to Tensor
-            Of what the network is to lower, by the names of its weights. Weights without one stay.
+            Of the network's loss, by the names of its weights. Weights without one are not changed.
         error : float
             In [0, 100].
         """
@@ -152,8 +153,10 @@ def steps_until_restart(errors: Sequence[float], window: int) -> int | None:
     window : int
         50; 100 with 100 classes; 200 with more than 100 base images.
     """
+    # Fewer steps cannot hold a best window and ``window`` more steps after it.
     if len(errors) <= 2 * window:
         return None
+    # Sums of all windows, in float64: ties must be exact, since the first minimum counts.
     sums = torch.tensor(errors, dtype=torch.float64).unfold(0, window, 1).sum(1)
     best = window + int(sums.argmin())
     return best if len(errors) - best > window else None

@@ -64,13 +64,7 @@ GROUPS = {
     f"Generative models: {DRAWN}": ("gan", "dim"),
 }
 chosen = session.study.methods
-rows = []
-for group, names in GROUPS.items():
-    for name in names:
-        if name in chosen:
-            rows += session.rows(name, group)
-        elif not name.islower():
-            rows.append(tables.Row(None, name, name, group))
+rows = [row for group, names in GROUPS.items() for name in names for row in session.listed(name, group)]
 known = {row.method for row in rows}
 rows += [row for name in chosen if name not in known for row in session.rows(name, "Further methods")]
 table = session.accuracy_table(

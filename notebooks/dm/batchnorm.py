@@ -48,7 +48,7 @@ from dreamlib.companion.report import figures, tables, words
 from dreamlib.companion.report.statistics import deviation
 from dreamlib.companion.report.verdicts import decide, paired
 from dreamlib.companion.session import Session
-from dreamlib.core.registry import plain
+from dreamlib.core.registry import as_data
 
 session = Session.of_notebook("dm/batchnorm", globals())
 
@@ -122,7 +122,7 @@ for cell in {cell.set_name: cell for cell in session.study.cells if cell.seed ==
         {
             "data set": cell.dataset,
             "IPC": cell.ipc,
-            "learned with": f"{cell.label.split(',')[0]}, {words.network(plain(cell.recipe.network))}{apart}",
+            "learned with": f"{cell.label.split(',')[0]}, {words.network(as_data(cell.recipe.network))}{apart}",
             "spread": float(found.images.std() / part.unit(index).std()),
             "outside [0, 1] (%)": 100 * found.clipped,
         }
@@ -153,7 +153,7 @@ for name in session.study.datasets:
             {
                 "data set": name,
                 "short": short,
-                "network": words.network(plain(spec)),
+                "network": words.network(as_data(spec)),
                 "signal, classes together": signal.joint.mean(),
                 "std": deviation(signal.joint),
                 "signal, class by class": signal.per_class.mean(),
@@ -205,7 +205,7 @@ for name in session.study.datasets:
         )
     )
 for (name, ipc), part in crossings.groupby(["dataset", "ipc"], sort=False):
-    shown = {short: words.network(plain(spec)) for short, spec in networks[name].items()}
+    shown = {short: words.network(as_data(spec)) for short, spec in networks[name].items()}
     columns, where = list(shown.values()), session.place(name, ipc)
     for method in session.study.methods:
         label = session.label(method)

@@ -48,7 +48,7 @@ from dreamlib.companion.report import figures, tables, words
 from dreamlib.companion.report.statistics import deviation
 from dreamlib.companion.report.verdicts import decide
 from dreamlib.companion.session import Session
-from dreamlib.core.registry import plain
+from dreamlib.core.registry import as_data
 from dreamlib.networks import NetworkSpec
 
 session = Session.of_notebook("dm/section4", globals())
@@ -85,14 +85,14 @@ for name in session.study.datasets:
     specs = [NetworkSpec(kind, recipe.network.depth, recipe.network.width, norm) for kind, norm in KINDS]
     fitting[name], refused = lastlayer.fitting(specs, part.shape, part.num_classes)
     if refused:
-        left_out = "; ".join(f"{words.network(plain(spec))} ({why})" for spec, why in refused.items())
+        left_out = "; ".join(f"{words.network(as_data(spec))} ({why})" for spec, why in refused.items())
         session.say(
             f"{words.data_set(name)}: left out, since images of {part.shape[1]} pixels are too small: {left_out}."
         )
     images = lastlayer.some_images(part, 20)[3]
     for spec in fitting[name]:
         errors = lastlayer.check_equations(lastlayer.untrained(spec, part), images, label=3)
-        lines.append({"data set": name, "network": words.network(plain(spec))} | errors)
+        lines.append({"data set": name, "network": words.network(as_data(spec))} | errors)
 checked = pd.DataFrame(lines)
 tables.styled(checked.map(lambda value: f"{value:.1e}" if isinstance(value, float) else value))
 
@@ -110,7 +110,7 @@ for name in session.study.datasets:
     images = lastlayer.some_images(part, 25).flatten(0, 1)
     for spec in fitting[name]:
         found = lastlayer.uniformity(spec, images, part.num_classes)
-        label = words.network(plain(spec))
+        label = words.network(as_data(spec))
         spread.setdefault(name, {})[label] = found.largest
         lines.append(
             {
@@ -184,7 +184,7 @@ for name in session.study.datasets:
         xlabel="training steps of the network",
         ylabel="cosine with DM's image gradient",
         logarithmic=True,
-        title=f"{words.data_set(name)}: {words.network(plain(recipe.network))}, profile {profile}",
+        title=f"{words.data_set(name)}: {words.network(as_data(recipe.network))}, profile {profile}",
     )
     axes.set_ylim(None, 1.03)
     session.save_figure(axes.figure, f"{name}-training")

@@ -65,12 +65,7 @@ session.run()
 PAPER = ("dd", "ld", "dc", "dsa", "dm", "CAFE", "mtt", "idc", "kip", "RFAD", "HaBa", "frepo", "dream")
 GROUP = "Table 1 of the paper"
 chosen = session.study.methods
-rows = []
-for name in PAPER:
-    if name in chosen:
-        rows += session.rows(name, GROUP)
-    elif not name.islower():
-        rows.append(tables.Row(None, name, name, GROUP))
+rows = [row for name in PAPER for row in session.listed(name, GROUP)]
 rows += [row for name in chosen if name not in PAPER for row in session.rows(name)]
 table = session.accuracy_table(rows, beyond=True)
 session.save(table)

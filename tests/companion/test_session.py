@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from IPython.display import HTML, Markdown
 
 from dreamlib.companion.session import Session
 from dreamlib.core.errors import BadValue
@@ -70,7 +71,11 @@ def test_a_number_of_another_paper(tmp_path: Path) -> None:
 def shown(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """What a session displays, as text."""
     out: list[str] = []
-    monkeypatch.setattr("dreamlib.companion.session.display", lambda value: out.append(str(value.data)))
+
+    def display(value: HTML | Markdown) -> None:
+        out.append(re.sub(r"\s*\n\s*|(?<=<t[dh])\s+(?=>)", "", str(value.data)))
+
+    monkeypatch.setattr("dreamlib.companion.session.display", display)
     return out
 
 
@@ -80,11 +85,11 @@ def test_what_the_paper_does_not_claim_has_a_table_of_its_own(tmp_path: Path, sh
     rule, claims, also = shown
     assert "networks trained on one set are averaged" in rule
     assert "<th>The paper's claim</th>" in claims
-    assert "<td>a</td><td><b>holds</b></td>" in claims
-    assert "<td>b</td><td><b>not decided here</b></td>" in claims
+    assert '<td>a</td><td><span class="verdict">holds</span></td>' in claims
+    assert '<td>b</td><td><span class="verdict">not decided here</span></td>' in claims
     assert "<td>c</td>" not in claims
     assert "Also seen here (no claim of the paper)" in also
-    assert "<td>c</td><td><b>does not hold</b></td>" in also
+    assert '<td>c</td><td><span class="verdict">does not hold</span></td>' in also
 
 
 def test_a_page_of_generators_decides_over_generators(tmp_path: Path, shown: list[str]) -> None:

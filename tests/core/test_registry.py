@@ -12,7 +12,7 @@ from typing import Any, Protocol
 import pytest
 
 from dreamlib.core.errors import BadValue, PluginError, UnknownName
-from dreamlib.core.registry import Registry, plain
+from dreamlib.core.registry import Registry, as_data
 from dreamlib.matchers import Gradient
 from dreamlib.samplers import SAMPLERS, Representative
 
@@ -78,7 +78,7 @@ def test_a_name_is_given_once(registry: Registry[Part]) -> None:
 
 
 def test_parts_become_plain_data() -> None:
-    assert plain(Representative(pool=5)) == {
+    assert as_data(Representative(pool=5)) == {
         "part": "Representative",
         "every": 10,
         "each": 1,
@@ -90,8 +90,8 @@ def test_parts_become_plain_data() -> None:
         "a": [1, 2.5, "x", True, None],
         "b": {"part": "Gradient", "metric": "cosine", "layers": "weights"},
     }
-    assert plain({"a": (1, 2.5, "x", True, None), "b": Gradient()}) == nested
-    json.dumps(plain(Gradient()))
+    assert as_data({"a": (1, 2.5, "x", True, None), "b": Gradient()}) == nested
+    json.dumps(as_data(Gradient()))
 
 
 @pytest.mark.parametrize(
@@ -99,7 +99,7 @@ def test_parts_become_plain_data() -> None:
 )
 def test_what_is_no_plain_value_is_refused(value: Any) -> None:
     with pytest.raises(BadValue, match="cannot stand in a recipe"):
-        plain([value])
+        as_data([value])
 
 
 @dataclass(frozen=True)
@@ -108,8 +108,8 @@ class Nested:
 
 
 def test_dreamlibs_own_parts_carry_no_source_and_a_users_do() -> None:
-    assert "source" not in plain(SAMPLERS["random"]())
-    found = plain(Nested())
+    assert "source" not in as_data(SAMPLERS["random"]())
+    found = as_data(Nested())
     assert len(found["source"]) == len(found["inner"]["source"]) == 16
     assert found["source"] != found["inner"]["source"]
 
@@ -123,6 +123,6 @@ def test_a_users_part_that_was_edited_is_another(tmp_path: Path, monkeypatch: py
         (tmp_path / "edited_part.py").write_text(text.format(body))
         sys.modules.pop("edited_part", None)
         importlib.invalidate_caches()
-        hashes.append(plain(importlib.import_module("edited_part").Mine())["source"])
+        hashes.append(as_data(importlib.import_module("edited_part").Mine())["source"])
     sys.modules.pop("edited_part", None)
     assert hashes[0] == hashes[1] != hashes[2]

@@ -26,7 +26,7 @@ from dreamlib.companion.cells import make_cell
 from dreamlib.containers import Container, MultiFormation, Pixels
 from dreamlib.core.errors import BadValue, DreamlibError, StoreError, UnknownName
 from dreamlib.core.files import write_tensors
-from dreamlib.core.registry import plain
+from dreamlib.core.registry import as_data
 from dreamlib.core.streams import Streams
 from dreamlib.data import load, statistics
 from dreamlib.distillation.sets import FORMATS, DistilledSet, export, load_set
@@ -48,8 +48,8 @@ def written(tmp_path: Path) -> Path:
 
 def write(path: Path, container: Container) -> Path:
     about = {
-        "container": plain(container),
-        "normalisation": plain(CIFAR),
+        "container": as_data(container),
+        "normalisation": as_data(CIFAR),
         "classes": list(CLASSES),
         "seed": 4,
     }
@@ -100,7 +100,7 @@ def evaluated(method: str, classes: int = 10, each: int = 8) -> DistilledSet:
     evaluation = make_cell("paper", method, "cifar10", each, 0).evaluation
     labels = torch.arange(classes).repeat_interleave(each)
     names = tuple(map(str, range(classes)))
-    about = {"evaluation": plain(evaluation)}
+    about = {"evaluation": as_data(evaluation)}
     return DistilledSet(images.flatten(0, 1), labels, images, names, CIFAR, about)
 
 

@@ -17,7 +17,7 @@ from dreamlib.companion.cells import make_cell
 from dreamlib.containers import Generator, Pixels
 from dreamlib.core.errors import BadValue, StoreError
 from dreamlib.core.files import read_tensors, write_tensors
-from dreamlib.core.registry import plain
+from dreamlib.core.registry import as_data
 from dreamlib.core.streams import Streams
 from dreamlib.data import statistics
 from dreamlib.distillation import sets as distilled
@@ -29,12 +29,12 @@ CIFAR = statistics("cifar10")
 
 def about(**more: Any) -> dict[str, Any]:
     known = {
-        "container": plain(SMALL),
-        "normalisation": plain(CIFAR),
+        "container": as_data(SMALL),
+        "normalisation": as_data(CIFAR),
         "classes": list(CLASSES),
         "shape": list(SHAPE),
         "dataset": "cifar10",
-        "evaluation": plain(make_cell("paper", "dim", "cifar10", 10, 0).evaluation),
+        "evaluation": as_data(make_cell("paper", "dim", "cifar10", 10, 0).evaluation),
         "seed": 4,
     }
     return known | more
@@ -183,12 +183,12 @@ def test_a_file_that_holds_something_else_says_what(tmp_path: Path, written: Pat
     with pytest.raises(StoreError, match=r"notes\.md is damaged or not ours.*\n  try: another file"):
         load_set(tmp_path / "notes.md")
     path = tmp_path / "set.safetensors"
-    write_tensors(path, {"images": torch.zeros(3, 1, *SHAPE)}, about(container=plain(Pixels())))
+    write_tensors(path, {"images": torch.zeros(3, 1, *SHAPE)}, about(container=as_data(Pixels())))
     with pytest.raises(StoreError, match=r"holds a set of images, not a generator\n.*load_set\("):
         load_generator(path)
     stored, known = read_tensors(written)
     for broken in (
-        {"container": plain(Generator(noise=6, width=8))},
+        {"container": as_data(Generator(noise=6, width=8))},
         {"container": {"part": "Cube"}},
         {"shape": [3, 24]},
     ):

@@ -19,7 +19,7 @@ from torch import Tensor
 from dreamlib.companion.cells import make_cell
 from dreamlib.companion.store import Store
 from dreamlib.core.errors import BadValue
-from dreamlib.core.registry import plain
+from dreamlib.core.registry import as_data
 from dreamlib.data import ClassData, Dataset
 from dreamlib.distillation.evaluate import evaluate
 from dreamlib.distillation.loop import Distillation
@@ -48,7 +48,7 @@ def loaded(
         "container": cell.describe()["recipe"]["container"],
         "classes": list(digits.classes),
         "shape": list(digits.shape),
-        "normalisation": plain(digits.normalisation),
+        "normalisation": as_data(digits.normalisation),
     }
     store = Store(folder)
     store.write_set(cell, run.stored, run.snapshots, about)

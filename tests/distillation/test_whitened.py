@@ -20,7 +20,7 @@ from dreamlib.companion.worker import Clock, Worker
 from dreamlib.containers import Images, Pixels
 from dreamlib.core.errors import BadValue, StoreError, UnknownName
 from dreamlib.core.files import read_tensors, write_tensors
-from dreamlib.core.registry import plain
+from dreamlib.core.registry import as_data
 from dreamlib.data import ClassData, Dataset, load
 from dreamlib.data.whitening import KINDS, Whitening
 from dreamlib.distillation.evaluate import Evaluation, EvaluationRun, evaluate
@@ -52,9 +52,9 @@ def computed(store: Store, wanted: Cell) -> dict[str, Any]:
 
 def test_a_recipe_that_does_not_whiten_says_nothing_of_it() -> None:
     """Keys are made of descriptions: those of recipes without whitening are what they were before there was any."""
-    assert "whitening" not in plain(Recipe())
-    assert plain(Recipe(whitening="kip"))["whitening"] == "kip"
-    without, using = plain(Recipe()), plain(Recipe(whitening="kip"))
+    assert "whitening" not in as_data(Recipe())
+    assert as_data(Recipe(whitening="kip"))["whitening"] == "kip"
+    without, using = as_data(Recipe()), as_data(Recipe(whitening="kip"))
     assert changes(without, using) == ["whitening kip (published: )"]
     assert changes(using, without) == ["whitening  (published: kip)"]
 

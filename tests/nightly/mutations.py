@@ -169,7 +169,7 @@ MUTATIONS = [
     *_of(
         "companion",
         "companion/report/verdicts.py",
-        ("verdict=True if low > 0 else False if high < 0 else None", "verdict=True if low > 0 else False"),
+        ("verdict=True if low > 0 else False if high < 0 else None,", "verdict=True if low > 0 else False,"),
         (
             "half = quantile(self.sets, places) * self.spread / self.sets**0.5",
             "half = quantile(self.sets, 1) * self.spread / self.sets**0.5",

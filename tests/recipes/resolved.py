@@ -14,7 +14,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from dreamlib.core.registry import plain
+from dreamlib.core.registry import as_data
 from dreamlib.data import names as datasets
 from dreamlib.distillation.recipe import Recipe
 from dreamlib.recipes import methods, protocol
@@ -63,7 +63,7 @@ def told(cells: Cells, known: Cells) -> dict[str, Settings]:
 
 def cells(value: Callable[[str, int], Any]) -> Cells:
     """The settings of something in every cell."""
-    return {place: flat(plain(value(*place))) for place in product(datasets(), BUDGETS)}
+    return {place: flat(as_data(value(*place))) for place in product(datasets(), BUDGETS)}
 
 
 def judged(name: str, factor: int) -> Cells:
@@ -75,7 +75,7 @@ def judged(name: str, factor: int) -> Cells:
 def resolved() -> str:
     """What the file should hold: methods (a variant by its differences from its base), then evaluations."""
     known = {"default": cells(lambda *_: Recipe())}
-    out: dict[str, Any] = {"default": flat(plain(Recipe())), "methods": {}, "evaluations": {}}
+    out: dict[str, Any] = {"default": flat(as_data(Recipe())), "methods": {}, "evaluations": {}}
     for name, method in methods.items():
         base = method.base if method.base in methods else "default"
         known[name] = cells(lambda *place, one=method: one.resolve(*place)[0])

@@ -417,6 +417,15 @@ def test_kip_has_the_settings_of_its_notebook() -> None:
     assert make_cell("paper", "label-solve", "cifar10", 10, 0).recipe.steps == 1
 
 
+@pytest.mark.parametrize("method", ["frepo", "kip", "label-solve"])
+def test_images_with_colours_are_whitened_in_their_papers_own_way_and_grey_ones_are_not(method: str) -> None:
+    """Facts 0.2, kinds 2 and 3: MNIST and Fashion are normalised only, in KIP and FRePo alike."""
+    kind = "frepo" if method == "frepo" else "kip"
+    found = {name: methods[method].resolve(name, 10)[0].whitening for name in DATASETS}
+    grey = ("digits", "fashionmnist", "mnist")
+    assert found == {name: "" if name in grey else kind for name in DATASETS}
+
+
 def test_frepo_has_the_settings_of_its_code() -> None:
     """Ten networks of up to 100 steps, LAMB and Adam at 3e-4, flips in the kernel but for grey images (facts 9)."""
     cell = make_cell("paper", "frepo", "cifar10", 10, 0)

@@ -10,7 +10,7 @@ import torch
 from tiny import generator, recipe
 
 from dreamlib.core.errors import BadValue
-from dreamlib.core.registry import plain
+from dreamlib.core.registry import as_data
 from dreamlib.core.streams import Streams
 from dreamlib.data import ClassData, Dataset
 from dreamlib.distillation.loop import Distillation
@@ -144,8 +144,8 @@ PLAN = recipe("dm", teacher__pool=replace(POOL, fresh=True))
 
 
 def test_a_recipe_says_its_pool() -> None:
-    assert plain(recipe("dm"))["teacher"]["pool"] is None
-    assert plain(PLAN)["teacher"]["pool"]["bands"] == [[10.0, 20.0], [30.0, 45.0]]
+    assert as_data(recipe("dm"))["teacher"]["pool"] is None
+    assert as_data(PLAN)["teacher"]["pool"]["bands"] == [[10.0, 20.0], [30.0, 45.0]]
 
 
 def test_matching_uses_networks_of_the_pool_and_fresh_ones(data: ClassData) -> None:

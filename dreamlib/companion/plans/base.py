@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
+from ...recipes import methods as known_methods
 from ..cells import Cell, judged_again, make_cell
 from ..profiles import profiles
 
@@ -65,6 +66,11 @@ class Plan:
     ipcs: tuple[int, ...] = ()
     datasets: tuple[str, ...] = ()
     seeds: int = 0
+
+    def methods_of(self, profile: str) -> tuple[str, ...]:
+        """Methods under a profile: all but those that it computes on request only."""
+        slow = set(profiles[profile].on_request)
+        return tuple(name for name in self.methods if not slow & {name, *known_methods[name].family})
 
     def seeds_of(self, profile: str) -> int:
         """Synthetic sets per cell under a profile."""

@@ -68,6 +68,9 @@ class Profile:
     choices : dict of str to anything
         What stands in the place of a published choice (the values of an ablation, say), by the name that a plan asks
         for. What is not here is as published.
+    on_request : tuple of str
+        Methods, with their variants, that take longer than the rest of a table together: they are computed where
+        ``METHODS`` names them, and their rows say so elsewhere.
     published : bool
         Whether widths, steps and images are those of the papers, so that numbers can be held against theirs.
     """
@@ -83,6 +86,7 @@ class Profile:
     search: Search = field(default_factory=Search)
     items: Mapping[str, Item] = field(default_factory=dict)
     choices: Mapping[str, Any] = field(default_factory=dict)
+    on_request: tuple[str, ...] = ()
     published: bool = False
 
     @property

@@ -192,6 +192,7 @@ quick = Profile(
         whole_epochs=6,
         batch=50,
     ),
+    on_request=("dd", "ld", "mtt", "frepo+dream"),
     items={
         **{f"dim/{name}": Item(DIGITS, (10,)) for name in ABLATIONS},
         **{f"dim/table{number}": Item(DIGITS, (1, 10)) for number in (1, 2, 3, 8)},

@@ -7,8 +7,8 @@ verdicts      the one rule by which every claim is decided
 accuracies    what an accuracy table holds
 layouts       how tables look in HTML, LaTeX and Markdown: frames of texts, printed by pandas' Styler
 statistics    which records count, means and deviations, paired differences
-settings      what must stand beside a number, and where a method is not the published one
-tables        measured beside reported
+settings      the settings that belong to a number, and where a method is not the published one
+tables        measured and reported numbers
 style         the one look of every figure: fonts, palette, one colour and line per method
 figures       curves, bars, histograms and image grids that any notebook can use
 notebook      runs one notebook with checked parameters

@@ -1,4 +1,4 @@
-"""What an accuracy table holds: measured beside reported, by row and column. :mod:`.tables` says how it looks."""
+"""What an accuracy table holds: measured and reported, by row and column. :mod:`.tables` says how it looks."""
 
 from __future__ import annotations
 

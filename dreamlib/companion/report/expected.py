@@ -16,19 +16,10 @@ from typing import Any
 import pandas as pd
 
 from ...core.errors import BadValue, unknown
-from .reported import where
+from .reported import COLUMNS, where
 from .words import network, plural
 
-FIELDS = (
-    "dataset",
-    "budget",
-    "ipc",
-    "method",
-    "network",
-    "metric",
-    "value",
-    "std",
-)  # what a number consists of
+FIELDS = COLUMNS[COLUMNS.index("dataset") : COLUMNS.index("note")]  # what a number consists of
 
 
 def within(name: str, measured: float | None, expected: float, band: float) -> str:

@@ -16,7 +16,7 @@ from matplotlib.pyplot import subplots
 
 from ...core.atomic import write_atomically
 from ...core.errors import BadValue
-from .statistics import deviation
+from .statistics import pooled
 from .style import GREY, MARKERS, PALETTE, colour, line
 from .words import percent
 
@@ -224,27 +224,26 @@ def curve_frame(records: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
             f"{len(kinds)} different (profile, data set, images per class) in one frame: {sorted(kinds)}",
             "filter the records to one of them",
         )
-    pools: dict[tuple[str, int], list[Mapping[str, Any]]] = {}
-    for record in records:
-        pools.setdefault((record["method"], int(record["iteration"])), []).append(record)
-    order = list(dict.fromkeys(record["method"] for record in records))
     lines = []
-    for (method, iteration), found in sorted(
-        pools.items(), key=lambda pool: (order.index(pool[0][0]), pool[0][1])
-    ):
-        values = np.array([value for record in found for value in record["accuracies"]], dtype=float)
-        lines.append(
-            {
-                "method": method,
-                "label": found[0]["label"],
-                "iteration": iteration,
-                "mean": values.mean() if len(values) else math.nan,
-                "std": deviation(values),
-                "n": len(values),
-                "sets": len({record["seed"] for record in found}),
-            }
-        )
+    for method in dict.fromkeys(record["method"] for record in records):
+        own = [record for record in records if record["method"] == method]
+        for iteration in sorted({int(record["iteration"]) for record in own}):
+            found = [record for record in own if int(record["iteration"]) == iteration]
+            line = {"method": method, "label": found[0]["label"], "iteration": iteration, **pooled(found)}
+            lines.append({**line, "sets": len({record["seed"] for record in found})})
     return pd.DataFrame(lines, columns=["method", "label", "iteration", "mean", "std", "n", "sets"])
+
+
+def _band(ax: Axes, x: np.ndarray, means: np.ndarray, spread: np.ndarray, tone: str) -> None:
+    """One standard deviation on either side of a curve, where there is one."""
+    if np.isfinite(spread).any():
+        ax.fill_between(x, means - spread, means + spread, color=tone, alpha=0.14, linewidth=0)
+
+
+def _write(ax: Axes, text: str, at: tuple[float, float], up: float, **look: Any) -> None:
+    """A small text above a place, ``up`` points higher."""
+    words: dict[str, Any] = {"ha": "center", "va": "bottom", "fontsize": 8.5, **look}
+    ax.annotate(text, at, **{"xytext": (0, up), "textcoords": "offset points", **words})
 
 
 def accuracy_curves(
@@ -304,50 +303,24 @@ def accuracy_curves(
         counts = sorted(set(curve["n"]))
         n = f"n = {counts[0]}" if len(counts) == 1 else f"n = {counts[0]}–{counts[-1]}"
         ax.plot(steps, means, label=f"{curve['label'].iloc[0]} ({n})", **line(method))
-        if np.isfinite(spread).any():
-            ax.fill_between(
-                steps, means - spread, means + spread, color=colour(method), alpha=0.14, linewidth=0
-            )
+        _band(ax, steps, means, spread, colour(method))
         if target is not None:
             reached[method] = crossing(steps, means, target)
     if target is not None:
         ax.axhline(target, color=GREY, linewidth=1, linestyle=(0, (1, 2)))
         if target_label:
             # Curves start low, so the left end of the line is free.
-            ax.annotate(
-                target_label,
-                (0, target),
-                xycoords=("axes fraction", "data"),
-                xytext=(4, 3),
-                textcoords="offset points",
-                ha="left",
-                va="bottom",
-                fontsize=8.5,
-                color=GREY,
-            )
+            left = {"xycoords": ("axes fraction", "data"), "xytext": (4, 3), "ha": "left", "color": GREY}
+            _write(ax, target_label, (0, target), 3, **left)
         for method, at in reached.items():
             if at is not None:
-                ax.plot(
-                    [at],
-                    [target],
-                    marker="|",
-                    markersize=13,
-                    markeredgewidth=2,
-                    color=colour(method),
-                    zorder=5,
+                tone, ground = (
+                    colour(method),
+                    {"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 1},
                 )
-                ax.annotate(
-                    f"{at:.0f}",
-                    (at, target),
-                    xytext=(0, 8),
-                    textcoords="offset points",
-                    ha="center",
-                    va="bottom",
-                    fontsize=9,
-                    fontweight="bold",
-                    color=colour(method),
-                    bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 1},
-                )
+                ax.plot([at], [target], marker="|", markersize=13, markeredgewidth=2, color=tone, zorder=5)
+                look = {"fontsize": 9, "fontweight": "bold", "color": tone, "bbox": ground}
+                _write(ax, f"{at:.0f}", (at, target), 8, **look)
     ax.set_xlabel(xlabel)
     ax.set_ylabel("test accuracy (%)")
     if title:
@@ -389,8 +362,10 @@ def bars(
     for name, given in (("means", means), ("stds", stds), ("reported", reported), ("methods", methods)):
         if given is not None and len(given) != count:
             raise BadValue(f"{count} labels and {len(given)} {name}", "one per bar")
-    heights = np.array([math.nan if value is None else value for value in means], dtype=float)
-    spread = np.array([math.nan if value is None else value for value in stds or [None] * count], dtype=float)
+    # What is None becomes NaN.
+    heights, spread, numbers = (
+        np.array(given or [None] * count, dtype=float) for given in (list(means), stds, reported)
+    )
     if ax is None:
         _, ax = subplots(figsize=(max(6.0, 0.75 * count + 1.2), 3.6))
     places = np.arange(count)
@@ -402,48 +377,17 @@ def bars(
     ax.errorbar(
         places[sure], heights[sure], spread[sure], fmt="none", ecolor="#111827", elinewidth=1.2, capsize=3
     )
-    numbers = np.array(
-        [math.nan if value is None else value for value in reported or [None] * count], dtype=float
-    )
     tops = np.fmax(heights + np.nan_to_num(spread), numbers)
     for place, height, top in zip(places[known], heights[known], tops[known], strict=True):
-        ax.annotate(
-            percent(height),
-            (place, top),
-            xytext=(0, 6),
-            textcoords="offset points",
-            ha="center",
-            va="bottom",
-            fontsize=8.5,
-        )
+        _write(ax, percent(height), (place, top), 6)
     for place in places[~known]:
-        ax.annotate(
-            "missing",
-            (place, 0),
-            xycoords=("data", "axes fraction"),
-            xytext=(0, 4),
-            textcoords="offset points",
-            ha="center",
-            va="bottom",
-            fontsize=8.5,
-            fontstyle="italic",
-            color=GREY,
-            rotation=90,
-        )
+        look = {"xycoords": ("data", "axes fraction"), "fontstyle": "italic", "color": GREY, "rotation": 90}
+        _write(ax, "missing", (place, 0), 4, **look)
     if reported is not None:
         there = np.isfinite(numbers)
-        ax.plot(
-            places[there] + 0.2,
-            numbers[there],
-            linestyle="none",
-            marker="D",
-            markersize=7,
-            markerfacecolor="white",
-            markeredgecolor="#111827",
-            markeredgewidth=1.3,
-            label="reported by the paper",
-            zorder=4,
-        )
+        diamond: dict[str, Any] = {"marker": "D", "markersize": 7, "linestyle": "none", "zorder": 4}
+        diamond |= {"markerfacecolor": "white", "markeredgecolor": "#111827", "markeredgewidth": 1.3}
+        ax.plot(places[there] + 0.2, numbers[there], label="reported by the paper", **diamond)
         ax.legend(loc="upper left", ncols=2)
         ax.set_ylim(top=1.25 * np.nanmax(tops, initial=1.0))
     elif known.any():
@@ -495,8 +439,7 @@ def lines(
         tone = PALETTE[position % len(PALETTE)]
         marker = MARKERS[position % len(MARKERS)]
         ax.plot(places, values, label=label, color=tone, marker=marker, markersize=5)
-        if np.isfinite(spread).any():
-            ax.fill_between(places, values - spread, values + spread, color=tone, alpha=0.14, linewidth=0)
+        _band(ax, places, values, spread, tone)
     if logarithmic:
         ax.set_xscale("symlog", linthresh=1, linscale=0.4)
         shown = sorted({float(place) for x, _, _ in curves.values() for place in x})

@@ -80,7 +80,7 @@ class About:
 
 
 def render(notebook_path: str | Path, reading: str = "") -> Path:
-    """Write the page of an executed notebook beside it.
+    """Write the page of an executed notebook next to it.
 
     Code is folded away, tables scroll sideways, images and styles are inside the file, and TeX in Markdown
     cells (``$..$``, ``$$..$$``) becomes MathML.

@@ -6,8 +6,8 @@ import io
 import re
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -18,37 +18,6 @@ from .reported import PAPERS, where
 from .words import MISSING, make_target
 
 KINDS = ("html", "ipynb", "csv", "md", "tex")
-
-
-@dataclass(frozen=True)
-class Entry:
-    """One line of the index: a notebook in one profile, rendered or not.
-
-    Attributes
-    ----------
-    paper, item, name, short : str
-        ``"dream"``, ``"table1"``, ``"DREAM Table 1"``, ``"Table 1"``.
-    about : About or None
-        None: not run yet.
-    status : str
-        ``"rendered"``, ``"3 cells missing"``, ``"failed"``, ``"not executed"`` (a notebook without a run), ``"stale
-        page"``, ``"no page"``, ``"unreadable"`` (a file that is not what its name says) or ``"not run"``.
-    links : tuple of (str, str)
-        File kind and relative link.
-    command : str
-        What makes or mends it; "" when there is nothing to do.
-    """
-
-    paper: str
-    item: str
-    name: str
-    short: str
-    about: About | None
-    title: str
-    claim: str
-    status: str
-    links: tuple[tuple[str, str], ...]
-    command: str
 
 
 def index(
@@ -65,7 +34,7 @@ def index(
     reports_root : str or Path
         Holds ``<profile>/<paper>/<item>.ipynb`` and what belongs to it.
     notebooks : str or Path, optional
-        Holds ``<paper>/<item>.ipynb``; by default ``notebooks`` beside `reports_root`. What is there and was not
+        Holds ``<paper>/<item>.ipynb``; by default ``notebooks`` next to `reports_root`. What is there and was not
         run is listed with the command that runs it.
     command : str
         That command, with ``{profile}``, ``{paper}``, ``{item}`` and ``{target}``, the name of make's target.
@@ -85,7 +54,7 @@ def index(
     """
     root = Path(reports_root)
     sources = Path(notebooks) if notebooks is not None else root.parent / "notebooks"
-    # A module that lies beside notebooks is none: it has no twin.
+    # A module next to notebooks is not one of them: it has no twin.
     known = {(file.parent.name, file.stem) for file in sources.glob("*/*.ipynb")}
     made = {
         (file.parts[-3], file.parts[-2], file.stem.removesuffix(".failed"))
@@ -99,20 +68,22 @@ def index(
         entries = [
             _entry(root, profile, *name, command, renderer) for name in sorted(names, key=_reading_order)
         ]
-        there = [entry for entry in entries if entry.about is not None]
-        papers = {entry.paper: [one for one in there if one.paper == entry.paper] for entry in there}
-        todo = [entry for entry in entries if entry.about is None]
+        there = [entry for entry in entries if entry["about"] is not None]
+        papers = {entry["paper"]: [one for one in there if one["paper"] == entry["paper"]] for entry in there}
+        todo = [entry for entry in entries if entry["about"] is None]
         sections.append((profile, profiles.get(profile, ""), papers, todo))
     page = templates().get_template("index.html.j2").render(sections=sections, papers=PAPERS)
     return write_page(root / "index.html", page)
 
 
-def _entry(root: Path, profile: str, paper: str, item: str, command: str, renderer: PageRenderer) -> Entry:
+def _entry(
+    root: Path, profile: str, paper: str, item: str, command: str, renderer: PageRenderer
+) -> dict[str, Any]:
+    """What the list shows of a notebook under a profile: title and claim, status, files, and what to type."""
     stem = root / profile / paper / item
-    notebook, failed = stem.with_name(f"{item}.ipynb"), stem.with_name(f"{item}.failed.ipynb")
-    files = [(kind, stem.with_name(f"{item}.{kind}")) for kind in KINDS]
-    files.append(("failed run", failed))
-    links = tuple((kind, file.relative_to(root).as_posix()) for kind, file in files if file.exists())
+    notebook = stem.with_name(f"{item}.ipynb")
+    files = {kind: stem.with_name(f"{item}.{kind}") for kind in KINDS}
+    files["failed run"] = stem.with_name(f"{item}.failed.ipynb")
     about = None
     try:
         about = describe(notebook) if notebook.exists() else None
@@ -120,24 +91,22 @@ def _entry(root: Path, profile: str, paper: str, item: str, command: str, render
     except DataError as error:  # one bad file stops no other
         status = "unreadable"
         warnings.warn(f"{paper}/{item} under {profile} is listed as unreadable: {error}", stacklevel=3)
-    return Entry(
-        paper=paper,
-        item=item,
-        name=where(paper, item),
-        short=where("", item).strip(),
-        about=about,
-        title=renderer.line(about.title) if about else "",
-        claim=renderer.line(first_sentence(about.claim)) if about else "",
-        status=status,
-        links=links,
-        command=""
-        if status == "rendered"
-        else command.format(profile=profile, paper=paper, item=item, target=make_target(paper, item)),
-    )
+    todo = command.format(profile=profile, paper=paper, item=item, target=make_target(paper, item))
+    return {
+        "paper": paper,
+        "name": where(paper, item),
+        "short": where("", item).strip(),
+        "about": about,
+        "title": renderer.line(about.title) if about else "",
+        "claim": renderer.line(first_sentence(about.claim)) if about else "",
+        "status": status,
+        "links": [(kind, file.relative_to(root).as_posix()) for kind, file in files.items() if file.exists()],
+        "command": "" if status == "rendered" else todo,
+    }
 
 
 def _status(stem: Path, about: About | None) -> str:
-    """Where an item stands; see :class:`Entry`."""
+    """Where an item stands, in words: "rendered", "3 cells missing", "not executed" for a notebook without a run."""
     notebook, page = stem.with_name(f"{stem.name}.ipynb"), stem.with_name(f"{stem.name}.html")
     if stem.with_name(f"{stem.name}.failed.ipynb").exists() or (about is not None and about.failed):
         return "failed"

@@ -74,7 +74,7 @@ _SPREAD = re.compile(r" (±|\$\\pm\$) ([\d.]+)")  # what follows a mean
 
 
 def _html(text: str) -> str:
-    return _SPREAD.sub(r'<span class="spread"> \1 \2</span>', markup.escape(text))
+    return _SPREAD.sub(r'<span class="spread"> \1 \2</span>', markup.escape(text, quote=False))
 
 
 def _markdown(text: str) -> str:

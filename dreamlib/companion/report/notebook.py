@@ -82,7 +82,7 @@ def run_notebook(
 
     Runs in the project's root folder, in a fresh process of the interpreter that runs us. The result appears
     all at once: until the last cell has passed, `output` is the last good version. A failed run is kept
-    beside it as ``<name>.failed.ipynb`` for reading, until a run succeeds.
+    next to it as ``<name>.failed.ipynb`` for reading, until a run succeeds.
 
     Parameters
     ----------

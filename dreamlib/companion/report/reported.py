@@ -22,30 +22,9 @@ PAPERS = {"dream": "DREAM", "dm": "DM", "dim": "DiM"}
 
 @dataclass(frozen=True)
 class Reported:
-    """One number as a paper prints it.
+    """One number as a paper prints it; ``reports/reported/README.md`` says what each field means.
 
-    Attributes
-    ----------
-    paper, item : str
-        Where it stands: ``"dream"``, ``"table1"``.
-    dataset : str
-        Our name of the data set, or ``""`` where the number belongs to none.
-    budget : str
-        ``"ipc"`` stored images per class, ``"inpc"`` images a generator draws per class, ``"inpc*"`` images
-        per class of an epoch, as many as are decoded from so many stored ones (DiM Table 3), ``"whole"`` the whole
-        training set, ``""`` none.
-    ipc : int or None
-        Images per class; None where there is no single number.
-    method, network : str
-        Names as the paper prints them; network ``"convnet3"`` unless the paper says otherwise.
-    metric : str
-        ``"top1_percent"`` in [0, 100], or the quantity's own name with its unit.
-    value : float
-        The number.
-    std : float or None
-        Its standard deviation, where the paper gives one.
-    note : str
-        What the paper adds, e.g. another network than the rest of the table.
+    ``ipc`` is None where there is no single number of images per class, ``std`` where the paper gives none.
     """
 
     paper: str
@@ -149,12 +128,6 @@ def find(
     ]
     order = {"ipc": 0, "inpc": 1, "inpc*": 2}
     return min(found, key=lambda row: order.get(row.budget, len(order)), default=None)
-
-
-def reported(paper: str, item: str, dataset: str, ipc: int, method: str) -> float | None:
-    """The value of :func:`find` in the project's own file: ConvNet-3 top-1 accuracy in percent, or None."""
-    row = find(rows(load_reported()), paper, item, dataset, ipc, method)
-    return None if row is None else row.value
 
 
 def where(paper: str, item: str) -> str:

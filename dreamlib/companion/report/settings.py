@@ -1,4 +1,4 @@
-"""What must stand beside a number: the settings of every method, and where they are not the published ones."""
+"""The settings that belong to a number, method by method, and where they are not the published ones."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .words import NETWORKS, NOTHING, data_set, duration, size, stream
 
 
 def of_methods(records: Sequence[Record]) -> pd.DataFrame:
-    """What must stand beside a number: one line per method, in words.
+    """The settings that belong to a number: one line per method, in words.
 
     A setting that differs between the records of a method is shown as all its values, or as a range, so that
     a difference is never hidden.
@@ -29,7 +29,7 @@ def of_methods(records: Sequence[Record]) -> pd.DataFrame:
         if at_its_end(record):
             by_method.setdefault(str(record["method"]), []).append(record)
     lines = [_settings(found) for found in by_method.values()]
-    told = pd.DataFrame(lines, columns=list(SETTINGS) if not lines else None)
+    told = pd.DataFrame(lines, columns=None if lines else list(_settings(())))
     return told if (told.generator != NOTHING).any() else told.drop(columns="generator")
 
 
@@ -66,34 +66,6 @@ def differences(records: Sequence[Record]) -> dict[str, list[str]]:
     }
 
 
-SETTINGS = (
-    "method",
-    "data sets",
-    "images/class",
-    "normalisation",
-    "real batch",
-    "iterations",
-    "generator",
-    "evaluation",
-    "epochs",
-    "batch",
-    "augmentation",
-    "strengths",
-    "cutmix",
-    "network",
-    "networks",
-    "seeds",
-    "seconds",
-    "peak memory",
-    "images stored",
-    "bytes stored",
-    "mode",
-    "device",
-    "versions",
-    "revision",
-)
-
-
 def _settings(records: Sequence[Record]) -> dict[str, str]:
     def every(*path: str) -> str:
         return _values(_dig(record, *path) for record in records)
@@ -101,7 +73,7 @@ def _settings(records: Sequence[Record]) -> dict[str, str]:
     stored = [record.get("bytes_stored") for record in records]
     peaks = [record.get("peak_memory_bytes") or None for record in records]
     took = [seconds(record, "distill") + seconds(record, "evaluate") for record in records]
-    values = {
+    return {
         "method": every("label"),
         "data sets": _values(stream(record["dataset"]) for record in records),
         "images/class": every("ipc"),
@@ -127,7 +99,6 @@ def _settings(records: Sequence[Record]) -> dict[str, str]:
         "versions": _values(_words(record.get("versions")) for record in records),
         "revision": _values(_short(str(record.get("revision") or "")) for record in records),
     }
-    return {name: values[name] for name in SETTINGS}
 
 
 def _epochs(record: Record) -> object:

@@ -99,18 +99,34 @@ def by_seed(
     BadValue
         Two records of one seed.
     """
+    mine = [
+        record
+        for record in unique(records)
+        if (record["method"], record["dataset"], int(record["ipc"] or 0)) == (method, dataset, ipc)
+        and (at_its_end(record) if at is None else record["iteration"] == at)
+    ]
+    return of_seeds(mine)
+
+
+def of_seeds(records: Sequence[Record]) -> dict[int, tuple[float, ...]]:
+    """The accuracies of records of one method and place, by seed; those without any are left out.
+
+    Raises
+    ------
+    BadValue
+        Two records of one seed.
+    """
     found: dict[int, tuple[float, ...]] = {}
-    for record in unique(records):
-        place = record["method"], record["dataset"], int(record["ipc"] or 0)
-        wanted = at_its_end(record) if at is None else record["iteration"] == at
-        if place != (method, dataset, ipc) or not wanted or not record["accuracies"]:
-            continue
+    for record in records:
         if record["seed"] in found:
+            keys = ", ".join(str(one.get("key", "?"))[:12] for one in records)
             raise BadValue(
-                f"{method} on {dataset} at {ipc} images per class: two records for seed {record['seed']}",
-                "keep the records of one profile, recipe and evaluation",
+                f"{record['method']} on {record['dataset']} at {record['ipc']} images per class: several records for "
+                f"seed {record['seed']} ({keys})",
+                "they differ in a setting; keep the records of one profile, recipe and evaluation",
             )
-        found[record["seed"]] = tuple(map(float, record["accuracies"]))
+        if record["accuracies"]:
+            found[record["seed"]] = tuple(map(float, record["accuracies"]))
     return found
 
 

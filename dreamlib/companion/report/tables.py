@@ -1,4 +1,4 @@
-"""Measured beside reported: what an accuracy table says in every line, in whatever format.
+"""Measured and reported numbers: what an accuracy table says in every line, in any format.
 
 All formats follow one plan. A method takes two lines, so that like stands under like: what was measured here, and
 below it what the paper reports, with the difference in brackets (in LaTeX, where pages are narrow, on a third line).
@@ -16,7 +16,6 @@ from pathlib import Path
 
 import pandas as pd
 
-from ...core.errors import BadValue
 from . import layouts
 from .accuracies import Accuracies, Cell, Column
 from .accuracies import Row as Row
@@ -25,7 +24,7 @@ from .layouts import HTML, LATEX, MARKDOWN, Dialect
 from .layouts import styled as styled
 from .reported import Reported, find, where
 from .reported import rows as numbers_of
-from .statistics import Budgets, Record, budgets, of_one_profile, seconds
+from .statistics import Budgets, Record, budgets, of_one_profile, of_seeds, seconds
 from .words import (
     MEASURED,
     MISSING,
@@ -237,7 +236,7 @@ class AccuracyTable(Accuracies):
 
     @property
     def _compared(self) -> bool:
-        """Whether a paper's numbers stand beside."""
+        """Whether the table has a paper's numbers too."""
         return any(row.reported_as for row in self.rows)
 
     @property
@@ -312,7 +311,7 @@ def accuracy_table(
     reading: str = "",
     beyond: bool = False,
 ) -> AccuracyTable:
-    """Put measured accuracies beside the papers' own.
+    """Put measured accuracies next to the papers' own.
 
     Only finished distillations count (``iteration`` equal to ``iterations``); what was evaluated along the
     way belongs to a curve. The accuracies of all seeds are pooled.
@@ -426,25 +425,17 @@ def make_cell(row: Row, dataset: str, ipc: int, records: Sequence[Record], numbe
     records = [record for record in records if record["accuracies"]]
     if not records:
         return Cell(row, dataset, ipc, MISSING, number=number)
-    seeds = [record["seed"] for record in records]
-    if len(set(seeds)) < len(seeds):
-        twice = sorted({str(seed) for seed in seeds if seeds.count(seed) > 1})
-        keys = ", ".join(str(record.get("key", "?"))[:12] for record in records)
-        raise BadValue(
-            f"{row.method} on {dataset} at {ipc} images per class: several records for seed "
-            f"{', '.join(twice)} ({keys})",
-            "they differ in a setting; keep the records of one recipe and evaluation",
-        )
+    by_seed = of_seeds(records)
     peaks = [record["peak_memory_bytes"] for record in records if record.get("peak_memory_bytes")]
     return Cell(
         row=row,
         dataset=dataset,
         ipc=ipc,
         status=MEASURED,
-        accuracies=tuple(float(value) for record in records for value in record["accuracies"]),
+        accuracies=tuple(value for values in by_seed.values() for value in values),
         sets=len(records),
         number=number,
         seconds=sum(seconds(record, "distill") + seconds(record, "evaluate") for record in records),
         peak_memory_bytes=max(peaks, default=None),
-        by_seed={record["seed"]: tuple(map(float, record["accuracies"])) for record in records},
+        by_seed=by_seed,
     )

@@ -361,8 +361,4 @@ def frame_line(evidence: Evidence) -> dict[str, object]:
 
 def interval(evidence: Evidence, digits: int = 1) -> str:
     """``"+1.2 [−0.3, +2.7]"`` for a table; without an interval, the difference alone."""
-    if evidence.difference is None:
-        return "missing"
-    if evidence.low is None or evidence.high is None:
-        return points(evidence.difference, digits)
-    return f"{points(evidence.difference, digits)} [{points(evidence.low, digits)}, {points(evidence.high, digits)}]"
+    return "missing" if evidence.difference is None else evidence.size(digits, unit="")

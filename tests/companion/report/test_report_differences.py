@@ -7,7 +7,7 @@ from typing import Any
 
 from dreamlib.companion.cells import make_cell
 from dreamlib.companion.report.settings import differences, shown
-from dreamlib.core.registry import plain
+from dreamlib.core.registry import as_data
 from dreamlib.recipes import changes, methods
 
 Make = Callable[..., dict[str, Any]]
@@ -33,14 +33,16 @@ def test_paper_differs_in_its_number_format_and_in_what_a_method_says_of_itself(
 def test_a_callers_own_choice_is_the_method_and_no_difference() -> None:
     mine = methods["dm"].using(image_lr=3.0, name="mine")
     recipe, _ = mine.resolve("cifar10", 10)
-    assert changes(plain(recipe), plain(mine.resolve("cifar10", 10)[0])) == []
+    assert changes(as_data(recipe), as_data(mine.resolve("cifar10", 10)[0])) == []
     base, _ = methods["dm"].resolve("cifar10", 10)
-    assert changes(plain(base), plain(recipe)) == ["image_lr 3 (published: 1)"]
+    assert changes(as_data(base), as_data(recipe)) == ["image_lr 3 (published: 1)"]
 
 
 def test_a_part_of_another_kind_is_named() -> None:
     base, plugged = (methods[name].resolve("cifar10", 10)[0] for name in ("dm", "dm+dream"))
-    assert changes(plain(base), plain(plugged)) == ["criterion.sampler Representative (published: Random)"]
+    assert changes(as_data(base), as_data(plugged)) == [
+        "criterion.sampler Representative (published: Random)"
+    ]
 
 
 def test_a_difference_of_some_cells_names_them(make: Make) -> None:

@@ -6,7 +6,6 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from dreamlib.companion.report import reported as papers
 from dreamlib.companion.report.reported import COLUMNS, find, load_reported, rows, where
 from dreamlib.core.errors import DataError
 from dreamlib.core.places import project_root
@@ -27,9 +26,9 @@ def test_the_papers_numbers_are_all_there(monkeypatch: pytest.MonkeyPatch) -> No
         hashlib.sha256(content).hexdigest()
         == "e2a7cc620ae8ec034d1586872303d89a2ae0bb11bf01d1943a50fe2e921cfca1"
     )
-    assert papers.reported("dream", "table1", "cifar10", 10, "DREAM") == 69.4
-    assert papers.reported("dream", "table1", "cifar10", 10, "no such method") is None
-    assert papers.reported("dream", "table1", "digits", 10, "DREAM") is None
+    assert getattr(find(rows(frame), "dream", "table1", "cifar10", 10, "DREAM"), "value", None) == 69.4
+    assert find(rows(frame), "dream", "table1", "cifar10", 10, "no such method") is None
+    assert find(rows(frame), "dream", "table1", "digits", 10, "DREAM") is None
 
 
 def test_types(numbers: pd.DataFrame) -> None:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from scipy.stats import kendalltau, spearmanr
 
 from dreamlib.core.errors import BadValue
-from dreamlib.core.registry import plain
+from dreamlib.core.registry import as_data
 from dreamlib.networks import NetworkSpec
 from dreamlib.recipes import architecture
 
@@ -43,7 +43,7 @@ def test_rows_are_correlated_one_by_one() -> None:
 
 def test_an_architecture_has_the_name_it_was_drawn_by() -> None:
     spec = NetworkSpec(depth=2, width=16, norm="none", pooling="max", activation="sigmoid")
-    assert ranking.architecture(plain(spec)) == architecture(spec) == "w16-d2-none-sigmoid-max"
+    assert ranking.architecture(as_data(spec)) == architecture(spec) == "w16-d2-none-sigmoid-max"
 
 
 WIDTHS = (4, 8, 12, 16, 20, 24)
@@ -58,7 +58,7 @@ def records(make: Make) -> list[dict[str, Any]]:
     for method in ("whole", "dm"):
         for place, width in enumerate(WIDTHS):
             one = make(method, "cifar10@holdout", 0 if method == "whole" else 50, key=f"{method}{width}")
-            network = plain(NetworkSpec(width=width))
+            network = as_data(NetworkSpec(width=width))
             one["evaluation"] = {**one["evaluation"], "network": network}
             one["accuracies"] = [HELD_OUT[method][place] - 1.0, HELD_OUT[method][place] + 1.0]
             one["accuracies_on"] = {"cifar10": [TESTED[method][place] - 2.0, TESTED[method][place] + 2.0]}
