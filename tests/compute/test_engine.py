@@ -234,7 +234,7 @@ def test_plain_is_the_loop_over_classes_of_any_size(
     choice = data.draw(real, source)
     transform = how.augment.draw(len(sizes), source)
     weights = dict(run.network.named_parameters())
-    loss, gradients = run.criterion.classwise.gradient(weights, choice, run.stored, None, transform)
+    loss, gradients = run.criterion.classwise.gradient(weights, (choice,), run.stored, None, transform)
 
     images = run.stored["images"].clone().requires_grad_()
     total = torch.zeros(())
