@@ -197,7 +197,7 @@ def signal_in(monkeypatch: pytest.MonkeyPatch, kind: type, place: str, at: int, 
     ("kind", "place", "phase"),
     [
         # After the image update, before the network is trained on it: a step torn here would change the result.
-        (Learning, "_learn_synthetic", "distill"),
+        (Learning, "_train_on_synthetic", "distill"),
         (Comparison, "gradients", "distill"),
         (Stack, "learn", "evaluate"),
     ],
@@ -224,7 +224,7 @@ def test_a_second_ctrl_c_does_not_wait_and_saves_nothing_torn(
     run([cell("dc")], tmp_path / "whole")
     monkeypatch.setenv("DREAMLIB_CHECKPOINT_SECONDS", "0")
     with monkeypatch.context() as patch:
-        signal_in(patch, Learning, "_learn_synthetic", 5, signal.SIGINT, signal.SIGINT)
+        signal_in(patch, Learning, "_train_on_synthetic", 5, signal.SIGINT, signal.SIGINT)
         with pytest.raises(KeyboardInterrupt):
             run([cell("dc")], tmp_path / "cut")
     found = Store(tmp_path / "cut").read_checkpoint(cell("dc"), "distill")

@@ -467,7 +467,7 @@ def test_a_fast_step_is_near_the_plain_one_and_repeats_itself_to_the_bit(
         pulls.append(torch.cat([value.flatten() for value in gradients.values()]))
         move(moves, moved, gradients, lr_factor)
 
-    monkeypatch.setattr(Optimiser, "move", noted)
+    monkeypatch.setattr(Optimiser, "step", noted)
 
     def once(mode: str) -> tuple[Distillation, list[Tensor]]:
         run = begun(few, replace(recipe, mode=mode), 0, start if matched else None)

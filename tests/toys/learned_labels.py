@@ -50,9 +50,8 @@ class Answers(OfImages):
         return {"labels": SGD(self.label_lr)}
 
     def targets(self, stored: Mapping[str, Tensor], each: int) -> Tensor:
-        return project(stored["labels"]).flatten(
-            0, 1
-        )  # as the last step left them, they need not be probabilities
+        # As the last step left them, they need not be probabilities.
+        return project(stored["labels"]).flatten(0, 1)
 
     def project(self, stored: Tensors) -> None:
         stored["labels"].copy_(project(stored["labels"]))
