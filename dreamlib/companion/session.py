@@ -31,6 +31,7 @@ from .cells import COMMON, Cell, make_cell
 from .plans import plan
 from .profiles import profiles
 from .report import expected, figures, layouts, settings, style, tables, verdicts, words
+from .report.agreement import FEWEST, agreement
 from .report.reported import load_reported
 from .report.statistics import Record, comparison, paired_difference
 from .store import Store
@@ -268,6 +269,16 @@ class Session:
         return tables.accuracy_table(
             found, rows, self.study.datasets, self.study.ipcs, self.reported, **about
         )
+
+    def agreement(self, table: tables.AccuracyTable) -> None:
+        """Whether a table orders its methods as the paper does, column by column; see :mod:`.report.agreement`."""
+        found = agreement(table)
+        if found.empty:
+            self.say(f"No column here has measured and reported numbers of {FEWEST} methods.")
+        else:
+            self.show(
+                found.rename(columns={"place": "column", "tau": "Kendall's tau", "sets": "sets, at least"})
+            )
 
     def settings(self) -> Any:
         """The settings that belong to the numbers: protocol, epochs, normalisation, seeds, device, seconds, memory."""

@@ -78,6 +78,15 @@ table = session.accuracy_table(
 session.save(table)
 table
 
+# %% [markdown]
+# ## Is the order of the methods the paper's?
+# Kendall's rank correlation over the methods that have both numbers: 1 is the paper's order, 0 is no order in common,
+# -1 is its reverse. The 95 % interval says what other synthetic sets, and other runs of the paper's, could have given.
+# It needs two sets of every method.
+
+# %%
+session.agreement(table)
+
 # %%
 whole = [
     f"{words.data_set(number.dataset)} {words.percent(number.value, number.std)}"

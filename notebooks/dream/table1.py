@@ -72,6 +72,15 @@ session.save(table)
 table
 
 # %% [markdown]
+# ## Is the order of the methods the paper's?
+# Kendall's rank correlation over the methods that have both numbers: 1 is the paper's order, 0 is no order in common,
+# -1 is its reverse. The 95 % interval says what other synthetic sets, and other runs of the paper's, could have given.
+# It needs two sets of every method.
+
+# %%
+session.agreement(table)
+
+# %% [markdown]
 # ## The same as a picture
 # Bars are means over all trained networks, whiskers one standard deviation; a mark is the paper's number, where there
 # is one.
