@@ -517,7 +517,8 @@ class Session:
 
     def label(self, method: str) -> str:
         """A method's name for people."""
-        return all_methods[method].label
+        own = all_methods[method.removesuffix(COMMON)].label
+        return f"{own}, common protocol" if method.endswith(COMMON) else own
 
 
 def _check_injected() -> None:
