@@ -49,7 +49,7 @@ def tree(tmp_path: Path) -> Path:
 
 
 def start(way: str, tree: Path, results: Path, private: Path) -> subprocess.Popen[bytes]:
-    """A command on a tiny study in a group of its own, which keeps its temporary files in ``private``."""
+    """A command on a tiny study in a group of its own: temporary files in ``private``, what it says in ``tree/said``."""
     environment = {
         **os.environ,
         "PYTHONPATH": str(tree),
@@ -68,14 +68,15 @@ def start(way: str, tree: Path, results: Path, private: Path) -> subprocess.Pope
             *("DATASETS=digits", "DEVICE=cpu", "WORKERS=1", f"RESULTS={results}"),
         ],
     }
-    return subprocess.Popen(
-        commands[way],
-        cwd=tree,
-        env=environment,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
+    with (tree / "said").open("wb") as said:
+        return subprocess.Popen(
+            commands[way],
+            cwd=tree,
+            env=environment,
+            stdout=said,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
 
 
 def kill(group: int) -> None:
@@ -107,7 +108,7 @@ def test_nothing_is_lost_and_nothing_stays(
             assert found == {name: undisturbed[name] for name in found}
             continue
         kill(command.pid)  # workers that outlive their parent for a moment
-        assert code == 0
+        assert code == 0, f"after {kills} kills:\n{(tree / 'said').read_text()[-4000:]}"
         assert numbers(results) == undisturbed
         assert not leftovers(results)
         end = time.monotonic() + 10
