@@ -49,7 +49,7 @@ def tree(tmp_path: Path) -> Path:
 
 
 def start(way: str, tree: Path, results: Path, private: Path) -> subprocess.Popen[bytes]:
-    """A command on a tiny study in a group of its own: temporary files in ``private``, what it says in ``tree/said``."""
+    """A command on a tiny study in a group of its own, which keeps its temporary files in ``private``."""
     environment = {
         **os.environ,
         "PYTHONPATH": str(tree),

@@ -27,6 +27,8 @@ from ...core.errors import DataError, DreamlibError, unknown
 from ...core.places import project_root
 
 SOCKETS = "dreamlib-run"  # where a kernel is talked to: folders of this name and a process number
+LONGEST = 103  # bytes of a socket's path: 108 on Linux, 104 on macOS, with the zero at its end
+SHORT = "/tmp"  # where sockets lie when the temporary folder is too long for them
 KERNEL = {"name": "python3", "display_name": "Python 3", "language": "python"}
 STARTS = 3  # attempts at starting a kernel before giving up
 
@@ -53,14 +55,20 @@ class ThisInterpreter(AsyncKernelManager):
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        for old in Path(tempfile.gettempdir()).glob(f"{SOCKETS}*"):
-            if not _alive(old):  # left by a run that was killed
-                shutil.rmtree(old, ignore_errors=True)
-        self._folder = tempfile.mkdtemp(prefix=f"{SOCKETS}{os.getpid()}-")
+        usual = tempfile.gettempdir()
+        for folder in {usual, SHORT}:
+            for old in Path(folder).glob(f"{SOCKETS}*"):
+                if not _alive(old):  # left by a run that was killed
+                    shutil.rmtree(old, ignore_errors=True)
+        prefix = f"{SOCKETS}{os.getpid()}-"
+        # A socket's path is short by law of the system, and a cluster's temporary folder may be long.
+        short = len(os.fsencode(Path(usual, f"{prefix}12345678", "k-5"))) <= LONGEST
+        there = short or os.access(SHORT, os.W_OK)
+        self._folder = tempfile.mkdtemp(prefix=prefix, dir=None if short or not there else SHORT)
         self.connection_file = str(Path(self._folder, "kernel.json"))
-        if platform.system() != "Windows":
+        if there and platform.system() != "Windows":
             self.transport = "ipc"
-            self.ip = str(Path(self._folder, "k"))  # a socket's path may have about a hundred characters
+            self.ip = str(Path(self._folder, "k"))
 
     def cleanup_connection_file(self) -> None:
         """Remove the connection file and its private folder."""

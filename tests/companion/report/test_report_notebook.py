@@ -250,3 +250,19 @@ def test_the_folder_of_a_kernel_whose_run_was_killed_is_removed_by_the_next(
     assert not dead.exists()
     assert living.exists()
     assert other.exists()
+
+
+def test_a_temporary_folder_too_long_for_a_socket_is_no_hindrance(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Linux takes 107 bytes, macOS 103."""
+    long = tmp_path / ("a cluster's own folder for one job" * 4)
+    long.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(long))
+    manager = ThisInterpreter()
+    try:
+        assert manager.transport != "ipc" or len(os.fsencode(f"{manager.ip}-5")) <= 103
+        assert not list(long.iterdir())
+    finally:
+        manager.cleanup_connection_file()
+    assert not Path(manager.connection_file).parent.exists()
