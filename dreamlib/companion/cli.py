@@ -458,7 +458,7 @@ def _completion(args: argparse.Namespace) -> int:
     except ImportError as error:
         raise DreamlibError("completion needs the package shtab", "python -m pip install shtab") from error
     grammar = parser()
-    for command in grammar._subparsers._group_actions[0].choices.values():  # type: ignore[union-attr]
+    for command in grammar._subparsers._group_actions[0].choices.values():  # type: ignore[union-attr]  # not public
         for action in command._actions:
             if action.dest in FILES:
                 action.complete = shtab.FILE

@@ -12,11 +12,12 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import cast
 
 import torch
 from torch import Tensor
 
-from ..containers import OfImages
+from ..containers import ImageContainer, OfImages
 from ..core.errors import BadValue
 from ..data import ClassData
 from ..networks import embed
@@ -96,7 +97,7 @@ class Predicting(Stateless):
         real, classes, weights = self.targets.at(step, network)
         with scene.stopwatch.phase("regression"), torch.enable_grad():
             leaves = {name: value.detach().requires_grad_() for name, value in stored.items()}
-            images = scene.container.decode(leaves)  # type: ignore[attr-defined]
+            images = cast(ImageContainer, scene.container).decode(leaves)
             labels = labels_of(scene, leaves, images.shape[1])
             images = scene.data.normalisation.enter(images, scene.container.space).flatten(0, 1)
             # Before mirroring, which repeats every label.

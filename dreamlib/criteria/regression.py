@@ -11,11 +11,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 
-from ..containers import Answers, OfImages
+from ..containers import Answers, ImageContainer, OfImages
 from ..core.errors import BadValue
 from ..data import ClassData
 from ..samplers import Random, Sampler, View, Weighted
@@ -65,7 +66,7 @@ class Targets:
             with scene.stopwatch.phase("clustering"):
                 view = View(
                     data,
-                    network,  # type: ignore[arg-type]
+                    network,  # type: ignore[arg-type]  # of a network, a sampler asks for its features alone
                     self.batch,
                     scene.streams["sampler"],
                     scene.engine,
@@ -176,7 +177,7 @@ class Regressing(Stateless):
             # Stored tensors -> images (n, c, h, w) and labels (n, C). In float64: a regularisation of 1e-6 needs its
             # digits.
             leaves = {name: value.detach().requires_grad_() for name, value in stored.items()}
-            images = scene.container.decode(leaves)  # type: ignore[attr-defined]
+            images = cast(ImageContainer, scene.container).decode(leaves)
             labels = labels_of(scene, leaves, images.shape[1])
             images = scene.data.normalisation.enter(images, scene.container.space).flatten(0, 1).double()
             # K(X, S) (t, n) and K(S, S) (n, n): predictions (t, C) for the real images (KIP).
