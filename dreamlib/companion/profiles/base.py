@@ -69,7 +69,7 @@ class Profile:
         What stands in the place of a published choice (the values of an ablation, say), by the name that a plan asks
         for. What is not here is as published.
     on_request : tuple of str
-        Methods, with their variants, that take longer than the rest of a table together: they are computed where
+        Methods, with their variants, that take long: they are computed where
         ``METHODS`` names them, and their rows say so elsewhere.
     published : bool
         Whether widths, steps and images are those of the papers, so that numbers can be held against theirs.
