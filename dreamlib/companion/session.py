@@ -30,7 +30,7 @@ from ..recipes import methods as all_methods
 from .cells import COMMON, Cell, make_cell
 from .plans import plan
 from .profiles import profiles
-from .report import expected, figures, layouts, settings, style, tables, verdicts, words
+from .report import expected, facts, figures, layouts, settings, style, tables, verdicts, words
 from .report.agreement import FEWEST, agreement
 from .report.reported import load_reported
 from .report.statistics import Record, comparison, paired_difference
@@ -143,7 +143,8 @@ class Session:
         for name, error in summary.failed.items():
             warnings.warn(f"{name} failed: {error}", stacklevel=2)
         done = len(self.study.cells) - len(self.study.missing())
-        self.say(f"{done} of {len(self.study.cells)} cells are measured.")
+        told = facts.told(datasets=list(self.study.datasets), cost=facts.cost(self.records))
+        display(Markdown(f"{done} of {len(self.study.cells)} cells are measured."), metadata=told)
 
     def say(self, text: str) -> None:
         """Show Markdown; a sentence with "nan" or "-0.0" in it is an error."""
@@ -191,9 +192,13 @@ class Session:
         """
         made = made or ("generator" if self._drawn else "set")
         display(Markdown(f"*{verdicts.rule(made)}*"))
-        for head, rows in ((heading, claims), ("Also seen here (no claim of the paper)", also)):
+        for kind, head, rows in (
+            ("claims", heading, claims),
+            ("also", "Also seen here (no claim of the paper)", also),
+        ):
             if rows:
-                display(HTML(layouts.html(self._claims(head, rows))))
+                told = facts.told(**{kind: facts.lines(rows)})
+                display(HTML(layouts.html(self._claims(head, rows))), metadata=told)
 
     def _claims(self, heading: str, claims: Sequence[Claim]) -> pd.DataFrame:
         word, say = {True: "holds", False: "does not hold", None: "not decided here"}, layouts.HTML
@@ -276,9 +281,9 @@ class Session:
         if found.empty:
             self.say(f"No column here has measured and reported numbers of {FEWEST} methods.")
         else:
-            self.show(
-                found.rename(columns={"place": "column", "tau": "Kendall's tau", "sets": "sets, at least"})
-            )
+            names = {"place": "column", "tau": "Kendall's tau", "sets": "sets, at least"}
+            told = facts.told(agreement=facts.plain(found))
+            display(layouts.styled(found.rename(columns=names)), metadata=told)
 
     def settings(self) -> Any:
         """The settings that belong to the numbers: protocol, epochs, normalisation, seeds, device, seconds, memory."""

@@ -72,7 +72,7 @@ def shown(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """What a session displays, as text."""
     out: list[str] = []
 
-    def display(value: HTML | Markdown) -> None:
+    def display(value: HTML | Markdown, metadata: object = None) -> None:
         out.append(re.sub(r"\s*\n\s*|(?<=<t[dh])\s+(?=>)", "", str(value.data)))
 
     monkeypatch.setattr("dreamlib.companion.session.display", display)
