@@ -428,8 +428,10 @@ def _rewrite_index(reports: Path) -> Path:
     from .profiles import profiles
     from .report.index import index
 
-    readings = {name: profile.reading for name, profile in profiles.items()}
-    return index(reports, notebooks=project_root() / "notebooks", command=MAKE, profiles=readings)
+    # The published protocol first.
+    readings = {name: profiles[name].reading for name in reversed(list(profiles))}
+    kept = [name for name in readings if name != "quick"]  # whose reports git does not ignore
+    return index(reports, notebooks=project_root() / "notebooks", command=MAKE, profiles=readings, kept=kept)
 
 
 def _list(args: argparse.Namespace) -> int:

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import nbformat
 import pandas as pd
@@ -82,10 +83,22 @@ class Card:
         """``"DREAM Table 1"``."""
         return where(self.paper, self.item)
 
+    def address(self, kind: str) -> str:
+        """One of its files as a link from the folder of all reports; "picture" too."""
+        path = self.picture if kind == "picture" else self.files.get(kind)
+        return quote("/".join(path.parts[-4 if kind == "picture" else -3 :])) if path else ""
+
     @property
-    def short(self) -> str:
-        """``"Table 1"``."""
-        return where("", self.item)
+    def facts(self) -> dict[str, str]:
+        """What is said of it below its claim, by name; what is not known is left out."""
+        told = {
+            "Verdicts": self.verdicts,
+            "Order": f"Kendall's τ {self.order}" if self.order else "",
+            "Computing": f"up to {self.hours}" if self.hours else "",
+            "State": "" if self.status == "rendered" else self.status,
+            "Run": self.about.when if self.about else "",
+        }
+        return {name: text for name, text in told.items() if text}
 
     @property
     def counts(self) -> dict[str, int]:
@@ -114,13 +127,15 @@ class Card:
         return ", ".join(hours(self.cost[kind], name) for kind, name in names.items() if self.cost.get(kind))
 
 
-def claims_in_words(counts: Mapping[str, int]) -> str:
-    """``"2 claims hold, 1 does not hold, 3 are not decided"``; empty for none."""
+def claims_in_words(counts: Mapping[str, int], thing: str = "claim") -> str:
+    """``"2 claims hold, 1 does not hold, 3 are not decided"``; empty for none, and without ``thing`` "2 hold, ..."."""
     one = {"holds": "holds", "does not hold": "does not hold", "not decided": "is not decided"}
     many = {"holds": "hold", "does not hold": "do not hold", "not decided": "are not decided"}
     parts = [f"{count} {(one if count == 1 else many)[word]}" for word, count in counts.items()]
-    first, _, rest = parts[0].partition(" ") if parts else ("", "", "")
-    return ", ".join([f"{plural(int(first), 'claim')} {rest}", *parts[1:]]) if parts else ""
+    if parts and thing:
+        count, _, rest = parts[0].partition(" ")
+        parts[0] = f"{plural(int(count), thing)} {rest}"
+    return ", ".join(parts)
 
 
 def hours(spent: float, name: str) -> str:
