@@ -149,6 +149,11 @@ def parser() -> argparse.ArgumentParser:
     index = commands.add_parser("index", help="rewrite reports/index.html")
     index.add_argument("--reports", default="reports")
 
+    picture = commands.add_parser(
+        "picture", help="bring the README's picture and table in line with the records"
+    )
+    picture.add_argument("--results", default="", help="results folder (default: reports/results)")
+
     commands.add_parser("list", help="items, methods, data sets and profiles")
 
     completion = commands.add_parser(
@@ -423,6 +428,14 @@ def _index(args: argparse.Namespace) -> int:
     return 0
 
 
+def _picture(args: argparse.Namespace) -> int:
+    from .overview import rewrite
+
+    for path in rewrite(project_root(), args.results):
+        print(path)
+    return 0
+
+
 def _rewrite_index(reports: Path) -> Path:
     """The page of all pages, with every profile's own words."""
     from .profiles import profiles
@@ -475,6 +488,7 @@ COMMANDS = {
     "export": _export,
     "notebook": _notebook,
     "index": _index,
+    "picture": _picture,
     "list": _list,
     "completion": _completion,
 }

@@ -54,13 +54,13 @@ def in_words(frame: pd.DataFrame) -> str:
     if frame.empty:
         return ""
     gaps = frame.measured - frame.reported
-    known = frame.dropna(subset=["reported_std"])
-    near = (known.measured - known.reported).abs() <= SPREADS * known.reported_std
-    far = frame.loc[gaps.abs().idxmax()]
+    known = frame.reported_std.notna()
+    near = gaps.abs() <= SPREADS * frame.reported_std
+    far = frame.iloc[int(gaps.abs().argmax())]
     return (
-        f"{plural(len(frame), 'measured number')} with a reported one: the median difference is {points(gaps.median())} "
-        f"points. Of the {len(known)} with a printed standard deviation, {near.sum()} lie within two of it. "
-        f"Farthest away: {far.label} on {data_set(far.dataset)}, IPC {far.ipc}, {percent(far.measured, far['std'])} "
+        f"{plural(len(frame), 'measured number')} with a reported one: the difference is {points(gaps.median())} "
+        f"points in the median. Of the {known.sum()} with a printed standard deviation, {near.sum()} lie within two of "
+        f"it. Farthest away: {far.label} on {data_set(far.dataset)}, IPC {far.ipc}, {percent(far.measured, far['std'])} "
         f"measured and {percent(far.reported, far.reported_std)} reported."
     )
 
@@ -77,10 +77,11 @@ def picture(frame: pd.DataFrame, profile: str) -> str:
     """
     style.use()
     # The picture is shown as narrow as 400 pixels: letters are large for its size.
-    letters = {name: INK for name in ("text.color", "axes.labelcolor", "xtick.color", "ytick.color")}
-    sizes = {name: 11.5 for name in ("xtick.labelsize", "ytick.labelsize", "legend.fontsize")}
+    look: dict[Any, Any] = {"axes.labelsize": 12.5, "axes.titlesize": 13, "axes.grid.axis": "both"}
+    look |= dict.fromkeys(("text.color", "axes.labelcolor", "xtick.color", "ytick.color"), INK)
+    look |= dict.fromkeys(("xtick.labelsize", "ytick.labelsize", "legend.fontsize"), 11.5)
     methods = frame.drop_duplicates("label")
-    with rc_context({**letters, **sizes, "axes.labelsize": 12.5, "axes.titlesize": 13, "axes.grid.axis": "both"}):
+    with rc_context(look):
         lines = -(-len(methods) // 3)
         figure, axes = subplots(figsize=(5, 5.2 + 0.25 * lines))
         axes.axline((0, 0), slope=1, color=style.GREY, linewidth=1.2, linestyle=(0, (4, 3)))
@@ -90,7 +91,9 @@ def picture(frame: pd.DataFrame, profile: str) -> str:
             axes.errorbar(line["reported"], line["measured"], clip_on=False, **bars, **mark)
         top = min(100, 20 * (1 + int(max(frame.measured.max(), frame.reported.max()) // 20)))
         ticks = range(0, top + 1, 20)
-        axes.set(xlim=(0, top), ylim=(0, top), box_aspect=1, title=f"Profile {profile}", xticks=ticks, yticks=ticks)
+        axes.set(
+            xlim=(0, top), ylim=(0, top), box_aspect=1, title=f"Profile {profile}", xticks=ticks, yticks=ticks
+        )
         axes.set(xlabel="reported by the paper (%)", ylabel="measured here (%)")
         axes.annotate("equal", (top, top), (-3, -9), textcoords="offset points", ha="right", va="top", rotation=45,
                       rotation_mode="anchor", color=style.GREY, fontsize=11)  # fmt: skip
@@ -103,7 +106,9 @@ def picture(frame: pd.DataFrame, profile: str) -> str:
             Line2D([], [], linestyle="none", label=data_set(name), **_mark("whole", SHAPES.get(name, "X")))
             for name in frame.dataset.unique()
         ]
-        axes.legend(handles=shapes, loc="lower right", handletextpad=0.1)  # few are better than the paper there
+        axes.legend(
+            handles=shapes, loc="lower right", handletextpad=0.1
+        )  # few are better than the paper there
         out = io.BytesIO()
         figure.savefig(out, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
         close(figure)

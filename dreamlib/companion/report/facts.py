@@ -30,7 +30,7 @@ def lines(claims: Iterable[Sequence[Any]]) -> list[list[Any]]:
 def plain(frame: pd.DataFrame) -> list[dict[str, Any]]:
     """A frame as JSON has it, line by line; what is not there is None."""
     return [
-        {name: None if pd.isna(value) else value for name, value in line.items()}
+        {str(name): None if pd.isna(value) else value for name, value in line.items()}
         for line in frame.to_dict("records")
     ]
 

@@ -67,7 +67,9 @@ class Section:
         counts = {word: verdicts.count(word) for word in VERDICTS.values() if word in verdicts}
         told.append(f"Of the papers' claims, {claims_in_words(counts, '')}." if claims else "")
         decided = [(one, claim) for one, claim in claims if claim.holds is not None]
-        told += [f"*{claim.verdict.capitalize()}*: {claim.text} ({linked(one)})." for one, claim in decided[:MOST]]
+        told += [
+            f"*{claim.verdict.capitalize()}*: {claim.text} ({linked(one)})." for one, claim in decided[:MOST]
+        ]
         told.append(f"{len(decided) - MOST} more are decided on the pages." if len(decided) > MOST else "")
         return [line for line in told if line]
 

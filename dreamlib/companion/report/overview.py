@@ -1,0 +1,199 @@
+"""What the README shows of the records: the table that matters, and one picture."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib import rc_context
+from matplotlib.figure import Figure
+from PIL import Image
+
+from ...core.atomic import write_atomically, write_text
+from ...core.errors import BadValue, DataError
+from . import figures, style
+from .accuracies import Accuracies, Cell, Column
+from .agreement import agreement
+from .html import read
+from .layouts import MARKDOWN, markdown
+from .reported import where
+from .words import NOTHING, data_set, number, percent, plural
+
+COLUMNS = 6  # of the README's table: those in which most methods can be compared
+INKS = {"": "#1f2328", "-dark": "#e4e7eb"}  # letters on light and dark pages, by the end of a file's name
+
+
+def compared(table: Accuracies) -> list[Column]:
+    """The columns with most cells that are both measured and reported, in the order of the table."""
+    counts = {column: len(_both(table, column)) for column in table.columns}
+    most = sorted((column for column in counts if counts[column]), key=lambda column: -counts[column])
+    return [column for column in table.columns if column in most[:COLUMNS]]
+
+
+def _both(table: Accuracies, column: Column) -> dict[int, Cell]:
+    cells = {index: table.cells[index, column] for index in range(len(table.rows))}
+    return {index: cell for index, cell in cells.items() if cell.difference is not None}
+
+
+def summary(table: Accuracies) -> str:
+    """The table of the README: measured, and in brackets reported, with the agreement of their orders; Markdown.
+
+    Raises
+    ------
+    BadValue
+        No cell of the table is both measured and reported.
+    """
+    columns, say = compared(table), MARKDOWN
+    if not columns:
+        raise BadValue(
+            f"no number of profile {table.profile or 'any'} is measured and reported",
+            "make table1 PROFILE=paper",
+        )
+    places = {column: _both(table, column) for column in columns}
+    lines = []
+    for index, row in enumerate(table.rows):
+        if any(index in cells for cells in places.values()):
+            lines.append([say(row.label), *(_cell(cells.get(index)) for cells in places.values())])
+    found = agreement(table).set_index("place")
+    lines.append(
+        [say("rank agreement (Kendall)", "reported"), *(_order(found, table.place(one)) for one in columns)]
+    )
+    heads = [f"{data_set(str(name))}, IPC {budget}" for name, budget in columns]
+    cells = [cell for column in places.values() for cell in column.values()]
+    sources = dict.fromkeys(where(cell.number.paper, cell.number.item) for cell in cells if cell.number)
+    stands = {(cell.n, cell.sets) for cell in cells}
+    on = " or ".join(
+        f"{plural(n, 'network')} on {plural(sets, 'synthetic set')}" for n, sets in sorted(stands)
+    )
+    told = (
+        f"Top-1 test accuracy in percent, measured here ± standard deviation over {on}; in brackets as reported in "
+        f"{' and '.join(sources)}. {table.reading}"
+    )
+    return markdown(["", *heads], lines, 1) + f"\n{told}\n"
+
+
+def _cell(cell: Cell | None) -> str:
+    if cell is None or cell.number is None:
+        return ""
+    return f"{percent(cell.mean, cell.std)} ({percent(cell.number.value, cell.number.std)})"
+
+
+def _order(found: pd.DataFrame, place: str) -> str:
+    if place not in found.index:
+        return NOTHING
+    line = found.loc[place]
+    told = number(line.tau, 2)
+    return told if pd.isna(line.low) else f"{told} [{number(line.low, 2)}, {number(line.high, 2)}]"
+
+
+def picture(
+    real: np.ndarray, distilled: np.ndarray, cells: Sequence[Cell], *, label: str, told: str, ink: str
+) -> Figure:
+    """Real images next to distilled ones, and how accurate networks are that were trained on the set of each method.
+
+    Parameters
+    ----------
+    real, distilled : ndarray, (K, C, h, w, 1 or 3)
+        K images of each of C classes, floats with 0 black and 1 white.
+    cells : sequence of Cell
+        Measured, of one data set and budget.
+    label : str
+        What distilled the images.
+    told : str
+        Data set, budget and profile.
+    ink : str
+        Colour of letters; the ground is that of the page.
+    """
+    style.use()
+    look: dict[Any, Any] = {"axes.grid.axis": "x", "grid.color": style.GREY, "grid.linewidth": 0.3}
+    for name in ("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color"):
+        look[name] = ink
+    look["axes.titlecolor"], look["axes.facecolor"] = ink, "none"
+    with rc_context(look):
+        top, height = 0.3 + 0.3 * len(real), 0.24 * len(cells) + 0.8
+        figure = Figure(figsize=(6.4, top + height), layout="constrained")
+        grids, chart = np.ravel(figure.subfigures(2, 1, height_ratios=(top, height)))
+        shown = {"Real images": real, f"Distilled by {label}": distilled}
+        for axes, (title, images) in zip(grids.subplots(1, 2), shown.items(), strict=True):
+            figures.image_grid(images.reshape(-1, *images.shape[2:]), images.shape[1], title, ax=axes)
+            axes.set_xlabel("")
+        axes = chart.subplots()
+        ordered = sorted(cells, key=lambda cell: cell.mean or 0.0)
+        for place, cell in enumerate(ordered):
+            tone = style.colour((cell.row.method or "").removesuffix("+common"))
+            look = {"color": tone, "edgecolor": "none", "ecolor": ink, "height": 0.72, "capsize": 2}
+            axes.barh(place, cell.mean or 0.0, xerr=cell.std, **look)
+            axes.text(1, place, percent(cell.mean), va="center", fontsize=9, color="white", fontweight="bold")
+            if cell.number:
+                axes.plot(cell.number.value, place, "D", color=ink, markerfacecolor="none", markersize=6)
+        axes.set_yticks(range(len(ordered)), [cell.row.label for cell in ordered])
+        axes.set(xlim=(0, 100), ylim=(-0.6, len(ordered) - 0.4), title=told)
+        axes.set_xlabel(
+            "test accuracy (%)" + ("; ◇ as reported" if any(cell.number for cell in ordered) else "")
+        )
+    return figure
+
+
+def save(figure: Figure, path: Path) -> Path:
+    """Write a picture with a clear ground, in few colours."""
+    raw, few = io.BytesIO(), io.BytesIO()
+    figure.savefig(raw, format="png", dpi=200, facecolor="none", metadata={"Software": None})
+    Image.open(raw).quantize(128, Image.Quantize.FASTOCTREE).save(few, "png", optimize=True)
+    return write_atomically(path, lambda temporary: temporary.write_bytes(few.getvalue()))
+
+
+def described(cells: Sequence[Cell], label: str, told: str) -> str:
+    """What the picture shows, in words, with its numbers."""
+    ordered = sorted(cells, key=lambda cell: -(cell.mean or 0.0))
+    listed = ", ".join(f"{cell.row.label} {percent(cell.mean)}" for cell in ordered)
+    return (
+        f"Real images, images distilled by {label}, and test accuracy in percent by method; {told}: {listed}."
+    )
+
+
+def put(page: Path, name: str, text: str) -> bool:
+    """Replace what stands in a Markdown file between ``<!-- name -->`` and ``<!-- end of name -->``.
+
+    Returns
+    -------
+    bool
+        Whether the file changed.
+
+    Raises
+    ------
+    DataError
+        The file has no such place, or several.
+    """
+    before = read(page).decode()
+    after, places = re.subn(
+        f"(<!-- {name}\\b[^>]*-->\n).*?(<!-- end of {name} -->)",
+        lambda found: f"{found[1]}{text.strip()}\n{found[2]}",
+        before,
+        flags=re.DOTALL,
+    )
+    if places != 1:
+        raise DataError(
+            f"{page} has {places} places <!-- {name} -->; expected one", f"git checkout {page.name}"
+        )
+    if after != before:
+        write_text(page, after)
+    return after != before
+
+
+def block_of(page: Path, name: str) -> str:
+    """What stands at such a place."""
+    found = re.search(f"<!-- {name}\\b[^>]*-->\n(.*?)<!-- end of {name} -->", read(page).decode(), re.DOTALL)
+    return found[1] if found else ""
+
+
+def image(files: Mapping[str, str], alt: str, told: str) -> str:
+    """The picture in Markdown, one for light and one for dark pages, with what is told below it."""
+    return (
+        f'<picture><source media="(prefers-color-scheme: dark)" srcset="{files["-dark"]}">'
+        f'<img src="{files[""]}" width="640" alt="{alt}"></picture>\n\n*{told}*\n'
+    )
