@@ -57,12 +57,11 @@ def in_words(frame: pd.DataFrame) -> str:
     known = frame.reported_std.notna()
     near = gaps.abs() <= SPREADS * frame.reported_std
     far = frame.iloc[int(gaps.abs().argmax())]
-    return (
-        f"{plural(len(frame), 'measured number')} with a reported one: the difference is {points(gaps.median())} "
-        f"points in the median. Of the {known.sum()} with a printed standard deviation, {near.sum()} lie within two of "
-        f"it. Farthest away: {far.label} on {data_set(far.dataset)}, IPC {far.ipc}, {percent(far.measured, far['std'])} "
-        f"measured and {percent(far.reported, far.reported_std)} reported."
-    )
+    gap = f"{plural(len(frame), 'measured number')} with a reported one: the difference is {points(gaps.median())} points"
+    spread = f"Of the {known.sum()} with a printed standard deviation, {near.sum()} lie within two of it"
+    ours, theirs = percent(far.measured, far["std"]), percent(far.reported, far.reported_std)
+    place = f"{far.label} on {data_set(far.dataset)}, IPC {far.ipc}"
+    return f"{gap} in the median. {spread}. Farthest away: {place}, {ours} measured and {theirs} reported."
 
 
 def picture(frame: pd.DataFrame, profile: str) -> str:

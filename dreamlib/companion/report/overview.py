@@ -115,9 +115,10 @@ def picture(
         look[name] = ink
     look["axes.titlecolor"], look["axes.facecolor"] = ink, "none"
     with rc_context(look):
-        top, height = 0.3 + 0.3 * len(real), 0.24 * len(cells) + 0.8
+        top, height = 0.3 + 0.3 * len(real), 0.21 * len(cells) + 0.8
         figure = Figure(figsize=(6.4, top + height), layout="constrained")
-        grids, chart = np.ravel(figure.subfigures(2, 1, height_ratios=(top, height)))
+        parts: Any = figure.subfigures(2, 1, height_ratios=(top, height))
+        grids, chart = parts
         shown = {"Real images": real, f"Distilled by {label}": distilled}
         for axes, (title, images) in zip(grids.subplots(1, 2), shown.items(), strict=True):
             figures.image_grid(images.reshape(-1, *images.shape[2:]), images.shape[1], title, ax=axes)
@@ -195,5 +196,5 @@ def image(files: Mapping[str, str], alt: str, told: str) -> str:
     """The picture in Markdown, one for light and one for dark pages, with what is told below it."""
     return (
         f'<picture><source media="(prefers-color-scheme: dark)" srcset="{files["-dark"]}">'
-        f'<img src="{files[""]}" width="640" alt="{alt}"></picture>\n\n*{told}*\n'
+        f'<img src="{files[""]}" width="520" alt="{alt}"></picture>\n\n*{told}*\n'
     )
