@@ -22,6 +22,11 @@ from .words import MISSING, number, plural
 
 KINDS = {"page": "html", "notebook": "ipynb", "table": "md", "csv": "csv", "LaTeX": "tex"}
 PICTURES = ("png", "svg")
+COUNTED = {
+    "core": "core-hours",
+    "clock": "core-hours by the clock (shared machine)",
+    "device": "device-hours",
+}
 VERDICTS: dict[Verdict, str] = {True: "holds", False: "does not hold", None: "not decided"}
 
 
@@ -57,7 +62,7 @@ class Card:
         Lines of :func:`~dreamlib.companion.report.agreement.agreement`.
     datasets : tuple of str
     cost : dict of str to float
-        As :func:`cost` gives it.
+        As :func:`~dreamlib.companion.report.facts.cost` gives it.
     files : dict of str to Path
         What there is of :data:`KINDS`, and "failed run".
     picture : Path or None
@@ -94,7 +99,7 @@ class Card:
         told = {
             "Verdicts": self.verdicts,
             "Order": f"Kendall's τ {self.order}" if self.order else "",
-            "Computing": f"up to {self.hours}" if self.hours else "",
+            "Computing": self.hours,
             "State": "" if self.status == "rendered" else self.status,
             "Run": self.about.when if self.about else "",
         }
@@ -108,12 +113,12 @@ class Card:
 
     @property
     def verdicts(self) -> str:
-        """:attr:`counts` in words: ``"2 claims hold, 1 does not, 3 are not decided"``."""
+        """:attr:`counts` in words: ``"2 claims hold, 1 does not hold"``."""
         return claims_in_words(self.counts)
 
     @property
     def order(self) -> str:
-        """How far its methods stand in the paper's order: ``"τ 0.67 on MNIST, IPC 1 (4 methods)"``."""
+        """How far its methods stand in the paper's order: ``"0.67 on MNIST, IPC 1 (4 methods)"``."""
         lines = [
             f"{number(line['tau'], 2)} on {line['place']} ({line['methods']} methods)"
             for line in self.agreement
@@ -122,9 +127,10 @@ class Card:
 
     @property
     def hours(self) -> str:
-        """:attr:`cost` in words: ``"2.3 core-hours"``."""
-        names = {"core": "core-hour", "device": "device-hour"}
-        return ", ".join(hours(self.cost[kind], name) for kind, name in names.items() if self.cost.get(kind))
+        """:attr:`cost` in words: ``"2.3 core-hours"``; "shared machine" where processor time is not known."""
+        return ", ".join(
+            f"{_hours(self.cost[kind])} {unit}" for kind, unit in COUNTED.items() if self.cost.get(kind)
+        )
 
 
 def claims_in_words(counts: Mapping[str, int], thing: str = "claim") -> str:
@@ -138,11 +144,9 @@ def claims_in_words(counts: Mapping[str, int], thing: str = "claim") -> str:
     return ", ".join(parts)
 
 
-def hours(spent: float, name: str) -> str:
-    """Seconds as ``"12 core-hours"``, ``"0.4 core-hours"``, ``"less than 0.1 core-hours"``."""
-    value = spent / 3600
-    told = "less than 0.1" if value < 0.05 else f"{value:.1f}" if value < 9.95 else f"{value:,.0f}"
-    return f"{told} {name}{'' if told == '1.0' else 's'}"
+def _hours(seconds: float) -> str:
+    value = seconds / 3600
+    return "less than 0.1" if value < 0.05 else f"{value:.1f}" if value < 9.95 else f"{value:,.0f}"
 
 
 def card(root: Path, profile: str, paper: str, item: str) -> Card:

@@ -36,24 +36,25 @@ def plain(frame: pd.DataFrame) -> list[dict[str, Any]]:
 
 
 def cost(records: Iterable[Record]) -> dict[str, float]:
-    """Seconds of work behind records: ``"core"`` on processors, times their threads, and ``"device"`` on others.
+    """Seconds of work behind records, by how they were counted.
 
-    Clock time: on a machine that others used too, the waiting is in it. A set that is judged several times was made
-    once, and counts once.
+    ``"core"`` are processor seconds. Where a record does not say them, ``"clock"`` has clock time times threads: on a
+    machine that others used too, the waiting is in it. ``"device"`` is clock time of accelerators. A set that is judged
+    several times was made once, and counts once.
     """
-    made: dict[object, tuple[str, float]] = {}
     total: dict[str, float] = {}
-
-    def add(device: str, spent: float) -> None:
-        threads = re.search(r"(\d+) thread", device)  # only processors say how many
-        kind = "core" if threads else "device"
-        if spent:
-            total[kind] = total.get(kind, 0.0) + spent * (int(threads[1]) if threads else 1)
-
+    made = set()
     for position, record in enumerate(unique(records)):
-        device = str(record.get("device", ""))
-        made[record.get("set_sha256") or position] = device, seconds(record, "distill")
-        add(device, seconds(record, "evaluate"))
-    for device, spent in made.values():
-        add(device, spent)
+        threads = re.search(r"(\d+) thread", str(record.get("device", "")))  # only processors say how many
+        several = int(threads[1]) if threads else 1
+        name = record.get("set_sha256") or position
+        judged = seconds(record, "evaluate") * several
+        whole = judged if name in made else judged + seconds(record, "distill") * several
+        kind = "clock" if threads else "device"
+        if threads and (core := seconds(record, "core")):
+            # What a record counts begins with the making of its set.
+            kind, whole = "core", min(core, judged) if name in made else core
+        made.add(name)
+        if whole:
+            total[kind] = total.get(kind, 0.0) + whole
     return total
