@@ -57,11 +57,12 @@ def in_words(frame: pd.DataFrame) -> str:
     known = frame.reported_std.notna()
     near = gaps.abs() <= SPREADS * frame.reported_std
     far = frame.iloc[int(gaps.abs().argmax())]
-    gap = f"{plural(len(frame), 'measured number')} with a reported one: the difference is {points(gaps.median())} points"
+    count = plural(len(frame), "measured number")
+    gap = f"{count} with a reported one, {points(gaps.median())} points apart in the median"
     spread = f"Of the {known.sum()} with a printed standard deviation, {near.sum()} lie within two of it"
     ours, theirs = percent(far.measured, far["std"]), percent(far.reported, far.reported_std)
     place = f"{far.label} on {data_set(far.dataset)}, IPC {far.ipc}"
-    return f"{gap} in the median. {spread}. Farthest away: {place}, {ours} measured and {theirs} reported."
+    return f"{gap}. {spread}. Farthest away: {place}, {ours} measured and {theirs} reported."
 
 
 def picture(frame: pd.DataFrame, profile: str) -> str:

@@ -173,7 +173,7 @@ def put(page: Path, name: str, text: str) -> bool:
     before = read(page).decode()
     after, places = re.subn(
         f"(<!-- {name}\\b[^>]*-->\n).*?(<!-- end of {name} -->)",
-        lambda found: f"{found[1]}{text.strip()}\n{found[2]}",
+        lambda found: f"{found[1]}\n{text.strip()}\n\n{found[2]}",
         before,
         flags=re.DOTALL,
     )
@@ -189,7 +189,7 @@ def put(page: Path, name: str, text: str) -> bool:
 def block_of(page: Path, name: str) -> str:
     """What stands at such a place."""
     found = re.search(f"<!-- {name}\\b[^>]*-->\n(.*?)<!-- end of {name} -->", read(page).decode(), re.DOTALL)
-    return found[1] if found else ""
+    return found[1].strip() + "\n" if found else ""
 
 
 def image(files: Mapping[str, str], alt: str, told: str) -> str:
