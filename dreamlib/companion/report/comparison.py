@@ -59,7 +59,8 @@ def in_words(frame: pd.DataFrame) -> str:
     far = frame.iloc[int(gaps.abs().argmax())]
     count = plural(len(frame), "measured number")
     gap = f"{count} with a reported one, {points(gaps.median())} points apart in the median"
-    spread = f"Of the {known.sum()} with a printed standard deviation, {near.sum()} lie within two of it"
+    lie = "lies" if near.sum() == 1 else "lie"
+    spread = f"Of the {known.sum()} with a printed standard deviation, {near.sum()} {lie} within two of it"
     ours, theirs = percent(far.measured, far["std"]), percent(far.reported, far.reported_std)
     place = f"{far.label} on {data_set(far.dataset)}, IPC {far.ipc}"
     return f"{gap}. {spread}. Farthest away: {place}, {ours} measured and {theirs} reported."
