@@ -8,7 +8,7 @@ the first method of DREAM's Table 1.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import torch
@@ -49,13 +49,10 @@ def summary(results: str = "") -> str:
     StoreError
         Nothing is measured that is reported too.
     """
-    for session in sessions(results):
-        if overview.compared(table := table_of(session)):
-            return overview.summary(table)
-    raise StoreError("no measured number has a reported one next to it", "make table1 PROFILE=paper")
+    return overview.summary(map(table_of, sessions(results)))
 
 
-def shown(results: str = "") -> tuple[Session, list[Cell], str, DistilledSet]:
+def shown(found_in: Iterable[Session]) -> tuple[Session, list[Cell], str, DistilledSet]:
     """What the picture shows: the measured cells of one data set and budget, and one of their sets by its method.
 
     Raises
@@ -63,7 +60,7 @@ def shown(results: str = "") -> tuple[Session, list[Cell], str, DistilledSet]:
     StoreError
         No distilled set is there.
     """
-    for session in sessions(results):
+    for session in found_in:
         table = table_of(session)
         for dataset, ipc in sorted(table.columns, key=lambda column: column[1] != 10):
             cells = [table.cells[index, (dataset, ipc)] for index in range(len(table.rows))]
@@ -77,7 +74,7 @@ def shown(results: str = "") -> tuple[Session, list[Cell], str, DistilledSet]:
 
 def draw(root: Path, results: str = "") -> tuple[list[Path], str]:
     """Draw the picture for light and dark pages under ``reports/front``; also how the README shows it, in Markdown."""
-    session, cells, method, found = shown(results)
+    session, cells, method, found = shown(sessions(results))
     dataset, label = session.dataset(cells[0].dataset), methods[method].label
     classes, rows = range(min(10, len(dataset.classes))), min(ROWS, found.stored.shape[1])
     real = [dataset.train_images[dataset.train_labels == one][:rows] / 255.0 for one in classes]

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import re
 import sys
 from importlib.machinery import PathFinder
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 from IPython.display import HTML, Markdown
@@ -90,6 +93,22 @@ def test_what_the_paper_does_not_claim_has_a_table_of_its_own(tmp_path: Path, sh
     assert "<td>c</td>" not in claims
     assert "Also seen here (no claim of the paper)" in also
     assert '<td>c</td><td><span class="verdict">does not hold</span></td>' in also
+
+
+def test_a_page_tells_the_front_page_what_it_shows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    told: dict[str, Any] = {}
+
+    def display(value: object, metadata: dict[str, Any] | None = None) -> None:
+        told.update((metadata or {}).get("dreamlib", {}))
+
+    monkeypatch.setattr("dreamlib.companion.session.display", display)
+    session = Session("dream/table1", results=str(tmp_path), workers=-1)
+    session.run()
+    session.verdict([("a", np.True_, "x"), ("b", None, "y")], [("c", False, "z")])
+    session.agreement(session.accuracy_table([]))
+    claims = {"claims": [["a", True, "x"], ["b", None, "y"]], "also": [["c", False, "z"]]}
+    assert told == {"datasets": ["digits"], "cost": {}, **claims}
+    assert json.loads(json.dumps(told)) == told, "it goes into a notebook"
 
 
 def test_a_page_of_generators_decides_over_generators(tmp_path: Path, shown: list[str]) -> None:

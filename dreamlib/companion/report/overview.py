@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from ...core.atomic import write_atomically, write_text
-from ...core.errors import BadValue, DataError
+from ...core.errors import DataError, StoreError
 from . import figures, style
 from .accuracies import Accuracies, Cell, Column
 from .agreement import agreement
@@ -29,10 +29,11 @@ INKS = {"": "#1f2328", "-dark": "#e4e7eb"}  # letters on light and dark pages, b
 
 
 def compared(table: Accuracies) -> list[Column]:
-    """The columns with most cells that are both measured and reported, in the order of the table."""
+    """The columns with most cells that are both measured and reported, by data set as in the table, and by budget."""
     counts = {column: len(_both(table, column)) for column in table.columns}
     most = sorted((column for column in counts if counts[column]), key=lambda column: -counts[column])
-    return [column for column in table.columns if column in most[:COLUMNS]]
+    names = list(dict.fromkeys(name for name, _ in table.columns))
+    return sorted(most[:COLUMNS], key=lambda column: (names.index(column[0]), int(column[1])))
 
 
 def _both(table: Accuracies, column: Column) -> dict[int, Cell]:
@@ -40,30 +41,32 @@ def _both(table: Accuracies, column: Column) -> dict[int, Cell]:
     return {index: cell for index, cell in cells.items() if cell.difference is not None}
 
 
-def summary(table: Accuracies) -> str:
+def summary(tables: Iterable[Accuracies]) -> str:
     """The table of the README: measured, and in brackets reported, with the agreement of their orders; Markdown.
+
+    Parameters
+    ----------
+    tables : iterable of Accuracies
+        The first with a cell that is both measured and reported is shown.
 
     Raises
     ------
-    BadValue
-        No cell of the table is both measured and reported.
+    StoreError
+        There is none.
     """
-    columns, say = compared(table), MARKDOWN
-    if not columns:
-        raise BadValue(
-            f"no number of profile {table.profile or 'any'} is measured and reported",
-            "make table1 PROFILE=paper",
-        )
-    places = {column: _both(table, column) for column in columns}
+    table = next(filter(compared, tables), None)
+    if table is None:
+        raise StoreError("no measured number has a reported one next to it", "make table1 PROFILE=paper")
+    say, places = MARKDOWN, {column: _both(table, column) for column in compared(table)}
     lines = []
     for index, row in enumerate(table.rows):
         if any(index in cells for cells in places.values()):
             lines.append([say(row.label), *(_cell(cells.get(index)) for cells in places.values())])
     found = agreement(table).set_index("place")
     lines.append(
-        [say("rank agreement (Kendall)", "reported"), *(_order(found, table.place(one)) for one in columns)]
+        [say("rank agreement (Kendall)", "reported"), *(_order(found, table.place(one)) for one in places)]
     )
-    heads = [f"{data_set(str(name))}, IPC {budget}" for name, budget in columns]
+    heads = [f"{data_set(str(name))}, IPC {budget}" for name, budget in places]
     cells = [cell for column in places.values() for cell in column.values()]
     sources = dict.fromkeys(where(cell.number.paper, cell.number.item) for cell in cells if cell.number)
     stands = {(cell.n, cell.sets) for cell in cells}
