@@ -91,6 +91,7 @@ def predict(
         raise BadValue(
             f"kernels {tuple(cross.shape)} and {tuple(kernel.shape)} do not fit; expected (t, n) and (n, n)"
         )
+    # Of the real images only their kernel with the set is needed: no coefficient belongs to them.
     return cross.double() @ solve(kernel, labels, regularisation, relative)
 
 
@@ -183,6 +184,7 @@ def margin_loss(labels: Tensor) -> Tensor:
         raise BadValue(f"labels {tuple(labels.shape)}; expected (n, C) with at least two classes")
     # The margin between the two largest numbers of a label (FRePo, released code).
     first, second = labels.topk(2, dim=1).values.unbind(1)
+    # Negative, since it is added to a loss: minimising it makes the margin wider, up to 1 / C.
     return -(first - second).clamp(max=1 / labels.shape[1]).mean()
 
 

@@ -263,6 +263,7 @@ def unroll(
             grown = [-rate * part for part in by_batch]
             found = torch.autograd.grad(made, list(leaves.values()), grown, materialize_grads=True)
             by_learned = {name: by_learned[name] + part for name, part in zip(leaves, found, strict=True)}
+        # Without curvature u stays dL/dtheta_T at every step (TESLA).
         u = {name: u[name] - rate * by_weights[name] for name in u} if curvature else u
     weights = {name: weight.detach() for name, weight in end.items()}
     return Unrolled(value.detach(), by_learned, by_rates, weights, kept)

@@ -110,6 +110,7 @@ class Stream:
         least, rest = divmod(count, self.steps)
 
         def end(step: int) -> int:
+            # The first ``rest`` steps have one class more.
             return step * least + min(step, rest)
 
         return (0 if self.seen else end(self.step - 1)), end(self.step)

@@ -109,6 +109,7 @@ class Evaluation:
             raise BadValue(
                 f"stop_ipc counts epochs of SGD, and the learner is {type(learner).__name__}", "stop_ipc=0"
             )
+        # Steps of an epoch, rounded up: the last batch may be smaller.
         return learner.passes * -(-classes * self.stop_ipc // learner.batch)
 
 
@@ -174,12 +175,14 @@ class EvaluationRun:
                 "expected one of the two",
                 "stop_ipc=0",
             )
+        # A regression has no epochs.
         epochs = getattr(evaluation.learner, "epochs", 1)
         if evaluation.networks < 1 or epochs < 1:
             raise BadValue(
                 f"evaluation with {evaluation.networks} networks and {epochs} epochs; expected at least one of each",
                 "",
             )
+        # Which test images are read is part of the key, so it must not depend on what happens to be given.
         if evaluation.also_on != ("" if also is None else also.name):
             given = "none" if also is None else f"{also.name!r}"
             raise BadValue(f"evaluation also tests on {evaluation.also_on!r}, and was given {given}", "")
@@ -226,6 +229,7 @@ class EvaluationRun:
             )
         how.check()
         if not how.fresh:
+            # Drawn once, they are stored images like any others, and INPC is then an IPC.
             labels = torch.arange(classes, device=self.device).unsqueeze(1).expand(-1, how.per_class)
             return _in_memory(_by_class(images.draw(labels, self.streams["noise"])))
 
@@ -268,6 +272,7 @@ class EvaluationRun:
                 self.training.check()
                 if self.also is not None:
                     self.also_accuracies = self._tested(self.also)
+                # Last, since ``done`` is read from it.
                 self.accuracies = self._tested(self.dataset)
 
     def _tested(self, on: Dataset) -> list[float]:
@@ -276,6 +281,7 @@ class EvaluationRun:
         normalisation = self.dataset.normalisation  # that of the images the networks were trained on
 
         def images(part: slice) -> Tensor:
+            # Chunk by chunk: as floats, all test images take four times the memory of their bytes.
             return normalisation.apply(test[part].to(self.device).float() / 255)
 
         return self.training.accuracy(images, labels)

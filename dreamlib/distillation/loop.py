@@ -129,6 +129,7 @@ class Distillation:
             self._begin(None, start)
         # A later stage takes over the partner that an earlier stage has trained.
         carried = None if start is None else below(start, BESIDE)
+        # A coreset makes no step, so it has neither teacher nor criterion.
         self.teaching: Teaching = recipe.teacher.begin(self.scene, start) if taught else Idle()
         self.criterion = how.begin(self.scene, self.teaching, carried) if moves else None
         if self.selection is None and self.mark in recipe.kept:
@@ -286,6 +287,7 @@ class Distillation:
             raise Diverged(
                 f"the loss became {value} at step {self.matched} of {self.loops}", self._lower_rate_hint()
             )
+        # Counted from the first stage on, so that the losses of two stages follow each other.
         self.losses.append((self.recipe.criterion.first * self.unit + self.matched, value))
 
     def _lower_rate_hint(self) -> str:
@@ -335,6 +337,7 @@ class Distillation:
         out |= {f"teacher.{name}": value for name, value in self.teaching.state().items()}
         if self.criterion is not None:
             out |= {f"criterion.{name}": value for name, value in self.criterion.state().items()}
+        # Snapshots are in every checkpoint: after a restart they could not be taken again.
         for mark, snapshot in self.snapshots.items():
             out |= {f"snapshot.{mark}.{name}": value for name, value in snapshot.items()}
         out["losses"] = torch.tensor(self.losses, dtype=torch.float64).view(-1, 2)

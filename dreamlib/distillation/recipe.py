@@ -221,6 +221,7 @@ def change(data: D, path: str, value: Any, *, optional: bool = False) -> D:
         if optional:
             return data
         raise unknown(f"field of {type(data).__name__}", head, names)
+    # A bound for parts that have none: what somebody has chosen stays.
     if optional and not rest and getattr(data, head) is not None:
         return data
     inner = change(getattr(data, head), rest, value, optional=optional) if rest else value

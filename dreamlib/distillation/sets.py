@@ -230,6 +230,8 @@ class _Augmented:
             part[0] if part.is_floating_point() else F.one_hot(part[0], self.classes).float()
             for part in (first, second)
         )
+        # Two labels in one, by their shares of the pixels: what CutMix asks for (cross-entropy is linear in the
+        # target).
         return images[0], share * own + (1 - share) * pasted
 
 
@@ -272,7 +274,9 @@ class DistilledGenerator:
             4 * len(labels) * math.prod(self.shape), f"{len(labels)} images to draw", "fewer: per_class=10"
         )
         images = self.drawing.unit(labels, Streams(seed, self.drawing.device)["noise"])
+        # Drawn with the classes in turn, as an evaluation draws them; held class by class, as all sets are.
         each = images.unflatten(0, (per_class, len(self.classes))).transpose(0, 1)
+        # What was drawn, and how, so that the set can be drawn again.
         about = {**self.about, "drawn": {"per_class": per_class, "seed": seed}}
         return DistilledSet(
             each.flatten(0, 1), labels.sort().values, each, self.classes, self.normalisation, about
@@ -330,6 +334,7 @@ class FreshImages(IterableDataset[tuple[Tensor, Tensor]]):
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         worker = get_worker_info()
+        # Every worker draws its own part of the labels: together they make one epoch.
         mine = self.labels if worker is None else self.labels[worker.id :: worker.num_workers]
         # Workers cannot count epochs together: a DataLoader gives each of them a new seed per epoch.
         which = f"epoch {self.epoch}" if worker is None else f"worker {worker.seed}"
@@ -529,6 +534,7 @@ def _normalisation(path: str | Path, about: dict[str, Any], stored: dict[str, Te
 
 def _container(about: dict[str, Any]) -> Any:
     """The container of a file's metadata."""
+    # "part" and "source" say which class it is; the rest are its fields.
     fields = {k: v for k, v in about["container"].items() if k not in ("part", "source")}
     kinds: dict[str, Any] = {CONTAINERS[name].__name__: CONTAINERS[name] for name in CONTAINERS}
     return kinds[about["container"]["part"]](**fields)

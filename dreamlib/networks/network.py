@@ -165,6 +165,7 @@ def largest_map(network: Network, shape: tuple[int, int, int]) -> int:
     sizes: list[int] = []
 
     def note(module: nn.Module, inputs: object, output: Tensor) -> None:
+        # float32 has four bytes.
         sizes.append(output.numel() * 4)
 
     # Not on the meta device: norms there make PyTorch import its compiler, which takes three seconds in every process.

@@ -103,4 +103,5 @@ class NetworkSpec:
         if self.form == "idc" and not plain.startswith("resnet"):
             settled["form"] = "he"
         for field, value in settled.items():
+            # Frozen, but equal networks must be equal specs: what a name settles is written over what was said.
             object.__setattr__(self, field, value)

@@ -91,6 +91,7 @@ _ld = methods.register(
         ),
     )
 )
+# The same images, labels and network; only the way from labels to loss differs, and with it how a set is judged.
 _ridge = _ld.using(criterion__way="ridge", name="ld-ridge", label="LD, ridge")
 methods.register(replace(_ridge, protocol="ld-ridge"))
 for base in ("ld", "ld-ridge"):

@@ -92,6 +92,7 @@ class Method:
             family=(self.name, *self.family),
             rules=(*self.rules, Rule((), (*parts_given, *numbers), source)),
             chosen=(*self.chosen, Rule((), numbers, source)),
+            # A variant is no row of a paper: nothing reported may stand next to it.
             reported_as="",
         )
 
@@ -118,6 +119,8 @@ class Method:
 
         ``scale`` holds a profile's rules, ``item`` those of one table or figure.
         """
+        # Later rules win: what a paper says by data set, what a profile reduces, what the caller chose, what one table
+        # needs.
         rules = (*self.rules, *scale, *self.chosen, *item)
         recipe, sources = apply(self.recipe, rules, self.facts(dataset, ipc))
         return recipe, {**dict(self.sources), **sources}
@@ -135,6 +138,7 @@ def changes(published: Any, used: Any, path: str = "") -> list[str]:
     """
     if published == used:
         return []
+    # Two parts of one kind are compared field by field; another kind is one change, not a list of them.
     if isinstance(published, dict) and isinstance(used, dict) and published.get("part") == used.get("part"):
         inner = [(f"{path}.{name}" if path else name, name) for name in {**used, **published}]
         return [
@@ -179,6 +183,7 @@ class Methods(Mapping[str, Method]):
             If another method has this name.
         """
         known = self._methods.get(method.name)
+        # The same method twice is fine: a notebook cell that registers it may be run again.
         if known is not None and as_data(known) != as_data(method):
             raise PluginError(
                 f"a method named {method.name!r} exists already",

@@ -65,6 +65,7 @@ _kip = methods.register(
 )
 
 _OPERATIONS = "color_crop_cutout_flip_scale_rotate"
+# Batch norm while the set is learned, none when it is judged (FRePo, released code).
 _WIDENING = NetworkSpec("frepo", norm="batch")
 register(
     "frepo",

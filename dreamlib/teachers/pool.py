@@ -130,6 +130,7 @@ class PoolTraining:
         self._validation = data.take(held_out).flatten(0, 1)
         self._validation_labels = label[:, :1].expand_as(held_out).flatten()
         stack = Stack(spec, data.shape, data.num_classes, pool.networks, generator)
+        # Held-out images are never fetched: indices count the others alone.
         self.training = Training(stack, self._fetch, len(self._label), pool.training, generator)
         self.kept: list[dict[int, State]] = [{} for _ in pool.bands]
         self.best = 0.0
@@ -228,6 +229,7 @@ class PoolTraining:
                 out |= {f"kept.{band}.{state.network}.{name}": value for name, value in state.tensors.items()}
                 about.append((band, state.network, state.step, state.accuracy))
         out["about"] = torch.tensor(about, dtype=torch.float64).view(-1, 4)
+        # float64 holds steps and percent alike, without loss.
         out["progress"] = torch.tensor((self.step, self.best, self.done), dtype=torch.float64)
         if not self.done:
             out |= {f"training.{name}": value for name, value in self.training.state().items()}
@@ -237,6 +239,7 @@ class PoolTraining:
         """Go on from what :meth:`state` returned, with the random stream as it was then."""
         step, self.best, done = state["progress"].tolist()
         self.done, self.training.generator = bool(done), generator
+        # A trained pool needs neither the networks nor their momentum, only what the bands have kept.
         if self.done:
             self.training.step = int(step)
         else:
