@@ -7,7 +7,7 @@
 # ---
 
 # %% [markdown]
-# # DiM, Figure 1c: accuracy by budget
+# # DiM, Figure 1c: performance under different image numbers
 #
 # **The claim.** Sets of distilled images do poorly when they are small; a generator does well at any budget, and its
 # lead is largest at one image per class.

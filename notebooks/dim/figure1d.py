@@ -7,7 +7,7 @@
 # ---
 
 # %% [markdown]
-# # DiM, Figure 1d: the cost of redeployment
+# # DiM, Figure 1d: redeployment GPU hours
 #
 # **The claim.** Sets of images must be distilled again for every IPC; a generator is trained once and serves every
 # INPC. From one to ten images per class MTT needs 8.3 GPU hours and IDC 18.2; DiM "saves 13x to 160x redeployment

@@ -7,7 +7,7 @@
 # ---
 
 # %% [markdown]
-# # DiM, Figure 3a: the weight of matching
+# # DiM, Figure 3a: sensitivity to λ
 #
 # **The claim.** $\lambda$ weighs the matching loss against the generator's own: $\mathcal{L} = \mathcal{L}_g + \lambda
 # \mathcal{L}_m$. 0.01 is best under ConvNet-3 (C-3) and ResNet-10. A larger one, such as 1, weakens

@@ -7,7 +7,7 @@
 # ---
 
 # %% [markdown]
-# # DiM, Figure 3b: the batch of matching
+# # DiM, Figure 3b: batch sizes
 #
 # **The claim.** B is the number of real images in a matching step. 64 is best under ConvNet-3 (C-3), ResNet-10
 # and ResNet-18. A larger one makes the optimisation harder, so that accuracy drops significantly; too small a

@@ -7,7 +7,7 @@
 # ---
 
 # %% [markdown]
-# # DiM, Figure 3c: networks from small to large
+# # DiM, Figure 3c: scalability to large architectures
 #
 # **The claim.** One generator, trained once, serves every network and every number of images drawn per class for an
 # epoch (INPC). Simple networks are better at a small INPC, complex ones at a large: at INPC = 1 ConvNet-3 (C-3) leads

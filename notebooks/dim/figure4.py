@@ -7,7 +7,7 @@
 # ---
 
 # %% [markdown]
-# # DiM, Figure 4: the generator
+# # DiM, Figure 4: architecture of the generator
 #
 # **What the paper shows.** The generator's architecture: "a Fully-Connected (FC) layer, BN, ReLU, 3 ConvTranspose2d
 # layers, BN, ReLu, 4 blocks of CONV-BN-ReLU, CONV, and tanh activation. The input and output dimensions of FC are 100

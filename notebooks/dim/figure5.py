@@ -7,7 +7,7 @@
 # ---
 
 # %% [markdown]
-# # DiM, Figure 5: images along training
+# # DiM, Figure 5: synthetic images during training
 #
 # **What the paper shows.** Images of a generator during training: "the image quality gradually increase with the
 # training".

@@ -7,7 +7,7 @@
 # ---
 
 # %% [markdown]
-# # DiM, Figure 6: a GAN and DiM along training
+# # DiM, Figure 6: synthetic images of GANs and DiM
 #
 # **The claim.** At 130, 150, 170 and 190 epochs DiM's generator trains better networks than the GAN's: "DiM
 # outperforms GAN at all epochs with 4 % to 5.5 %" on ConvNet-3 (C-3) and ResNet-10 (R-10).

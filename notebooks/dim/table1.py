@@ -7,7 +7,7 @@
 # ---
 
 # %% [markdown]
-# # DiM, Table 1: images or a model
+# # DiM, Table 1: comparison of DiI and DiM
 #
 # **The claim.** The paper sums up its idea in three lines, without a number:
 #

@@ -7,7 +7,7 @@
 # ---
 
 # %% [markdown]
-# # DiM, Table 10: dimension of the noise
+# # DiM, Table 10: dimension K of the noise
 #
 # **The claim.** The generator's noise has K = 100 dimensions. That is best under ConvNet-3 (C-3), ResNet-10 and
 # ResNet-18: from K = 32 to 100 their average rises from 71.8 to 73.9 %, and for K = 200 it has dropped to 69.3

@@ -7,7 +7,7 @@
 # ---
 
 # %% [markdown]
-# # DiM, Table 2: compared with coresets, distilled images and its own GAN
+# # DiM, Table 2: performance comparison to state-of-the-art methods
 #
 # **The claim.** A data set distilled into a generator trains networks better than coresets, better than sets of
 # distilled images, and better than the generator that was trained as a GAN alone: 66.2 ± 0.5 % on CIFAR-10 at ten

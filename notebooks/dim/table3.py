@@ -7,7 +7,7 @@
 # ---
 
 # %% [markdown]
-# # DiM, Table 3: IDC and DiM at equal forward passes
+# # DiM, Table 3: comparison of HaBa, IDC and DiM
 #
 # **The claim.** HaBa and IDC decode more images than they store, so that DiM at the same number would train on fewer.
 # With as many images in an epoch as they have, DiM is better on all data sets: 70.8 % on CIFAR-10 at ten stored

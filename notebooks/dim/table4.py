@@ -7,7 +7,7 @@
 # ---
 
 # %% [markdown]
-# # DiM, Table 4: what is matched
+# # DiM, Table 4: feature matching, gradient matching and logits matching
 #
 # **The claim.** A GAN makes images that look real, not images that teach. Matching real and generated images as well
 # improves it by 3 to 6 points under ConvNet-3 (C-3), ResNet-10 and ResNet-18, whatever is matched;

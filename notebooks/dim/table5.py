@@ -7,7 +7,7 @@
 # ---
 
 # %% [markdown]
-# # DiM, Table 5: when matching starts
+# # DiM, Table 5: the epochs of logits matching
 #
 # **The claim.** N is the epoch of the GAN from which on logits are matched too. Accuracy rises from N = 20 to N = 120,
 # which is best (72.6 % under ConvNet-3, C-3, and 74.1 % under ResNet-10, R-10; CIFAR-10, INPC = 50), and stays there:

@@ -7,7 +7,7 @@
 # ---
 
 # %% [markdown]
-# # DiM, Table 7: architectures that were not seen in distillation
+# # DiM, Table 7: performance on unseen architectures
 #
 # **The claim.** A generator distilled with ConvNet-3 alone trains other networks well too: 69.2 % with ResNet-18,
 # 66.8 with VGG-11 and 67.3 with AlexNet on CIFAR-10 at INPC 10, where distilled images lose 4 to 30 points on the

@@ -7,7 +7,7 @@
 # ---
 
 # %% [markdown]
-# # DiM, Table 8: DiM and its GAN
+# # DiM, Table 8: performance comparison to GANs
 #
 # **The claim.** DiM is better than the GAN alone at 1, 10 and 50 images per class drawn for every epoch (INPC), under
 # ConvNet-3 (C-3) and ResNet-10, by up to 5 points (so the text; the table's own differences reach 6.0): a GAN

@@ -7,7 +7,7 @@
 # ---
 
 # %% [markdown]
-# # DiM, Table 9: what drawing images costs
+# # DiM, Table 9: effort of the generator
 #
 # **The claim.** A generator has to draw every batch before a network can train on it. That is light: 2 ms for a batch
 # of 128 images against 8 ms of training for ConvNet-3 (a share of 0.20) and 80 ms for DenseNet-121 (0.02), on a Tesla

@@ -7,7 +7,7 @@
 # ---
 
 # %% [markdown]
-# # DM, supplement 1.1: batch norm and ResNets
+# # DM, supplement 1.1: ResNet with batch normalization
 #
 # **The claim.** DM and DSA can also learn with networks that have batch norm. For ResNets the convolutions of stride 2
 # are replaced by ones of stride 1 with average pooling behind them in the network that learns the set: that "enables

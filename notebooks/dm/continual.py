@@ -7,7 +7,7 @@
 # ---
 
 # %% [markdown]
-# # DM, supplement 1.2: continual learning from a distilled memory
+# # DM, supplement 1.2: continual learning
 #
 # **The claim.** Classes arrive in steps, and what has been seen may be kept only as a small memory. GDumb trains a
 # network from scratch on a class-balanced memory after every step; what decides is what the memory holds. DM's paper

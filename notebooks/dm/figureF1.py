@@ -7,7 +7,7 @@
 # ---
 
 # %% [markdown]
-# # DM supplement, Figure F1: searching an architecture on a proxy set
+# # DM, Figure F1: performance rank correlation between proxy-set and whole-dataset training
 #
 # **The claim.** To find the best of 720 ConvNets, one need not train them all on the whole training set: train them on
 # 50 synthetic images per class. The ranking of the best architectures under DM's set agrees better with their ranking

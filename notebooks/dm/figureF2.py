@@ -7,7 +7,7 @@
 # ---
 
 # %% [markdown]
-# # DM, Figure F2: which networks to embed with
+# # DM, Figure F2: images learned with different network parameter distributions
 #
 # **The claim.** Sets learned with networks of different validation accuracy look different: poor networks leave blurred
 # images with checkerboard patterns, good ones colourful images with twisty patterns. Yet they generalise alike: the

@@ -7,7 +7,7 @@
 # ---
 
 # %% [markdown]
-# # DM, section 4: the connection to gradient matching
+# # DM, supplement 4: connection to gradient matching
 #
 # **The claim.** For any network with a linear last layer, the gradient of that layer is a weighted feature, so
 # matching mean gradients is matching weighted mean features. If random networks predict every class with the same

@@ -7,7 +7,7 @@
 # ---
 
 # %% [markdown]
-# # DM, Table T1: compared with generative models and MMD in pixel space
+# # DM, Table T1: comparison to generative models and MMD baseline
 #
 # **The claim.** Images that DM learns teach networks far more than those that GMMN, a VAE (DC-VAE) or BigGAN draw,
 # which are "not more informative than randomly selected real images" (section 2.1). DM without its embedding and its

@@ -7,7 +7,7 @@
 # ---
 
 # %% [markdown]
-# # DREAM, Figure 1: accuracy against iterations
+# # DREAM, Figure 1: accuracy curves
 #
 # **The claim.** With DREAM's sampler, DC needs one fifth of its iterations to reach its final accuracy, DSA one
 # tenth, and distribution matching (in IDC's frame) less than one tenth; going on brings further gains. All on

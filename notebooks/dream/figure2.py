@@ -7,7 +7,7 @@
 # ---
 
 # %% [markdown]
-# # DREAM, Figure 2: images with and without DREAM
+# # DREAM, Figure 2: image quality and sample diversity
 #
 # **The claim.** With DREAM the distilled images show more obvious characteristics of their class, and more variety.
 #

@@ -7,7 +7,7 @@
 # ---
 
 # %% [markdown]
-# # DREAM, Figure 3: distilled sets of all data sets
+# # DREAM, Figure 3: example visualizations of the distilled images
 #
 # **What the paper shows.** Example images distilled by DREAM from MNIST, FashionMNIST, SVHN, CIFAR-10, CIFAR-100 and
 # TinyImageNet, without a number.

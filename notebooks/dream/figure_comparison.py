@@ -7,7 +7,7 @@
 # ---
 
 # %% [markdown]
-# # DREAM, README figure (b): DC above, DC+DREAM below
+# # DREAM, README figure (b): comparison of the datasets distilled by DC and by DC with DREAM
 #
 # **The claim.** With DREAM's sampler, DC's images of the same classes are clearer. The paper shows plane, car, dog
 # and cat of CIFAR-100 (those names are CIFAR-10's).

@@ -7,7 +7,7 @@
 # ---
 
 # %% [markdown]
-# # DREAM, README figure (a): gradient norms of random and of representative images
+# # DREAM, README figure (a): gradient norm distribution
 #
 # **The claim.** The gradient norms of a class spread widely. A random batch inherits that spread, with images near
 # the decision boundary dominating the mean; a representative one covers the class evenly.

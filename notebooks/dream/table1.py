@@ -7,7 +7,7 @@
 # ---
 
 # %% [markdown]
-# # DREAM, Table 1: accuracy of many methods
+# # DREAM, Table 1: Top-1 accuracy of models trained on distilled images
 #
 # **The claim.** DREAM matches *representative* real images, found by clustering, instead of random ones. Its
 # supplement compares it with twelve methods on four data sets at 1, 10 and 50 images per class (IPC) and finds it

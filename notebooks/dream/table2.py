@@ -7,7 +7,7 @@
 # ---
 
 # %% [markdown]
-# # DREAM, Table 2: what the strategy costs
+# # DREAM, Table 2: time cost of adding the DREAM strategy
 #
 # **The claim.** Clustering happens once in ten inner loops and costs little: on CIFAR-10 0.1 s compared with 0.2 s of
 # matching and image update, so an inner loop takes 0.3 s instead of 0.2 s. Since five to ten times fewer iterations

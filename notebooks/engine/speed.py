@@ -7,7 +7,7 @@
 # ---
 
 # %% [markdown]
-# # The engine: how fast, and at what price
+# # The engine: how fast, and at what price in accuracy
 #
 # **The claim.** It is this project's own: a table should be a coffee break. The released code matches one class
 # after the other, trains one network after the other, and does both operation by operation in float32. This page shows

@@ -225,7 +225,7 @@ def drawn_once(profile: str, method: str, dataset: str, ipc: int, seed: int) -> 
 PLANS = (
     Plan(
         "dm/tableT1",
-        "DM beside generative models and MMD in pixel space",
+        "Comparison to generative models and MMD baseline",
         ("random", "gmmn", "vae", "biggan", "mmd", "mmd-polynomial", "mmd-rbf", "mmd-laplacian", "dm"),
         cells=drawn_once,
         sets=True,
@@ -233,7 +233,7 @@ PLANS = (
     ),
     Plan(
         "dm/continual",
-        "Class-incremental learning from a memory of 20 images per class",
+        "Continual learning",
         ("random", "random+dream", "herding", "herding+dream", "dsa", "dsa+dream", "dm", "dm+dream"),
         cells=continual,
         ipcs=(20,),
@@ -241,7 +241,7 @@ PLANS = (
     ),
     Plan(
         "dm/figureF1",
-        "Architecture search on proxy sets",
+        "Performance rank correlation between proxy-set and whole-dataset training",
         ("whole", "random", "dsa", "dm", "dm+dream", "dream", "early-stopping"),
         cells=search,
         datasets=("cifar10",),
@@ -257,7 +257,7 @@ PLANS = (
     ),
     Plan(
         "dm/figureF2",
-        "Which networks to embed with",
+        "Images learned with different network parameter distributions",
         ("dm",),
         cells=bands,
         sets=True,
@@ -267,12 +267,18 @@ PLANS = (
     ),
     Plan(
         "dm/batchnorm",
-        "Batch norm and ResNets",
+        "ResNet with batch normalization",
         ("dm", "dsa"),
         cells=norms,
         ipcs=(10,),
         datasets=("digits", "cifar10"),
         seeds=1,
     ),
-    Plan("dm/comparisons", "DM beside KIP and GTN", ("dm", "kip", "dsa", "dc"), cells=widths, seeds=1),
+    Plan(
+        "dm/comparisons",
+        "Comparison to GTN and KIP methods",
+        ("dm", "kip", "dsa", "dc"),
+        cells=widths,
+        seeds=1,
+    ),
 )
