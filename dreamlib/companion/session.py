@@ -336,7 +336,7 @@ class Session:
         return f"{words.data_set(dataset)}, {'INPC' if self._drawn else 'IPC'} {ipc}"
 
     def curves(self) -> pd.DataFrame:
-        """Accuracy by matching step: one line per method, data set, IPC and step, pooled over sets and networks."""
+        """Accuracy by matching step: one line per method, data set, IPC and step, over all sets and networks."""
         places: dict[tuple[str, int], list[dict[str, Any]]] = {}
         for record in self.records:
             places.setdefault((record["dataset"], record["ipc"]), []).append(record)

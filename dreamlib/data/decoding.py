@@ -1,4 +1,4 @@
-"""Encoded image files to one uint8 array, in a pool of threads."""
+"""Encoded image files to one uint8 array, by several threads."""
 
 from __future__ import annotations
 
@@ -64,8 +64,8 @@ def decode(
             out[i] = image
 
     # Threads are enough: Pillow lets go of the interpreter's lock while it decodes.
-    with ThreadPoolExecutor() as pool:
-        for _ in pool.map(fill, range(0, count, CHUNK)):
+    with ThreadPoolExecutor() as threads:
+        for _ in threads.map(fill, range(0, count, CHUNK)):
             pass
     return out
 

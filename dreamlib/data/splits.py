@@ -220,7 +220,7 @@ def _class_order(order: int, count: int) -> list[int]:
 
 
 def alike(name: str) -> str:
-    """``name`` without the class order: what results are pooled over. ``mnist@5steps-upto3``, or ``name`` itself."""
+    """``name`` without the class order: what results are taken together over. ``mnist@5steps-upto3``, or ``name`` itself."""
     return re.sub(r"-order\d+-(?=(step|upto)\d+$)", "-", name)
 
 

@@ -208,7 +208,7 @@ def change(data: D, path: str, value: Any, *, optional: bool = False) -> D:
     """A copy of a (nested) dataclass with the field at the dotted ``path`` replaced.
 
     A field that a recipe does not have is looked for in its criterion. With ``optional`` only a field that exists and
-    holds None is set: a profile bounds the pool of a sampler that has none.
+    holds None is set: a profile bounds the candidates of a sampler that has no bound.
     """
     head, _, rest = path.partition(".")
     names = _fields(data)

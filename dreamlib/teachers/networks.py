@@ -41,7 +41,8 @@ class Networks:
     batch, lr, momentum, weight_decay, cutmix, augment :
         The network's own SGD.
     pool : Pool, optional
-        Draw each network from a pool of networks trained beforehand, instead of initialising it (DM, Figure F2).
+        The pool of networks, trained beforehand, that each network is drawn from; None: each is initialised (DM, Figure
+        F2, has both).
     """
 
     steps: int = 1

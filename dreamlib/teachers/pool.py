@@ -1,4 +1,4 @@
-"""Pools of matching networks: trained beforehand, and grouped by their validation accuracy.
+"""Pools of networks to match under: trained beforehand, and grouped by their validation accuracy.
 
 DM embeds with a fresh random network at every step. Its section on the distribution of network parameters (the images
 are Figure F2 of the supplement) draws the network from a pool instead, whose networks were trained until their
@@ -63,7 +63,7 @@ class Pool:
     def check(self) -> None:
         """Raise :class:`BadValue` for numbers outside their range."""
         if not self.bands and not self.fresh:
-            raise BadValue("a pool without bands; expected at least one", "Pool(bands=((20.0, 30.0),))")
+            raise BadValue("a pool of networks without bands; expected at least one", "Pool(bands=((20.0, 30.0),))")
         for band in self.bands:
             if len(band) != 2 or not 0 <= band[0] < band[1] <= 100:
                 raise BadValue(
@@ -114,7 +114,7 @@ class PoolTraining:
     def __init__(self, data: ClassData, spec: NetworkSpec, pool: Pool, streams: Streams) -> None:
         if pool.held_out >= data.smallest:
             raise BadValue(
-                f"a pool holds out {pool.held_out} images of each class, but the smallest class of {data.name} has "
+                f"a pool of networks holds out {pool.held_out} images of each class, but the smallest class of {data.name} has "
                 f"{data.smallest}",
                 f"held_out={max(1, data.smallest // 10)}",
             )

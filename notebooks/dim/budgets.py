@@ -203,7 +203,7 @@ def redeployment(records: Sequence[Record]) -> pd.DataFrame:
 
 
 def by_budget(records: Sequence[Record]) -> pd.DataFrame:
-    """Accuracy by budget: one line per data set, method and budget, pooled over all networks of all sets.
+    """Accuracy by budget: one line per data set, method and budget, over all networks of all sets.
 
     Returns
     -------
