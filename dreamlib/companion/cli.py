@@ -481,10 +481,10 @@ COMMANDS = {
 def main(arguments: Sequence[str] | None = None) -> int:
     """Entry point; returns the exit status: 0 done, 1 a cell failed, 2 bad input, 130 interrupted."""
     begun = time.monotonic()
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
+    for output in (sys.stdout, sys.stderr):
+        if isinstance(output, io.TextIOWrapper):
             # A path or a name that the terminal cannot show stops nothing.
-            stream.reconfigure(errors="backslashreplace")
+            output.reconfigure(errors="backslashreplace")
     grammar = parser()
     args = grammar.parse_args(arguments)
     if lost := [name for name, value in vars(args).items() if value == [] and name != "extra"]:

@@ -19,7 +19,7 @@ Kind = tuple[str, str, int, str]
 
 
 def like(cell: Cell) -> Kind:
-    """What cells have in common that take equally long: the steps of a stream of classes do, in whatever order."""
+    """What cells have in common that take equally long: the steps of a class sequence do, in whatever order."""
     return cell.method, re.sub(r"-step\d+$", "", alike(cell.dataset)), cell.ipc, cell.recipe.mode
 
 

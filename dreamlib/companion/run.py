@@ -269,8 +269,8 @@ def _share(cells: Sequence[Cell], order: Order, count: int, bar: Progress) -> in
 def _answer(process: subprocess.Popen[bytes]) -> tuple[int, DreamlibError | None]:
     """How many steps a worker has made, and the error of ours that ended it; of one that was killed, nothing."""
     assert process.stdout is not None
-    with process.stdout as stream:
-        said = stream.read()
+    with process.stdout as output:
+        said = output.read()
     return pickle.loads(said) if said else (0, None)
 
 

@@ -93,9 +93,9 @@ def _read_idx(name: str, *files: Path) -> Arrays:
 
     arrays: list[Any] = []
     for file in files:
-        with gzip.open(file) if file.suffix == ".gz" else file.open("rb") as stream:
+        with gzip.open(file) if file.suffix == ".gz" else file.open("rb") as opened:
             # Bounded: a packed file of a few kilobytes may unpack to more than the memory. MNIST needs 47 MB.
-            raw = stream.read(2**27)
+            raw = opened.read(2**27)
         # The IDX format: 2051 is a file of images, 2049 one of labels; sizes follow as big-endian 32-bit integers.
         magic, count = struct.unpack(">ii", raw[:8])
         images = magic == 2051

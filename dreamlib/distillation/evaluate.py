@@ -115,9 +115,8 @@ class Evaluation:
 
 def check_judge(dataset: Dataset) -> None:
     """Raise DataError for a data set of one class, on which every network is right."""
-    if (
-        dataset.num_classes < 2 and "steps-order" not in dataset.name
-    ):  # a stream of classes may begin with one
+    # A class sequence may begin with a single class.
+    if dataset.num_classes < 2 and "steps-order" not in dataset.name:
         raise DataError(
             f"{dataset.name}: 1 class ({dataset.classes[0]!r}), so that every answer is right; expected at least 2",
             "a folder for each class, below train/",

@@ -63,7 +63,9 @@ class Pool:
     def check(self) -> None:
         """Raise :class:`BadValue` for numbers outside their range."""
         if not self.bands and not self.fresh:
-            raise BadValue("a pool of networks without bands; expected at least one", "Pool(bands=((20.0, 30.0),))")
+            raise BadValue(
+                "a pool of networks without bands; expected at least one", "Pool(bands=((20.0, 30.0),))"
+            )
         for band in self.bands:
             if len(band) != 2 or not 0 <= band[0] < band[1] <= 100:
                 raise BadValue(
@@ -114,8 +116,8 @@ class PoolTraining:
     def __init__(self, data: ClassData, spec: NetworkSpec, pool: Pool, streams: Streams) -> None:
         if pool.held_out >= data.smallest:
             raise BadValue(
-                f"a pool of networks holds out {pool.held_out} images of each class, but the smallest class of {data.name} has "
-                f"{data.smallest}",
+                f"a pool of networks holds out {pool.held_out} images of each class, but the smallest class of "
+                f"{data.name} has {data.smallest}",
                 f"held_out={max(1, data.smallest // 10)}",
             )
         self.data, self.pool = data, pool

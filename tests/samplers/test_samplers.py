@@ -132,7 +132,9 @@ def test_candidates_above_the_largest_class_are_all_of_it(data: ClassData, most:
     assert all(len(set(row[keep].tolist())) == int(keep.sum()) for row, keep in zip(index, mask, strict=True))
 
 
-def test_candidates_between_the_smallest_and_the_largest_class_are_as_many_as_the_smallest_has(data: ClassData) -> None:
+def test_candidates_between_the_smallest_and_the_largest_class_are_as_many_as_the_smallest_has(
+    data: ClassData,
+) -> None:
     index, _ = view(data).candidates(135)
     assert index.shape == (10, 130)
 

@@ -34,16 +34,16 @@ def continual(profile: str, method: str, dataset: str, ipc: int, seed: int) -> l
     seed is a class order. ``"mnist@10steps"`` asks for 10 steps; ``"mnist"`` takes 5, and 5 and 10 from a hundred
     classes on.
     """
-    name, steps_asked = _stream(dataset)
+    name, steps_asked = _sequences(dataset)
     if ipc < 1:
         raise BadValue(
             f"a memory of {ipc} images per class is smaller than its classes; expected at least 1", "IPC=20"
         )
     cells = []
     for steps in steps_asked:
-        stream = f"{name}@{steps}steps-order{seed}"
+        sequence = f"{name}@{steps}steps-order{seed}"
         parts = [
-            _continual(profile, method, f"{stream}-step{step}", ipc, seed) for step in range(1, steps + 1)
+            _continual(profile, method, f"{sequence}-step{step}", ipc, seed) for step in range(1, steps + 1)
         ]
         learns = _trained_on(parts[0]) != "nothing" or parts[0].recipe.initial.epochs
         if learns and class_count(parts[-1].dataset) == 1:
@@ -52,7 +52,7 @@ def continual(profile: str, method: str, dataset: str, ipc: int, seed: int) -> l
                 f"DATASETS={name}@5steps, or METHODS=random,dm",
             )
         for step in range(1, steps + 1):
-            whole = _continual(profile, method, f"{stream}-upto{step}", ipc, seed)
+            whole = _continual(profile, method, f"{sequence}-upto{step}", ipc, seed)
             cells.append(union(whole, parts[:step]))
     return cells
 
@@ -72,8 +72,8 @@ def _continual(profile: str, method: str, dataset: str, ipc: int, seed: int) -> 
     )
 
 
-def _stream(dataset: str) -> tuple[str, tuple[int, ...]]:
-    """The data set that arrives, and in how many steps: one number, or several streams of it."""
+def _sequences(dataset: str) -> tuple[str, tuple[int, ...]]:
+    """The data set that arrives, and in how many steps: one class sequence, or several."""
     stem, _, tail = dataset.rpartition("@")
     asked = re.fullmatch(r"(\d+)steps", tail) if stem else None
     name = stem if asked else dataset

@@ -30,7 +30,7 @@ DATASETS = {
 }
 
 
-_STREAM = re.compile(r"(\d+)steps-order(\d+)-(step|upto)(\d+)")
+_SEQUENCE = re.compile(r"(\d+)steps-order(\d+)-(step|upto)(\d+)")
 
 
 def data_set(name: str) -> str:
@@ -41,17 +41,17 @@ def data_set(name: str) -> str:
     whole, _, part = name.rpartition("@")
     if whole and part == "holdout":
         return f"{data_set(whole)}, tested on held-out training images"
-    if whole and (found := _STREAM.fullmatch(part)):
+    if whole and (found := _SEQUENCE.fullmatch(part)):
         steps, order, kind, step = found.groups()
         which = f"step {step}" if kind == "step" or step == "1" else f"steps 1 to {step}"
         return f"{data_set(whole)}, classes of {which} of {steps} (order {order})"
     return DATASETS.get(name, name)
 
 
-def stream(name: str) -> str:
-    """What a table calls a class-incremental stream, whatever its order and step: "MNIST in 5 steps"."""
+def class_sequence(name: str) -> str:
+    """What a table calls a class sequence, whatever its order and step: "MNIST in 5 steps"."""
     whole, _, part = name.rpartition("@")
-    found = _STREAM.fullmatch(part) if whole else None
+    found = _SEQUENCE.fullmatch(part) if whole else None
     return f"{data_set(whole)} in {found[1]} steps" if found else data_set(name)
 
 
