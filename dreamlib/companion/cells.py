@@ -38,7 +38,7 @@ class Cell:
     profile, method, label, base, dataset, ipc, seed
         What a table is indexed by.
     recipe, evaluation
-        Resolved for this data set, budget and profile: plain numbers.
+        Resolved for this data set, budget and profile.
     step : int
         Matching steps after which the set is judged; ``recipe.steps`` for the final one.
     sources : dict
@@ -288,7 +288,9 @@ def union(whole: Cell, parts: Sequence[Cell]) -> Cell:
         At least one; each has a set of its own.
     """
     if not parts or any(part.parts for part in parts):
-        raise BadValue(f"{whole.dataset}: a union of {len(parts)} sets; expected one or more plain cells", "")
+        raise BadValue(
+            f"{whole.dataset}: a union of {len(parts)} sets; expected one or more cells of one set each", ""
+        )
     if any(part.recipe.drawn for part in parts):
         raise BadValue(f"{whole.dataset}: a union of generators; expected sets of images", "another method")
     if any(part.recipe.whitening for part in parts):

@@ -56,7 +56,7 @@ class Summary:
 
 @dataclass(frozen=True)
 class Order:
-    """What every process of a run is told; crosses process borders, so plain values only.
+    """What every process of a run is told; crosses process borders, so numbers and texts only.
 
     Attributes
     ----------

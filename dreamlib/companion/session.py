@@ -55,7 +55,7 @@ class Session:
     datasets, ipcs, methods : str
         Comma-separated.
     seeds : int
-        Synthetic sets per cell; 0 takes the profile's.
+        Synthetic sets of each method; 0 takes the profile's.
     workers : int
         Processes; 0 is automatic.
     device : str
@@ -110,7 +110,7 @@ class Session:
     def of_notebook(cls, item: str, variables: Mapping[str, Any]) -> Session:
         """The session of a notebook, whose variables hold every parameter by its name; it sets up the kernel.
 
-        From here on the kernel draws in the style of the pages, computes with as many threads as a worker of the
+        From here on the kernel plots in the style of the pages, computes with as many threads as a worker of the
         profile, so that what the notebook measures itself has the same numbers, and can import the modules that lie
         next to the notebook.
 
@@ -155,7 +155,7 @@ class Session:
         self.say(
             f"**Profile `{self.profile.name}`**: {self.profile.summary}. "
             f"Data sets {', '.join(self.study.datasets)}; {budget} {', '.join(map(str, self.study.ipcs))}; "
-            f"{self.study.seeds} {made}(s) per cell. All accuracies are last-epoch top-1 on the whole test set; "
+            f"{self.study.seeds} {made}(s) of each method. All accuracies are last-epoch top-1 on the whole test set; "
             "the test set is read once per network, after training."
         )
 
@@ -344,11 +344,7 @@ class Session:
             figures.curve_frame(found).assign(dataset=dataset, ipc=ipc)
             for (dataset, ipc), found in places.items()
         ]
-        return (
-            pd.concat(frames, ignore_index=True)
-            if frames
-            else figures.curve_frame([]).assign(dataset="", ipc=0)
-        )
+        return pd.concat(frames or [figures.curve_frame([]).assign(dataset="", ipc=0)], ignore_index=True)
 
     def reported_number(
         self, item: str, dataset: str, method: str, metric: str, *, paper: str = "dream", network: str = ""
@@ -533,5 +529,5 @@ def _check_injected() -> None:
 
 
 def pixels(images: torch.Tensor) -> Any:
-    """(..., c, h, w) tensors as (..., h, w, c) numpy arrays, for drawing."""
+    """(..., c, h, w) tensors as (..., h, w, c) numpy arrays, for plotting."""
     return images.detach().cpu().movedim(-3, -1).numpy()

@@ -229,7 +229,7 @@ class Store:
         return self._work(cell) / f"{cell.set_name}.png"
 
     def write_preview(self, cell: Cell, images: Tensor) -> None:
-        """Draw unit images (C, n, c, h, w) of an unfinished generator."""
+        """Save unit images (C, n, c, h, w) of an unfinished generator."""
         from torchvision.utils import save_image
 
         rows, flat = images.shape[1], images.flatten(0, 1).cpu()
@@ -363,7 +363,7 @@ class Store:
         self._of_other_data.add(path)
         how = "holds other images than when it was measured" if now else "cannot be read now"
         warnings.warn(
-            f"{name} {how}, so what {self.root} has of it counts as not there; a run keeps that and computes anew",
+            f"{name} {how}, so what {self.root} has of it counts as not there; a run keeps that and computes it again",
             stacklevel=4,
         )
         return False

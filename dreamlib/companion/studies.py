@@ -109,7 +109,7 @@ def study(
     datasets, ipcs, methods : sequence
         Restrict or extend what the item and the profile cover; empty takes their choice.
     seeds : int
-        Synthetic sets per cell of the table; 0 takes the profile's.
+        Synthetic sets of each method; 0 takes the profile's.
     store : Store or path, optional
         Results folder.
 

@@ -170,16 +170,18 @@ def read(about: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Normalisati
     ValueError
         If the tensors are not those that it speaks of.
     """
-    plain = str(about["name"]), tuple(about["mean"]), tuple(about["std"])
+    constants = str(about["name"]), tuple(about["mean"]), tuple(about["std"])
     if "whitening" not in about:
         if tensors:
-            raise ValueError(f"it holds a whitening, and says that its images are normalised as {plain[0]!r}")
-        return Normalisation(*plain)
+            raise ValueError(
+                f"it holds a whitening, and says that its images are normalised as {constants[0]!r}"
+            )
+        return Normalisation(*constants)
     if tensors_digest(dict(tensors)) != about["sha256"]:
         held = "another whitening" if tensors else "no whitening"
-        raise ValueError(f"it says that its images have {plain[0]}, and holds {held}")
+        raise ValueError(f"it says that its images have {constants[0]}, and holds {held}")
     maps = tensors["centre"], tensors["transform"]
-    return Whitening(*plain, about["whitening"], about["contrast"], *maps, about["fitted_on"])
+    return Whitening(*constants, about["whitening"], about["contrast"], *maps, about["fitted_on"])
 
 
 def checksum(images: Tensor) -> str:
@@ -294,8 +296,8 @@ def fit(
     if how.limited:
         factors[: max(0, len(values) - count)] = 1.0
     transform = ((axes * factors) @ axes.T).to(dtype)
-    plain = f"{kind} whitening", constants.mean, constants.std
-    return Whitening(*plain, kind, contrast, centre, transform, checksum(images))
+    named = f"{kind} whitening", constants.mean, constants.std
+    return Whitening(*named, kind, contrast, centre, transform, checksum(images))
 
 
 def _per_image(standard: Tensor) -> Tensor:

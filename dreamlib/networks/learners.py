@@ -171,7 +171,7 @@ class Replayed(Training):
         generator: torch.Generator,
     ) -> None:
         batch = training_data.size // rates.shape[1]
-        # Plain gradient descent, as in the unrolled training that the rates were learned in.
+        # Gradient descent without momentum, as in the unrolled training that the rates were learned in.
         settings = SGD(batch=batch, momentum=0.0, weight_decay=0.0, decay_at=())
         super().__init__(
             stack,

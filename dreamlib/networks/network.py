@@ -10,11 +10,11 @@ import torch
 from torch import Tensor, nn
 
 from ..core.errors import BadValue
+from .chains import alexnet, vgg11
 from .convnet import convnet, frepo
 from .densenet import densenet121
 from .layers import Shape
 from .lenet import alexcifarnet, lenet
-from .plain import alexnet, vgg11
 from .resnet import resnet
 from .spec import NetworkSpec
 from .weights import initialise

@@ -44,9 +44,9 @@ def models(pool: str = "C3+R10+R18", known: Mapping[str, NetworkSpec] = MODELS) 
     for name in pool.split("+"):
         if name not in known:
             raise unknown("network of a models pool", name, known)
-    plain = tuple(known[name] for name in pool.split("+"))
-    averaged = (replace(one, name=f"{one.name}ap") for one in plain if one.name.startswith("resnet"))
-    return (*plain, *averaged)
+    named = tuple(known[name] for name in pool.split("+"))
+    averaged = (replace(one, name=f"{one.name}ap") for one in named if one.name.startswith("resnet"))
+    return (*named, *averaged)
 
 
 POOLS = ("C3", "R10", "R18", "C3+R10", "C3+R18", "R10+R18", "C3+R10+R18")  # of DiM's Table 6

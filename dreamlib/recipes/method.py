@@ -69,7 +69,7 @@ class Method:
         ----------
         name, label : str
             Of the new method. By default made from the changed parts: ``dc`` with a representative sampler is
-            ``dc+dream``, any other part adds its class name and a plain value its field (``dc+image_lr=0.2``).
+            ``dc+dream``, any other part adds its class name, and a number or a text its field (``dc+image_lr=0.2``).
         **parts
             Fields of :class:`~dreamlib.distillation.recipe.Recipe`; a double underscore reaches inside
             (``teacher__steps=20``).
@@ -127,7 +127,7 @@ class Method:
 
 
 def changes(published: Any, used: Any, path: str = "") -> list[str]:
-    """Where plain data differs from the published, in words: ``"real_batch 64 (published: 256)"``.
+    """Where data differs from the published, in words: ``"real_batch 64 (published: 256)"``.
 
     Parameters
     ----------

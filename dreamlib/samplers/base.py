@@ -162,7 +162,7 @@ class Weighted(NamedTuple):
 
 
 class Sampler(Protocol):
-    """Chooses the real images of a matching step. Implementations are frozen dataclasses of plain values.
+    """Chooses the real images of a matching step. Implementations are frozen dataclasses of numbers and texts.
 
     ``every`` is the number of matching steps for which one choice is kept (DREAM: 10; random: 1).
     """

@@ -31,7 +31,7 @@ class Experts:
     count : int
         E.
     training : SGD
-        Plain: a rate of 0.01 without momentum, weight decay or steps down, and images augmented like synthetic ones.
+        A rate of 0.01 without momentum, weight decay or steps down, and images augmented like synthetic ones.
         As many epochs as students' targets reach; snapshots of later ones would never be used.
     """
 

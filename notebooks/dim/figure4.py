@@ -13,7 +13,7 @@
 # layers, BN, ReLu, 4 blocks of CONV-BN-ReLU, CONV, and tanh activation. The input and output dimensions of FC are 100
 # and 194\*4\*4. The input and output channels of the last CONV are 196 and 3."
 #
-# **What is drawn.** The same from the code: every block, what it gives and how much it learns is read from the module
+# **What is plotted.** The same from the code: every block, what it gives and how much it learns is read from the module
 # that is trained here, at the published width and as this profile has it. The discriminator, which the paper does not
 # draw, follows the released code.
 
@@ -22,7 +22,7 @@ profile: str = "quick"  # quick, cpu or paper
 datasets: str = ""  # comma-separated; empty: the profile's
 ipcs: str = ""  # images per class, comma-separated; empty: the item's or the profile's
 methods: str = ""  # comma-separated; empty: the item's
-seeds: int = 0  # synthetic sets per cell; 0: the profile's
+seeds: int = 0  # synthetic sets of each method; 0: the profile's
 workers: int = 0  # processes; 0: one per core
 device: str = "auto"
 results: str = ""  # folder of the records; empty: reports/results

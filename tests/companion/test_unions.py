@@ -67,7 +67,7 @@ def test_the_sets_are_those_of_ordinary_cells() -> None:
 def test_a_union_of_nothing_or_of_unions_is_refused() -> None:
     one = memories()[0]
     for parts in ((), (one,)):
-        with pytest.raises(BadValue, match="expected one or more plain cells"):
+        with pytest.raises(BadValue, match="expected one or more cells of one set each"):
             union(one, parts)
 
 

@@ -82,9 +82,9 @@ def agreement(table: Accuracies) -> pd.DataFrame:
 def _pairs(table: Accuracies, column: Column) -> Mapping[str, tuple[list[float], tuple[float, float]]]:
     found = {}
     for index, row in enumerate(table.rows):
-        cell = table.cells[index, column]
-        if cell.status != MEASURED or cell.number is None or row.bound or row.apart:
+        entry = table.entries[index, column]
+        if entry.status != MEASURED or entry.number is None or row.bound or row.apart:
             continue
-        sets = [float(np.mean(accuracies)) for accuracies in cell.by_seed.values()]
-        found[row.label] = sets, (cell.number.value, cell.number.std or 0.0)
+        sets = [float(np.mean(accuracies)) for accuracies in entry.by_seed.values()]
+        found[row.label] = sets, (entry.number.value, entry.number.std or 0.0)
     return found

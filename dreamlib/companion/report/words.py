@@ -141,7 +141,7 @@ def sound(text: str) -> str:
     Raises
     ------
     BadValue
-        It does. What is not known is left out of a sentence, with a plain word instead.
+        It does. What is not known is left out of a sentence, with a word instead.
     """
     if found := _UNSOUND.search(text):
         around = text[max(0, found.start() - 40) : found.end() + 20]
