@@ -232,9 +232,11 @@ class Session:
         The papers' numbers are in the row of the same evaluation.
         """
         entry, own = all_methods[method], self.row(method, group)
+        # A method that the DC family's protocol judges has one row: its own evaluation is the common one.
         if not entry.common:
             return [own]
         again = replace(own, method=f"{method}{COMMON}", label=f"{own.label}, common protocol")
+        # The paper's numbers stand next to the evaluation they were made by (KIP's are of trained networks).
         if entry.reported_under == entry.common:
             return [replace(own, reported_as=None, apart=True), again]
         return [own, replace(again, reported_as=None)]
@@ -497,6 +499,7 @@ class Session:
         states = dict(self.study.store.read_course(cell) or {})
         if first is not None:
             before = self.study.store.read_course(first) or {}
+            # Up to where this one went on: what the other did later is another generator.
             states |= {epoch: state for epoch, state in before.items() if epoch < first.step}
         found = {}
         for epoch in sorted(states):
@@ -522,6 +525,7 @@ def _check_injected() -> None:
     shell, valid = get_ipython(), [name for name in inspect.signature(Session).parameters if name != "item"]
     for source in shell.user_ns.get("In", []) if shell is not None else ():
         if source.startswith("# Parameters\n"):  # what papermill puts before the cell that it inserts
+            # Read, not run: the assignments alone.
             set_here = (node.targets[0] for node in ast.parse(source).body if isinstance(node, ast.Assign))
             for name in (target.id for target in set_here if isinstance(target, ast.Name)):
                 if name not in valid:

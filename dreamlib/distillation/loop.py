@@ -125,6 +125,7 @@ class Distillation:
         self.stored: dict[str, Tensor] = {}
         self.selection = Selection(recipe, self.scene, slots) if slots else None
         self._selection_steps = self.selection.steps if self.selection else 0
+        # Without images to start from (a generator, experts) there is nothing to select.
         if self.selection is None:
             self._begin(None, start)
         # A later stage takes over the partner that an earlier stage has trained.
@@ -383,6 +384,7 @@ def distill(data: ClassData, recipe: Recipe, ipc: int, seed: int = 0) -> Distill
     """
     start = None
     if (first := recipe.first) is not None:
+        # A later stage goes on where it starts to match; experts are taken at the end of their training.
         start = distill(data, first, ipc, seed).snapshots[recipe.criterion.first or first.steps]
     run = Distillation(data, recipe, ipc, seed, start=start)
     while not run.done:

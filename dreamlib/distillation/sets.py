@@ -436,6 +436,7 @@ def _pictures(path: Path, dataset: str) -> DistilledSet:
     order = torch.from_numpy(labels).sort(stable=True)
     unit = images[order.indices].float() / 255
     sizes = order.values.bincount(minlength=len(classes))
+    # Pictures of others may have classes of different sizes, which have no rectangle (C, M, ...).
     even = bool((sizes == sizes[0]).all())
     stored = unit.unflatten(0, (len(classes), -1)) if even else unit
     return DistilledSet(unit, order.values, stored, classes, normalisation, about)
@@ -456,6 +457,7 @@ def _checked(found: DistilledSet) -> DistilledSet:
         raise ValueError(f"images are {images.dtype} {tuple(images.shape)}, expected floats (N, c, h, w)")
     if images.shape[1] != found.normalisation.channels:
         raise ValueError(f"{images.shape[1]} channels, normalised as {found.normalisation.channels}")
+    # Answers may be any numbers, so only their shape can be checked.
     if labels.is_floating_point() and labels.shape == (len(images), classes):
         return found  # answers of its own
     if labels.shape != images.shape[:1] or labels.dtype != torch.int64:
@@ -686,6 +688,7 @@ def _kind_of(file: Path) -> str:
     """The format of an earlier export; "computed" for what a results folder holds, "" for anything else."""
     with suppress(StoreError, FileNotFoundError):
         about = read_tensors(file)[1]
+        # An export holds images in unit space and says so; what was computed holds what its container stores.
         return "safetensors" if about.get("space") == "unit" else "computed"
     import pyarrow as pa
     import pyarrow.parquet as pq

@@ -70,6 +70,7 @@ def changed(base: Cell, name: str, label: str, source: str, change: dict[str, An
     made = make_cell(
         base.profile, base.method, base.dataset, base.ipc, base.seed, recipe_rules=(rule(source, change),)
     )
+    # A variant that changes nothing (the published value) is the base itself: one record, one row.
     same = made.recipe == base.recipe
     return base if same else variant(made, name, label)
 
@@ -150,6 +151,7 @@ def along(profile: str, method: str, dataset: str, ipc: int, seed: int = 0) -> R
 def equal_forwards(profile: str, dataset: str, ipc: int, seed: int = 0) -> Rows:
     """Table 3: IDC at ``ipc`` stored images, and DiM with as many images in an epoch as IDC decodes from them."""
     stored = make_cell(profile, "idc", dataset, ipc, seed)
+    # What IDC makes of a stored image: factor squared, or the sum over its scales.
     decoded = sum(factor**2 for factor in getattr(stored.recipe.container, "factors", (1,)))
     return {"IDC": stored, "DiM": make_cell(profile, "dim", dataset, ipc * decoded, seed)}
 

@@ -45,6 +45,7 @@ def continual(profile: str, method: str, dataset: str, ipc: int, seed: int) -> l
         parts = [
             _continual(profile, method, f"{sequence}-step{step}", ipc, seed) for step in range(1, steps + 1)
         ]
+        # DC's networks and a coreset's learn to tell classes apart; of one class there is nothing to tell.
         learns = _trained_on(parts[0]) != "nothing" or parts[0].recipe.initial.epochs
         if learns and class_count(parts[-1].dataset) == 1:
             raise BadValue(
@@ -97,6 +98,7 @@ def widths(profile: str, method: str, dataset: str, ipc: int, seed: int) -> list
     narrow, wide = profiles[profile].choice("widths", (usual, 8 * usual))
 
     def at(width: int, step: int) -> Cell:
+        # The published width is the method itself, whose cell other tables have too.
         if width == usual == own.evaluation.network.width:
             return make_cell(profile, method, dataset, ipc, seed, step=step)
         change = (rule("DM supplement 2.3: the widths of DM and KIP", {"network.width": width}),)
