@@ -319,19 +319,13 @@ class Session:
         made = "generator" if self._drawn else "set"
         return comparison(self.records, method, base, dataset, ipc, claimed, source=source, made=made)
 
-    def over_sets(
-        self,
-        measure: Callable[..., float | None],
-        *about: Any,
-        made: str = "set",
-        claimed: float | None = None,
-    ) -> verdicts.Evidence:
+    def over_sets(self, measure: Callable[..., float | None], *about: Any) -> verdicts.Evidence:
         """Decide a number that is measured on every set of a study, such as a property of its images.
 
         ``measure(*about, seed)`` gives the number of one set, or None where that set is not here.
         """
         found = [measure(*about, seed) for seed in range(self.study.seeds)]
-        return verdicts.decide((value for value in found if value is not None), claimed, made=made)
+        return verdicts.decide(value for value in found if value is not None)
 
     def place(self, dataset: str, ipc: int) -> str:
         """A data set and a budget in words: "CIFAR-10, IPC 10"."""

@@ -78,9 +78,6 @@ class Entry:
 
     Attributes
     ----------
-    row : Row
-    dataset : str
-    ipc : int
     status : str
         ``"measured"``, ``"missing"`` (could be measured, was not), ``"not implemented"`` or ``"not in this profile"``.
     accuracies : tuple of float
@@ -135,7 +132,6 @@ class Accuracies:
 
     Attributes
     ----------
-    rows : tuple of Row
     columns : tuple of (str, int or str)
         Data set and images per class, from left to right.
     entries : dict
@@ -150,7 +146,6 @@ class Accuracies:
         First sentence of the caption.
     base : int or None
         Index of the row that every other one is compared with, in a line of its own.
-    wording : Wording
     remarks : tuple of str
         Last sentences of the caption.
     reading : str

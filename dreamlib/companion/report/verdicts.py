@@ -353,6 +353,6 @@ def frame_line(evidence: Evidence) -> dict[str, object]:
     }
 
 
-def interval(evidence: Evidence, digits: int = 1) -> str:
+def interval(evidence: Evidence) -> str:
     """``"+1.2 [−0.3, +2.7]"`` for a table; without an interval, the difference alone."""
-    return "missing" if evidence.difference is None else evidence.size(digits, unit="")
+    return "missing" if evidence.difference is None else evidence.size(unit="")

@@ -102,12 +102,11 @@ def number(value: object, digits: int = 1) -> str:
     return text.replace("-", "−")
 
 
-def percent(mean: float | None, std: float | None = None, digits: int = 1) -> str:
+def percent(mean: float | None, std: float | None = None) -> str:
     """``"61.2 ± 0.8"``, or ``"61.2"`` without a standard deviation; a dash without a mean."""
     if mean is None or not math.isfinite(mean):
         return NOTHING
-    told = f"{mean:.{digits}f}"
-    return told if std is None or not math.isfinite(std) else f"{told} ± {std:.{digits}f}"
+    return f"{mean:.1f}" if std is None or not math.isfinite(std) else f"{mean:.1f} ± {std:.1f}"
 
 
 def points(difference: float | None, digits: int = 1) -> str:
