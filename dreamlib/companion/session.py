@@ -123,7 +123,7 @@ class Session:
         if lacking := [name for name in names if name not in variables]:
             raise BadValue(
                 f"notebook {item} sets no {', '.join(lacking)}; expected every parameter",
-                "run the cell tagged parameters first",
+                "run the code cell tagged parameters first",
             )
         session = cls(item, **{name: variables[name] for name in names})
         style.use()
@@ -376,7 +376,7 @@ class Session:
         reported: Sequence[str] = (),
         failures: int = 0,
     ) -> str:
-        """What a notebook's last cell prints, and nbval compares: numbers of ``quick``, in bands around expectations.
+        """What a notebook's last code cell prints, and nbval compares: numbers of ``quick``, in bands of expectation.
 
         Under another profile, or with other parameters than a notebook's own, nothing is expected: the text says so.
 
@@ -518,7 +518,7 @@ def _check_injected() -> None:
     """Refuse a parameter that no notebook has, where plain papermill has set one: it only warns, and runs on."""
     shell, valid = get_ipython(), [name for name in inspect.signature(Session).parameters if name != "item"]
     for source in shell.user_ns.get("In", []) if shell is not None else ():
-        if source.startswith("# Parameters\n"):  # what papermill puts before the cell that it inserts
+        if source.startswith("# Parameters\n"):  # papermill begins its own code cell so
             # Read, not run: the assignments alone.
             set_here = (node.targets[0] for node in ast.parse(source).body if isinstance(node, ast.Assign))
             for name in (target.id for target in set_here if isinstance(target, ast.Name)):

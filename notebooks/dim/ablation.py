@@ -519,7 +519,7 @@ def varied(
     xlabel : str
         What is varied.
     connected : bool
-        The setting is a number; otherwise points of one setting stand beside each other, without lines.
+        The setting is a number; otherwise points of one setting stand next to each other, without lines.
     logarithmic : bool
         Of the setting.
     ylabel, suptitle : str, optional

@@ -94,7 +94,7 @@ lines = []
 for name in session.study.datasets:
     dataset, container = session.dataset(name), session.cell("dim", name, 10).recipe.container
     own, here = generator(dataset.shape, dataset.num_classes, container)
-    beside = networks.DiscriminatorNetwork(dataset.shape, dataset.num_classes, container.width)
+    discriminator = networks.DiscriminatorNetwork(dataset.shape, dataset.num_classes, container.width)
     size = "x".join(map(str, dataset.shape))
     axes = diagrams.chain(
         [box(block) for block in here],
@@ -109,7 +109,7 @@ for name in session.study.datasets:
             "images": f"{words.data_set(name)}, {size}",
             "width": container.width,
             "generator (weights)": networks.parameter_count(own),
-            "discriminator (weights)": networks.parameter_count(beside),
+            "discriminator (weights)": networks.parameter_count(discriminator),
             "generator in float32": words.size(4 * networks.parameter_count(own)),
         }
     )
