@@ -48,18 +48,10 @@ class Session:
 
     Parameters
     ----------
-    item : str
-        ``"dream/table1"`` ...
-    profile : str
-        ``quick``, ``cpu`` or ``paper``.
-    datasets, ipcs, methods : str
-        Comma-separated.
-    seeds : int
-        Synthetic sets of each method; 0 takes the profile's.
-    workers : int
-        Processes; 0 is automatic.
-    device : str
-        ``auto``, ``cpu``, ``cuda`` ...
+    item, profile, datasets, ipcs, methods, seeds
+        As of :func:`~dreamlib.companion.studies.study`.
+    workers, device
+        As of :func:`~dreamlib.companion.run.run_cells`.
     results, data, reports : str
         Folders; empty takes the default.
     plugins : str
