@@ -69,14 +69,13 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument("-v", "--verbose", action="store_true", help="say what is done, on standard error")
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
-    # Options that several commands share are parents: they are spelt and explained once.
     choice = argparse.ArgumentParser(add_help=False)
     choice.add_argument("--profile", default="quick", help="quick, cpu or paper (default: quick)")
     choice.add_argument("--datasets", default="", help="comma-separated; default: the profile's")
     choice.add_argument("--ipc", default="", help="images per class, comma-separated; default: the profile's")
     choice.add_argument("--methods", default="", help="comma-separated; default: the item's")
     choice.add_argument(
-        "--seeds", type=whole, default=0, help="synthetic sets of each method; default: the profile's"
+        "--seeds", type=whole, default=0, help="synthetic sets per cell; default: the profile's"
     )
     choice.add_argument("--results", default=None, help="results folder (default: reports/results)")
     choice.add_argument("--data", default=None, help="data folder (default: DREAMLIB_DATA, else data)")

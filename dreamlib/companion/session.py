@@ -147,7 +147,7 @@ class Session:
         self.say(
             f"**Profile `{self.profile.name}`**: {self.profile.summary}. "
             f"Data sets {', '.join(self.study.datasets)}; {budget} {', '.join(map(str, self.study.ipcs))}; "
-            f"{self.study.seeds} {made}(s) of each method. All accuracies are last-epoch top-1 on the whole test set; "
+            f"{self.study.seeds} {made}(s) per cell. All accuracies are last-epoch top-1 on the whole test set; "
             "the test set is read once per network, after training."
         )
 

@@ -348,7 +348,6 @@ class Store:
             self.checkpoint_path(cell, "distill"),
             self.checkpoint_path(cell, "evaluate"),
         ):
-            # Only this cell's, whose lock is held: another process may be writing its own just now.
             for leftover in target.parent.glob(f".{glob.escape(target.name)}.*.tmp"):
                 with suppress(OSError):
                     leftover.unlink()

@@ -14,7 +14,7 @@ from .errors import StoreError
 _NO_WAIT = getattr(os, "O_NONBLOCK", 0)
 
 
-def contents(path: Path, check: Callable[[BinaryIO, int], None] = lambda file, size: None) -> bytes:
+def contents(path: Path, check: Callable[[BinaryIO, int], None] = lambda stream, size: None) -> bytes:
     """The bytes of a regular file, opened and read once.
 
     Parameters
@@ -22,7 +22,7 @@ def contents(path: Path, check: Callable[[BinaryIO, int], None] = lambda file, s
     path : Path
         The file.
     check : callable
-        ``check(file, size)`` may look at the start and raise ValueError before the rest takes memory.
+        ``check(stream, size)`` may look at the start and raise ValueError before the rest takes memory.
 
     Raises
     ------
@@ -32,14 +32,14 @@ def contents(path: Path, check: Callable[[BinaryIO, int], None] = lambda file, s
         If it is no regular file, or does not pass ``check``.
     """
     # O_NONBLOCK: opening a pipe that nobody writes to would wait for ever.
-    with open(path, "rb", opener=lambda name, flags: os.open(name, flags | _NO_WAIT)) as file:
+    with open(path, "rb", opener=lambda name, flags: os.open(name, flags | _NO_WAIT)) as stream:
         # Of the open file, not of the name: the name may lead to another file by now.
-        about = os.fstat(file.fileno())
+        about = os.fstat(stream.fileno())
         if not stat.S_ISREG(about.st_mode):
             raise ValueError("it is no regular file")
-        check(file, about.st_size)
-        file.seek(0)
-        return file.read()
+        check(stream, about.st_size)
+        stream.seek(0)
+        return stream.read()
 
 
 def present(path: Path) -> bool:
@@ -63,7 +63,7 @@ def is_folder(path: Path) -> bool:
 def no_more_than(most: int) -> Callable[[BinaryIO, int], None]:
     """A ``check`` for :func:`contents`: at most so many bytes."""
 
-    def check(file: BinaryIO, size: int) -> None:
+    def check(stream: BinaryIO, size: int) -> None:
         if size > most:
             raise ValueError(f"it has {size:,} bytes; expected at most {most:,}")
 

@@ -51,8 +51,6 @@ def squared_distance(left: Mapping[str, Tensor], right: Mapping[str, Tensor]) ->
 
 def distance(weights: Tensors, start: Tensors, target: Tensors) -> Tensor:
     """MTT's loss, |theta - theta*_{t+M}|^2 / |theta*_t - theta*_{t+M}|^2: 1 at the start, 0 at the target; ()."""
-    # Over the way of the expert itself: late epochs move weights less, and their segments would hardly count (MTT,
-    # section 3.2).
     return squared_distance(weights, target) / squared_distance(start, target)
 
 
@@ -104,6 +102,8 @@ def match_trajectory(
         learned,
         batch_of,
         rate.expand(steps),
+        # Over the way of the expert itself: late epochs move weights less, and their segments would hardly count (MTT,
+        # section 3.2).
         lambda weights: (distance(weights, start, target), None),
         loss,
         exact,

@@ -436,7 +436,6 @@ def _pictures(path: Path, dataset: str) -> DistilledSet:
     order = torch.from_numpy(labels).sort(stable=True)
     unit = images[order.indices].float() / 255
     sizes = order.values.bincount(minlength=len(classes))
-    # Pictures of others may have classes of different sizes, which have no rectangle (C, M, ...).
     even = bool((sizes == sizes[0]).all())
     stored = unit.unflatten(0, (len(classes), -1)) if even else unit
     return DistilledSet(unit, order.values, stored, classes, normalisation, about)

@@ -12,7 +12,7 @@
 # **The claim.** Sets of distilled images do poorly when they are small; a generator does well at any budget, and its
 # lead is largest at one image per class.
 #
-# **What is plotted.** ConvNets trained on sets of DC, DSA, DM and IDC with IPC stored images per class, and on DiM with
+# **What is drawn.** ConvNets trained on sets of DC, DSA, DM and IDC with IPC stored images per class, and on DiM with
 # INPC images per class and epoch. The axis has one number for both, as in the paper, and they are not the same
 # budget: stored images come again in every epoch, drawn ones are new in every epoch, and the generator stores the
 # same at every point. The paper's figure is not in numbers; what is marked as reported is its Table 2, and DREAM's

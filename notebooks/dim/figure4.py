@@ -13,7 +13,7 @@
 # layers, BN, ReLu, 4 blocks of CONV-BN-ReLU, CONV, and tanh activation. The input and output dimensions of FC are 100
 # and 194\*4\*4. The input and output channels of the last CONV are 196 and 3."
 #
-# **What is plotted.** The same from the code: every block, what it gives and how much it learns is read from the module
+# **What is drawn.** The same from the code: every block, what it gives and how much it learns is read from the module
 # that is trained here, at the published width and as this profile has it. The discriminator, which the paper does not
 # draw, follows the released code.
 

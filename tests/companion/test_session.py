@@ -20,9 +20,9 @@ def test_a_page_of_generators_speaks_of_inpc(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setattr(Session, "say", lambda self, text: said.append(text))
     for item in ("dim/table4", "dm/figureF2"):
         Session(item, results=str(tmp_path)).about()
-    assert "; INPC 10; 1 generator(s) of each method." in said[0]
+    assert "; INPC 10; 1 generator(s) per cell." in said[0]
     assert "INPC" not in said[1]
-    assert "synthetic set(s) of each method" in said[1]
+    assert "synthetic set(s) per cell" in said[1]
 
 
 PARAMETERS = dict.fromkeys(("datasets", "ipcs", "methods", "data", "plugins"), "")

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any, TypeVar, cast
 
 from ...core.errors import PluginError, unknown
-from ...networks import NetworkSpec
-from ...recipes.rules import Rule, rule
+from ...recipes.rules import Rule
 from ...recipes.search import Search
 
 C = TypeVar("C")
@@ -117,40 +115,8 @@ IDC_FAMILY = ("idc", "idc-dm")
 PIXEL_MMD = ("mmd", "mmd-polynomial", "mmd-rbf", "mmd-laplacian")
 
 
-# The items of DiM's paper that vary one thing.
-ABLATIONS = ("table4", "table5", "table6", "table10", "figure3a", "figure3b", "figure5", "figure6", "figure7")
-
-
-def short_generators(
-    profile: str, width: int, models: tuple[NetworkSpec, ...], lr: float
-) -> tuple[Rule, ...]:
-    """DiM and its GAN of a given width by a tenth: 20 epochs in place of 200, networks that learn 2 batches, not 16.
-
-    ``models`` is the models pool, ``lr`` the rate of the generative models that DM is compared with.
-    """
-    here = partial(rule, f"profile {profile}")
-    kept = {"criterion.also_kept": (2, 5, 8, 10, 12, 13, 15, 17, 19)}
-    gan = {"container.width": width, "criterion.epochs": 20, "container.lr": 1e-3}
-    matched = {"criterion.matched_from": 12, "criterion.matched_epochs": 8}
-    # The released code matches after all of the GAN's training.
-    code = {"criterion.epochs": 15, "criterion.matched_from": 15, "criterion.matched_epochs": 10}
-    return (
-        here({**gan, **kept}, method="gan"),
-        here({**matched, "teacher.models": models, "teacher.images": 128}, method="dim"),
-        here(code, method="dim-code"),
-        here({"container.width": 16, "criterion.epochs": 20, "container.lr": lr}, method="generative"),
-    )
-
-
-def pixel_mmd(profile: str, **more: object) -> tuple[Rule, ...]:
-    """MMD in pixel space: image rates that were chosen on held-out training images."""
-    chosen = partial(
-        rule, f"profile {profile}; image_lr: ours, on held-out training images at 1 and 10 images per class"
-    )
-    return (
-        chosen({**more, "image_lr": 0.5}, method=PIXEL_MMD),
-        chosen({"image_lr": 0.1}, method=PIXEL_MMD, ipc=1),
-    )
+# DiM's released code by a tenth: matching after all of the GAN's training.
+CODE_IN_SHORT = {"criterion.epochs": 15, "criterion.matched_from": 15, "criterion.matched_epochs": 10}
 
 
 class Profiles(Mapping[str, Profile]):

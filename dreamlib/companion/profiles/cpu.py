@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import partial
 
 from ...containers import SGD, Adam, Falling
 from ...networks import NetworkSpec
@@ -12,15 +11,14 @@ from ...recipes.method import GREY_SETS
 from ...recipes.rules import rule
 from ...recipes.search import Search, SearchSpace
 from .base import (
-    ABLATIONS,
+    CODE_IN_SHORT,
     GRADIENT_PIXELS,
     IDC_FAMILY,
+    PIXEL_MMD,
     TRAINED_CORESETS,
     Item,
     Modes,
     Profile,
-    pixel_mmd,
-    short_generators,
 )
 
 # In the place of ConvNet-3, ResNet-10 and ResNet-18 of DiM's tables.
@@ -31,11 +29,9 @@ JUDGES = {
 }
 LENET = NetworkSpec("lenet")  # also in the place of AlexCifarNet
 MNIST = ("mnist",)  # DiM's ablations are on CIFAR-10; two cores get a GAN of MNIST trained
+ABLATIONS = ("table4", "table5", "table6", "table10", "figure3a", "figure3b", "figure5", "figure6", "figure7")
 # On two cores a GAN of MNIST takes its time, and a CPU does not compile its steps.
 TWO_GENERATORS = Modes(("plain", "fast"), "mnist", 2)
-
-here = partial(rule, "profile cpu")
-ours = partial(rule, "profile cpu; rates: ours")
 
 cpu = Profile(
     name="cpu",
@@ -54,23 +50,59 @@ cpu = Profile(
     ipcs=(1, 10),
     seeds=1,
     recipe_rules=(
-        here({"per_class": 1000}),
-        here({"network.width": 16, "real_batch": 32}, criterion="Matching"),
-        here({"synthetic_batch": 16}, method=IDC_FAMILY),
-        here({"sampler.pool": 256}, optional=True),
-        here({"initial.epochs": 3}, method=TRAINED_CORESETS),
-        here({"iterations": 15, "teacher.epochs": 3, "image_lr": 0.5}, method=GRADIENT_PIXELS),
-        here({"iterations": 100}, method=GRADIENT_PIXELS, ipc=1),
-        here({"iterations": 300, "image_lr": 5.0}, method="dm"),
-        *pixel_mmd("cpu"),
-        here({"iterations": 5, "teacher.steps": 20, "teacher.images": 256}, method=IDC_FAMILY),
-        here({"image_lr": 0.5}, method="idc"),
-        here({"image_lr": 0.01}, method="idc", dataset=GREY_SETS),
-        here({"image_lr": 0.05}, method="idc-dm"),
-        *short_generators("cpu", 24, models(known=JUDGES), lr=1e-3),
-        here({"criterion.batch": 500, "criterion.epochs": 30}, method="gmmn"),
-        here({"criterion.epochs": 10}, method="biggan"),
-        ours(
+        rule("profile cpu", {"per_class": 1000}),
+        rule("profile cpu", {"network.width": 16, "real_batch": 32}, criterion="Matching"),
+        rule("profile cpu", {"synthetic_batch": 16}, method=IDC_FAMILY),
+        rule("profile cpu", {"sampler.pool": 256}, optional=True),
+        rule("profile cpu", {"initial.epochs": 3}, method=TRAINED_CORESETS),
+        rule("profile cpu", {"iterations": 15, "teacher.epochs": 3, "image_lr": 0.5}, method=GRADIENT_PIXELS),
+        rule("profile cpu", {"iterations": 100}, method=GRADIENT_PIXELS, ipc=1),
+        rule("profile cpu", {"iterations": 300, "image_lr": 5.0}, method="dm"),
+        rule(
+            "profile cpu; image_lr: ours, on held-out training images at 1 and 10 images per class",
+            {"image_lr": 0.5},
+            method=PIXEL_MMD,
+        ),
+        rule(
+            "profile cpu; image_lr: ours, on held-out training images at 1 and 10 images per class",
+            {"image_lr": 0.1},
+            method=PIXEL_MMD,
+            ipc=1,
+        ),
+        rule("profile cpu", {"iterations": 5, "teacher.steps": 20, "teacher.images": 256}, method=IDC_FAMILY),
+        rule("profile cpu", {"image_lr": 0.5}, method="idc"),
+        rule("profile cpu", {"image_lr": 0.01}, method="idc", dataset=GREY_SETS),
+        rule("profile cpu", {"image_lr": 0.05}, method="idc-dm"),
+        rule(
+            "profile cpu",
+            {
+                "container.width": 24,
+                "criterion.epochs": 20,
+                "container.lr": 1e-3,
+                "criterion.also_kept": (2, 5, 8, 10, 12, 13, 15, 17, 19),
+            },
+            method="gan",
+        ),
+        rule(
+            "profile cpu",
+            {
+                "criterion.matched_from": 12,
+                "criterion.matched_epochs": 8,
+                "teacher.models": models(known=JUDGES),
+                "teacher.images": 128,
+            },
+            method="dim",
+        ),
+        rule("profile cpu", CODE_IN_SHORT, method="dim-code"),
+        rule(
+            "profile cpu",
+            {"container.width": 16, "criterion.epochs": 20, "container.lr": 1e-3},
+            method="generative",
+        ),
+        rule("profile cpu", {"criterion.batch": 500, "criterion.epochs": 30}, method="gmmn"),
+        rule("profile cpu", {"criterion.epochs": 10}, method="biggan"),
+        rule(
+            "profile cpu; rates: ours",
             {
                 "network.width": 16,
                 "teacher.experts.count": 10,
@@ -100,7 +132,8 @@ cpu = Profile(
             },
             method="ld",
         ),
-        ours(
+        rule(
+            "profile cpu; rates: ours",
             {
                 "network": replace(LENET, form="xavier"),
                 "iterations": 2000,
@@ -110,8 +143,9 @@ cpu = Profile(
             },
             method="dd",
         ),
-        here({"iterations": 200, "real_batch": 100}, method="kip"),
-        ours(
+        rule("profile cpu", {"iterations": 200, "real_batch": 100}, method="kip"),
+        rule(
+            "profile cpu; rates: ours",
             {
                 "iterations": 4000,
                 "real_batch": 25,
@@ -125,18 +159,19 @@ cpu = Profile(
         ),
     ),
     evaluation_rules=(
-        here({"networks": 3, "network.width": 16}, learner="SGD"),
-        here({"networks": 5, "network": LENET}, protocol=("ld", "ld-ridge")),
-        here({"networks": 50, "network": replace(LENET, form="xavier")}, protocol="dd"),
-        here(
+        rule("profile cpu", {"networks": 3, "network.width": 16}, learner="SGD"),
+        rule("profile cpu", {"networks": 5, "network": LENET}, protocol=("ld", "ld-ridge")),
+        rule("profile cpu", {"networks": 50, "network": replace(LENET, form="xavier")}, protocol="dd"),
+        rule(
+            "profile cpu",
             {"networks": 3, "network.width": 16, "learner.updates": 1000, "learner.lr": 1e-3},
             learner="Fit",
         ),
         # Networks learn for equally long from one image per class and from fifty, so that budgets can be compared.
-        here({"steps": 1000}, protocol=("dc", "dsa", "dsa-squares", "mtt", "idc")),
+        rule("profile cpu", {"steps": 1000}, protocol=("dc", "dsa", "dsa-squares", "mtt", "idc")),
         # INPC counts the images of an epoch: for a generator it is the length of the training.
-        here({"learner.epochs": 100}, protocol=("dim", "dim-code")),
-        here({"learner.epochs": 300}, protocol=("dim", "dim-code"), ipc=1),
+        rule("profile cpu", {"learner.epochs": 100}, protocol=("dim", "dim-code")),
+        rule("profile cpu", {"learner.epochs": 300}, protocol=("dim", "dim-code"), ipc=1),
     ),
     search=Search(
         # Four channels in four groups are instance norm: at width 4 two norms of the space are one.

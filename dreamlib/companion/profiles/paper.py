@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from ...recipes.rules import rule
-from .base import ABLATIONS, Item, Profile
+from .base import Item, Profile
 
 CIFAR10 = ("cifar10",)
 FOUR = ("cifar10", "mnist", "fashionmnist", "svhn")
+ABLATIONS = ("table4", "table5", "table6", "table10", "figure3a", "figure3b", "figure5", "figure6", "figure7")
 
 paper = Profile(
     name="paper",

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
-
 from ...compute.engine import MODES
 from ...containers import SGD, Adam, Falling
 from ...networks import NetworkSpec
@@ -11,15 +9,14 @@ from ...recipes.generators import models, released
 from ...recipes.rules import rule
 from ...recipes.search import Search, SearchSpace
 from .base import (
-    ABLATIONS,
+    CODE_IN_SHORT,
     GRADIENT_PIXELS,
     IDC_FAMILY,
+    PIXEL_MMD,
     TRAINED_CORESETS,
     Item,
     Modes,
     Profile,
-    pixel_mmd,
-    short_generators,
 )
 
 # In the place of ConvNet-3, ResNet-10 and ResNet-18 of DiM's tables.
@@ -32,10 +29,7 @@ JUDGES = {
 SMALL = NetworkSpec(depth=2, width=16)
 UNROLLED = NetworkSpec(depth=2, width=16, form="xavier")
 DIGITS = ("digits",)
-
-here = partial(rule, "profile quick")
-ours = partial(rule, "profile quick; rates: ours")
-continual = partial(rule, "profile quick, continual learning")
+ABLATIONS = ("table4", "table5", "table6", "table10", "figure3a", "figure3b", "figure5", "figure6", "figure7")
 
 quick = Profile(
     name="quick",
@@ -49,15 +43,26 @@ quick = Profile(
     ipcs=(1, 10),
     seeds=2,
     recipe_rules=(
-        here(
+        rule(
+            "profile quick",
             {"network.depth": 2, "network.width": 32, "real_batch": 64},
             criterion="Matching",
         ),
-        here({"initial.epochs": 10, "embedding.batch": 64}, method=TRAINED_CORESETS),
-        here({"iterations": 20, "teacher.epochs": 5}, method=GRADIENT_PIXELS),
-        here({"iterations": 200}, method=GRADIENT_PIXELS, ipc=1),
-        here({"iterations": 300, "image_lr": 1.0}, method="dm"),
-        *pixel_mmd("quick", iterations=100),
+        rule("profile quick", {"initial.epochs": 10, "embedding.batch": 64}, method=TRAINED_CORESETS),
+        rule("profile quick", {"iterations": 20, "teacher.epochs": 5}, method=GRADIENT_PIXELS),
+        rule("profile quick", {"iterations": 200}, method=GRADIENT_PIXELS, ipc=1),
+        rule("profile quick", {"iterations": 300, "image_lr": 1.0}, method="dm"),
+        rule(
+            "profile quick; image_lr: ours, on held-out training images at 1 and 10 images per class",
+            {"iterations": 100, "image_lr": 0.5},
+            method=PIXEL_MMD,
+        ),
+        rule(
+            "profile quick; image_lr: ours, on held-out training images at 1 and 10 images per class",
+            {"image_lr": 0.1},
+            method=PIXEL_MMD,
+            ipc=1,
+        ),
         rule(
             "profile quick; factor 1 since a 4x4 tile of an 8x8 digit carries too little",
             {
@@ -69,9 +74,35 @@ quick = Profile(
             },
             method=IDC_FAMILY,
         ),
-        *short_generators("quick", 16, models(known=JUDGES), lr=2e-3),
-        here({"criterion.batch": 200, "criterion.epochs": 60}, method="gmmn"),
-        ours(
+        rule(
+            "profile quick",
+            {
+                "container.width": 16,
+                "criterion.epochs": 20,
+                "container.lr": 1e-3,
+                "criterion.also_kept": (2, 5, 8, 10, 12, 13, 15, 17, 19),
+            },
+            method="gan",
+        ),
+        rule(
+            "profile quick",
+            {
+                "criterion.matched_from": 12,
+                "criterion.matched_epochs": 8,
+                "teacher.models": models(known=JUDGES),
+                "teacher.images": 128,
+            },
+            method="dim",
+        ),
+        rule("profile quick", CODE_IN_SHORT, method="dim-code"),
+        rule(
+            "profile quick",
+            {"container.width": 16, "criterion.epochs": 20, "container.lr": 2e-3},
+            method="generative",
+        ),
+        rule("profile quick", {"criterion.batch": 200, "criterion.epochs": 60}, method="gmmn"),
+        rule(
+            "profile quick; rates: ours",
             {
                 "network.depth": 2,
                 "network.width": 32,
@@ -90,7 +121,8 @@ quick = Profile(
             },
             criterion="Trajectory",
         ),
-        ours(
+        rule(
+            "profile quick; rates: ours",
             {
                 "network": SMALL,
                 "iterations": 500,
@@ -102,7 +134,8 @@ quick = Profile(
             },
             method="ld",
         ),
-        ours(
+        rule(
+            "profile quick; rates: ours",
             {
                 "network": UNROLLED,
                 "iterations": 300,
@@ -113,8 +146,9 @@ quick = Profile(
             },
             method="dd",
         ),
-        here({"iterations": 100, "real_batch": 64}, method="kip"),
-        ours(
+        rule("profile quick", {"iterations": 100, "real_batch": 64}, method="kip"),
+        rule(
+            "profile quick; rates: ours",
             {
                 "iterations": 200,
                 "real_batch": 64,
@@ -129,13 +163,15 @@ quick = Profile(
         ),
     ),
     evaluation_rules=(
-        here(
+        rule(
+            "profile quick",
             {"networks": 3, "network.depth": 2, "network.width": 32, "learner.epochs": 100},
             learner="SGD",
         ),
-        here({"networks": 5, "network": SMALL}, protocol=("ld", "ld-ridge")),
-        here({"networks": 50, "network": UNROLLED}, protocol="dd"),
-        here(
+        rule("profile quick", {"networks": 5, "network": SMALL}, protocol=("ld", "ld-ridge")),
+        rule("profile quick", {"networks": 50, "network": UNROLLED}, protocol="dd"),
+        rule(
+            "profile quick",
             {
                 "networks": 3,
                 "network.depth": 2,
@@ -146,7 +182,7 @@ quick = Profile(
             learner="Fit",
         ),
         # A generator is judged by every network of a table, some hundred times in all.
-        here({"learner.epochs": 40}, protocol=("dim", "dim-code")),
+        rule("profile quick", {"learner.epochs": 40}, protocol=("dim", "dim-code")),
     ),
     search=Search(
         space=SearchSpace(width=(8, 16), depth=(1, 2)),
@@ -171,10 +207,12 @@ quick = Profile(
         "dm/continual": Item(
             seeds=2,
             recipe_rules=(
-                continual({"iterations": 150}, method="dm"),
-                continual({"iterations": 3}, method="dsa"),
+                rule("profile quick, continual learning", {"iterations": 150}, method="dm"),
+                rule("profile quick, continual learning", {"iterations": 3}, method="dsa"),
             ),
-            evaluation_rules=(continual({"learner.epochs": 20, "learner.batch": 32}),),
+            evaluation_rules=(
+                rule("profile quick, continual learning", {"learner.epochs": 20, "learner.batch": 32}),
+            ),
         ),
         "dm/figureF1": Item(ipcs=(10,)),
         # Forty-four evaluations.
