@@ -687,7 +687,6 @@ def _kind_of(file: Path) -> str:
     """The format of an earlier export; "computed" for what a results folder holds, "" for anything else."""
     with suppress(StoreError, FileNotFoundError):
         about = read_tensors(file)[1]
-        # An export holds images in unit space and says so; what was computed holds what its container stores.
         return "safetensors" if about.get("space") == "unit" else "computed"
     import pyarrow as pa
     import pyarrow.parquet as pq
