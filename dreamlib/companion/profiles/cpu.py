@@ -215,8 +215,16 @@ cpu = Profile(
     ),
     items={
         **{f"dim/{name}": Item(MNIST, (10,)) for name in ABLATIONS},
-        **{f"dim/table{number}": Item(MNIST, (1, 10)) for number in (1, 2, 3)},
+        **{f"dim/table{number}": Item(("mnist", "cifar10"), (10,)) for number in (4, 6)},
+        **{f"dim/table{number}": Item(MNIST, (10, 1)) for number in (1, 3)},
+        "dim/table2": Item(("mnist", "cifar10"), (10, 1)),
         **{f"dim/{name}": Item(MNIST) for name in ("table7", "table9", "figure4")},
+        "dim/control": Item(
+            MNIST,
+            recipe_rules=(
+                rule("as published: 16 batches of 64 before every step", {"teacher.images": 1024}),
+            ),
+        ),
         "dim/table8": Item(MNIST, (1, 10, 50)),  # one generator answers for all budgets
         "dim/figure1c": Item(MNIST, (1, 10)),
         "dim/figure1d": Item(MNIST, (1, 10)),

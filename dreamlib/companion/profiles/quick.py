@@ -217,6 +217,7 @@ quick = Profile(
         ),
         "dm/figureF1": Item(ipcs=(10,)),
         "dream/figure1": Item(methods=("dc", "dc+dream", "dsa", "dsa+dream", "idc-dm", "idc-dm+dream")),
+        "dim/control": Item(DIGITS, (10,), seeds=1),
         "engine/rates": Item(ipcs=(10,), seeds=1),
         # Forty-four evaluations.
         "dm/batchnorm": Item(evaluation_rules=(rule("profile quick, in this item", {"learner.epochs": 50}),)),
