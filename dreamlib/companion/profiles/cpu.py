@@ -265,7 +265,7 @@ cpu = Profile(
         "noises": (32, 100, 200),
         "weights": (1e-3, 1e-2, 1.0),
         "batches": (16, 64, 384),
-        "widths": (32, 128),
+        "widths": (16, 128),
         "bands": {"cifar10": tuple((low, low + 10.0) for low in (10.0, 20.0, 30.0, 40.0))},
         "pool": {"networks": 5, "held_out": 30, "epochs": 3},
         "resnets": ("resnet10", 0),
