@@ -313,7 +313,7 @@ class Worker:
                 **({"accuracies_on": {also: run.also_accuracies}} if also else {}),
                 "formats": {"distill": about.get("formats", "not recorded"), "evaluate": run.engine.words},
                 "curve": about["curve"],
-                "seconds": {**about["seconds"], "evaluate": run.seconds},
+                "seconds": {**about["seconds"], "evaluate": run.seconds, **_core(about["seconds"], run)},
                 "resumed": about["resumed"],
                 "peak_memory_bytes": max(about["peak_memory_bytes"], backend.peak_memory(self.device)),
                 "device": backend.describe(self.device),
@@ -389,7 +389,10 @@ class Worker:
                 raise HeldElsewhere(first)
             state, known = self._begun(first)
         # The share of the first stage that was gone on from: a GAN that was trained for longer serves others too.
-        before = {"first stage": known["seconds"]["distill"] * first.step / first.recipe.steps}
+        share, took = first.step / first.recipe.steps, known["seconds"]
+        before = {"first stage": took["distill"] * share}
+        if "core" in took:
+            before["core"] = took["core"] * share
         return partial(start, start=state), before
 
     def _begun(self, first: Cell) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -420,7 +423,12 @@ class Worker:
             "data_fingerprint": dataset.fingerprint,
             "formats": run.engine.words,
             "curve": {"step": [step for step, _ in run.losses], "loss": [loss for _, loss in run.losses]},
-            "seconds": {**before, **run.seconds, "distill": sum((*before.values(), *run.seconds.values()))},
+            "seconds": {
+                **before,
+                **run.seconds,
+                "distill": before.get("first stage", 0.0) + sum(run.seconds.values()),
+                **_core(before or {"core": 0.0}, run),
+            },
             "resumed": resumed,
             "peak_memory_bytes": backend.peak_memory(self.device),
             "images_stored": 0 if cell.recipe.drawn else len(stored["images"].flatten(0, 1)),
@@ -439,7 +447,7 @@ class Worker:
         return {
             "formats": Engine("plain", self.device).words,
             "curve": {"step": [], "loss": []},
-            "seconds": {"distill": 0.0},
+            "seconds": {"distill": 0.0, "core": 0.0},
             "resumed": False,
             "peak_memory_bytes": backend.peak_memory(self.device),
             "normalisation": _normalised(dataset, cell).normalisation.about(),
@@ -574,6 +582,11 @@ class Worker:
             self.store.write_preview(cell, seen)
 
 
+def _core(before: dict[str, float], run: Distillation | EvaluationRun) -> dict[str, float]:
+    """Processor seconds of all that led here; nothing where a part of it is older than their counting."""
+    return {"core": before["core"] + run.core_seconds} if "core" in before else {}
+
+
 def _together(abouts: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """What is known of several sets, as of one: sums of what adds up. Of a single set, what is known of it."""
     if len(abouts) == 1:
@@ -582,7 +595,11 @@ def _together(abouts: Sequence[dict[str, Any]]) -> dict[str, Any]:
     return {
         "formats": ", ".join(dict.fromkeys(about.get("formats", "not recorded") for about in abouts)),
         "curve": {"step": [], "loss": []},  # every set has its own, in its file
-        "seconds": {phase: sum(about["seconds"][phase] for about in abouts) for phase in first["seconds"]},
+        "seconds": {
+            phase: sum(about["seconds"][phase] for about in abouts)
+            for phase in first["seconds"]
+            if all(phase in about["seconds"] for about in abouts)
+        },
         "resumed": any(about["resumed"] for about in abouts),
         "peak_memory_bytes": max(about["peak_memory_bytes"] for about in abouts),
         "normalisation": first["normalisation"],

@@ -262,6 +262,11 @@ class EvaluationRun:
         """Spent on training and testing."""
         return self.stopwatch.seconds["evaluate"]
 
+    @property
+    def core_seconds(self) -> float:
+        """Processor time of it, added up over threads."""
+        return self.stopwatch.core_seconds
+
     def advance(self) -> None:
         """One training step of all networks, or, after the last one, the test."""
         with self.stopwatch.phase("evaluate"):
@@ -289,13 +294,14 @@ class EvaluationRun:
         """Everything needed to go on bit for bit."""
         out = {f"stream.{name}": value for name, value in self.streams.state().items()}
         out |= {f"training.{name}": value for name, value in self.training.state().items()}
-        return out | {"seconds": torch.tensor(self.seconds, dtype=torch.float64)}
+        times = {"seconds": self.seconds, "core_seconds": self.core_seconds}
+        return out | {name: torch.tensor(value, dtype=torch.float64) for name, value in times.items()}
 
     def restore(self, state: dict[str, Tensor]) -> None:
         """Go on from what :meth:`state` returned, in a fresh object made with the same arguments."""
         self.streams.restore(below(state, "stream."))
         self.training.restore(below(state, "training."), self.streams["evaluation"])
-        self.stopwatch.restore({"evaluate": float(state["seconds"])})
+        self.stopwatch.restore({"evaluate": float(state["seconds"])}, float(state["core_seconds"]))
 
 
 def _by_class(images: Tensor) -> Images:

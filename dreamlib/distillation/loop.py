@@ -67,7 +67,7 @@ class Distillation:
     losses : list of (int, float)
         The loss after a step, sparsely.
     seconds : dict of str to float
-        Time spent by phase.
+        Time spent by phase; ``core_seconds`` is processor time, in all.
 
     Raises
     ------
@@ -178,6 +178,11 @@ class Distillation:
     @property
     def seconds(self) -> dict[str, float]:
         return self.stopwatch.seconds
+
+    @property
+    def core_seconds(self) -> float:
+        """Processor time of all phases, added up over threads."""
+        return self.stopwatch.core_seconds
 
     @property
     def notes(self) -> dict[str, Any]:
@@ -330,6 +335,7 @@ class Distillation:
         self._check()
         out = {f"stream.{name}": value for name, value in self.streams.state().items()}
         out |= {f"seconds.{name}": torch.tensor(v, dtype=torch.float64) for name, v in self.seconds.items()}
+        out["core_seconds"] = torch.tensor(self.core_seconds, dtype=torch.float64)
         if not self.stored:
             assert self.selection is not None
             return out | {f"selection.{name}": value for name, value in self.selection.state().items()}
@@ -348,7 +354,8 @@ class Distillation:
         """Resume from what :meth:`state` returned, in a new object made with the same arguments."""
         # The streams first: all that follows draws from them.
         self.streams.restore(below(state, "stream."))
-        self.stopwatch.restore({name: float(value) for name, value in below(state, "seconds.").items()})
+        seconds = {name: float(value) for name, value in below(state, "seconds.").items()}
+        self.stopwatch.restore(seconds, float(state["core_seconds"]))
         if "matched" not in state:
             assert self.selection is not None
             self.selection.restore(below(state, "selection."))

@@ -80,8 +80,8 @@ class Method:
             recipe = change(recipe, path, value)
         tail = "+".join(_word(path, value) for path, value in given.items())
         source = f"chosen in {name or self.name + '+' + tail.lower()}"
-        # No rule of the base method may undo the caller's word. A profile may still bound a whole part (a sampler's
-        # candidates), but not a number that was chosen.
+        # No rule of the base method may undo the caller's word. A profile may still change what is inside a whole
+        # part (the epochs of a coreset's network), but not a number that was chosen.
         parts_given = tuple((path, value) for path, value in given.items() if is_dataclass(value))
         numbers = tuple((path, value) for path, value in given.items() if not is_dataclass(value))
         return replace(

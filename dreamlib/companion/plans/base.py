@@ -70,7 +70,8 @@ class Plan:
     def methods_of(self, profile: str) -> tuple[str, ...]:
         """Methods under a profile: all but those that it computes on request only."""
         slow = set(profiles[profile].on_request)
-        return tuple(name for name in self.methods if not slow & {name, *known_methods[name].family})
+        named = profiles[profile].item(self.item).methods or self.methods
+        return tuple(name for name in named if not slow & {name, *known_methods[name].family})
 
     def seeds_of(self, profile: str) -> int:
         """Synthetic sets of each method under a profile."""

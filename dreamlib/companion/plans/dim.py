@@ -198,6 +198,13 @@ def _judged(profile: str, method: str, dataset: str, ipc: int, seed: int) -> lis
     return list(under(make_cell(profile, method, dataset, ipc, seed), _two(profile)).values())
 
 
+def _arms(profile: str, method: str, dataset: str, ipc: int, seed: int) -> list[Cell]:
+    """The control of DiM's second stage: an arm, judged by ConvNet-3 and ResNet-10."""
+    own = profiles[profile].item("dim/control").recipe_rules
+    made = make_cell(profile, method, dataset, ipc, seed, recipe_rules=own)
+    return list(under(made, _two(profile)).values())
+
+
 def _two(profile: str) -> dict[str, NetworkSpec]:
     return {name: judges(profile)[name] for name in ("C3", "R10")}
 
@@ -231,6 +238,8 @@ def _larger(profile: str, method: str, dataset: str, ipc: int, seed: int) -> lis
 
 
 CORESETS = ("random", "herding", "k-center", "forgetting")
+# Weight 0 and the published one, at the first stage's rate and at a twentieth of it, which is the released code's.
+ARMS = ("dim-fast-unmatched", "dim-fast", "dim-unmatched", "dim")
 BY_BUDGET = ("dc", "dsa", "dm", "idc", "kip", "mtt", "frepo", "dim")
 
 PLANS = (
@@ -259,6 +268,7 @@ PLANS = (
         seeds=1,
     ),
     Plan("dim/table8", "Performance comparison to GANs", ("gan", "dim"), cells=_judged, seeds=1),
+    Plan("dim/control", "Matching, or a lower rate?", ARMS, cells=_arms, ipcs=(50,), seeds=5),
     Plan("dim/table9", "Effort of the generator", ()),
     Plan("dim/table10", "Dimension K of the noise", ("dim",), cells=_rows(noises), seeds=1),
     Plan("dim/figure1c", "Performance under different image numbers", BY_BUDGET, seeds=1),

@@ -21,6 +21,8 @@ class Item:
     ----------
     datasets, ipcs : tuple
         Data sets and budgets, most valuable first.
+    methods : tuple of str
+        Methods of the item, where they are not all that its plan has.
     seeds : int
         Synthetic sets of each method.
     recipe_rules, evaluation_rules : tuple of Rule
@@ -30,6 +32,7 @@ class Item:
     datasets: tuple[str, ...] = ()
     ipcs: tuple[int, ...] = ()
     seeds: int = 0
+    methods: tuple[str, ...] = ()
     recipe_rules: tuple[Rule, ...] = ()
     evaluation_rules: tuple[Rule, ...] = ()
 
@@ -41,6 +44,22 @@ class Modes:
     modes: tuple[str, ...]
     dataset: str = ""
     seeds: int = 10**9
+
+
+@dataclass(frozen=True)
+class Tried:
+    """Image learning rates of a method that are tried on held-out training images (engine/rates).
+
+    Attributes
+    ----------
+    factors : tuple of float
+        By what its published rate is multiplied.
+    share : float
+        Of the profile's own iterations, which a try makes.
+    """
+
+    factors: tuple[float, ...]
+    share: float
 
 
 @dataclass(frozen=True)

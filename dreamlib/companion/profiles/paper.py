@@ -28,6 +28,7 @@ paper = Profile(
         **{f"dim/table{number}": Item(FOUR, (50, 10, 1)) for number in (2, 3)},
         **{f"dim/{name}": Item(CIFAR10) for name in ("table7", "table9", "figure4")},
         "dim/table1": Item(CIFAR10, (1, 10)),
+        "dim/control": Item(CIFAR10),
         "dim/table8": Item(CIFAR10, (50, 10, 1)),
         "dim/figure1c": Item(CIFAR10, (50, 10, 1)),
         "dim/figure1d": Item(CIFAR10, (50, 10, 1)),
