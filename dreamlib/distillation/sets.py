@@ -700,6 +700,7 @@ def _png(image: Tensor) -> bytes:
     from PIL import Image
 
     array = image.permute(1, 2, 0).cpu().numpy()
+    # Grey pictures have no axis of channels in Pillow.
     picture = Image.fromarray(array[:, :, 0] if array.shape[2] == 1 else array)
     buffer = io.BytesIO()
     picture.save(buffer, format="PNG")
