@@ -73,7 +73,7 @@ engine: $(ENGINE) ## how fast the engine is, and at what price in accuracy
 $(ENGINE): $(stamp)
 	@exec $(python) -m dreamlib notebook engine/$(@:engine-%=%) $(choice)
 
-bench: $(stamp) ## speed, memory and the floor of the engine beside plain loops (DEVICE=cpu|cuda)
+bench: $(stamp) ## speed, memory and the floor of the engine next to reference loops (DEVICE=cpu|cuda)
 	exec $(python) -m benchmarks --device "$$GIVEN_DEVICE"
 
 status: $(stamp) ## what is done, missing and failed under PROFILE

@@ -193,6 +193,7 @@ class Worker:
         if known is not None:
             self.begin(cells, on_done, known)
         waiting = [cell for cell in cells if not self.store.finished(cell)]
+        # So that the first word comes after two seconds of waiting, the next every ten minutes.
         told = time.monotonic() + PATIENCE_SECONDS - TELL_SECONDS
         while waiting:
             holders = {}
@@ -231,6 +232,7 @@ class Worker:
 
     def _take(self, cell: Cell, on_done: Callable[[Cell], object]) -> Cell | None:
         """Compute a cell, unless another process holds what is then returned: the cell, or a set that it needs."""
+        # The lock is of the set: cells that share one wait for it, and then find it made.
         with self.store.lock(cell) as mine:
             if not mine:
                 return cell
@@ -272,6 +274,7 @@ class Worker:
             for one in (cell, *cell.parts):
                 self.dataset(one.dataset)  # a download can be broken off at any moment, a step cannot
             check_judge(self.dataset(cell.dataset))
+            # From here on Ctrl-C is only noted: :meth:`_drive` looks at it between two steps.
             with self.interrupts.deferred():
                 backend.forget_peak(self.device)
                 sets = []
@@ -329,6 +332,7 @@ class Worker:
                 **({"notes": about["notes"]} if about.get("notes") else {}),
             },
         )
+        # Only now, with the record on the disk: killed in between, the work would be lost.
         self.store.drop_checkpoint(cell, "evaluate")
         for one in cell.sets:
             self.store.drop_checkpoint(one, "distill")
@@ -349,6 +353,7 @@ class Worker:
                 return self._distilled(cell, locked=True)
         if found is None:
             found = self._distil(cell)
+        # A set of other images must not be judged on these.
         elif found[1]["data_fingerprint"] != self.dataset(cell.dataset).fingerprint:
             raise DataError(
                 f"{self.store.set_path(cell)} was distilled from other data than {cell.dataset!r} is now",
@@ -383,6 +388,7 @@ class Worker:
             if not mine:
                 raise HeldElsewhere(first)
             state, known = self._begun(first)
+        # The share of the first stage that was gone on from: a GAN that was trained for longer serves others too.
         share, took = first.step / first.recipe.steps, known["seconds"]
         before = {"first stage": took["distill"] * share}
         if "core" in took:
@@ -460,6 +466,7 @@ class Worker:
         else:
             made = [self._training_set(one, stored) for one, stored in zip(cell.sets, sets, strict=True)]
             images = made[0] if len(made) == 1 else _united(made)
+            # A checkpoint of an evaluation belongs to these very images, not to a key.
             origin = _digest_of(list(map(tensors_digest, sets)))
         also = self.dataset(cell.evaluation.also_on) if cell.evaluation.also_on else None
         start = partial(
@@ -549,6 +556,7 @@ class Worker:
             if about["origin"] != origin:
                 raise ValueError("it was made from other data, or on another kind of device")
             run.restore(state)
+            # After restoring: what a version of this code holds shows only in what it would write.
             if run.state().keys() != state.keys():
                 raise ValueError("it has other contents, of another version of this code")
         except torch.OutOfMemoryError:  # a RuntimeError, and no fault of the checkpoint

@@ -42,7 +42,8 @@ def no_flip(path: str) -> Rule:
     return rule("released code: no flip on digits", {path: NO_FLIP}, dataset=DIGIT_SETS)
 
 
-# Coresets: nothing is matched, the synthetic set stays as it starts.
+# Coresets: nothing is matched, the synthetic set stays as it starts. How the network behind their choices is trained,
+# and for how long, no paper says.
 _embedding = SGD(epochs=20, batch=256, lr=0.01, momentum=0.9, weight_decay=5e-4, decay_at=(0.5,))
 for name, label, initial in (
     ("random", "Random", RealImages()),

@@ -13,7 +13,7 @@ D = TypeVar("D")
 
 @dataclass(frozen=True)
 class Rule:
-    """ "Where these hold, set these fields", as plain data.
+    """ "Where these hold, set these fields", as data.
 
     Attributes
     ----------

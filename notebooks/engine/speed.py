@@ -7,11 +7,11 @@
 # ---
 
 # %% [markdown]
-# # The engine: how fast, and at what price
+# # The engine: how fast, and at what price in accuracy
 #
 # **The claim.** It is this project's own: a table should be a coffee break. The released code matches one class
 # after the other, trains one network after the other, and does both operation by operation in float32. This page shows
-# how much faster the same mathematics runs here than a plain version of those loops (`tests/reference.py`) timed in
+# how much faster the same mathematics runs here than a simple version of those loops (`tests/reference.py`) timed in
 # turn with ours, in one process and under the same memory allocator.
 #
 # - **plain** is eager float32: what the records of `quick` and `cpu` were measured with.
@@ -33,7 +33,7 @@ profile: str = "quick"  # quick, cpu or paper
 datasets: str = ""  # comma-separated; empty: the profile's
 ipcs: str = ""  # images per class, comma-separated; empty: the item's or the profile's
 methods: str = ""  # comma-separated; empty: the item's
-seeds: int = 0  # synthetic sets per cell; 0: the profile's
+seeds: int = 0  # synthetic sets of each method; 0: the profile's
 workers: int = 0  # processes; 0: one per core
 device: str = "auto"
 results: str = ""  # folder of the records; empty: reports/results
@@ -70,7 +70,7 @@ session.about()
 session.run()
 
 # %% [markdown]
-# ## Times faster than the plain loops
+# ## Times faster than the reference loops
 # Each ratio is the median over runs made in turn: reference, plain, compiled, fast, reference, and so on. *Low* and
 # *high* are the least and the largest of them. *Floor* is what the unit's own measured rates allow: the operations of
 # the convolutions over the rate of a large one in the number format of the mode, or the bytes they must move over the
@@ -114,7 +114,7 @@ for kind, part in speeds[speeds.version.isin(colours)].groupby("machine", sort=F
     ticks = [1, 2, 3, 5, 10, 20, 50, 100]
     axis.set_xticks(ticks, [str(tick) for tick in ticks])
     axis.minorticks_off()
-    axis.set_xlabel(f"times faster than the plain loops ({kind})")
+    axis.set_xlabel(f"times faster than the reference loops ({kind})")
     axis.legend(loc="upper left", bbox_to_anchor=(1.01, 1))
     session.save_figure(figure, kind)
 

@@ -24,7 +24,7 @@ class Item:
     methods : tuple of str
         Methods of the item, where they are not all that its plan has.
     seeds : int
-        Synthetic sets per cell.
+        Synthetic sets of each method.
     recipe_rules, evaluation_rules : tuple of Rule
         Applied after the profile's own, by the plan of the item: those of dm/continual and dm/batchnorm ask for them.
     """
@@ -75,7 +75,7 @@ class Profile:
     datasets, ipcs : tuple
         What a study covers unless asked otherwise.
     seeds : int
-        Synthetic sets per cell of a table.
+        Synthetic sets of each method at each place of a table.
     recipe_rules, evaluation_rules : tuple of Rule
         Applied after a method's own rules.
     threads : int

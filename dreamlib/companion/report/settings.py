@@ -10,7 +10,7 @@ import pandas as pd
 from . import layouts
 from .layouts import Fragment
 from .statistics import Record, at_its_end, seconds, unique
-from .words import NETWORKS, NOTHING, data_set, duration, size, stream
+from .words import NETWORKS, NOTHING, class_sequence, data_set, duration, size
 
 
 def of_methods(records: Sequence[Record]) -> pd.DataFrame:
@@ -75,7 +75,7 @@ def _settings(records: Sequence[Record]) -> dict[str, str]:
     took = [seconds(record, "distill") + seconds(record, "evaluate") for record in records]
     return {
         "method": every("label"),
-        "data sets": _values(stream(record["dataset"]) for record in records),
+        "data sets": _values(class_sequence(record["dataset"]) for record in records),
         "images/class": every("ipc"),
         "normalisation": every("normalisation", "name"),
         "real batch": _values(_real_batch(record) for record in records),
