@@ -95,6 +95,8 @@ class Cell:
         The largest of all sets.
     by_seed : dict of int to tuple of float
         The accuracies of every set.
+    keys : dict of int to str
+        The key of every set's record.
     """
 
     row: Row
@@ -107,6 +109,7 @@ class Cell:
     seconds: float | None = None
     peak_memory_bytes: int | None = None
     by_seed: Mapping[int, tuple[float, ...]] = field(default_factory=dict, repr=False, hash=False)
+    keys: Mapping[int, str] = field(default_factory=dict, repr=False, hash=False)
 
     @property
     def n(self) -> int:
@@ -155,6 +158,8 @@ class Accuracies:
         Last sentences of the caption.
     reading : str
         The very last one: what the profile says to a reader who compares with the paper.
+    links : dict of str to str
+        Where the record of a key is, seen from the page.
     """
 
     rows: tuple[Row, ...]
@@ -169,6 +174,7 @@ class Accuracies:
     wording: Wording = Wording()
     remarks: tuple[str, ...] = ()
     reading: str = ""
+    links: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     def best(self, column: Column) -> int | None:
         """Index of the row with the highest measured mean; None unless two rows or more compete."""
