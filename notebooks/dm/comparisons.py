@@ -121,6 +121,21 @@ tables.styled(pd.DataFrame(lines), decimals=1)
 # below and say nothing about another. Dotted: what the papers report for KIP, whose seconds are not known here.
 
 # %%
+COSTS = [
+    "dataset",
+    "ipc",
+    "seed",
+    "method",
+    "label",
+    "step",
+    "final",
+    "seconds",
+    "evaluation",
+    "mean",
+    "std",
+    "n",
+    "device",
+]
 costs = []
 for record in records:
     values, done = record["accuracies"], record["iteration"] / record["iterations"]
@@ -142,7 +157,7 @@ for record in records:
             "device": record["device"],
         }
     )
-costs = pd.DataFrame(costs)
+costs = pd.DataFrame(costs, columns=COSTS)
 for (name, ipc), part in costs[costs.seed == 0].groupby(["dataset", "ipc"], sort=False):
     known = frame[
         (frame.dataset == name) & (frame.ipc == ipc) & frame.label.str.startswith("KIP")

@@ -27,6 +27,7 @@ from .style import BOTH, DARK, GREY, INK, MARKERS, PALETTE, WHITE, colour, line
 from .words import number, percent
 
 WIDTH = 5.2  # inches of a figure: its texts can be read on a screen of 400 pixels, and two stand side by side
+DPI = 180  # of figures that hold images
 SEEN = (1.5, 12.0)  # of 255: mean change of a pixel, and that of one in a thousand, that no eye sees
 ACCURACY = "test accuracy (%)"
 NOTE: dict[str, Any] = {"fontsize": 8.5, "color": GREY}  # small print below a picture
@@ -596,7 +597,7 @@ def _draw(fig: Figure, path: Path, *, pixels: bool) -> None:
     if pixels:
         for text in fig.findobj(Text):
             text.set_color(BOTH)
-        fig.savefig(path, format="png", metadata={"Software": None}, dpi=180)
+        fig.savefig(path, format="png", metadata={"Software": None}, dpi=DPI)
         _fewer_colours(path)
         return
     with rc_context({"svg.hashsalt": "dreamlib", "svg.fonttype": "path"}):
@@ -618,13 +619,17 @@ def _after_dark() -> str:
 
 
 def _fewer_colours(path: Path) -> None:
-    """Give a PNG a palette of 256 colours, unless some pixels would be seen to change."""
+    """Keep the grey of a PNG without its colours, and a palette of 256 instead of colours that look the same."""
     with Image.open(path) as picture:
         full = picture.convert("RGBA")
-    small = full.quantize(256, method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
+    colours = np.asarray(full)[..., :3]
+    if (colours == colours[..., :1]).all():
+        small = full.convert("LA")
+    else:
+        small = full.quantize(256, method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
     change = np.abs(_over_grey(full) - _over_grey(small.convert("RGBA")))
     alike = change.mean() <= SEEN[0] and np.quantile(change, 0.999) <= SEEN[1]
-    (small if alike else full).save(path, format="PNG", optimize=True)
+    (small if alike else full).save(path, format="PNG", optimize=True, dpi=(DPI, DPI))
 
 
 def _over_grey(picture: Image.Image) -> np.ndarray:

@@ -44,12 +44,10 @@ def shown(records: Sequence[Record], caption: str = "", links: Mapping[str, str]
     shared = [name for name in told.columns[1:] if len(told) > 1 and told[name].nunique() == 1]
     same = {name: str(told[name].iloc[0]) for name in shared}
     table = layouts.styled(told.drop(columns=shared), caption, same=same)
-    listed = of_records(records, links or {})
-    every = (
-        layouts.folded(f"Every record ({len(listed):,})", layouts.styled(listed))
-        if links and len(listed)
-        else ""
-    )
+    every = ""
+    if links and records:
+        listed = of_records(records, links)
+        every = layouts.folded(f"Every record ({len(listed):,})", layouts.styled(listed))
     return Fragment(table.text + layouts.differences(differences(records)) + every)
 
 
@@ -59,10 +57,10 @@ def of_records(records: Sequence[Record], links: Mapping[str, str]) -> pd.DataFr
         {
             "method": record["label"],
             "data set": record["dataset"],
-            "images per class": record["ipc"],
+            "images/class": record["ipc"],
             "set": record["seed"],
             "step": record["iteration"],
-            "judged by": network(record["evaluation"]["network"]),
+            "judged by": _network(_dig(record, "evaluation", "network")),
             "accuracy (%)": percent(fmean(record["accuracies"]), deviation(record["accuracies"]))
             if record["accuracies"]
             else NOTHING,
@@ -114,7 +112,7 @@ def _settings(records: Sequence[Record]) -> dict[str, str]:
     return {
         "method": every("label"),
         "data sets": _values(stream(record["dataset"]) for record in records),
-        "images per class": every("ipc"),
+        "images/class": every("ipc"),
         "normalisation": every("normalisation", "name"),
         "real batch": _values(_real_batch(record) for record in records),
         "iterations": every("iterations"),

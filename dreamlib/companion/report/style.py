@@ -45,7 +45,7 @@ DARK = {
     "#c0392b": "#e2685d",
     "#fefefe": "#0d0f12",
 }
-BOTH = "#79828c"  # texts of a picture made of pixels: the one grey that is read on white and on black
+BOTH = "#808080"  # texts of a picture made of pixels: the one grey that is read on white and on black
 
 # A method keeps its colour in every figure of every paper; X and X+DREAM share one and differ in line and
 # marker.
@@ -87,6 +87,7 @@ def use() -> None:
             "savefig.bbox": "tight",
             "savefig.facecolor": "none",  # a page is light or dark
             "text.color": INK,
+            "axes.facecolor": "none",
             "axes.labelcolor": INK,
             "xtick.color": INK,
             "ytick.color": INK,
