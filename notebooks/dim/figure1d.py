@@ -109,10 +109,10 @@ tables.styled(pd.DataFrame(said), decimals=1)
 # %% [markdown]
 # ## What is measured
 #
-# **What is measured.** The seconds of distillation that it takes to serve all budgets one after the other, from the
-# smallest to the largest. A method that stores images distils one set for each. DiM trains one generator, its first
-# stage as a GAN counted in; the records of all its budgets name the same weights, so it is counted once. Drawing
-# images costs time again in every training (Table 9); that is no part of this page.
+# The seconds of distillation that it takes to serve all budgets one after the other, from the smallest to the largest.
+# A method that stores images distils one set for each. DiM trains one generator, its first stage as a GAN counted in;
+# the records of all its budgets name the same weights, so it is counted once. Drawing images costs time again in every
+# training (Table 9); that is no part of this page.
 #
 # **What the paper counts** is not quite clear: by its own words DiM needs no redistillation at all, so a ratio of 13
 # to 160 must compare whole distillations. Both are shown.

@@ -61,10 +61,10 @@ draw(session, table, "weight", "weight of matching, λ (logarithmic)", list(name
 tables.styled(ablation.told(table.changes()))
 
 # %% [markdown]
-# ## What is measured
+# ## What is compared
 #
-# **What is compared.** All rows go on from one GAN, at epoch 120 of 200. The figure prints no accuracies. 0.01 and 1
-# are the paper's values, named in its text; the others are ours. R-18 is ours too: the figure has two networks.
+# All rows go on from one GAN, at epoch 120 of 200. The figure prints no accuracies. 0.01 and 1 are the paper's values,
+# named in its text; the others are ours. R-18 is ours too: the figure has two networks.
 
 # %% [markdown]
 # ## What stands behind each number

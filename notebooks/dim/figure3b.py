@@ -63,12 +63,11 @@ draw(
 tables.styled(ablation.told(table.changes()))
 
 # %% [markdown]
-# ## What is measured
+# ## What is compared
 #
-# **What is compared.** All rows go on from one GAN, at epoch 120 of 200, and match for the same number of epochs; an
-# epoch goes once through the training images, so a larger B also means fewer steps. B is the batch of the whole step,
-# of the GAN's loss too. The figure prints no accuracies. 16, 64 and 384 are the paper's values, named in its text; the
-# others are ours.
+# All rows go on from one GAN, at epoch 120 of 200, and match for the same number of epochs; an epoch goes once through
+# the training images, so a larger B also means fewer steps. B is the batch of the whole step, of the GAN's loss too.
+# The figure prints no accuracies. 16, 64 and 384 are the paper's values, named in its text; the others are ours.
 
 # %% [markdown]
 # ## What stands behind each number

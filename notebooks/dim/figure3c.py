@@ -159,12 +159,12 @@ tables.styled(costs, decimals=1)
 session.say(budgets.steps_told(records, lambda record: judges[record["method"]]))
 
 # %% [markdown]
-# ## What is measured
+# ## What is compared
 #
-# **What is compared.** Networks trained on the images of one generator. The figure prints no accuracies; the three
-# leads are from its text. At one INPC all networks train for equally many steps, so they can be compared. From one INPC
-# to another the number of steps may change with the number of images: then a rise is one of both, and decides nothing.
-# Both are listed below. Where a small INPC also means few steps, a large network that lags there may only lack steps.
+# Networks trained on the images of one generator. The figure prints no accuracies; the three leads are from its text.
+# At one INPC all networks train for equally many steps, so they can be compared. From one INPC to another the number of
+# steps may change with the number of images: then a rise is one of both, and decides nothing. Both are listed below.
+# Where a small INPC also means few steps, a large network that lags there may only lack steps.
 
 # %% [markdown]
 # ## What stands behind each number

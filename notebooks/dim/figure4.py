@@ -165,11 +165,11 @@ told = [
 tables.styled(pd.DataFrame(told, columns=["what", "text of the paper", "module"]))
 
 # %% [markdown]
-# ## What is measured
+# ## What is drawn
 #
-# **What is drawn.** The same from the code: every block, what it gives and how much it learns is read from the module
-# that is trained here, at the published width and as this profile has it. The discriminator, which the paper does not
-# draw, follows the released code.
+# The same from the code: every block, what it gives and how much it learns is read from the module that is trained
+# here, at the published width and as this profile has it. The discriminator, which the paper does not draw, follows the
+# released code.
 
 # %% [markdown]
 # ## How the verdicts come about

@@ -128,11 +128,11 @@ table = pd.DataFrame(lines, columns=["data set", "epoch", "of the paper's", "var
 session.save_frame(table, digits=3)
 
 # %% [markdown]
-# ## What is measured
+# ## What is shown
 #
-# **What is shown.** The generator of DiM at the epochs whose states are kept, first as a GAN alone and then with
-# matching. All images are drawn from the same noise, so that an image at one place can be followed from epoch to
-# epoch. Ten images of each class are what one epoch of training at INPC 10 draws; every epoch draws others.
+# The generator of DiM at the epochs whose states are kept, first as a GAN alone and then with matching. All images are
+# drawn from the same noise, so that an image at one place can be followed from epoch to epoch. Ten images of each class
+# are what one epoch of training at INPC 10 draws; every epoch draws others.
 
 # %% [markdown]
 # ## What stands behind each number

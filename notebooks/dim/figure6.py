@@ -119,12 +119,11 @@ session.save_frame(table, digits=1)
 curves_along(session, frame, NAMES)
 
 # %% [markdown]
-# ## What is measured
+# ## What is shown
 #
-# **What is shown.** Images of both generators at these epochs, and the accuracies of networks trained on what they
-# draw. Both are the same generator up to the epoch where matching starts; from there the GAN goes on alone and DiM
-# matches logits too. Everything is drawn from the same noise, so the images at one place can be compared. Both
-# budgets are INPC.
+# Images of both generators at these epochs, and the accuracies of networks trained on what they draw. Both are the same
+# generator up to the epoch where matching starts; from there the GAN goes on alone and DiM matches logits too.
+# Everything is drawn from the same noise, so the images at one place can be compared. Both budgets are INPC.
 
 # %% [markdown]
 # ## What stands behind each number

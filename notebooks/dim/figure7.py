@@ -126,12 +126,11 @@ session.show(
 )
 
 # %% [markdown]
-# ## What is measured
+# ## What is shown
 #
-# **What is shown.** The same generators at the same epochs, drawn from the same noise, and what the paper leaves out:
-# the accuracies of networks trained on what they draw at each epoch. The reported ones of Table 4 are of CIFAR-10 and
-# stand in a table of their own.
-# Everything that is matched starts from the same generator; budgets are INPC.
+# The same generators at the same epochs, drawn from the same noise, and what the paper leaves out: the accuracies of
+# networks trained on what they draw at each epoch. The reported ones of Table 4 are of CIFAR-10 and stand in a table of
+# their own. Everything that is matched starts from the same generator; budgets are INPC.
 
 # %% [markdown]
 # ## What stands behind each number

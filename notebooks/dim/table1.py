@@ -124,12 +124,12 @@ for (name, ipc), frame in frames.items():
 # %% [markdown]
 # ## What is measured
 #
-# **What is measured.** *Container*: the bytes that are stored at each budget. *Stable*: the accuracies under several
-# networks after distillation with one ConvNet, and how far apart they are. *Redeployment*:
-# the seconds that it takes to serve a second budget when the first one is served. DM and DSA stand for images, and
-# DiM with a pool of the ConvNet alone for models. The budget of images is IPC, stored once and shown in every epoch;
-# that of the generator is INPC, drawn again in every epoch. Networks that trained for few steps are far apart whatever
-# they trained on, so spreads are compared only where all took equally many.
+# *Container*: the bytes that are stored at each budget. *Stable*: the accuracies under several networks after
+# distillation with one ConvNet, and how far apart they are. *Redeployment*: the seconds that it takes to serve a second
+# budget when the first one is served. DM and DSA stand for images, and DiM with a pool of the ConvNet alone for models.
+# The budget of images is IPC, stored once and shown in every epoch; that of the generator is INPC, drawn again in every
+# epoch. Networks that trained for few steps are far apart whatever they trained on, so spreads are compared only where
+# all took equally many.
 
 # %% [markdown]
 # ## What stands behind each number

@@ -63,10 +63,10 @@ draw(session, table, "noise", "K, dimensions of the noise", published)
 tables.styled(ablation.told(table.changes()))
 
 # %% [markdown]
-# ## What is measured
+# ## What is compared
 #
-# **What is compared.** Generators that differ in K. K is part of the GAN, so nothing is shared here: every row has a
-# GAN stage of its own, and a difference between two rows is also one between two trainings.
+# Generators that differ in K. K is part of the GAN, so nothing is shared here: every row has a GAN stage of its own,
+# and a difference between two rows is also one between two trainings.
 
 # %% [markdown]
 # ## What stands behind each number

@@ -96,12 +96,12 @@ labels = {"idc": "IDC", "dim": "DiM"}
 tables.styled(budgets.costs(records, lambda record: labels.get(record["method"], record["label"])))
 
 # %% [markdown]
-# ## What is measured
+# ## What is compared
 #
-# **What is compared.** IDC stores IPC images per class and decodes each into several; DiM draws as many per class and
-# epoch as IDC decodes, a number that the paper calls INPC*. Both then show a network the same number of images in an
-# epoch. Two things still differ: IDC shows the same images in every epoch and DiM new ones, and IDC stores pixels
-# where DiM stores the weights of a network. HaBa is not implemented here; its numbers are the paper's.
+# IDC stores IPC images per class and decodes each into several; DiM draws as many per class and epoch as IDC decodes, a
+# number that the paper calls INPC*. Both then show a network the same number of images in an epoch. Two things still
+# differ: IDC shows the same images in every epoch and DiM new ones, and IDC stores pixels where DiM stores the weights
+# of a network. HaBa is not implemented here; its numbers are the paper's.
 
 # %% [markdown]
 # ## What stands behind each number

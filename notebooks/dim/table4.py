@@ -68,11 +68,11 @@ session.save_figure(figure, "matching")
 tables.styled(ablation.told(table.changes()))
 
 # %% [markdown]
-# ## What is measured
+# ## What is compared
 #
-# **What is compared.** Four ways to train one generator $G$ from the same point. All are the same GAN up to epoch 120
-# of 200; from there on one goes on as it was and three add a matching loss with weight $\lambda$ to the generator's own
-# (their optimiser goes on with what it remembers, as in the released code, or starts afresh: see the settings),
+# Four ways to train one generator $G$ from the same point. All are the same GAN up to epoch 120 of 200; from there on
+# one goes on as it was and three add a matching loss with weight $\lambda$ to the generator's own (their optimiser goes
+# on with what it remembers, as in the released code, or starts afresh: see the settings),
 #
 # $$\mathcal{L} = \mathcal{L}_g + \lambda \, D(m_\theta(\mathcal{T}), m_\theta(G(z, y))),$$
 #

@@ -72,12 +72,11 @@ draw(session, table, "start", "N, the epoch of 200 from which on logits are matc
 tables.styled(ablation.told(table.changes()))
 
 # %% [markdown]
-# ## What is measured
+# ## What is compared
 #
-# **What is compared.** All rows start from one GAN, as it was after N of 200 epochs, and end after the same number of
-# epochs in all. That is our choice, the paper does not say: a small N matches for longer, and a difference between two
-# rows is one of both, when matching starts and how long it lasts. R-18 is judged here too; the paper prints no number
-# for it.
+# All rows start from one GAN, as it was after N of 200 epochs, and end after the same number of epochs in all. That is
+# our choice, the paper does not say: a small N matches for longer, and a difference between two rows is one of both,
+# when matching starts and how long it lasts. R-18 is judged here too; the paper prints no number for it.
 
 # %% [markdown]
 # ## What stands behind each number

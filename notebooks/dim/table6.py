@@ -63,11 +63,11 @@ draw(session, table, "pool", "models pool", connected=False)
 tables.styled(ablation.told(table.changes()))
 
 # %% [markdown]
-# ## What is measured
+# ## What is compared
 #
-# **What is compared.** Seven pools. All rows go on from one GAN, at epoch 120 of 200. The paper's caption speaks of
-# ResNets with average and with max pooling; each stands for one network here, and the two more of the released code
-# are in the method `dim-code`, not in this table.
+# Seven pools. All rows go on from one GAN, at epoch 120 of 200. The paper's caption speaks of ResNets with average and
+# with max pooling; each stands for one network here, and the two more of the released code are in the method
+# `dim-code`, not in this table.
 
 # %% [markdown]
 # ## What stands behind each number

@@ -163,10 +163,10 @@ session.say(budgets.steps_told(session.records, lambda record: record["label"]))
 # %% [markdown]
 # ## What is measured
 #
-# **What is measured.** DiM whose models pool is the ConvNet alone, and DSA, both distilled with one architecture and
-# judged by several. So are KIP, FRePo and MTT, under the common protocol: DSA's schedule and augmentation, and the
-# labels of KIP and FRePo, which are real numbers, by squared error. The budget of stored images is IPC, they come again
-# in every epoch; DiM's is INPC, new images in every epoch.
+# DiM whose models pool is the ConvNet alone, and DSA, both distilled with one architecture and judged by several. So
+# are KIP, FRePo and MTT, under the common protocol: DSA's schedule and augmentation, and the labels of KIP and FRePo,
+# which are real numbers, by squared error. The budget of stored images is IPC, they come again in every epoch; DiM's is
+# INPC, new images in every epoch.
 #
 # **A doubt about the paper's first column.** The caption says that the distillation architecture is ConvNet-3. Yet
 # DiM's 66.2 ± 0.5 with ConvNet-3 is the very number of Table 2, where the pool has all three networks; by Table 6 a

@@ -68,11 +68,11 @@ both = {"gan", "dim"} <= set(session.study.methods)
 tables.styled(ablation.told(table.changes())) if both else None
 
 # %% [markdown]
-# ## What is measured
+# ## What is compared
 #
-# **What is compared.** One GAN of 200 epochs, and DiM, which is the same GAN up to epoch 120 and matches logits in the
-# other 80. Each is trained once and answers for every INPC. Both rows of a column train their classifiers for equally
-# many steps. Two columns of another INPC do not where the steps below differ, so nothing is read along a row.
+# One GAN of 200 epochs, and DiM, which is the same GAN up to epoch 120 and matches logits in the other 80. Each is
+# trained once and answers for every INPC. Both rows of a column train their classifiers for equally many steps. Two
+# columns of another INPC do not where the steps below differ, so nothing is read along a row.
 
 # %% [markdown]
 # ## What stands behind each number

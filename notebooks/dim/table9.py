@@ -181,10 +181,10 @@ session.say(
 # %% [markdown]
 # ## What is measured
 #
-# **What is measured.** Here, in this notebook: milliseconds of drawing a batch of 128 images, and of one training
-# step on it as DiM's evaluation trains (augmentation, forward and backward pass, update) with one network, in plain
-# float32. Both are timed in turn, the device is waited for, and the median is shown. The generator has the profile's
-# width and fresh weights: they decide what the images look like, not how long they take.
+# Here, in this notebook: milliseconds of drawing a batch of 128 images, and of one training step on it as DiM's
+# evaluation trains (augmentation, forward and backward pass, update) with one network, in plain float32. Both are timed
+# in turn, the device is waited for, and the median is shown. The generator has the profile's width and fresh weights:
+# they decide what the images look like, not how long they take.
 
 # %% [markdown]
 # ## What stands behind each number

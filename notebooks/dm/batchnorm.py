@@ -157,11 +157,11 @@ tables.styled(probed.drop(columns="short"), decimals=3)
 # classes together). White noise in large images has 7/16 = 0.44; a smooth gradient has little.
 
 # %% [markdown]
-# ## What is measured
+# ## What is compared
 #
-# **What is compared.** Sets learned with four networks, each tested with all four: ConvNet with instance norm,
-# ConvNetBN with batch norm, a ResNet and its modified form (ResNetAP), both with batch norm: ResNet-18 under `paper`, a
-# narrow ResNet-10 under the small profiles.
+# Sets learned with four networks, each tested with all four: ConvNet with instance norm, ConvNetBN with batch norm, a
+# ResNet and its modified form (ResNetAP), both with batch norm: ResNet-18 under `paper`, a narrow ResNet-10 under the
+# small profiles.
 #
 # **Where the statistics come from.** A batch norm makes the result for one image depend on the others of its batch. DM
 # (released code) sends the real images of all classes through the network together, and the synthetic ones together,

@@ -186,13 +186,13 @@ tables.styled(
 )
 
 # %% [markdown]
-# ## What is measured
+# ## What is compared
 #
-# **What is compared.** DM with networks of two widths in KIP's ratio, 1 to 8: 128 and 1,024 under `paper`, 16 and 128
-# under `cpu`, 8 and 64 under `quick`; each set is learned and tested at the same width. KIP here has the kernel of a
-# fully connected network, not the convolutional one of the reported numbers; its sets are learned without any network
-# and tested at both widths under the common protocol. GTN is not implemented here. The seconds of every distillation
-# are recorded; DSA and DC, the methods that train networks as they go, are measured together with DM.
+# DM with networks of two widths in KIP's ratio, 1 to 8: 128 and 1,024 under `paper`, 16 and 128 under `cpu`, 8 and 64
+# under `quick`; each set is learned and tested at the same width. KIP here has the kernel of a fully connected network,
+# not the convolutional one of the reported numbers; its sets are learned without any network and tested at both widths
+# under the common protocol. GTN is not implemented here. The seconds of every distillation are recorded; DSA and DC,
+# the methods that train networks as they go, are measured together with DM.
 
 # %% [markdown]
 # ## What stands behind each number

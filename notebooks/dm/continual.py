@@ -162,15 +162,14 @@ tables.styled(shown.assign(method=shown.method.map(session.label), base=shown.ba
 # %% [markdown]
 # ## What is measured
 #
-# **What is measured.** In step $t$ the classes $\mathcal{C}_t$ arrive. Each method makes 20 images of each of them
-# from their training images alone, and the memory grows by
-# $\mathcal{M}_t = \mathcal{M}_{t-1} \cup \mathcal{S}(\mathcal{C}_t)$: nothing in it is ever changed again. Then three
-# networks are trained from scratch on $\mathcal{M}_t$ and tested once, on the test images of all classes seen. The
-# order of the classes is that of the released code for the seeds 0, 1, ...; mean and standard deviation are over all
-# networks of all orders, as there. Every method also appears with DREAM's sampler, which changes the choice of real
-# images and nothing else: matched images for DSA and DM; for the real-image memories the images nearest to cluster
-# centres take the place of random ones (in an untrained embedding) and of herding's choice (in its trained
-# embedding).
+# In step $t$ the classes $\mathcal{C}_t$ arrive. Each method makes 20 images of each of them from their training images
+# alone, and the memory grows by $\mathcal{M}_t = \mathcal{M}_{t-1} \cup \mathcal{S}(\mathcal{C}_t)$: nothing in it is
+# ever changed again. Then three networks are trained from scratch on $\mathcal{M}_t$ and tested once, on the test
+# images of all classes seen. The order of the classes is that of the released code for the seeds 0, 1, ...; mean and
+# standard deviation are over all networks of all orders, as there. Every method also appears with DREAM's sampler,
+# which changes the choice of real images and nothing else: matched images for DSA and DM; for the real-image memories
+# the images nearest to cluster centres take the place of random ones (in an untrained embedding) and of herding's
+# choice (in its trained embedding).
 #
 # Two things differ from the released code. The networks have outputs for the classes seen so far, not for all that
 # will come. And the sets that it downloads are made here.

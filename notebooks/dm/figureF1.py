@@ -148,11 +148,11 @@ for cell, why in failures.items():
 # %% [markdown]
 # ## What is measured
 #
-# **What is measured.** A tenth of the training images is held out, the rest is the training set (section 1.3). Every
-# architecture is trained several times on each proxy, on the whole training set, and on the whole training set for as
-# many steps as a proxy takes ("early stopping"). An architecture is chosen by its accuracy on the held-out images; what
-# the figure shows is its accuracy on the test images, after training on the proxy and on the whole training set. DREAM
-# enters twice: as the sampler of DM, and as the whole method.
+# A tenth of the training images is held out, the rest is the training set (section 1.3). Every architecture is trained
+# several times on each proxy, on the whole training set, and on the whole training set for as many steps as a proxy
+# takes ("early stopping"). An architecture is chosen by its accuracy on the held-out images; what the figure shows is
+# its accuracy on the test images, after training on the proxy and on the whole training set. DREAM enters twice: as the
+# sampler of DM, and as the whole method.
 
 # %% [markdown]
 # ## What stands behind each number

@@ -164,12 +164,12 @@ for (name, ipc), part in table[table.networks != "(real images)"].groupby(["data
 # %% [markdown]
 # ## What is measured
 #
-# **What is measured.** DM at 10 images per class, with its teacher exchanged: instead of a fresh random
-# network, each step draws one from a pool of networks that were trained on real images until their accuracy on
-# held-out training images lay in a band. *All networks mixed* draws a band first, untrained networks being one of them,
-# and then a network of it. Nothing else differs: start, real images, augmentation, learning rate and evaluation are
-# those of DM. The supplement names the bands; how the networks were trained it does not say, so that is our choice:
-# SGD with learning rate .01, momentum .9 and batches of 64.
+# DM at 10 images per class, with its teacher exchanged: instead of a fresh random network, each step draws one from a
+# pool of networks that were trained on real images until their accuracy on held-out training images lay in a band. *All
+# networks mixed* draws a band first, untrained networks being one of them, and then a network of it. Nothing else
+# differs: start, real images, augmentation, learning rate and evaluation are those of DM. The supplement names the
+# bands; how the networks were trained it does not say, so that is our choice: SGD with learning rate .01, momentum .9
+# and batches of 64.
 
 # %% [markdown]
 # ## What stands behind each number

@@ -129,11 +129,11 @@ lines = [
 tables.styled(pd.DataFrame(lines), decimals=1)
 
 # %% [markdown]
-# ## What is measured
+# ## What is compared
 #
-# **What is compared.** Every row gives the same number of images of each class, and networks are trained on them as in
-# DM's own protocol. A generator draws its images once, so that it is judged by as many as the others store: the images
-# that networks see are equal, the bytes stored are not.
+# Every row gives the same number of images of each class, and networks are trained on them as in DM's own protocol. A
+# generator draws its images once, so that it is judged by as many as the others store: the images that networks see are
+# equal, the bytes stored are not.
 #
 # The supplement names the models and nothing of their training. What stands for them here:
 #

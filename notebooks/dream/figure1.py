@@ -29,7 +29,7 @@ reports: str = "reports"  # where rendered pages and tables go
 # %%
 import pandas as pd
 
-from dreamlib.companion.report import figures, statistics
+from dreamlib.companion.report import figures, statistics, words
 from dreamlib.companion.report.verdicts import Evidence, all_of, compare
 from dreamlib.companion.session import Session
 
@@ -66,6 +66,7 @@ for name in session.study.datasets:
 
 # %% [markdown]
 # ## Where the curves cross
+# The table at the top of the page says it in numbers: the fraction is the step of the crossing over all steps.
 
 # %%
 # The panels of the paper's figure, and what it calls the method in each.
@@ -99,20 +100,20 @@ for (name, ipc), part in curves.groupby(["dataset", "ipc"], sort=False):
                 "n": int(with_["n"].iloc[-1]),
                 "steps": total,
                 "reached at step": None if at is None else f"{at:,.0f}",
-                "fraction of steps": None if at is None else at / total,
-                "fraction, reported": reported_fraction(plugged, name),
+                "fraction of steps": None if at is None else words.number(at / total, 2),
+                "fraction, reported": words.number(reported_fraction(plugged, name), 2),
             }
         )
 crossings = pd.DataFrame(lines)
-session.save_frame(crossings, digits=3)
+session.save_frame(crossings, digits=1)
 
 # %% [markdown]
 # ## What is measured
 #
-# **What is measured.** The synthetic set is kept at seven moments of one distillation, and each is evaluated from
-# scratch like a final one. Both curves of a panel share the initial images, the networks and the evaluation; they
-# differ in the sampler alone. The crossing is where the mean curve with DREAM first reaches the final accuracy of the
-# curve without: a look at the means. What decides is the accuracy at the moment that the paper names, set by set.
+# The synthetic set is kept at seven moments of one distillation, and each is evaluated from scratch like a final one.
+# Both curves of a panel share the initial images, the networks and the evaluation; they differ in the sampler alone.
+# The crossing is where the mean curve with DREAM first reaches the final accuracy of the curve without: a look at the
+# means. What decides is the accuracy at the moment that the paper names, set by set.
 
 # %% [markdown]
 # ## What stands behind each number

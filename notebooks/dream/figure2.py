@@ -66,17 +66,18 @@ for name in session.study.datasets:
 
 # %% [markdown]
 # ## Variety
+# The table at the top of the page has it for the first set of every method.
 
 # %%
 varieties = pd.DataFrame(lines, columns=["data set", "IPC", "method", "variety", "pixels outside [0, 1]"])
 session.save_frame(varieties, digits=3)
 
 # %% [markdown]
-# ## What is measured
+# ## What is shown
 #
-# **What is shown.** Six images of six classes, as they are stored, and a number for variety: the mean distance
-# between the images of a class, in units of that distance among real images of the class (1 means as varied as the
-# data). Values outside [0, 1], which DC, DSA and DM produce, cannot be shown; their share is printed.
+# Six images of six classes, as they are stored, and a number for variety: the mean distance between the images of a
+# class, in units of that distance among real images of the class (1 means as varied as the data). Values outside [0,
+# 1], which DC, DSA and DM produce, cannot be shown; their share is printed.
 
 # %% [markdown]
 # ## How the verdicts come about

@@ -57,10 +57,10 @@ for name in session.study.datasets:
             shown_sets += 1
 
 # %% [markdown]
-# ## What is measured
+# ## What is shown
 #
-# **What is shown here.** The sets of the profile's data sets, as they are stored: under multi-formation (factor 2)
-# one stored image is a mosaic of four training images.
+# The sets of the profile's data sets, as they are stored: under multi-formation (factor 2) one stored image is a mosaic
+# of four training images.
 
 # %% [markdown]
 # ## How they were made

@@ -65,10 +65,10 @@ for name in session.study.datasets:
         pairs_shown += 1
 
 # %% [markdown]
-# ## What is measured
+# ## What is shown
 #
-# **What is shown.** The first images of four classes, DC in the upper row of each pair and DC+DREAM in the lower one,
-# from the same initial noise and the same networks.
+# The first images of four classes, DC in the upper row of each pair and DC+DREAM in the lower one, from the same
+# initial noise and the same networks.
 
 # %% [markdown]
 # ## How the verdicts come about

@@ -77,10 +77,9 @@ session.save_frame(distances, digits=4)
 # %% [markdown]
 # ## What is measured
 #
-# **What is measured.** One network, trained for a little on real images as in IDC's schedule. For one class (plane,
-# on CIFAR-10): the norm of the cross-entropy gradient over all weights, for every image, for random batches and for a
-# representative batch; and what the batch is for: how far the batch's mean gradient is from the mean gradient of the
-# whole class,
+# One network, trained for a little on real images as in IDC's schedule. For one class (plane, on CIFAR-10): the norm of
+# the cross-entropy gradient over all weights, for every image, for random batches and for a representative batch; and
+# what the batch is for: how far the batch's mean gradient is from the mean gradient of the whole class,
 #
 # $$\left\lVert \frac{1}{B} \sum_{i \in \mathrm{batch}} g_i - \frac{1}{N} \sum_{i=1}^{N} g_i \right\rVert$$
 

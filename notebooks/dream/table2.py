@@ -74,10 +74,10 @@ session.save_frame(costs, digits=4)
 # %% [markdown]
 # ## What is measured
 #
-# **What is measured.** The seconds of every distillation are recorded by phase. Divided by the number of matching
-# steps they give the columns of the paper: *clustering* (embedding the class, k-means, nearest images), *update
-# images* (matching loss, its gradient, the step on the images) and the *inner loop*, their sum. Training the matching
-# network between two steps is shown next to it; the paper's table leaves it out.
+# The seconds of every distillation are recorded by phase. Divided by the number of matching steps they give the columns
+# of the paper: *clustering* (embedding the class, k-means, nearest images), *update images* (matching loss, its
+# gradient, the step on the images) and the *inner loop*, their sum. Training the matching network between two steps is
+# shown next to it; the paper's table leaves it out.
 
 # %% [markdown]
 # ## What stands behind each number

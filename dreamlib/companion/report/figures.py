@@ -256,6 +256,12 @@ def _write(ax: Axes, text: str, at: tuple[float, float], up: float, **look: Any)
     ax.annotate(text, at, **{"xytext": (0, up), "textcoords": "offset points", **words})
 
 
+def _beside(ax: Axes, text: str, at: tuple[float, float], right: float, **look: Any) -> None:
+    """A small text next to a place, ``right`` points away."""
+    words: dict[str, Any] = {"ha": "left", "va": "center", "fontsize": 9, **look}
+    ax.annotate(text, at, **{"xytext": (right, 0), "textcoords": "offset points", **words})
+
+
 def accuracy_curves(
     frame: pd.DataFrame,
     *,
@@ -394,9 +400,7 @@ def bars(
     ax.barh(places[known], lengths[known], height=0.66, color=shown, label="measured")
     sure = known & np.isfinite(spread)
     ax.errorbar(
-        *(lengths[sure], places[sure]),
-        xerr=spread[sure],
-        **{"fmt": "none", "ecolor": INK, "elinewidth": 1.2, "capsize": 2.5},
+        lengths[sure], places[sure], xerr=spread[sure], fmt="none", ecolor=INK, elinewidth=1.2, capsize=2.5
     )
     ends = np.fmax(lengths + np.nan_to_num(spread), numbers)
     top = 100.0 if quantity.endswith("(%)") else 1.12 * float(np.nanmax(ends, initial=0.0) or 1.0)
@@ -404,18 +408,12 @@ def bars(
         places[known], lengths[known], np.nan_to_num(spread[known]), shown, strict=True
     ):
         inside = length - wide > 0.12 * top  # else the number would not fit on its bar
-        at, look = (length - wide, "right") if inside else (length + wide, "left")
-        ax.annotate(
-            percent(length),
-            (at, place),
-            xytext=(-4 if inside else 4, 0),
-            textcoords="offset points",
-            **{"ha": look, "va": "center", "fontsize": 9, "color": _on(tone) if inside else INK},
-        )
+        at = (length - wide, place) if inside else (length + wide, place)
+        side: dict[str, Any] = {"ha": "right" if inside else "left", "color": _on(tone) if inside else INK}
+        _beside(ax, percent(length), at, -4 if inside else 4, **side)
     for place in places[~known]:
-        look = {"xycoords": ("axes fraction", "data"), "fontstyle": "italic", "color": GREY}
-        look |= {"textcoords": "offset points", "fontsize": 9, "va": "center"}
-        ax.annotate("missing", (0, place), xytext=(4, 0), **look)
+        grey: dict[str, Any] = {"xycoords": ("axes fraction", "data"), "fontstyle": "italic", "color": GREY}
+        _beside(ax, "missing", (0, place), 4, **grey)
     if reported is not None:
         there = np.isfinite(numbers)
         diamond: dict[str, Any] = {"marker": "D", "markersize": 5.5, "linestyle": "none", "zorder": 4}

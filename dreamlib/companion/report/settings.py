@@ -12,7 +12,7 @@ from markupsafe import Markup, escape
 from . import layouts
 from .layouts import Fragment
 from .statistics import Record, at_its_end, deviation, seconds, unique
-from .words import NETWORKS, NOTHING, data_set, device, duration, network, percent, size, stream
+from .words import NETWORKS, NOTHING, data_set, device, duration, network, percent, plainly, size, stream
 
 
 def of_methods(records: Sequence[Record]) -> pd.DataFrame:
@@ -95,7 +95,7 @@ def differences(records: Sequence[Record]) -> dict[str, list[str]]:
                 where.append(place)
     return {
         label: [
-            words if len(where) == len(places[label]) else f"{words} ({', '.join(where)})"
+            plainly(words) + ("" if len(where) == len(places[label]) else f" ({', '.join(where)})")
             for words, where in lines.items()
         ]
         for label, lines in found.items()
@@ -238,7 +238,7 @@ def _augmentation(record: Record) -> tuple[object, object]:
     if not isinstance(value, Mapping):
         return value, None
     family = value.get("family")
-    named = f"{value.get('strategy')}" + (
+    named = str(value.get("strategy")).replace("_", ", ") + (
         f" ({family})" if family and value.get("strategy") != "none" else ""
     )
     return named, _words({name: one for name, one in value.items() if name not in ("strategy", "family")})
@@ -249,7 +249,7 @@ def _words(value: object) -> object:
     if not isinstance(value, Mapping):
         return value
     told = {name: one for name, one in value.items() if name != "part" and one not in (None, "")}
-    return ", ".join(f"{name} {_words(one)}" for name, one in told.items())
+    return ", ".join(f"{plainly(name)} {_words(one)}" for name, one in told.items())
 
 
 def _values(values: Iterable[object]) -> str:
