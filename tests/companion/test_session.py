@@ -126,6 +126,14 @@ def test_verdicts_and_table_stand_at_the_top_whenever_they_come(tmp_path: Path, 
     assert "second" in second
 
 
+def test_a_page_whose_claims_are_about_other_methods_says_so(tmp_path: Path, shown: list[str]) -> None:
+    session = Session("dream/table1", results=str(tmp_path))
+    session.about()
+    session.verdict([])
+    assert "not decided here" in shown[0]
+    assert "not among these cells" in shown[0]
+
+
 def test_long_evidence_is_folded_away_whole(tmp_path: Path, shown: list[str]) -> None:
     places = "; ".join(f"Digits, IPC {ipc}: +1.0 points over 3 sets" for ipc in range(1, 9))
     Session("dream/table1", results=str(tmp_path)).verdict([("a", True, places)])

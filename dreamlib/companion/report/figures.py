@@ -16,6 +16,7 @@ from matplotlib.colors import to_rgb
 from matplotlib.container import BarContainer, ErrorbarContainer
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
 from matplotlib.pyplot import subplots
 from matplotlib.text import Text
 from PIL import Image
@@ -419,7 +420,9 @@ def bars(
         diamond: dict[str, Any] = {"marker": "D", "markersize": 5.5, "linestyle": "none", "zorder": 4}
         diamond |= {"markerfacecolor": WHITE, "markeredgecolor": INK, "markeredgewidth": 1.2}
         ax.plot(numbers[there], places[there] + 0.33, label="reported by the paper", **diamond)
-        ax.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2, borderaxespad=0.2)
+        # A bar has the colour of its method; the legend speaks of all of them.
+        marks = [Patch(color=GREY, label="measured"), *ax.get_lines()[-1:]]
+        ax.legend(handles=marks, loc="lower left", bbox_to_anchor=(0, 1), ncols=2, borderaxespad=0.2)
     ax.set_xlim(0, top)
     ax.set_yticks(places, [fill(label, 24) for label in labels])
     ax.set_ylim(count - 0.4, -0.6)
