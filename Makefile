@@ -9,6 +9,7 @@ WORKERS  ?= 0
 DEVICE   ?= auto
 PLUGINS  ?=
 RESULTS  ?=
+INLINE   ?=
 PYTHON   ?= python3
 VENV     ?= .venv
 
@@ -23,7 +24,7 @@ python := $(VENV)/bin/python
 stamp  := $(VENV)/.installed
 
 # make takes any NAME=value in silence; a misspelt one would run the wrong study.
-KNOWN := PROFILE DATASETS IPC METHODS SEEDS WORKERS DEVICE PLUGINS RESULTS PYTHON VENV
+KNOWN := PROFILE DATASETS IPC METHODS SEEDS WORKERS DEVICE PLUGINS RESULTS INLINE PYTHON VENV
 given := $(foreach word,$(MAKEOVERRIDES),$(if $(findstring =,$(word)),$(firstword $(subst =, ,$(word)))))
 wrong := $(filter-out $(KNOWN),$(given))
 ifneq ($(wrong),)
@@ -37,13 +38,13 @@ $(foreach name,$(KNOWN),$(eval export GIVEN_$(name) := $$(value $(name))))
 optional = $(if $(value $(1)),--$(2) "$$GIVEN_$(1)")
 study  = --profile "$$GIVEN_PROFILE" --seeds "$$GIVEN_SEEDS" $(call optional,DATASETS,datasets) $(call optional,IPC,ipc) \
          $(call optional,METHODS,methods) $(call optional,PLUGINS,plugins) $(call optional,RESULTS,results)
-choice = $(study) --workers "$$GIVEN_WORKERS" --device "$$GIVEN_DEVICE"
+choice = $(study) --workers "$$GIVEN_WORKERS" --device "$$GIVEN_DEVICE" $(if $(value INLINE),--inline)
 
 .DEFAULT_GOAL := help
 .PHONY: help all dream dm dim engine $(DREAM) $(DM) $(DIM) $(ENGINE) bench status index install check test nightly lint sync lock clean
 
 help: ## this list
-	@echo "make TARGET [PROFILE=quick|cpu|paper] [DATASETS=mnist,cifar10] [IPC=1,10] [METHODS=dm,dream] [SEEDS=3] [PLUGINS=file.py]"
+	@echo "make TARGET [PROFILE=quick|cpu|paper] [DATASETS=mnist,cifar10] [IPC=1,10] [METHODS=dm,dream] [SEEDS=3] [PLUGINS=file.py] [INLINE=1]"
 	@echo
 	@grep -hE '^[a-z_ -]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 22
 	@printf '%s\tDREAM, the notebook of this name\n' $(DREAM) | expand -t 22

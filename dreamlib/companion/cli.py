@@ -143,6 +143,9 @@ def parser() -> argparse.ArgumentParser:
     notebook.add_argument("item", help="for example dream/table1")
     notebook.add_argument("--reports", default="reports", help="where rendered notebooks go")
     notebook.add_argument(
+        "--inline", action="store_true", help="put the figures into the page: one file, to send to someone"
+    )
+    notebook.add_argument(
         "-p", dest="extra", action="append", default=[], metavar="NAME=VALUE", help="any other parameter"
     )
 
@@ -405,7 +408,7 @@ def _notebook(args: argparse.Namespace) -> int:
         chosen.run(workers=args.workers, device=args.device, forecast=True)
     output = reports / chosen.profile / paper / f"{name}.ipynb"
     run_notebook(root / "notebooks" / paper / f"{name}.py", output, parameters)
-    page = html.render(output, profiles[chosen.profile].reading)
+    page = html.render(output, profiles[chosen.profile].reading, inline=args.inline)
     index = _rewrite_index(reports)
     print(f"\n{args.item} is done:\n  page      {page}\n  notebook  {output}\n  all pages {index}")
     for file in sorted(output.parent.glob(f"{name}.*")):
@@ -428,10 +431,12 @@ def _index(args: argparse.Namespace) -> int:
 
 
 def _rewrite_index(reports: Path) -> Path:
-    """The page of all pages, with every profile's own words."""
+    """The page of all pages, with every profile's own words, and next to it the words of all pages."""
     from .profiles import profiles
+    from .report.glossary import glossary
     from .report.index import index
 
+    glossary(reports, project_root() / "docs" / "glossary.md")
     readings = {name: profile.reading for name, profile in profiles.items()}
     return index(reports, notebooks=project_root() / "notebooks", command=MAKE, profiles=readings)
 

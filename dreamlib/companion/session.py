@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import ast
+import base64
 import inspect
+import os
 import sys
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
+from urllib.parse import quote
 
 import pandas as pd
 import torch
 from IPython.core.getipython import get_ipython
 from IPython.display import HTML, Markdown, display
+from matplotlib.figure import Figure
 from matplotlib.pyplot import close
 
 from ..compute import backend
@@ -38,10 +42,15 @@ from .store import Store
 from .studies import Study, study
 
 Claim = tuple[str, bool | None, str]
+FIGURE = "dreamlib"  # the metadata of an output that is a figure: its file, seen from the page, and its words
 
 
 class Session:
     """The parameters of a notebook, checked, and the study they choose.
+
+    A notebook computes in one order and tells in another: verdicts need all numbers, and are what a reader wants first.
+    So :meth:`about` keeps two places below the claim, which :meth:`verdict` and the first table that is kept fill when
+    their time comes.
 
     Every notebook has the same parameters, so that one command line fits all. Lists are comma-separated text (that is
     what papermill and make can pass); an empty one takes the choice of the item and the profile.
@@ -97,6 +106,7 @@ class Session:
         self.folder = root / path_of(reports) / self.profile.name / paper
         self.module_folder = root / "notebooks" / paper
         self.reported = load_reported()
+        self._places: dict[str, Any] = {}  # at the top of the page, by what will stand there
 
     @classmethod
     def of_notebook(cls, item: str, variables: Mapping[str, Any]) -> Session:
@@ -134,26 +144,56 @@ class Session:
         )
         for name, error in summary.failed.items():
             warnings.warn(f"{name} failed: {error}", stacklevel=2)
-        done = len(self.study.cells) - len(self.study.missing())
-        self.say(f"{done} of {len(self.study.cells)} cells are measured.")
+        if missing := len(self.study.missing()):
+            done = len(self.study.cells) - missing
+            self.say(f"{done} of {words.plural(len(self.study.cells), 'cell')} are measured.")
 
     def say(self, text: str) -> None:
         """Show Markdown; a sentence with "nan" or "-0.0" in it is an error."""
         display(Markdown(words.sound(text)))
 
     def about(self) -> None:
+        """Keep the top of the page for verdicts and table, and fold away below them which profile the page shows."""
+        for place, what in (("verdicts", "The verdicts"), ("table", "The table")):
+            waiting = Markdown(f"*{what} will stand here once the cells below have run.*")
+            self._places[place] = display(waiting, display_id=f"dreamlib-{place}")
+        display(HTML(layouts.folded(f"Profile {self.profile.name}: what it reduces", self._profile())))
+
+    def _profile(self) -> str:
         """Which profile this page shows, in words."""
         budget, made = ("INPC", "generator") if self._drawn else ("IPC", "synthetic set")
-        self.say(
-            f"**Profile `{self.profile.name}`**: {self.profile.summary}. "
-            f"Data sets {', '.join(self.study.datasets)}; {budget} {', '.join(map(str, self.study.ipcs))}; "
-            f"{self.study.seeds} {made}(s) per cell. All accuracies are last-epoch top-1 on the whole test set; "
-            "the test set is read once per network, after training."
+        return (
+            f"{self.profile.summary}. Data sets: {', '.join(map(words.data_set, self.study.datasets))}; {budget} "
+            f"{', '.join(map(str, self.study.ipcs))}; {words.plural(self.study.seeds, made)} of each method. All "
+            "accuracies are last-epoch top-1 on the whole test set; the test set is read once per network, after training."
         )
 
-    def show(self, frame: pd.DataFrame, digits: int = 2) -> None:
-        """Show a table in the look of the page, from inside a loop."""
-        display(tables.styled(frame, decimals=digits))
+    def _at_the_top(self, place: str, shown: Any) -> None:
+        """Show something in its place at the top of the page; here, where the place is taken or was not kept."""
+        kept = self._places.pop(place, None)
+        if kept is None:
+            display(shown)
+        else:
+            kept.update(shown)
+
+    def show(self, frame: pd.DataFrame, digits: int = 2, caption: str = "") -> None:
+        """Show a table in the look of the page, from inside a loop; methods are called what tables call them."""
+        display(HTML(tables.styled(self._named(frame), caption, decimals=digits).text))
+
+    def fold(self, summary: str, frame: pd.DataFrame, digits: int = 2) -> None:
+        """Show a long table folded away."""
+        display(HTML(layouts.folded(summary, tables.styled(self._named(frame), decimals=digits))))
+
+    def _named(self, frame: pd.DataFrame) -> pd.DataFrame:
+        """A frame whose methods have their labels in place of their names."""
+        columns = [name for name in ("method", "base") if name in frame.columns]
+        labels = {
+            value: self.label(value)
+            for name in columns
+            for value in frame[name].dropna().unique()
+            if str(value).removesuffix(COMMON) in all_methods
+        }
+        return frame.assign(**{name: frame[name].replace(labels) for name in columns})
 
     def verdict(
         self,
@@ -163,14 +203,14 @@ class Session:
         heading: str = "The paper's claim",
         made: str = "",
     ) -> None:
-        """What holds here and what does not: a table of (claim, whether it holds, the evidence), and the one rule.
+        """What holds and what does not, at the top of the page: each claim, whether it holds, and the evidence.
 
         Parameters
         ----------
         claims : sequence of (str, bool or None, str)
             What the paper claims, and nothing else.
         also : sequence of (str, bool or None, str)
-            What the paper does not claim: a table of its own, decided by the same rule.
+            What the paper does not claim: a table of its own, shown here, decided by the same rule.
         heading : str
             Above the claims, where they are not a paper's.
         made : str
@@ -181,20 +221,19 @@ class Session:
         BadValue
             A sentence says "nan", "inf", "-0.0" or "0.0 times".
         """
-        made = made or ("generator" if self._drawn else "set")
-        display(Markdown(f"*{verdicts.rule(made)}*"))
-        for head, rows in ((heading, claims), ("Also seen here (no claim of the paper)", also)):
-            if rows:
-                display(HTML(layouts.html(self._claims(head, rows))))
+        rule = verdicts.rule(made or ("generator" if self._drawn else "set"))
+        if claims:
+            self._at_the_top("verdicts", HTML(self._told(heading, claims, rule)))
+        elif also:
+            self._at_the_top(
+                "verdicts", HTML(self._told("The paper claims nothing here. Also seen", also, rule))
+            )
+        if claims and also:
+            display(HTML(self._told("Also seen here (no claim of the paper)", also, "")))
 
-    def _claims(self, heading: str, claims: Sequence[Claim]) -> pd.DataFrame:
-        word, say = {True: "holds", False: "does not hold", None: "not decided here"}, layouts.HTML
-        heads = [say(heading), say(f"Profile {self.profile.name}"), "Evidence"]
-        lines = [
-            [say(words.sound(claim)), say(word[holds], "verdict"), say(words.sound(evidence))]
-            for claim, holds, evidence in claims
-        ]
-        return pd.DataFrame(lines, columns=heads)
+    def _told(self, heading: str, claims: Sequence[Claim], rule: str) -> str:
+        told = [(words.sound(claim), holds, words.sound(evidence)) for claim, holds, evidence in claims]
+        return layouts.verdicts(heading, self.profile.name, told, rule)
 
     @property
     def _drawn(self) -> bool:
@@ -258,7 +297,12 @@ class Session:
 
         ``choices`` are those of :func:`.tables.accuracy_table`: whose numbers to show, and the caption.
         """
-        about = {"command": self.study.command(), "reading": self.profile.reading, **choices}
+        about = {
+            "command": self.study.command(),
+            "reading": self.profile.reading,
+            "links": self.links,
+            **choices,
+        }
         found = self.records if records is None else records
         return tables.accuracy_table(
             found, rows, self.study.datasets, self.study.ipcs, self.reported, **about
@@ -274,9 +318,25 @@ class Session:
                 found.rename(columns={"place": "column", "tau": "Kendall's tau", "sets": "sets, at least"})
             )
 
-    def settings(self) -> Any:
-        """The settings that belong to the numbers: protocol, epochs, normalisation, seeds, device, seconds, memory."""
-        return settings.shown(self.records)
+    @property
+    def links(self) -> dict[str, str]:
+        """The address of every cell's record, seen from the page, by the cell's key."""
+        seen_from = self.folder.resolve()
+        found = {}
+        for cell in self.study.cells:
+            try:
+                path = os.path.relpath(self.study.store.record_path(cell).resolve(), seen_from)
+            except ValueError:  # another drive, on Windows
+                continue
+            found[cell.key] = quote(path.replace(os.sep, "/"))
+        return found
+
+    def settings(self, records: Sequence[Record] | None = None) -> Any:
+        """The settings that belong to the numbers, and every record: protocol, epochs, normalisation, seeds, device.
+
+        Of all records of the study, or of those given.
+        """
+        return settings.shown(self.records if records is None else records, links=self.links)
 
     def pairs(self, claimed: Mapping[tuple[str, str, int], float] | None = None) -> pd.DataFrame:
         """Difference of every method to its base by data set and IPC, as :func:`paired_difference` makes it.
@@ -410,19 +470,32 @@ class Session:
     # Shown and kept
 
     def save(self, table: tables.AccuracyTable) -> None:
-        """Keep a table as CSV, Markdown and LaTeX next to the page."""
+        """Keep a table as CSV, Markdown and LaTeX next to the page, and show it at its top."""
         table.save(self.folder, self.name)
+        self._at_the_top("table", HTML(table.html()))
 
-    def save_frame(self, frame: pd.DataFrame, digits: int) -> Any:
-        """Keep any other table likewise, and show it with ``digits`` decimals; what is not there is a dash."""
+    def save_frame(self, frame: pd.DataFrame, digits: int, *, top: bool = True) -> None:
+        """Keep any other table likewise, with ``digits`` decimals; what is not there is a dash.
+
+        ``top=False`` shows nothing: where another table says the same more shortly, or stands at the top.
+        """
         layouts.save_frame(frame, self.folder, self.name, digits)
-        return layouts.styled(frame, decimals=digits)
+        if top:
+            self._at_the_top("table", HTML(layouts.styled(self._named(frame), decimals=digits).text))
 
-    def save_figure(self, figure: Any, name: str, *, kinds: Sequence[str] = ("png", "svg")) -> None:
-        """Keep a figure as PNG and SVG under ``figures/``, and show it."""
-        stem = f"{self.name}-{name}".replace(":", "_").replace("/", "_")
-        figures.save(figure, self.folder / "figures", stem, kinds)
-        display(figure)
+    def save_figure(self, figure: Figure, name: str, alt: str = "") -> None:
+        """Keep a figure under ``figures/``, drawings as SVG and images as PNG, and show it.
+
+        ``alt`` says in words what it shows; without it :func:`.figures.described` does. In a kernel the figure is shown
+        itself; the notebook that is kept next to its page refers to the file instead (:func:`.notebook.tidy`).
+        """
+        stem = f"{self.name}-{name}".replace(":", "_").replace("/", "_").replace(" ", "-")
+        told = alt or figures.described(figure)
+        path = figures.save(figure, self.folder / "figures", stem)
+        raw = path.read_bytes()
+        kind, data = ("image/svg+xml", raw.decode()) if path.suffix == ".svg" else ("image/png", _base64(raw))
+        about = {FIGURE: {"figure": f"figures/{quote(path.name)}", "alt": told}}
+        display({kind: data, "text/plain": told}, metadata=about, raw=True)
         close(figure)
 
     # Data and sets
@@ -516,6 +589,10 @@ def _check_injected() -> None:
             for name in (target.id for target in set_here if isinstance(target, ast.Name)):
                 if name not in valid:
                     raise unknown("notebook parameter", name, valid)
+
+
+def _base64(raw: bytes) -> str:
+    return base64.b64encode(raw).decode("ascii")
 
 
 def pixels(images: torch.Tensor) -> Any:

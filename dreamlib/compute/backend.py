@@ -98,12 +98,13 @@ def describe(device: torch.device) -> str:
     """Name of the hardware, for a result record."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
+    threads = f"{torch.get_num_threads()} thread{'s' * (torch.get_num_threads() != 1)}"
     if sys.platform.startswith("linux"):
         with Path("/proc/cpuinfo").open(encoding="utf-8") as lines:
             for line in lines:
                 if line.startswith("model name"):
-                    return f"{line.split(':', 1)[1].strip()}, {torch.get_num_threads()} thread(s)"
-    return f"{platform.processor() or platform.machine()}, {torch.get_num_threads()} thread(s)"
+                    return f"{line.split(':', 1)[1].strip()}, {threads}"
+    return f"{platform.processor() or platform.machine()}, {threads}"
 
 
 def forget_peak(device: torch.device) -> None:

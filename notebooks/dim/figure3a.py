@@ -12,9 +12,6 @@
 # **The claim.** $\lambda$ weighs the matching loss against the generator's own: $\mathcal{L} = \mathcal{L}_g + \lambda
 # \mathcal{L}_m$. 0.01 is best under ConvNet-3 (C-3) and ResNet-10. A larger one, such as 1, weakens
 # $\mathcal{L}_g$ and with it what the images show; too small a one leaves a plain GAN (CIFAR-10, INPC = 50).
-#
-# **What is compared.** All rows go on from one GAN, at epoch 120 of 200. The figure prints no accuracies. 0.01 and 1
-# are the paper's values, named in its text; the others are ours. R-18 is ours too: the figure has two networks.
 
 # %% tags=["parameters"]
 profile: str = "quick"  # quick, cpu or paper
@@ -52,7 +49,6 @@ session.run()
 
 # %%
 named, table = variants(session, dim.weights, "0.01")
-table
 
 # %%
 plot(session, table, "weight", "weight of matching, λ (logarithmic)", list(named), logarithmic=True)
@@ -65,6 +61,12 @@ plot(session, table, "weight", "weight of matching, λ (logarithmic)", list(name
 tables.styled(ablation.told(table.changes()))
 
 # %% [markdown]
+# ## What is compared
+#
+# All rows go on from one GAN, at epoch 120 of 200. The figure prints no accuracies. 0.01 and 1 are the paper's values,
+# named in its text; the others are ours. R-18 is ours too: the figure has two networks.
+
+# %% [markdown]
 # ## What stands behind each number
 # *images/class* counts what the generator draws of each class for an epoch; it stores none (*bytes stored* is its
 # weights). Seconds include the GAN, which the rows share and which was computed once.
@@ -73,7 +75,7 @@ tables.styled(ablation.told(table.changes()))
 session.settings()
 
 # %% [markdown]
-# ## What holds here
+# ## How the verdicts come about
 # "Best" and "better" are decided under every network, or not at all. The unit is the generator: along the epochs of its
 # training one generator moves as far as these rows differ, so judging it once more says nothing of its row.
 

@@ -12,11 +12,6 @@
 # **The claim.** B is the number of real images in a matching step. 64 is best under ConvNet-3 (C-3), ResNet-10
 # and ResNet-18. A larger one makes the optimisation harder, so that accuracy drops significantly; too small a
 # one, such as 16, gives little supervision (CIFAR-10, INPC = 50).
-#
-# **What is compared.** All rows go on from one GAN, at epoch 120 of 200, and match for the same number of epochs; an
-# epoch goes once through the training images, so a larger B also means fewer steps. B is the batch of the whole step,
-# of the GAN's loss too. The figure prints no accuracies. 16, 64 and 384 are the paper's values, named in its text; the
-# others are ours.
 
 # %% tags=["parameters"]
 profile: str = "quick"  # quick, cpu or paper
@@ -54,7 +49,6 @@ session.run()
 
 # %%
 named, table = variants(session, dim.batches, "64")
-table
 
 # %%
 plot(
@@ -69,6 +63,13 @@ plot(
 tables.styled(ablation.told(table.changes()))
 
 # %% [markdown]
+# ## What is compared
+#
+# All rows go on from one GAN, at epoch 120 of 200, and match for the same number of epochs; an epoch goes once through
+# the training images, so a larger B also means fewer steps. B is the batch of the whole step, of the GAN's loss too.
+# The figure prints no accuracies. 16, 64 and 384 are the paper's values, named in its text; the others are ours.
+
+# %% [markdown]
 # ## What stands behind each number
 # *images/class* counts what the generator draws of each class for an epoch; it stores none (*bytes stored* is its
 # weights). Seconds include the GAN, which the rows share and which was computed once.
@@ -77,7 +78,7 @@ tables.styled(ablation.told(table.changes()))
 session.settings()
 
 # %% [markdown]
-# ## What holds here
+# ## How the verdicts come about
 # "Best" and "better" are decided under every network, or not at all. The unit is the generator: along the epochs of its
 # training one generator moves as far as these rows differ, so judging it once more says nothing of its row.
 

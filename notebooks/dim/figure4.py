@@ -12,10 +12,6 @@
 # **What the paper shows.** The generator's architecture: "a Fully-Connected (FC) layer, BN, ReLU, 3 ConvTranspose2d
 # layers, BN, ReLu, 4 blocks of CONV-BN-ReLU, CONV, and tanh activation. The input and output dimensions of FC are 100
 # and 194\*4\*4. The input and output channels of the last CONV are 196 and 3."
-#
-# **What is drawn.** The same from the code: every block, what it gives and how much it learns is read from the module
-# that is trained here, at the published width and as this profile has it. The discriminator, which the paper does not
-# draw, follows the released code.
 
 # %% tags=["parameters"]
 profile: str = "quick"  # quick, cpu or paper
@@ -169,7 +165,14 @@ told = [
 tables.styled(pd.DataFrame(told, columns=["what", "text of the paper", "module"]))
 
 # %% [markdown]
-# ## What holds here
+# ## What is drawn
+#
+# The same from the code: every block, what it gives and how much it learns is read from the module that is trained
+# here, at the published width and as this profile has it. The discriminator, which the paper does not draw, follows the
+# released code.
+
+# %% [markdown]
+# ## How the verdicts come about
 # The text and the module agree but for one number: an FC of 194\*4\*4 outputs cannot feed convolutions of 196 channels,
 # so 194 must be a slip. And 100 inputs leave no room next to 100 numbers of noise for a label: Equation 4 puts it
 # there, the released code writes it over the first numbers of the noise, and so does this container unless told

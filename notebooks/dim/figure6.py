@@ -11,11 +11,6 @@
 #
 # **The claim.** At 130, 150, 170 and 190 epochs DiM's generator trains better networks than the GAN's: "DiM
 # outperforms GAN at all epochs with 4 % to 5.5 %" on ConvNet-3 (C-3) and ResNet-10 (R-10).
-#
-# **What is shown.** Images of both generators at these epochs, and the accuracies of networks trained on what they
-# draw. Both are the same generator up to the epoch where matching starts; from there the GAN goes on alone and DiM
-# matches logits too. Everything is drawn from the same noise, so the images at one place can be compared. Both
-# budgets are INPC.
 
 # %% tags=["parameters"]
 profile: str = "quick"  # quick, cpu or paper
@@ -34,7 +29,7 @@ reports: str = "reports"  # where rendered pages and tables go
 import pandas as pd
 
 from dreamlib.companion.plans import dim
-from dreamlib.companion.report import settings, statistics, words
+from dreamlib.companion.report import statistics, words
 from dreamlib.companion.report.verdicts import all_of, compare, interval
 from dreamlib.companion.session import Session
 
@@ -124,14 +119,21 @@ session.save_frame(table, digits=1)
 curves_along(session, frame, NAMES)
 
 # %% [markdown]
+# ## What is shown
+#
+# Images of both generators at these epochs, and the accuracies of networks trained on what they draw. Both are the same
+# generator up to the epoch where matching starts; from there the GAN goes on alone and DiM matches logits too.
+# Everything is drawn from the same noise, so the images at one place can be compared. Both budgets are INPC.
+
+# %% [markdown]
 # ## What stands behind each number
 # *Iterations* are the epochs at which a generator was judged.
 
 # %%
-settings.shown([record | {"iterations": record["iteration"]} for record in session.records])
+session.settings([record | {"iterations": record["iteration"]} for record in session.records])
 
 # %% [markdown]
-# ## What holds here
+# ## How the verdicts come about
 
 # %%
 claims = []

@@ -11,11 +11,6 @@
 #
 # **What the paper shows.** Images of generators that match gradients or features instead of logits, at 130, 150, 170
 # and 190 epochs, without a judgement in words. Its Table 4 has their accuracies at the end.
-#
-# **What is shown.** The same generators at the same epochs, drawn from the same noise, and what the paper leaves out:
-# the accuracies of networks trained on what they draw at each epoch. The reported ones of Table 4 are of CIFAR-10 and
-# stand in a table of their own.
-# Everything that is matched starts from the same generator; budgets are INPC.
 
 # %% tags=["parameters"]
 profile: str = "quick"  # quick, cpu or paper
@@ -34,7 +29,7 @@ reports: str = "reports"  # where rendered pages and tables go
 import pandas as pd
 
 from dreamlib.companion.plans import dim
-from dreamlib.companion.report import settings, statistics, words
+from dreamlib.companion.report import statistics, words
 from dreamlib.companion.report.verdicts import all_of, compare
 from dreamlib.companion.session import Session
 
@@ -131,14 +126,21 @@ session.show(
 )
 
 # %% [markdown]
+# ## What is shown
+#
+# The same generators at the same epochs, drawn from the same noise, and what the paper leaves out: the accuracies of
+# networks trained on what they draw at each epoch. The reported ones of Table 4 are of CIFAR-10 and stand in a table of
+# their own. Everything that is matched starts from the same generator; budgets are INPC.
+
+# %% [markdown]
 # ## What stands behind each number
 # *Iterations* are the epochs at which a generator was judged.
 
 # %%
-settings.shown([record | {"iterations": record["iteration"]} for record in session.records])
+session.settings([record | {"iterations": record["iteration"]} for record in session.records])
 
 # %% [markdown]
-# ## What holds here
+# ## How the verdicts come about
 # The paper claims nothing of this figure. Table 4's order of the two strategies is decided on the page of Table 4; here
 # it is looked at along training, generator by generator.
 

@@ -12,12 +12,6 @@
 # **The claim.** To find the best of 720 ConvNets, one need not train them all on the whole training set: train them on
 # 50 synthetic images per class. The ranking of the best architectures under DM's set agrees better with their ranking
 # after whole-set training than under random images, DSA's set, or early stopping on the whole set.
-#
-# **What is measured.** A tenth of the training images is held out, the rest is the training set (section 1.3). Every
-# architecture is trained several times on each proxy, on the whole training set, and on the whole training set for as
-# many steps as a proxy takes ("early stopping"). An architecture is chosen by its accuracy on the held-out images; what
-# the figure shows is its accuracy on the test images, after training on the proxy and on the whole training set. DREAM
-# enters twice: as the sampler of DM, and as the whole method.
 
 # %% tags=["parameters"]
 profile: str = "quick"  # quick, cpu or paper
@@ -38,7 +32,7 @@ import numpy as np
 import pandas as pd
 from IPython.display import display
 
-from dreamlib.companion.report import settings, tables, words
+from dreamlib.companion.report import tables, words
 from dreamlib.companion.report.verdicts import compare
 from dreamlib.companion.report.words import data_set, duration
 from dreamlib.companion.session import Session
@@ -152,13 +146,22 @@ for cell, why in failures.items():
     session.say(f"**Failed:** `{cell}`: {why}")
 
 # %% [markdown]
+# ## What is measured
+#
+# A tenth of the training images is held out, the rest is the training set (section 1.3). Every architecture is trained
+# several times on each proxy, on the whole training set, and on the whole training set for as many steps as a proxy
+# takes ("early stopping"). An architecture is chosen by its accuracy on the held-out images; what the figure shows is
+# its accuracy on the test images, after training on the proxy and on the whole training set. DREAM enters twice: as the
+# sampler of DM, and as the whole method.
+
+# %% [markdown]
 # ## What stands behind each number
 
 # %%
-settings.shown(ranking.merged(session.records))
+session.settings(ranking.merged(session.records))
 
 # %% [markdown]
-# ## What holds here
+# ## How the verdicts come about
 # The difference of two rank correlations is taken set by set; how it would change with other architectures of the space
 # is not asked.
 

@@ -12,13 +12,6 @@
 # **The claim.** Sets learned with networks of different validation accuracy look different: poor networks leave blurred
 # images with checkerboard patterns, good ones colourful images with twisty patterns. Yet they generalise alike: the
 # images differ in background patterns and agree in semantics.
-#
-# **What is measured.** DM at 10 images per class, with its teacher exchanged: instead of a fresh random
-# network, each step draws one from a pool of networks that were trained on real images until their accuracy on
-# held-out training images lay in a band. *All networks mixed* draws a band first, untrained networks being one of them,
-# and then a network of it. Nothing else differs: start, real images, augmentation, learning rate and evaluation are
-# those of DM. The supplement names the bands; how the networks were trained it does not say, so that is our choice:
-# SGD with learning rate .01, momentum .9 and batches of 64.
 
 # %% tags=["parameters"]
 profile: str = "quick"  # quick, cpu or paper
@@ -113,7 +106,7 @@ for name in session.study.datasets:
         figure = figures.image_panels(
             panels, row_labels=there[0][1].classes[:10], across=len(panels), title=title
         )
-        session.save_figure(figure, f"{name}-ipc{ipc}", kinds=("png",))
+        session.save_figure(figure, f"{name}-ipc{ipc}")
 
 # %% [markdown]
 # ## Accuracy and looks, in numbers
@@ -165,8 +158,18 @@ for (name, ipc), part in table[table.networks != "(real images)"].groupby(["data
         part["std"].tolist(),
         title=f"{words.data_set(name)}, IPC {ipc:.0f}, profile {profile}",
     )
-    axes.set_xlabel("networks to embed with, by validation accuracy")
+    axes.set_ylabel("networks to embed with, by validation accuracy")
     session.save_figure(axes.figure, f"{name}-ipc{ipc:.0f}-accuracy")
+
+# %% [markdown]
+# ## What is measured
+#
+# DM at 10 images per class, with its teacher exchanged: instead of a fresh random network, each step draws one from a
+# pool of networks that were trained on real images until their accuracy on held-out training images lay in a band. *All
+# networks mixed* draws a band first, untrained networks being one of them, and then a network of it. Nothing else
+# differs: start, real images, augmentation, learning rate and evaluation are those of DM. The supplement names the
+# bands; how the networks were trained it does not say, so that is our choice: SGD with learning rate .01, momentum .9
+# and batches of 64.
 
 # %% [markdown]
 # ## What stands behind each number
@@ -175,7 +178,7 @@ for (name, ipc), part in table[table.networks != "(real images)"].groupby(["data
 session.settings()
 
 # %% [markdown]
-# ## What holds here
+# ## How the verdicts come about
 
 # %%
 ALIKE = 3.0  # points

@@ -12,11 +12,6 @@
 # **The claim.** With DREAM's sampler, DC needs one fifth of its iterations to reach its final accuracy, DSA one
 # tenth, and distribution matching (in IDC's frame) less than one tenth; going on brings further gains. All on
 # CIFAR-10 at 10 images per class.
-#
-# **What is measured.** The synthetic set is kept at seven moments of one distillation, and each is evaluated from
-# scratch like a final one. Both curves of a panel share the initial images, the networks and the evaluation; they
-# differ in the sampler alone. The crossing is where the mean curve with DREAM first reaches the final accuracy of the
-# curve without: a look at the means. What decides is the accuracy at the moment that the paper names, set by set.
 
 # %% tags=["parameters"]
 profile: str = "quick"  # quick, cpu or paper
@@ -32,10 +27,9 @@ plugins: str = ""  # Python files with your own parts
 reports: str = "reports"  # where rendered pages and tables go
 
 # %%
-import matplotlib.pyplot as plt
 import pandas as pd
 
-from dreamlib.companion.report import figures, statistics
+from dreamlib.companion.report import figures, statistics, words
 from dreamlib.companion.report.verdicts import Evidence, all_of, compare
 from dreamlib.companion.session import Session
 
@@ -47,32 +41,32 @@ session.run()
 
 # %% [markdown]
 # ## The curves
+# As in the paper's figure: the dotted line is the final accuracy of the method without DREAM, and a mark says at which
+# step the curve with DREAM first reaches it.
 
 # %%
+LETTERS = {"dc": "a", "dsa": "b", "idc-dm": "c"}  # the panels of the paper's figure
 curves = session.curves()
-panels = [
-    (name, f"{name}+dream") for name in ("dc", "dsa", "idc-dm") if f"{name}+dream" in session.study.methods
-]
+panels = [(name, f"{name}+dream") for name in LETTERS if f"{name}+dream" in session.study.methods]
 for name in session.study.datasets:
     for ipc in session.study.ipcs:
         part = curves[(curves.dataset == name) & (curves.ipc == ipc)]
-        figure, axes = plt.subplots(1, len(panels), figsize=(5.2 * len(panels), 3.8), squeeze=False)
-        for ax, (base, plugged) in zip(axes[0], panels, strict=True):
+        for base, plugged in panels:
             pair = part[part.method.isin((base, plugged))]
             final = part[part.method == base].sort_values("iteration")["mean"]
             if pair.empty or final.empty:
                 continue
-            figures.accuracy_curves(
+            axes, _ = figures.accuracy_curves(
                 pair,
                 target=final.iloc[-1],
                 target_label=f"{session.label(base)}, final",
-                title=f"{name}, IPC {ipc}, profile {profile}",
-                ax=ax,
+                title=f"({LETTERS[base]}) {session.label(base)}: {session.place(name, ipc)}",
             )
-        session.save_figure(figure, f"{name}-ipc{ipc}")
+            session.save_figure(axes.figure, f"{name}-ipc{ipc}-{base}")
 
 # %% [markdown]
 # ## Where the curves cross
+# The table at the top of the page says it in numbers: the fraction is the step of the crossing over all steps.
 
 # %%
 # The panels of the paper's figure, and what it calls the method in each.
@@ -105,13 +99,21 @@ for (name, ipc), part in curves.groupby(["dataset", "ipc"], sort=False):
                 "std": with_["std"].iloc[-1],
                 "n": int(with_["n"].iloc[-1]),
                 "steps": total,
-                "reached at step": at,
-                "fraction of steps": None if at is None else at / total,
-                "fraction, reported": reported_fraction(plugged, name),
+                "reached at step": None if at is None else f"{at:,.0f}",
+                "fraction of steps": None if at is None else words.number(at / total, 2),
+                "fraction, reported": words.number(reported_fraction(plugged, name), 2),
             }
         )
 crossings = pd.DataFrame(lines)
-session.save_frame(crossings, digits=3)
+session.save_frame(crossings, digits=1)
+
+# %% [markdown]
+# ## What is measured
+#
+# The synthetic set is kept at seven moments of one distillation, and each is evaluated from scratch like a final one.
+# Both curves of a panel share the initial images, the networks and the evaluation; they differ in the sampler alone.
+# The crossing is where the mean curve with DREAM first reaches the final accuracy of the curve without: a look at the
+# means. What decides is the accuracy at the moment that the paper names, set by set.
 
 # %% [markdown]
 # ## What stands behind each number
@@ -120,7 +122,7 @@ session.save_frame(crossings, digits=3)
 session.settings()
 
 # %% [markdown]
-# ## What holds here
+# ## How the verdicts come about
 # At the paper's fraction of the steps, or the first kept moment after it, a set of X+DREAM is compared with the final
 # set of X at the same seed. Both are judged by the same networks.
 

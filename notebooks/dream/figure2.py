@@ -10,10 +10,6 @@
 # # DREAM, Figure 2: image quality and sample diversity
 #
 # **The claim.** With DREAM the distilled images show more obvious characteristics of their class, and more variety.
-#
-# **What is shown.** Six images of six classes, as they are stored, and a number for variety: the mean distance
-# between the images of a class, in units of that distance among real images of the class (1 means as varied as the
-# data). Values outside [0, 1], which DC, DSA and DM produce, cannot be shown; their share is printed.
 
 # %% tags=["parameters"]
 profile: str = "quick"  # quick, cpu or paper
@@ -50,15 +46,14 @@ for name in session.study.datasets:
         for method in session.study.methods:
             found = session.distilled(method, name, ipc)
             if found is None:
-                session.say(
-                    f"*{session.label(method)} on {name}, IPC {ipc}: the set is not here; `{session.study.command()}`*"
-                )
+                where = f"{session.label(method)}, {session.place(name, ipc)}"
+                session.say(f"*{where}: the set is not here; `{session.study.command()}`*")
                 continue
             classes, shown = min(6, len(found.classes)), min(6, found.stored.shape[1])
             grid = pixels(found.stored[:classes, :shown].flatten(0, 1))
-            title = f"{session.label(method)}, {name}, IPC {ipc}"
+            title = f"{session.label(method)}, {session.place(name, ipc)}"
             axes, _ = figures.image_grid(grid, shown, title=title, row_labels=found.classes[:classes])
-            session.save_figure(axes.figure, f"{name}-{method}-ipc{ipc}", kinds=("png",))
+            session.save_figure(axes.figure, f"{name}-{method}-ipc{ipc}")
             lines.append(
                 {
                     "data set": name,
@@ -71,13 +66,21 @@ for name in session.study.datasets:
 
 # %% [markdown]
 # ## Variety
+# The table at the top of the page has it for the first set of every method.
 
 # %%
 varieties = pd.DataFrame(lines, columns=["data set", "IPC", "method", "variety", "pixels outside [0, 1]"])
 session.save_frame(varieties, digits=3)
 
 # %% [markdown]
-# ## What holds here
+# ## What is shown
+#
+# Six images of six classes, as they are stored, and a number for variety: the mean distance between the images of a
+# class, in units of that distance among real images of the class (1 means as varied as the data). Values outside [0,
+# 1], which DC, DSA and DM produce, cannot be shown; their share is printed.
+
+# %% [markdown]
+# ## How the verdicts come about
 
 # %%
 

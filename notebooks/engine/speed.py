@@ -13,20 +13,6 @@
 # after the other, trains one network after the other, and does both operation by operation in float32. This page shows
 # how much faster the same mathematics runs here than a simple version of those loops (`tests/reference.py`) timed in
 # turn with ours, in one process and under the same memory allocator.
-#
-# - **plain** is eager float32: what the records of `quick` and `cpu` were measured with.
-# - **compiled** traces a step, its derivatives included, and lets TorchInductor fuse it; still float32.
-# - **fast** is compiled too, with the convolutions in bfloat16 (weights, losses and updates stay float32) and a k-means
-#   that compares in bfloat16 and stops when a round gains nothing. On a CPU that multiplies bytes (VNNI), DM's
-#   convolutions take bytes, since it compares nothing but means over images; derivatives stay in bfloat16. The steps
-#   of a generator are compiled on a GPU only: on a CPU that costs more than it saves, so *compiled* is *plain* there.
-#   Nor does fast compile what is too short to gain by it, as the cells of `quick` are: their records say so.
-#
-# **Where this was measured.** On the kinds of machine that the first table has a column for, and nowhere else: without
-# a column that starts with *cuda*, nothing of it has ever run on a GPU. Which number formats *fast* uses is asked of
-# the machine and confirmed by a short measurement: where bfloat16 is not in the processor, it stays in float32, and
-# gains less. The ratios are from the last `make bench` on each kind of machine, not from this notebook's run; the
-# accuracies are cells like any other.
 
 # %% tags=["parameters"]
 profile: str = "quick"  # quick, cpu or paper
@@ -168,13 +154,30 @@ modes = by_mode(session.records)
 session.show(modes)
 
 # %% [markdown]
+# ## What is measured
+#
+# - **plain** is eager float32: what the records of `quick` and `cpu` were measured with.
+# - **compiled** traces a step, its derivatives included, and lets TorchInductor fuse it; still float32.
+# - **fast** is compiled too, with the convolutions in bfloat16 (weights, losses and updates stay float32) and a k-means
+#   that compares in bfloat16 and stops when a round gains nothing. On a CPU that multiplies bytes (VNNI), DM's
+#   convolutions take bytes, since it compares nothing but means over images; derivatives stay in bfloat16. The steps
+#   of a generator are compiled on a GPU only: on a CPU that costs more than it saves, so *compiled* is *plain* there.
+#   Nor does fast compile what is too short to gain by it, as the cells of `quick` are: their records say so.
+#
+# **Where this was measured.** On the kinds of machine that the first table has a column for, and nowhere else: without
+# a column that starts with *cuda*, nothing of it has ever run on a GPU. Which number formats *fast* uses is asked of
+# the machine and confirmed by a short measurement: where bfloat16 is not in the processor, it stays in float32, and
+# gains less. The ratios are from the last `make bench` on each kind of machine, not from this notebook's run; the
+# accuracies are cells like any other.
+
+# %% [markdown]
 # ## What stands behind each number
 
 # %%
 session.settings()
 
 # %% [markdown]
-# ## What holds here
+# ## How the verdicts come about
 
 # %%
 claims = []

@@ -15,6 +15,7 @@ notebook      runs one notebook with checked parameters
 html          turns a notebook into one page: nbconvert with the one template ``page.html.j2``
 offline       what makes a page offline: it loads nothing and runs nothing
 index         lists all pages in ``reports/index.html``
+glossary      ten words that pages use, in ``reports/glossary.html``
 ============= ================================================================================================
 
 Nothing is imported here, so that ``from dreamlib.companion.report import tables`` does not wait for matplotlib or

@@ -92,6 +92,8 @@ class Entry:
         The largest of all sets.
     by_seed : dict of int to tuple of float
         The accuracies of every set.
+    keys : dict of int to str
+        The key of every set's record.
     """
 
     row: Row
@@ -104,6 +106,7 @@ class Entry:
     seconds: float | None = None
     peak_memory_bytes: int | None = None
     by_seed: Mapping[int, tuple[float, ...]] = field(default_factory=dict, repr=False, hash=False)
+    keys: Mapping[int, str] = field(default_factory=dict, repr=False, hash=False)
 
     @property
     def n(self) -> int:
@@ -150,6 +153,8 @@ class Accuracies:
         Last sentences of the caption.
     reading : str
         The very last one: what the profile says to a reader who compares with the paper.
+    links : dict of str to str
+        Where the record of a key is, seen from the page.
     """
 
     rows: tuple[Row, ...]
@@ -164,6 +169,7 @@ class Accuracies:
     wording: Wording = Wording()
     remarks: tuple[str, ...] = ()
     reading: str = ""
+    links: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     def best(self, column: Column) -> int | None:
         """Index of the row with the highest measured mean; None unless two rows or more compete."""

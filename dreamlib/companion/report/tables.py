@@ -9,12 +9,14 @@ A method that is not implemented has only the second line and says so. An entry 
 
 from __future__ import annotations
 
+import html as markup
 import string
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pandas as pd
+from markupsafe import Markup
 
 from . import layouts
 from .accuracies import Accuracies, Column, Entry
@@ -208,7 +210,16 @@ class AccuracyTable(Accuracies):
             return say(NOTHING, "quiet") if entry.status == NOT_HERE else say(entry.status, "missing")
         # Where entries differ in how many networks or sets they stand on, each must say.
         told = f" (n={entry.n})" if len(self._counts) > 1 else ""
-        return say(percent(entry.mean, entry.std) + told, "best" if best else "measured")
+        shown = say(percent(entry.mean, entry.std) + told, "best" if best else "measured")
+        return self._linked(entry, shown) if say is HTML else shown
+
+    def _linked(self, entry: Entry, shown: str) -> str:
+        """A number that leads to its record; one of several records leads to the line that lists them."""
+        known = [self.links[key] for key in entry.keys.values() if key in self.links]
+        if not known:
+            return shown
+        at = known[0] if len(known) == 1 else f"#{_anchor(entry)}"
+        return f'<a href="{markup.escape(at)}">{shown}</a>'
 
     def _reported(self, entry: Entry, say: Dialect, notes: Footnotes, narrow: bool) -> str:
         """``"(+0.6) 60.6 ± 0.4"``, with footnotes: another source, another budget, the paper's remark."""
@@ -280,10 +291,20 @@ class AccuracyTable(Accuracies):
                 "Networks": entry.n,
                 "Distil and evaluate": duration(entry.seconds),
                 "Peak memory": size(entry.peak_memory_bytes) if entry.peak_memory_bytes else "not recorded",
+                **({"Records": self._records(entry)} if self.links else {}),
             }
             for (_, (dataset, budget)), entry in self.entries.items()
             if entry.status == MEASURED and (dataset, budget) not in self.made_of
         )
+
+    def _records(self, entry: Entry) -> Markup:
+        """A link to the record of every set."""
+        found = [
+            f'<a href="{markup.escape(self.links[key])}">{seed}</a>'
+            for seed, key in entry.keys.items()
+            if key in self.links
+        ]
+        return Markup(f'<span id="{_anchor(entry)}">{", ".join(found)}</span>')
 
     def _panels(self) -> list[list[int]]:
         """Positions of columns in pieces that fit on a page, never parting the columns of one data set."""
@@ -294,6 +315,11 @@ class AccuracyTable(Accuracies):
                 panels.append([])
             panels[-1] += mine
         return panels
+
+
+def _anchor(entry: Entry) -> str:
+    """The name of an entry's line among those that say what entries cost."""
+    return f"records-{next(iter(entry.keys.values()), '')[:12]}"
 
 
 def accuracy_table(
@@ -310,6 +336,7 @@ def accuracy_table(
     caption: str = "",
     reading: str = "",
     beyond: bool = False,
+    links: Mapping[str, str] | None = None,
 ) -> AccuracyTable:
     """Put measured accuracies next to the papers' own.
 
@@ -338,6 +365,8 @@ def accuracy_table(
         First and last sentence of the caption (``Profile.reading``); the legend follows by itself.
     beyond : bool
         Show the item's other columns too, those that this profile does not measure, with their reported numbers.
+    links : dict of str to str, optional
+        Where the record of a key is, seen from the page.
 
     Raises
     ------
@@ -387,6 +416,7 @@ def accuracy_table(
         command=command,
         caption=caption,
         reading=reading,
+        links=links or {},
     )
 
 
@@ -438,4 +468,5 @@ def make_entry(row: Row, dataset: str, ipc: int, records: Sequence[Record], numb
         seconds=sum(seconds(record, "distill") + seconds(record, "evaluate") for record in records),
         peak_memory_bytes=max(peaks, default=None),
         by_seed=by_seed,
+        keys={int(record["seed"]): str(record.get("key", "")) for record in records},
     )

@@ -77,6 +77,18 @@ def network(described: Mapping[str, Any]) -> str:
     return shown if described["norm"] == "none" else f"{shown}, {described['norm']} norm"
 
 
+def device(described: object) -> object:
+    """A device without "(s)": ``"AMD EPYC, 1 thread(s)"``, as older records have it, is ``"AMD EPYC, 1 thread"``."""
+    if not isinstance(described, str):
+        return described
+    return re.sub(r"(\d+) thread\(s\)", lambda found: plural(int(found[1]), "thread"), described)
+
+
+def plainly(keys: str) -> str:
+    """Words instead of names in the code: ``"evaluation.real_batch 64"`` is "evaluation: real batch 64"."""
+    return re.sub(r"(?<=[a-z])_(?=[a-z])", " ", re.sub(r"\b(?<![/.])([a-z]+)\.(?=[a-z_]+ )", r"\1: ", keys))
+
+
 def make_target(paper: str, item: str) -> str:
     """What to type after ``make`` for an item: DREAM's stand alone, the others carry their paper's name."""
     return item if paper == "dream" else f"{paper}-{item}"
