@@ -149,6 +149,11 @@ def parser() -> argparse.ArgumentParser:
         "-p", dest="extra", action="append", default=[], metavar="NAME=VALUE", help="any other parameter"
     )
 
+    paper = commands.add_parser("paper", help="bind the pages of a paper into a PDF (make paper)")
+    paper.add_argument("paper", help="dream, dm or dim")
+    paper.add_argument("--profile", default="quick", help="quick, cpu or paper (default: quick)")
+    paper.add_argument("--reports", default="reports", help="where rendered notebooks are")
+
     index = commands.add_parser("index", help="rewrite reports/index.html")
     index.add_argument("--reports", default="reports")
 
@@ -425,6 +430,18 @@ def _inside(folder: str | None, root: Path) -> str:
     return absolute.relative_to(root).as_posix() if absolute.is_relative_to(root) else str(absolute)
 
 
+def _paper(args: argparse.Namespace) -> int:
+    from ..core.errors import known
+    from .profiles import profiles
+    from .report.paper import bind
+    from .report.reported import PAPERS
+
+    paper, profile = known("paper", args.paper, PAPERS), profiles[args.profile]
+    notebooks = project_root() / "notebooks"
+    print(bind(path_of(args.reports), paper, profile.name, notebooks=notebooks, reading=profile.reading))
+    return 0
+
+
 def _index(args: argparse.Namespace) -> int:
     print(_rewrite_index(path_of(args.reports)))
     return 0
@@ -481,6 +498,7 @@ COMMANDS = {
     "show": _show,
     "export": _export,
     "notebook": _notebook,
+    "paper": _paper,
     "index": _index,
     "list": _list,
     "completion": _completion,
