@@ -22,8 +22,9 @@ from dreamlib.core.errors import BadValue
 from dreamlib.core.registry import as_data
 from dreamlib.data import ClassData, Dataset
 from dreamlib.distillation.evaluate import evaluate
+from dreamlib.distillation.exports import export
 from dreamlib.distillation.loop import Distillation
-from dreamlib.distillation.sets import DistilledSet, export, load_set
+from dreamlib.distillation.sets import DistilledSet, load_set
 
 pytestmark = pytest.mark.trains
 

@@ -17,8 +17,9 @@ from dreamlib.companion.store import Store
 from dreamlib.core.errors import BadValue
 from dreamlib.data import ClassData, Dataset
 from dreamlib.distillation.evaluate import EvaluationRun
+from dreamlib.distillation.exports import export
 from dreamlib.distillation.loop import Distillation
-from dreamlib.distillation.sets import export, load_set
+from dreamlib.distillation.sets import load_set
 
 pytestmark = [pytest.mark.trains, pytest.mark.usefixtures("toys")]
 
