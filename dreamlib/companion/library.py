@@ -17,6 +17,7 @@ from typing import Any
 from ..core.errors import BadValue, Damaged, DreamlibError, StoreError, known
 from ..core.files import COURSE, read_json, read_metadata
 from ..core.places import path_of
+from ..core.reading import is_folder, present
 from ..distillation import exports, sets
 from ..distillation.sets import DistilledSet
 from . import cards
@@ -46,7 +47,7 @@ class Name:
     def of(cls, text: object) -> Name | None:
         """The name that a text is; None if it is none. A path of something that is there is a path."""
         found = _NAME.fullmatch(text) if isinstance(text, str) else None
-        if found is None or path_of(text).exists():  # type: ignore[arg-type]  # it is a text
+        if found is None or present(path_of(found[0])) or is_folder(path_of(found[0])):
             return None
         return cls(found["dataset"], found["method"], int(found["ipc"]), int(found["seed"] or 0))
 
@@ -106,7 +107,7 @@ def find(
     others = tuple(one for one in profiles if one not in BEST_FIRST)
     tried = (known("profile", profile, profiles),) if profile else (*BEST_FIRST, *others)
     for cell in map(asked.cell, tried):
-        if store.set_path(cell).is_file():
+        if present(store.set_path(cell)):
             return store, cell
     there = [f"{one} ({where})" for where, one in available(store)]
     more = f" and {len(there) - MOST_NAMED} more" if len(there) > MOST_NAMED else ""
@@ -212,7 +213,12 @@ def card(distilled: DistilledSet, store: Store | None = None, form: str = "", fi
     profile = str(distilled.about.get("profile", ""))
     made_by = name.command(profile) if name is not None and profile else ""
     title = str(name) if name is not None else "A distilled set"
-    return cards.written(distilled, title, records_of(distilled, store), made_by, form, file)
+    try:
+        return cards.written(distilled, title, records_of(distilled, store), made_by, form, file)
+    except sets.NOT_OURS as error:
+        raise StoreError(
+            f"what this set says of itself is not of this version: {error!r}", "distil it again"
+        ) from error
 
 
 def export(

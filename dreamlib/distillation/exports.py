@@ -104,7 +104,7 @@ def export(
     """
     target, form = path_of(target), form_of(target, form)
     _refuse_to_replace(target, form, overwrite)
-    beside = target / CARD if form in FOLDERS else target.with_name(f"{target.name}.md")
+    beside = target / CARD if form in FOLDERS else target.parent / f"{target.name}.md"
     if card and not overwrite and form not in FOLDERS:
         _refuse_to_replace_card(beside)
     writers: dict[str, Callable[[DistilledSet, Path], None]] = {

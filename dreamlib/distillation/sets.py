@@ -454,6 +454,8 @@ def _pictures(path: Path, dataset: str) -> DistilledSet:
         normalisation = _normalisation(path, notes, {}) if notes else measured(images)
         rates = torch.tensor(notes["rates"]) if "rates" in notes else None
         steps = int(notes["steps"]) if "steps" in notes else None
+        if not 0 <= int(labels.min()) <= int(labels.max()) < len(classes):
+            raise DataError(f"labels are {labels.min()} to {labels.max()}, expected 0 to {len(classes) - 1}")
         if answers is not None and answers.shape != (len(labels), len(classes)):
             raise DataError(f"{ANSWERS} is {answers.shape}, expected {(len(labels), len(classes))}")
     except (KeyError, TypeError, ValueError, OSError, DataError) as error:
