@@ -258,9 +258,9 @@ def _ddranking(distilled: DistilledSet, file: str) -> str:
             kind = "logarithms of probabilities: its soft cross-entropy takes the softmax of what it is given"
     # Both found by running it on exports: tests/nightly/readers/dd_ranking.py goes round them.
     fault = (
-        "draws its random images without telling their classes, and stops there"
+        "fails where it draws and labels its own random images, which comes last"
         if soft
-        else "counts its score twice when it writes its table, and stops there with all numbers printed"
+        else "fails where it writes its table, in which it counts the score twice; that comes last"
     )
     return (
         f"With `ddranking` 0.2.0, which needs an environment of its own (numpy below 2):\n\n{code}\n\n"

@@ -90,6 +90,7 @@ def main(export: Path) -> None:
             how |= {} if real else {"loss_fn_kwargs": {"temperature": 1.0}}
             how |= {"soft_label_mode": "S", "teacher_dir": folder, "teacher_model_names": [MODEL]}
             metric = metrics.LabelRobustScoreSoft(**options, **how)
+            metric.teacher_model = metric.teacher_models[0]  # what labels its random images looks for (0.2.0)
             metric.compute_metrics(image_tensor=images, soft_labels=labels, syn_lr=lr)
         else:
             metric = metrics.LabelRobustScoreHard(**options)
