@@ -129,6 +129,7 @@ def _made(distilled: DistilledSet) -> str:
         "seed": about.get("seed"),
         "profile": about.get("profile"),
         "images": f"{len(distilled)}, {distilled.clipped:.1%} of the pixels outside [0, 1]",
+        "classes": ", ".join(f"{number} {_safe(name)}" for number, name in enumerate(distilled.classes)),
         "labels": _labels(distilled),
         "learned rate": _rates(distilled),
         "steps of training": distilled.steps,
@@ -147,6 +148,11 @@ def _made(distilled: DistilledSet) -> str:
         text = json.dumps(recipe, indent=1, ensure_ascii=False)
         parts.append(f"<details><summary>The whole recipe</summary>\n\n```json\n{text}\n```\n\n</details>")
     return "\n\n".join(parts)
+
+
+def _safe(text: str) -> str:
+    """A name that ends no cell and no line of a table."""
+    return " ".join(text.split()).replace("|", "\\|")
 
 
 def _labels(distilled: DistilledSet) -> str:

@@ -151,7 +151,7 @@ def test_a_set_of_ones_own_data_is_found_and_refused_when_they_are_others(
     Image.new("L", (8, 8), 200).save(tmp_path / "own" / "train" / "a" / "0.png")
     with (
         pytest.warns(UserWarning, match="holds other images"),
-        pytest.raises(StoreError, match="is no distilled set of folder:.* as it is now"),
+        pytest.raises(StoreError, match=r"is no distilled set of folder:.* as it is now"),
     ):
         dreamlib.load_set(f"{own}/random/ipc1")
 

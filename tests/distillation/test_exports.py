@@ -19,6 +19,7 @@ from torchvision.datasets import ImageFolder
 from dreamlib.core.errors import BadValue, StoreError
 from dreamlib.core.files import read_metadata, read_tensors
 from dreamlib.data import load, statistics
+from dreamlib.data.whitening import Whitening
 from dreamlib.distillation.exports import WRITTEN, export, probable
 from dreamlib.distillation.sets import DistilledSet, load_set
 
@@ -153,6 +154,31 @@ def test_a_certain_label_has_a_finite_logarithm(tmp_path: Path) -> None:
     labels = torch.load(tmp_path / "set" / "labels.pt", weights_only=True)
     assert bool(labels.isfinite().all())
     torch.testing.assert_close(labels.softmax(1), first.labels)
+
+
+@pytest.mark.parametrize("kind", ["kornia", "frepo"])
+def test_dd_ranking_gets_whitened_images_where_it_whitens_alike(tmp_path: Path, kind: str) -> None:
+    size = 3 * 32 * 32
+    how = Whitening(
+        f"{kind} whitening",
+        (0.0,) * 3,
+        (1.0,) * 3,
+        kind,
+        1.0,
+        torch.zeros(3, 32, 32),
+        2 * torch.eye(size),
+        "0",
+    )
+    first = made("classes", "cifar10", TEN, 32)
+    first = replace(first, normalisation=how, whitened=2 * first.images)
+    if kind == "frepo":
+        with pytest.raises(BadValue, match="frepo whitening, and DD-Ranking whitens CIFAR10 as kornia does"):
+            export(first, tmp_path / "set", "ddranking")
+        return
+    export(first, tmp_path / "set", "ddranking")
+    assert torch.load(tmp_path / "set" / "images.pt", weights_only=True).equal(2 * first.images)
+    with pytest.raises(BadValue, match="pictures in 8 bits do not lead back"):
+        export(first, tmp_path / "set.parquet")
 
 
 @pytest.mark.parametrize(
