@@ -508,6 +508,12 @@ class Play:
             out |= {f"partner_moves.{name}": value for name, value in self.optimiser.state().items()}
         return out
 
+    def settled(self, stored: Tensors) -> dict[str, Tensors]:
+        return {}
+
+    def settle(self, stored: Tensors, parts: Mapping[str, Tensors]) -> None:
+        return
+
     def state(self) -> Tensors:
         out = {f"partner.{name}": value for name, value in self.partner.items()}
         out |= {f"partner_moves.{name}": value for name, value in self.optimiser.state().items()}
