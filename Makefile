@@ -10,6 +10,7 @@ DEVICE   ?= auto
 PLUGINS  ?=
 RESULTS  ?=
 INLINE   ?=
+PAPER    ?= dream
 PYTHON   ?= python3
 VENV     ?= .venv
 
@@ -22,9 +23,12 @@ ENGINE := engine-speed engine-rates
 
 python := $(VENV)/bin/python
 stamp  := $(VENV)/.installed
+# What few need is installed when it is asked for: the first table waits for nothing that it does not use.
+press  := $(VENV)/.press
+site   := $(VENV)-docs
 
 # make takes any NAME=value in silence; a misspelt one would run the wrong study.
-KNOWN := PROFILE DATASETS IPC METHODS SEEDS WORKERS DEVICE PLUGINS RESULTS INLINE PYTHON VENV
+KNOWN := PROFILE DATASETS IPC METHODS SEEDS WORKERS DEVICE PLUGINS RESULTS PAPER INLINE PYTHON VENV
 given := $(foreach word,$(MAKEOVERRIDES),$(if $(findstring =,$(word)),$(firstword $(subst =, ,$(word)))))
 wrong := $(filter-out $(KNOWN),$(given))
 ifneq ($(wrong),)
@@ -41,7 +45,7 @@ study  = --profile "$$GIVEN_PROFILE" --seeds "$$GIVEN_SEEDS" $(call optional,DAT
 choice = $(study) --workers "$$GIVEN_WORKERS" --device "$$GIVEN_DEVICE" $(if $(value INLINE),--inline)
 
 .DEFAULT_GOAL := help
-.PHONY: help all dream dm dim engine $(DREAM) $(DM) $(DIM) $(ENGINE) bench status index install check test nightly lint sync lock clean
+.PHONY: help all dream dm dim engine $(DREAM) $(DM) $(DIM) $(ENGINE) bench status index paper docs install check test nightly lint sync clean
 
 help: ## this list
 	@echo "make TARGET [PROFILE=quick|cpu|paper] [DATASETS=mnist,cifar10] [IPC=1,10] [METHODS=dm,dream] [SEEDS=3] [PLUGINS=file.py] [INLINE=1]"
@@ -82,6 +86,21 @@ status: $(stamp) ## what is done, missing and failed under PROFILE
 
 index: $(stamp) ## rewrite reports/index.html
 	@exec $(python) -m dreamlib index
+
+paper: $(press) ## the pages of one paper as reports/PROFILE/PAPER.pdf (PAPER=dream|dm|dim)
+	@exec $(python) -m dreamlib paper "$$GIVEN_PAPER" --profile "$$GIVEN_PROFILE"
+
+$(press): $(stamp) requirements-docs.lock
+	$(python) -m pip install --quiet --disable-pip-version-check -c requirements-docs.lock pypandoc-binary typst
+	@touch $@
+
+docs: $(site)/.installed ## the documentation site, in build/docs, to be read without a network
+	@exec $(site)/bin/python docs/_build.py
+
+$(site)/.installed: requirements-docs.lock
+	$(PYTHON) -m venv $(site)
+	$(site)/bin/python -m pip install --quiet --disable-pip-version-check -r requirements-docs.lock
+	@touch $@
 
 install: $(stamp) ## create .venv from requirements.lock
 

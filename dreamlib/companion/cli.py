@@ -69,17 +69,7 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument("-v", "--verbose", action="store_true", help="say what is done, on standard error")
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
-    choice = argparse.ArgumentParser(add_help=False)
-    choice.add_argument("--profile", default="quick", help="quick, cpu or paper (default: quick)")
-    choice.add_argument("--datasets", default="", help="comma-separated; default: the profile's")
-    choice.add_argument("--ipc", default="", help="images per class, comma-separated; default: the profile's")
-    choice.add_argument("--methods", default="", help="comma-separated; default: the item's")
-    choice.add_argument(
-        "--seeds", type=whole, default=0, help="synthetic sets per cell; default: the profile's"
-    )
-    choice.add_argument("--results", default=None, help="results folder (default: reports/results)")
-    choice.add_argument("--data", default=None, help="data folder (default: DREAMLIB_DATA, else data)")
-    choice.add_argument("--plugins", default="", help="Python files with your own parts, comma-separated")
+    choice = _choice("quick", "default: quick")
 
     effort = argparse.ArgumentParser(add_help=False)
     effort.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps (default: auto)")
@@ -121,21 +111,37 @@ def parser() -> argparse.ArgumentParser:
     show = commands.add_parser("show", parents=[choice], help="print the results of an item")
     show.add_argument("item", nargs="?", default="dream/table1")
 
-    export = commands.add_parser("export", parents=[choice], help="write a distilled set for use elsewhere")
+    named = _choice("", "default: quick; of a name, the first of paper, cpu, quick that has it")
+    export = commands.add_parser("export", parents=[named], help="write a distilled set for use elsewhere")
     export.add_argument(
         "set",
         nargs="?",
         default="",
-        help="a .safetensors set; default: chosen by --methods, --datasets, --ipc",
+        help="a name (digits/dream/ipc10) or a .safetensors set; default: chosen by --methods, --datasets, --ipc",
     )
-    export.add_argument("--to", required=True, help="file (safetensors, parquet) or folder (images)")
     export.add_argument(
-        "--format", default="", help="safetensors, images or parquet (default: what --to ends in)"
+        "--to", required=True, help="file (safetensors, parquet) or folder (images, ddranking)"
+    )
+    export.add_argument(
+        "--format", default="", help="safetensors, images, parquet or ddranking (default: what --to ends in)"
     )
     export.add_argument("--seed", type=whole, default=0)
     export.add_argument(
         "--overwrite", action="store_true", help="replace a file that is not an earlier export"
     )
+
+    card = commands.add_parser(
+        "card", help="print what a distilled set is, how it was made and what it is worth"
+    )
+    card.add_argument(
+        "set", nargs="?", default="", help="a name (digits/dream/ipc10) or a file; none lists the names"
+    )
+    card.add_argument(
+        "--profile", default="", help="of a name (default: paper, cpu, quick, the first that has it)"
+    )
+    card.add_argument("--results", default=None, help="results folder (default: reports/results)")
+    card.add_argument("--data", default=None, help="data folder (default: DREAMLIB_DATA, else data)")
+    card.add_argument("--plugins", default="", help="Python files with your own parts, comma-separated")
 
     notebook = commands.add_parser(
         "notebook", parents=[choice, effort], help="execute a notebook and render it (make)"
@@ -148,6 +154,11 @@ def parser() -> argparse.ArgumentParser:
     notebook.add_argument(
         "-p", dest="extra", action="append", default=[], metavar="NAME=VALUE", help="any other parameter"
     )
+
+    paper = commands.add_parser("paper", help="bind the pages of a paper into a PDF (make paper)")
+    paper.add_argument("paper", help="dream, dm or dim")
+    paper.add_argument("--profile", default="quick", help="quick, cpu or paper (default: quick)")
+    paper.add_argument("--reports", default="reports", help="where rendered notebooks are")
 
     index = commands.add_parser("index", help="rewrite reports/index.html")
     index.add_argument("--reports", default="reports")
@@ -163,6 +174,22 @@ def parser() -> argparse.ArgumentParser:
             "-v", "--verbose", action="store_true", default=argparse.SUPPRESS, help="say more"
         )
     return top
+
+
+def _choice(profile: str, said: str) -> argparse.ArgumentParser:
+    """The options that choose cells; ``profile`` is the default, and ``said`` says so."""
+    choice = argparse.ArgumentParser(add_help=False)
+    choice.add_argument("--profile", default=profile, help=f"quick, cpu or paper ({said})")
+    choice.add_argument("--datasets", default="", help="comma-separated; default: the profile's")
+    choice.add_argument("--ipc", default="", help="images per class, comma-separated; default: the profile's")
+    choice.add_argument("--methods", default="", help="comma-separated; default: the item's")
+    choice.add_argument(
+        "--seeds", type=whole, default=0, help="synthetic sets per cell; default: the profile's"
+    )
+    choice.add_argument("--results", default=None, help="results folder (default: reports/results)")
+    choice.add_argument("--data", default=None, help="data folder (default: DREAMLIB_DATA, else data)")
+    choice.add_argument("--plugins", default="", help="Python files with your own parts, comma-separated")
+    return choice
 
 
 class _Version(argparse.Action):
@@ -312,8 +339,9 @@ def _show(args: argparse.Namespace) -> int:
 
 
 def _export(args: argparse.Namespace) -> int:
-    from ..distillation.sets import export, form_of, load_set
+    from ..distillation.exports import form_of
     from .cells import make_cell
+    from .library import export, load_set
     from .store import Store
 
     plugins.load(names_of(args.plugins))
@@ -327,7 +355,7 @@ def _export(args: argparse.Namespace) -> int:
                     f"{flag} names {count} values; expected exactly one to export",
                     "dreamlib export --methods dm --datasets digits --ipc 10 --to set.safetensors",
                 )
-        cell = make_cell(args.profile, rows[0], datasets[0], ipcs[0], args.seed)
+        cell = make_cell(args.profile or "quick", rows[0], datasets[0], ipcs[0], args.seed)
         store = Store(args.results, data=args.data)
         path = store.set_path(cell)
         distilled = _drawn(path, ipcs[0], args.seed) if cell.recipe.drawn else load_set(path)
@@ -337,8 +365,9 @@ def _export(args: argparse.Namespace) -> int:
             )
     else:
         expected = args.datasets or ""
+        where = {"profile": args.profile, "results": args.results, "data": args.data}
         try:
-            distilled = load_set(path, expected)
+            distilled = load_set(args.set, expected, **where)
         except StoreError as error:
             drawn = numbers_of(args.ipc)
             # A generator holds no number of images: that has to be asked for.
@@ -347,11 +376,29 @@ def _export(args: argparse.Namespace) -> int:
             if len(drawn) != 1:
                 raise
             distilled = _drawn(path, drawn[0], args.seed, expected)
-    written = export(distilled, path_of(args.to), form, overwrite=args.overwrite)
+    written = export(distilled, args.to, form, overwrite=args.overwrite, results=args.results)
     print(f"{len(distilled.labels)} images of {len(distilled.classes)} classes -> {written}")
-    if form != "safetensors" and distilled.clipped:
+    if form in ("images", "parquet") and distilled.clipped:
         share = f"{distilled.clipped:.1%} of the pixels lay outside [0, 1] and were clamped"
         print(f"note: {share}; safetensors keeps them")
+    return 0
+
+
+def _card(args: argparse.Namespace) -> int:
+    from . import library
+    from .store import Store
+
+    plugins.load(names_of(args.plugins))
+    store = Store(args.results, data=args.data)
+    if args.set:
+        where = {"profile": args.profile, "results": args.results, "data": args.data}
+        print(library.card(library.load_set(args.set, **where), store), end="")
+        return 0
+    there = [(profile, name) for profile, name in library.available(store) if args.profile in ("", profile)]
+    for profile, name in there:
+        print(f"{profile:8} {name}")
+    if not there:
+        print(f"no sets in {store.root}; make some with: make figure3")
     return 0
 
 
@@ -425,6 +472,18 @@ def _inside(folder: str | None, root: Path) -> str:
     return absolute.relative_to(root).as_posix() if absolute.is_relative_to(root) else str(absolute)
 
 
+def _paper(args: argparse.Namespace) -> int:
+    from ..core.errors import known
+    from .profiles import profiles
+    from .report.paper import bind
+    from .report.reported import PAPERS
+
+    paper, profile = known("paper", args.paper, PAPERS), profiles[args.profile]
+    notebooks = project_root() / "notebooks"
+    print(bind(path_of(args.reports), paper, profile.name, notebooks=notebooks, reading=profile.reading))
+    return 0
+
+
 def _index(args: argparse.Namespace) -> int:
     print(_rewrite_index(path_of(args.reports)))
     return 0
@@ -480,7 +539,9 @@ COMMANDS = {
     "status": _status,
     "show": _show,
     "export": _export,
+    "card": _card,
     "notebook": _notebook,
+    "paper": _paper,
     "index": _index,
     "list": _list,
     "completion": _completion,

@@ -562,6 +562,7 @@ class Worker:
         except torch.OutOfMemoryError:  # a RuntimeError, and no fault of the checkpoint
             raise
         except (KeyError, ValueError, RuntimeError) as error:  # the last: other shapes
+            self.store.start_over(cell, phase)
             why = f"its checkpoint does not fit: {error}"
             warnings.warn(f"{phase} of {cell.name} starts over, {why}", stacklevel=2)
             return start(), False

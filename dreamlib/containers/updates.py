@@ -177,8 +177,8 @@ class Adam:
 class LAMB(Adam):
     """Adam's direction u, scaled so that a tensor moves by a share ``lr`` of its norm (You et al. 2020, Algorithm 2).
 
-    x = x - lr (|x| / |u|) u, with a ratio of 1 where either norm is 0, and no weight decay (FRePo, released code; its
-    ``eps`` is that of Optax). The norms are those of the whole tensor.
+    ``x = x - lr (|x| / |u|) u``, with a ratio of 1 where either norm is 0, and no weight decay (FRePo, released code;
+    its ``eps`` is that of Optax). The norms are those of the whole tensor.
     """
 
     eps: float = 1e-6

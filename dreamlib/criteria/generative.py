@@ -35,7 +35,9 @@ COLLAPSED, CHECKED_FROM = 0.02, 0.1
 @register("generative")
 @dataclass(frozen=True)
 class Generative:
-    """How a generator is trained: by its objective, and from some epoch on by a matcher too (DiM, Eq. 7)::
+    """How a generator is trained: by its objective, and from some epoch on by a matcher too (DiM, Eq. 7).
+
+    What is lowered is::
 
         L_g + weight * L_m        L_m: distance between generated and real images under a network of the models pool
 
@@ -505,6 +507,12 @@ class Play:
         if self.how.carries:
             out |= {f"partner_moves.{name}": value for name, value in self.optimiser.state().items()}
         return out
+
+    def settled(self, stored: Tensors) -> dict[str, Tensors]:
+        return {}
+
+    def settle(self, stored: Tensors, parts: Mapping[str, Tensors]) -> None:
+        return
 
     def state(self) -> Tensors:
         out = {f"partner.{name}": value for name, value in self.partner.items()}

@@ -61,9 +61,9 @@ def with_bias(features: Tensor) -> Tensor:
 
 
 def ridge(features: Tensor, targets: Tensor, penalty: float = 1.0) -> Tensor:
-    """The head W (F, C) that minimises |features W - targets|^2 + penalty |W|^2, by the kernel of the B images::
+    """The head W (F, C) that minimises ``|features W - targets|^2 + penalty |W|^2``, by the kernel of the B images.
 
-    W = features' (features features' + penalty)^-1 targets
+    It is ``W = features' (features features' + penalty)^-1 targets``.
 
     Raises
     ------

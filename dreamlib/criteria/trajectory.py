@@ -50,7 +50,7 @@ def squared_distance(left: Mapping[str, Tensor], right: Mapping[str, Tensor]) ->
 
 
 def distance(weights: Tensors, start: Tensors, target: Tensors) -> Tensor:
-    """MTT's loss, |theta - theta*_{t+M}|^2 / |theta*_t - theta*_{t+M}|^2: 1 at the start, 0 at the target; ()."""
+    """MTT's loss, ``|theta - theta*_{t+M}|^2 / |theta*_t - theta*_{t+M}|^2``: 1 at the start, 0 at the target; ()."""
     return squared_distance(weights, target) / squared_distance(start, target)
 
 
@@ -74,8 +74,8 @@ def match_trajectory(
         dL/d(X, y) = sum over k of 2 (a D + a^2 G) . dg_k/d(X, y) / |D|^2
         dL/da      = 2 G . (D + a G) / |D|^2
 
-    which is :func:`~.unrolled.unroll` with u kept at its start, u = -2 (D + a G) / |D|^2. Both forms hold the graph of
-    one step; TESLA's needs no products with Hessians. They agree for N = 1, and in general for images that only the
+    which is :func:`~.unrolled.unroll` with u kept at its start, ``u = -2 (D + a G) / |D|^2``. Both forms hold the graph
+    of one step; TESLA's needs no products with Hessians. They agree for N = 1, and in general for images that only the
     last step uses.
 
     Parameters

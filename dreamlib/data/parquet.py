@@ -129,6 +129,34 @@ def labelled(file: Path, mode: str | None = None) -> tuple[np.ndarray, np.ndarra
     return images, labels, classes or tuple(map(str, range(int(labels.max()) + 1)))
 
 
+def numbers(file: Path, name: str) -> np.ndarray | None:
+    """A column of equally long lists of numbers, (rows, length) float32; None where the file has none of this name.
+
+    Raises
+    ------
+    DataError
+        If it holds something else.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        with pq.ParquetFile(file) as opened:
+            if name not in opened.schema_arrow.names:
+                return None
+            lists = _unpacked(file, opened, [name])[name]
+        found = np.array(lists.to_pylist(), dtype=np.float32)
+    except (pa.ArrowException, OSError, TypeError, ValueError) as error:
+        raise DataError(
+            f"{file}: {name} is no column of lists of numbers: {error}", "as many in each row"
+        ) from error
+    if found.ndim != 2:
+        raise DataError(
+            f"{file}: {name} is {found.shape}, expected a list in each row", "as many in each row"
+        )
+    return found
+
+
 def _part(files: list[Path], mode: str | None) -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:
     """Images, labels and class names (none if the schema has none) of the files of one part."""
     tables = [_table(file) for file in files]

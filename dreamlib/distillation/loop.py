@@ -29,6 +29,10 @@ from ..teachers.base import BESIDE
 from .recipe import Recipe
 from .selection import Selection
 
+# In a state "settled.PART.NAME" is tensor NAME of a part that later states hold too, unchanged; the same for ever, so
+# that whoever writes states needs to write it once.
+SETTLED = "settled."
+
 
 class Distillation:
     """One run of one recipe: select the initial images, prepare the teacher, then step by step.
@@ -339,7 +343,11 @@ class Distillation:
         if not self.stored:
             assert self.selection is not None
             return out | {f"selection.{name}": value for name, value in self.selection.state().items()}
-        out |= {f"stored.{name}": value for name, value in self.stored.items()}
+        parts = {} if self.criterion is None else self.criterion.settled(self.stored)
+        for part, tensors in parts.items():
+            out |= {f"{SETTLED}{part}.{name}": value for name, value in tensors.items()}
+        if not parts:
+            out |= {f"stored.{name}": value for name, value in self.stored.items()}
         out |= {f"moves.{name}": value for name, value in self.optimiser.state().items()}
         out |= {f"teacher.{name}": value for name, value in self.teaching.state().items()}
         if self.criterion is not None:
@@ -361,12 +369,16 @@ class Distillation:
             self.selection.restore(below(state, "selection."))
             self.teaching.restore({})
             return
-        stored = below(state, "stored.")
+        settled = _by_first_word(below(state, SETTLED))
+        stored = self.stored if settled else below(state, "stored.")
         if self.stored and {n: v.shape for n, v in stored.items()} != {
             n: v.shape for n, v in self.stored.items()
         }:
             raise ValueError("it holds another container")
         self.stored = {name: value.to(self.device, copy=True) for name, value in stored.items()}
+        if settled:
+            assert self.criterion is not None
+            self.criterion.settle(self.stored, settled)
         # Updates refer to the stored tensors, which are other objects now.
         self.optimiser = Optimiser(
             {n: v for n, v in self.stored.items() if v.is_floating_point()}, self.updates
@@ -375,13 +387,23 @@ class Distillation:
         self.teaching.restore(below(state, "teacher."))
         if self.criterion is not None:
             self.criterion.restore(below(state, "criterion."))
-        self.snapshots = {}
-        for key, value in below(state, "snapshot.").items():
-            # "7.images" is tensor "images" of the snapshot after 7 steps.
-            mark, _, name = key.partition(".")
-            self.snapshots.setdefault(int(mark), {})[name] = value.to(self.device)
+        # "7.images" is tensor "images" of the snapshot after 7 steps.
+        snapshots = _by_first_word(below(state, "snapshot."))
+        self.snapshots = {
+            int(mark): {name: value.to(self.device) for name, value in tensors.items()}
+            for mark, tensors in snapshots.items()
+        }
         self.losses = [(int(step), float(loss)) for step, loss in state["losses"].tolist()]
         self.matched = int(state["matched"])
+
+
+def _by_first_word(tensors: Mapping[str, Tensor]) -> dict[str, dict[str, Tensor]]:
+    """Tensors "a.b.c" as tensors "b.c" of "a"."""
+    out: dict[str, dict[str, Tensor]] = {}
+    for key, value in tensors.items():
+        word, _, name = key.partition(".")
+        out.setdefault(word, {})[name] = value
+    return out
 
 
 def distill(data: ClassData, recipe: Recipe, ipc: int, seed: int = 0) -> Distillation:
@@ -399,4 +421,4 @@ def distill(data: ClassData, recipe: Recipe, ipc: int, seed: int = 0) -> Distill
     return run
 
 
-__all__ = ["BESIDE", "SNAPSHOTS", "Distillation", "distill", "snapshot_steps"]
+__all__ = ["BESIDE", "SETTLED", "SNAPSHOTS", "Distillation", "distill", "snapshot_steps"]

@@ -66,7 +66,7 @@ def index(
     for profile in shown:
         names = known | {(paper, item) for one, paper, item in made if one == profile}
         entries = [
-            _entry(root, profile, *name, command, renderer) for name in sorted(names, key=_reading_order)
+            _entry(root, profile, *name, command, renderer) for name in sorted(names, key=reading_order)
         ]
         there = [entry for entry in entries if entry["about"] is not None]
         papers = {entry["paper"]: [one for one in there if one["paper"] == entry["paper"]] for entry in there}
@@ -140,7 +140,7 @@ def first_sentence(text: str) -> str:
     return match.group(0) if match else text
 
 
-def _reading_order(name: tuple[str, str]) -> tuple[int, list[tuple[int, str]]]:
+def reading_order(name: tuple[str, str]) -> tuple[int, list[tuple[int, str]]]:
     """Papers as in the project's name, then tables and figures by number: table2 before table10."""
     paper, item = name
     order = list(PAPERS)

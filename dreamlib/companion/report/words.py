@@ -12,7 +12,9 @@ from typing import Any, cast
 
 from ...core.errors import BadValue
 
-MEASURED, MISSING, NOT_IMPLEMENTED = "measured", "missing", "not implemented"
+MEASURED = "measured"
+MISSING = "missing"
+NOT_IMPLEMENTED = "not implemented"
 NOT_HERE = "not in this profile"
 NOTHING = "–"
 ROUNDING = 1e-9  # what is below is zero, up to the last bits of a sum
