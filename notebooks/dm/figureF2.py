@@ -117,7 +117,7 @@ for name in session.study.datasets:
 # the same; both need the states along the way, and are a dash where these are not here. *Fine* and *checkerboard* are
 # shares of the spectral power above 1/4 and above 3/8 of a cycle per pixel (blurred images have little of either),
 # *contrast* is the spread of an image's values, *colour* that between a pixel's channels. Real images of the same
-# classes stand below.
+# classes stand in its last line.
 
 # %%
 seen = {
