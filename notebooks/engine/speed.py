@@ -33,6 +33,7 @@ import textwrap
 import matplotlib.pyplot as plt
 import numpy as np
 
+from dreamlib.companion.report import words
 from dreamlib.companion.report.figures import WIDTH
 from dreamlib.companion.report.style import GREY, INK, PALETTE
 from dreamlib.companion.session import Session
@@ -187,7 +188,7 @@ for line in modes[modes["mode"] != "plain"].itertuples():
     changed = mode_change(session.records, name, method, ipc, line.mode)
     claims.append(
         (
-            f"{name}, {method}, IPC {ipc}: {line.mode} changes accuracy by less than one synthetic set differs from "
+            f"{words.data_set(name)}, {method}, IPC {ipc}: {line.mode} changes accuracy by less than one synthetic set differs from "
             "the next",
             changed.within(noise) if noise == noise else None,
             changed.words(2)
