@@ -16,9 +16,9 @@ VENV     ?= .venv
 DREAM := table1 table2 figure1 figure2 figure3 figure_gradnorm figure_comparison
 # The other papers' targets carry the paper's name: dm-section4 is notebooks/dm/section4.
 DM     := dm-tableT1 dm-section4 dm-figureF1 dm-figureF2 dm-batchnorm dm-comparisons dm-continual
-DIM    := $(addprefix dim-,table1 table2 table3 table4 table5 table6 table7 table8 table9 table10 \
+DIM    := $(addprefix dim-,table1 table2 table3 table4 table5 table6 table7 table8 table9 table10 control \
           figure1c figure1d figure3a figure3b figure3c figure4 figure5 figure6 figure7)
-ENGINE := engine-speed
+ENGINE := engine-speed engine-rates
 
 python := $(VENV)/bin/python
 stamp  := $(VENV)/.installed
@@ -74,7 +74,7 @@ engine: $(ENGINE) ## how fast the engine is, and at what price in accuracy
 $(ENGINE): $(stamp)
 	@exec $(python) -m dreamlib notebook engine/$(@:engine-%=%) $(choice)
 
-bench: $(stamp) ## speed, memory and the floor of the engine beside plain loops (DEVICE=cpu|cuda)
+bench: $(stamp) ## speed, memory and the floor of the engine next to reference loops (DEVICE=cpu|cuda)
 	exec $(python) -m benchmarks --device "$$GIVEN_DEVICE"
 
 status: $(stamp) ## what is done, missing and failed under PROFILE

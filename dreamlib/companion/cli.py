@@ -193,6 +193,7 @@ def _studies(args: argparse.Namespace) -> list[Any]:
         "seeds": args.seeds,
         "store": Store(args.results, data=args.data),
     }
+    # Items without methods have no cells: their notebooks measure what they show.
     every = [name for name, plan in PLANS.items() if plan.methods]
     return [study(item, **chosen) for item in (every if args.item.lower() == "all" else [args.item])]
 
@@ -286,6 +287,7 @@ def _show(args: argparse.Namespace) -> int:
     for entry in _studies(args):
         about = "last-epoch top-1 accuracy, mean ± standard deviation (networks)"
         print(f"{entry.item}, profile {entry.profile}: {about}")
+        # Class orders count as sets, so they are taken together like seeds.
         grouped: dict[tuple[str, str, int, int, str], list[float]] = {}
         for record in entry.records():
             judge = network(record["evaluation"]["network"])
@@ -339,6 +341,7 @@ def _export(args: argparse.Namespace) -> int:
             distilled = load_set(path, expected)
         except StoreError as error:
             drawn = numbers_of(args.ipc)
+            # A generator holds no number of images: that has to be asked for.
             if "holds a generator" in error.message and len(drawn) != 1:
                 raise StoreError(error.message, "--ipc 10, the images of each class to draw") from error
             if len(drawn) != 1:
@@ -392,6 +395,7 @@ def _notebook(args: argparse.Namespace) -> int:
         if not separator:
             raise BadValue(f"parameter {pair!r}; expected NAME=VALUE", "-p seeds=3")
         try:
+            # As JSON where it is some (numbers, true), else as text: papermill passes either.
             parameters[key] = json.loads(value)
         except ValueError:
             parameters[key] = value
@@ -486,10 +490,10 @@ COMMANDS = {
 def main(arguments: Sequence[str] | None = None) -> int:
     """Entry point; returns the exit status: 0 done, 1 a cell failed, 2 bad input, 130 interrupted."""
     begun = time.monotonic()
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
+    for output in (sys.stdout, sys.stderr):
+        if isinstance(output, io.TextIOWrapper):
             # A path or a name that the terminal cannot show stops nothing.
-            stream.reconfigure(errors="backslashreplace")
+            output.reconfigure(errors="backslashreplace")
     grammar = parser()
     args = grammar.parse_args(arguments)
     if lost := [name for name, value in vars(args).items() if value == [] and name != "extra"]:
@@ -499,6 +503,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if args.verbose:
         logging.basicConfig(format="dreamlib: %(message)s")
         logging.getLogger("dreamlib").setLevel(logging.INFO)
+    # For the time of a command only: in a notebook or a test, warnings keep their place in the code.
     plainly, warnings.formatwarning = warnings.formatwarning, _one_line
     try:
         with Interrupts().listening():

@@ -57,18 +57,10 @@ class Session:
 
     Parameters
     ----------
-    item : str
-        ``"dream/table1"`` ...
-    profile : str
-        ``quick``, ``cpu`` or ``paper``.
-    datasets, ipcs, methods : str
-        Comma-separated.
-    seeds : int
-        Synthetic sets per cell; 0 takes the profile's.
-    workers : int
-        Processes; 0 is automatic.
-    device : str
-        ``auto``, ``cpu``, ``cuda`` ...
+    item, profile, datasets, ipcs, methods, seeds
+        As of :func:`~dreamlib.companion.studies.study`.
+    workers, device
+        As of :func:`~dreamlib.companion.run.run_cells`.
     results, data, reports : str
         Folders; empty takes the default.
     plugins : str
@@ -120,7 +112,7 @@ class Session:
     def of_notebook(cls, item: str, variables: Mapping[str, Any]) -> Session:
         """The session of a notebook, whose variables hold every parameter by its name; it sets up the kernel.
 
-        From here on the kernel draws in the style of the pages, computes with as many threads as a worker of the
+        From here on the kernel plots in the style of the pages, computes with as many threads as a worker of the
         profile, so that what the notebook measures itself has the same numbers, and can import the modules that lie
         next to the notebook.
 
@@ -133,7 +125,7 @@ class Session:
         if lacking := [name for name in names if name not in variables]:
             raise BadValue(
                 f"notebook {item} sets no {', '.join(lacking)}; expected every parameter",
-                "run the cell tagged parameters first",
+                "run the code cell tagged parameters first",
             )
         session = cls(item, **{name: variables[name] for name in names})
         style.use()
@@ -281,9 +273,11 @@ class Session:
         The papers' numbers are in the row of the same evaluation.
         """
         entry, own = all_methods[method], self.row(method, group)
+        # A method that the DC family's protocol judges has one row: its own evaluation is the common one.
         if not entry.common:
             return [own]
         again = replace(own, method=f"{method}{COMMON}", label=f"{own.label}, common protocol")
+        # The paper's numbers stand next to the evaluation they were made by (KIP's are of trained networks).
         if entry.reported_under == entry.common:
             return [replace(own, reported_as=None, apart=True), again]
         return [own, replace(again, reported_as=None)]
@@ -387,26 +381,20 @@ class Session:
         made = "generator" if self._drawn else "set"
         return comparison(self.records, method, base, dataset, ipc, claimed, source=source, made=made)
 
-    def over_sets(
-        self,
-        measure: Callable[..., float | None],
-        *about: Any,
-        made: str = "set",
-        claimed: float | None = None,
-    ) -> verdicts.Evidence:
+    def over_sets(self, measure: Callable[..., float | None], *about: Any) -> verdicts.Evidence:
         """Decide a number that is measured on every set of a study, such as a property of its images.
 
         ``measure(*about, seed)`` gives the number of one set, or None where that set is not here.
         """
         found = [measure(*about, seed) for seed in range(self.study.seeds)]
-        return verdicts.decide((value for value in found if value is not None), claimed, made=made)
+        return verdicts.decide(value for value in found if value is not None)
 
     def place(self, dataset: str, ipc: int) -> str:
         """A data set and a budget in words: "CIFAR-10, IPC 10"."""
         return f"{words.data_set(dataset)}, {'INPC' if self._drawn else 'IPC'} {ipc}"
 
     def curves(self) -> pd.DataFrame:
-        """Accuracy by matching step: one line per method, data set, IPC and step, pooled over sets and networks."""
+        """Accuracy by matching step: one line per method, data set, IPC and step, over all sets and networks."""
         places: dict[tuple[str, int], list[dict[str, Any]]] = {}
         for record in self.records:
             places.setdefault((record["dataset"], record["ipc"]), []).append(record)
@@ -414,11 +402,7 @@ class Session:
             figures.curve_frame(found).assign(dataset=dataset, ipc=ipc)
             for (dataset, ipc), found in places.items()
         ]
-        return (
-            pd.concat(frames, ignore_index=True)
-            if frames
-            else figures.curve_frame([]).assign(dataset="", ipc=0)
-        )
+        return pd.concat(frames or [figures.curve_frame([]).assign(dataset="", ipc=0)], ignore_index=True)
 
     def reported_number(
         self, item: str, dataset: str, method: str, metric: str, *, paper: str = "dream", network: str = ""
@@ -454,7 +438,7 @@ class Session:
         reported: Sequence[str] = (),
         failures: int = 0,
     ) -> str:
-        """What a notebook's last cell prints, and nbval compares: numbers of ``quick``, in bands around expectations.
+        """What a notebook's last code cell prints, and nbval compares: numbers of ``quick``, in bands of expectation.
 
         Under another profile, or with other parameters than a notebook's own, nothing is expected: the text says so.
 
@@ -584,6 +568,7 @@ class Session:
         states = dict(self.study.store.read_course(cell) or {})
         if first is not None:
             before = self.study.store.read_course(first) or {}
+            # Up to where this one went on: what the other did later is another generator.
             states |= {epoch: state for epoch, state in before.items() if epoch < first.step}
         found = {}
         for epoch in sorted(states):
@@ -608,7 +593,8 @@ def _check_injected() -> None:
     """Refuse a parameter that no notebook has, where plain papermill has set one: it only warns, and runs on."""
     shell, valid = get_ipython(), [name for name in inspect.signature(Session).parameters if name != "item"]
     for source in shell.user_ns.get("In", []) if shell is not None else ():
-        if source.startswith("# Parameters\n"):  # what papermill puts before the cell that it inserts
+        if source.startswith("# Parameters\n"):  # papermill begins its own code cell so
+            # Read, not run: the assignments alone.
             set_here = (node.targets[0] for node in ast.parse(source).body if isinstance(node, ast.Assign))
             for name in (target.id for target in set_here if isinstance(target, ast.Name)):
                 if name not in valid:
@@ -620,5 +606,5 @@ def _base64(raw: bytes) -> str:
 
 
 def pixels(images: torch.Tensor) -> Any:
-    """(..., c, h, w) tensors as (..., h, w, c) numpy arrays, for drawing."""
+    """(..., c, h, w) tensors as (..., h, w, c) numpy arrays, for plotting."""
     return images.detach().cpu().movedim(-3, -1).numpy()

@@ -122,6 +122,7 @@ class Store:
         path = self.record_path(cell)
         try:
             record = read_json(path)
+            # The file's name holds only ten digits of the key; the whole key is compared.
             if record.get("schema") != SCHEMA or record.get("key") != cell.key:
                 raise Damaged(f"{path} is the record of another cell or schema", "")
             _check_whole(path, record, cell)
@@ -136,10 +137,12 @@ class Store:
         """Whether nothing is left to do for a cell."""
         if self.record(cell) is None:
             return False
+        # A page that shows images needs the sets too, and these are no part of a repository.
         return not cell.with_set or all(present(self.set_path(one)) for one in cell.sets)
 
     def write_record(self, cell: Cell, result: dict[str, Any]) -> None:
         """Write the record of a finished cell; its failures are forgotten."""
+        # Results of other data under the same name are the user's: renamed, never overwritten.
         self._make_room(self.record_path(cell))
         write_json(self.record_path(cell), {"schema": SCHEMA, "key": cell.key, **cell.describe(), **result})
         self._drop_failure(cell, "distill")
@@ -214,6 +217,7 @@ class Store:
         found = self._read(cell, path, _key(cell, phase))
         if found is None or phase == "evaluate":
             return found
+        # An evaluation goes on from a set, whose own data have been looked at.
         about = {"data_fingerprint": found[1].get("origin", {}).get("data")}
         return found if self.fits(cell, about, path) else None
 
@@ -229,7 +233,7 @@ class Store:
         return self._work(cell) / f"{cell.set_name}.png"
 
     def write_preview(self, cell: Cell, images: Tensor) -> None:
-        """Draw unit images (C, n, c, h, w) of an unfinished generator."""
+        """Save unit images (C, n, c, h, w) of an unfinished generator."""
         from torchvision.utils import save_image
 
         rows, flat = images.shape[1], images.flatten(0, 1).cpu()
@@ -288,6 +292,7 @@ class Store:
             raise StoreError(f"cannot lock {path}: {error.strerror or error}", hint) from error
         try:
             self._held.add(cell.lock_key)
+            # The paces of whoever held it last stay: forecasts reckon with them.
             before = self.holder(cell)
             now, paces = datetime.now(UTC).isoformat(" ", "seconds"), before.paces if before else {}
             self._note(cell, Holder(platform.node(), os.getpid(), now, self.run_id, paces=paces))
@@ -363,7 +368,7 @@ class Store:
         self._of_other_data.add(path)
         how = "holds other images than when it was measured" if now else "cannot be read now"
         warnings.warn(
-            f"{name} {how}, so what {self.root} has of it counts as not there; a run keeps that and computes anew",
+            f"{name} {how}, so what {self.root} has of it counts as not there; a run keeps that and computes it again",
             stacklevel=4,
         )
         return False

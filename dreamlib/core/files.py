@@ -93,12 +93,12 @@ def _read_and_parse(path: Path, parse: Callable[[bytes], T], check: Callable[[Bi
     raise cannot_read(path, OSError("it changes while it is read"))
 
 
-def _check_length(stream: BinaryIO, size: int) -> None:
+def _check_length(file: BinaryIO, size: int) -> None:
     """Raise ValueError unless a safetensors file is as long as its header says: so a huge other file is never read."""
-    length = int.from_bytes(stream.read(8), "little")
+    length = int.from_bytes(file.read(8), "little")
     if not 2 <= length <= min(size - 8, _LARGEST_HEADER):
         raise ValueError(f"its header would have {length} of {size} bytes")
-    entries = json.loads(stream.read(length).decode("utf-8"))
+    entries = json.loads(file.read(length).decode("utf-8"))
     ends = [entry["data_offsets"][1] for name, entry in entries.items() if name != "__metadata__"]
     if (declared := 8 + length + max(ends, default=0)) != size:
         raise ValueError(f"it has {size} bytes, its header speaks of {declared}")

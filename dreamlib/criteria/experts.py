@@ -87,6 +87,7 @@ class ExpertTraining(Stateless):
             if step == 0:
                 first = {name: value[:, 0].clone() for name, value in stored.items()}
                 self.training.stack.tensors = first
+            # The mean over the experts, so that it does not depend on how many there are.
             loss = self.training.advance() / self.training.stack.count
         return StepResult(loss, {})
 
@@ -95,6 +96,7 @@ class ExpertTraining(Stateless):
         epoch, within = divmod(step + 1, self.training.per_epoch)
         if within:
             return
+        # Weights that are no numbers must not become the target of a student.
         self.training.check()
         for name, value in self.training.stack.tensors.items():
             stored[name][:, epoch].copy_(value)

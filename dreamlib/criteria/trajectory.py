@@ -102,11 +102,14 @@ def match_trajectory(
         learned,
         batch_of,
         rate.expand(steps),
+        # Over the way of the expert itself: late epochs move weights less, and their segments would hardly count (MTT,
+        # section 3.2).
         lambda weights: (distance(weights, start, target), None),
         loss,
         exact,
         run,
     )
+    # One rate serves all N steps, so its gradient is the sum of theirs.
     return found._replace(rates=found.rates.sum())
 
 
@@ -167,6 +170,7 @@ class Following(Stateless):
         self.how, self.scene, self.teaching, self.container = how, scene, teaching, scene.container
         self.forward = forward_of(teaching.network)
         classes = torch.arange(scene.data.num_classes, device=scene.device)
+        # Hard labels, in the order of the stored images: class after class.
         self.targets = F.one_hot(classes.repeat_interleave(scene.ipc), scene.data.num_classes).float()
 
     def gradients(self, step: int, stored: Tensors) -> StepResult:
@@ -212,6 +216,8 @@ class Following(Stateless):
     def _batch_of(self, drawn: Drawn) -> BatchOf:
         def batch_of(learned: Mapping[str, Tensor], k: int) -> tuple[Tensor, Tensor]:
             index, augment = drawn[k]
+            # Through decoding and normalisation, so that the gradient reaches what is stored; only then is a batch
+            # taken of them.
             images = self.container.decode(learned).flatten(0, 1)[index]
             seen = self.scene.data.normalisation.enter(images, self.container.space)
             return augment(seen[None])[0], self.targets[index]

@@ -45,6 +45,7 @@ def read(name: str, path: Path, mode: str | None, test: bool) -> Arrays:
     # Sorted by name, as torchvision and Hugging Face number them.
     classes = tuple(sorted({label for _, label in train}))
     tested, notes = _tested_on(name, path, classes, test)
+    # Networks could only be wrong about a class that they have never seen.
     strangers = sorted({label for _, label in tested or ()} - set(classes))
     if strangers:
         raise DataError(f"{name}: test classes without training images: {', '.join(strangers[:5])}")
@@ -74,6 +75,7 @@ def labelled(path: Path, mode: str | None = None) -> Part:
     notes = next((p for kind in ("csv", "jsonl") if (p := path / f"metadata.{kind}").is_file()), None)
     found = _sorted_into_classes(str(path), path) if notes is None else _listed(notes)
     classes = tuple(sorted({label for _, label in found}))
+    # Numbers by their value: sorted as text, 10 would come before 2.
     if all(label.isdecimal() for label in classes):
         classes = tuple(sorted(classes, key=int))
     return *_part(found, classes, mode), classes
@@ -90,6 +92,7 @@ def _listed(notes: Path) -> Labelled:
         raise DataError(
             f"{notes} does not list images: {error!r}", "file_name and label in every line"
         ) from error
+    # A list from elsewhere must not read files outside of its own folder.
     for file, _ in found:
         if not file.resolve().is_relative_to(notes.parent.resolve()):
             raise DataError(f"{notes} lists {file}, which lies elsewhere", "file names below its own folder")
@@ -151,6 +154,7 @@ def _sorted_into_classes(name: str, folder: Path, but: tuple[str, ...] = ()) -> 
         labelled += [(image, place.name) for image in images]
     if not labelled:
         raise DataError(f"{name}: {folder} holds no class folders", "expected one folder of images per class")
+    # An image in no class folder would be left out silently, and the set would be another one.
     if loose := _images(folder, sorted(folder.iterdir())):
         raise DataError(
             f"{name}: {loose[0]} lies in no class folder", "move it into the folder of its class, or away"

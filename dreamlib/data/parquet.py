@@ -69,6 +69,7 @@ def _files(path: Path, names: tuple[str, ...]) -> list[Path]:
     """The files of the first part of these names that has any, in ``path`` or else in ``path/data``."""
     for folder in (path, path / "data"):
         files = sorted(p for p in folder.glob("*.parquet") if not p.name.startswith("."))
+        # The first name that has any file: a set with "train" and "training" is not read twice.
         for name in names:
             # "train-00000-of-00002" is of "train": what stands before anything that is no letter.
             if found := [p for p in files if re.split(r"[^a-z]", p.stem.lower())[0] == name]:
@@ -171,6 +172,7 @@ def _unpacked(file: Path, opened: Any, columns: list[str]) -> Any:
 
     most = max(LEAST_UNPACKED, MOST_UNPACKED * file.stat().st_size)
     groups = (opened.metadata.row_group(i) for i in range(opened.num_row_groups))
+    # What the file says of itself comes first: a bomb that admits its size is refused before a byte is unpacked.
     declared = sum(group.total_byte_size for group in groups)
     batches, size = [], declared
     if declared <= most:
@@ -202,6 +204,7 @@ def _columns(file: Path, schema: Any) -> tuple[str, str]:
 
 
 def _one(file: Path, what: str, found: list[str], preferred: tuple[str, ...], schema: Any) -> str:
+    # A usual name wins; without one, a single column of the right type will do. Two are an error, not a guess.
     chosen = [name for name in preferred if name in found] or found
     if chosen and (len(chosen) == 1 or chosen[0] in preferred):
         return chosen[0]

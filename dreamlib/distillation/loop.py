@@ -67,7 +67,7 @@ class Distillation:
     losses : list of (int, float)
         The loss after a step, sparsely.
     seconds : dict of str to float
-        Time spent by phase.
+        Time spent by phase; ``core_seconds`` is processor time, in all.
 
     Raises
     ------
@@ -125,10 +125,12 @@ class Distillation:
         self.stored: dict[str, Tensor] = {}
         self.selection = Selection(recipe, self.scene, slots) if slots else None
         self._selection_steps = self.selection.steps if self.selection else 0
+        # Without images to start from (a generator, experts) there is nothing to select.
         if self.selection is None:
             self._begin(None, start)
         # A later stage takes over the partner that an earlier stage has trained.
         carried = None if start is None else below(start, BESIDE)
+        # A coreset makes no step, so it has neither teacher nor criterion.
         self.teaching: Teaching = recipe.teacher.begin(self.scene, start) if taught else Idle()
         self.criterion = how.begin(self.scene, self.teaching, carried) if moves else None
         if self.selection is None and self.mark in recipe.kept:
@@ -176,6 +178,11 @@ class Distillation:
     @property
     def seconds(self) -> dict[str, float]:
         return self.stopwatch.seconds
+
+    @property
+    def core_seconds(self) -> float:
+        """Processor time of all phases, added up over threads."""
+        return self.stopwatch.core_seconds
 
     @property
     def notes(self) -> dict[str, Any]:
@@ -286,6 +293,7 @@ class Distillation:
             raise Diverged(
                 f"the loss became {value} at step {self.matched} of {self.loops}", self._lower_rate_hint()
             )
+        # Counted from the first stage on, so that the losses of two stages follow each other.
         self.losses.append((self.recipe.criterion.first * self.unit + self.matched, value))
 
     def _lower_rate_hint(self) -> str:
@@ -327,6 +335,7 @@ class Distillation:
         self._check()
         out = {f"stream.{name}": value for name, value in self.streams.state().items()}
         out |= {f"seconds.{name}": torch.tensor(v, dtype=torch.float64) for name, v in self.seconds.items()}
+        out["core_seconds"] = torch.tensor(self.core_seconds, dtype=torch.float64)
         if not self.stored:
             assert self.selection is not None
             return out | {f"selection.{name}": value for name, value in self.selection.state().items()}
@@ -335,6 +344,7 @@ class Distillation:
         out |= {f"teacher.{name}": value for name, value in self.teaching.state().items()}
         if self.criterion is not None:
             out |= {f"criterion.{name}": value for name, value in self.criterion.state().items()}
+        # Snapshots are in every checkpoint: after a restart they could not be taken again.
         for mark, snapshot in self.snapshots.items():
             out |= {f"snapshot.{mark}.{name}": value for name, value in snapshot.items()}
         out["losses"] = torch.tensor(self.losses, dtype=torch.float64).view(-1, 2)
@@ -344,7 +354,8 @@ class Distillation:
         """Resume from what :meth:`state` returned, in a new object made with the same arguments."""
         # The streams first: all that follows draws from them.
         self.streams.restore(below(state, "stream."))
-        self.stopwatch.restore({name: float(value) for name, value in below(state, "seconds.").items()})
+        seconds = {name: float(value) for name, value in below(state, "seconds.").items()}
+        self.stopwatch.restore(seconds, float(state["core_seconds"]))
         if "matched" not in state:
             assert self.selection is not None
             self.selection.restore(below(state, "selection."))
@@ -380,6 +391,7 @@ def distill(data: ClassData, recipe: Recipe, ipc: int, seed: int = 0) -> Distill
     """
     start = None
     if (first := recipe.first) is not None:
+        # A later stage goes on where it starts to match; experts are taken at the end of their training.
         start = distill(data, first, ipc, seed).snapshots[recipe.criterion.first or first.steps]
     run = Distillation(data, recipe, ipc, seed, start=start)
     while not run.done:

@@ -230,6 +230,8 @@ class _Augmented:
             part[0] if part.is_floating_point() else F.one_hot(part[0], self.classes).float()
             for part in (first, second)
         )
+        # Two labels in one, by their shares of the pixels: what CutMix asks for (cross-entropy is linear in the
+        # target).
         return images[0], share * own + (1 - share) * pasted
 
 
@@ -272,7 +274,9 @@ class DistilledGenerator:
             4 * len(labels) * math.prod(self.shape), f"{len(labels)} images to draw", "fewer: per_class=10"
         )
         images = self.drawing.unit(labels, Streams(seed, self.drawing.device)["noise"])
+        # Drawn with the classes in turn, as an evaluation draws them; held class by class, as all sets are.
         each = images.unflatten(0, (per_class, len(self.classes))).transpose(0, 1)
+        # What was drawn, and how, so that the set can be drawn again.
         about = {**self.about, "drawn": {"per_class": per_class, "seed": seed}}
         return DistilledSet(
             each.flatten(0, 1), labels.sort().values, each, self.classes, self.normalisation, about
@@ -330,6 +334,7 @@ class FreshImages(IterableDataset[tuple[Tensor, Tensor]]):
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         worker = get_worker_info()
+        # Every worker draws its own part of the labels: together they make one epoch.
         mine = self.labels if worker is None else self.labels[worker.id :: worker.num_workers]
         # Workers cannot count epochs together: a DataLoader gives each of them a new seed per epoch.
         which = f"epoch {self.epoch}" if worker is None else f"worker {worker.seed}"
@@ -451,6 +456,7 @@ def _checked(found: DistilledSet) -> DistilledSet:
         raise ValueError(f"images are {images.dtype} {tuple(images.shape)}, expected floats (N, c, h, w)")
     if images.shape[1] != found.normalisation.channels:
         raise ValueError(f"{images.shape[1]} channels, normalised as {found.normalisation.channels}")
+    # Answers may be any numbers, so only their shape can be checked.
     if labels.is_floating_point() and labels.shape == (len(images), classes):
         return found  # answers of its own
     if labels.shape != images.shape[:1] or labels.dtype != torch.int64:
@@ -529,6 +535,7 @@ def _normalisation(path: str | Path, about: dict[str, Any], stored: dict[str, Te
 
 def _container(about: dict[str, Any]) -> Any:
     """The container of a file's metadata."""
+    # "part" and "source" say which class it is; the rest are its fields.
     fields = {k: v for k, v in about["container"].items() if k not in ("part", "source")}
     kinds: dict[str, Any] = {CONTAINERS[name].__name__: CONTAINERS[name] for name in CONTAINERS}
     return kinds[about["container"]["part"]](**fields)
@@ -680,6 +687,7 @@ def _kind_of(file: Path) -> str:
     """The format of an earlier export; "computed" for what a results folder holds, "" for anything else."""
     with suppress(StoreError, FileNotFoundError):
         about = read_tensors(file)[1]
+        # An export holds images in unit space and says so; what was computed holds what its container stores.
         return "safetensors" if about.get("space") == "unit" else "computed"
     import pyarrow as pa
     import pyarrow.parquet as pq

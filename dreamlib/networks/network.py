@@ -10,11 +10,11 @@ import torch
 from torch import Tensor, nn
 
 from ..core.errors import BadValue
+from .chains import alexnet, vgg11
 from .convnet import convnet, frepo
 from .densenet import densenet121
 from .layers import Shape
 from .lenet import alexcifarnet, lenet
-from .plain import alexnet, vgg11
 from .resnet import resnet
 from .spec import NetworkSpec
 from .weights import initialise
@@ -165,6 +165,7 @@ def largest_map(network: Network, shape: tuple[int, int, int]) -> int:
     sizes: list[int] = []
 
     def note(module: nn.Module, inputs: object, output: Tensor) -> None:
+        # float32 has four bytes.
         sizes.append(output.numel() * 4)
 
     # Not on the meta device: norms there make PyTorch import its compiler, which takes three seconds in every process.

@@ -91,6 +91,7 @@ def _block(spec: NetworkSpec, inputs: int, channels: int, outputs: int, halve: b
     """A basic block, or a bottleneck where ``outputs`` are more than ``channels``."""
     stride = 2 if halve and spec.pooling == "none" else 1
     shrink = [pool(spec)] if halve else []
+    # Two 3x3 convolutions, or 1x1, 3x3, 1x1 (He et al., Figure 5).
     if outputs == channels:
         main = [
             *(_conv(spec, inputs, channels, 3, stride), norm(spec, channels), activation(spec), *shrink),

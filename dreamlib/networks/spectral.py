@@ -22,6 +22,7 @@ class Spectral(nn.Module):
 
     def watch(self) -> None:
         """Add the buffer; to be called once there is a weight."""
+        # Any unit vector; ``align`` draws a random one as soon as there are weights to align it with.
         self.register_buffer("u", self.weight.new_ones(len(self.weight)) / len(self.weight) ** 0.5)
 
     @torch.no_grad()

@@ -7,7 +7,7 @@
 # ---
 
 # %% [markdown]
-# # DiM, Figure 1d: the cost of redeployment
+# # DiM, Figure 1d: redeployment GPU hours
 #
 # **The claim.** Sets of images must be distilled again for every IPC; a generator is trained once and serves every
 # INPC. From one to ten images per class MTT needs 8.3 GPU hours and IDC 18.2; DiM "saves 13x to 160x redeployment
@@ -18,7 +18,7 @@ profile: str = "quick"  # quick, cpu or paper
 datasets: str = ""  # comma-separated; empty: the profile's
 ipcs: str = ""  # images per class, comma-separated; empty: the item's or the profile's
 methods: str = ""  # comma-separated; empty: the item's
-seeds: int = 0  # synthetic sets per cell; 0: the profile's
+seeds: int = 0  # synthetic sets of each method; 0: the profile's
 workers: int = 0  # processes; 0: one per core
 device: str = "auto"
 results: str = ""  # folder of the records; empty: reports/results

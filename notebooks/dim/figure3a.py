@@ -7,7 +7,7 @@
 # ---
 
 # %% [markdown]
-# # DiM, Figure 3a: the weight of matching
+# # DiM, Figure 3a: sensitivity to λ
 #
 # **The claim.** $\lambda$ weighs the matching loss against the generator's own: $\mathcal{L} = \mathcal{L}_g + \lambda
 # \mathcal{L}_m$. 0.01 is best under ConvNet-3 (C-3) and ResNet-10. A larger one, such as 1, weakens
@@ -18,7 +18,7 @@ profile: str = "quick"  # quick, cpu or paper
 datasets: str = ""  # comma-separated; empty: the profile's
 ipcs: str = ""  # images per class, comma-separated; empty: the item's or the profile's
 methods: str = ""  # comma-separated; empty: the item's
-seeds: int = 0  # synthetic sets per cell; 0: the profile's
+seeds: int = 0  # synthetic sets of each method; 0: the profile's
 workers: int = 0  # processes; 0: one per core
 device: str = "auto"
 results: str = ""  # folder of the records; empty: reports/results
@@ -35,7 +35,7 @@ session = Session.of_notebook("dim/figure3a", globals())
 
 # The modules next to this notebook.
 import ablation
-from variation import draw, variants, worse_at_the_ends
+from variation import plot, variants, worse_at_the_ends
 
 session.about()
 
@@ -51,7 +51,7 @@ session.run()
 named, table = variants(session, dim.weights, "0.01")
 
 # %%
-draw(session, table, "weight", "weight of matching, λ (logarithmic)", list(named), logarithmic=True)
+plot(session, table, "weight", "weight of matching, λ (logarithmic)", list(named), logarithmic=True)
 
 # %% [markdown]
 # ## Differences

@@ -7,7 +7,7 @@
 # ---
 
 # %% [markdown]
-# # DiM, Figure 3b: the batch of matching
+# # DiM, Figure 3b: batch sizes
 #
 # **The claim.** B is the number of real images in a matching step. 64 is best under ConvNet-3 (C-3), ResNet-10
 # and ResNet-18. A larger one makes the optimisation harder, so that accuracy drops significantly; too small a
@@ -18,7 +18,7 @@ profile: str = "quick"  # quick, cpu or paper
 datasets: str = ""  # comma-separated; empty: the profile's
 ipcs: str = ""  # images per class, comma-separated; empty: the item's or the profile's
 methods: str = ""  # comma-separated; empty: the item's
-seeds: int = 0  # synthetic sets per cell; 0: the profile's
+seeds: int = 0  # synthetic sets of each method; 0: the profile's
 workers: int = 0  # processes; 0: one per core
 device: str = "auto"
 results: str = ""  # folder of the records; empty: reports/results
@@ -35,7 +35,7 @@ session = Session.of_notebook("dim/figure3b", globals())
 
 # The modules next to this notebook.
 import ablation
-from variation import draw, variants, worse_at_the_ends
+from variation import plot, variants, worse_at_the_ends
 
 session.about()
 
@@ -51,7 +51,7 @@ session.run()
 named, table = variants(session, dim.batches, "64")
 
 # %%
-draw(
+plot(
     session, table, "batch", "real images in a matching step, B (logarithmic)", list(named), logarithmic=True
 )
 

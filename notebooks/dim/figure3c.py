@@ -7,7 +7,7 @@
 # ---
 
 # %% [markdown]
-# # DiM, Figure 3c: networks from small to large
+# # DiM, Figure 3c: scalability to large architectures
 #
 # **The claim.** One generator, trained once, serves every network and every number of images drawn per class for an
 # epoch (INPC). Simple networks are better at a small INPC, complex ones at a large: at INPC = 1 ConvNet-3 (C-3) leads
@@ -19,7 +19,7 @@ profile: str = "quick"  # quick, cpu or paper
 datasets: str = ""  # comma-separated; empty: the profile's
 ipcs: str = ""  # images per class, comma-separated; empty: the item's or the profile's
 methods: str = ""  # comma-separated; empty: the item's
-seeds: int = 0  # synthetic sets per cell; 0: the profile's
+seeds: int = 0  # synthetic sets of each method; 0: the profile's
 workers: int = 0  # processes; 0: one per core
 device: str = "auto"
 results: str = ""  # folder of the records; empty: reports/results
@@ -78,7 +78,7 @@ table = replace(
         fallbacks=(),
     ),
     wording=tables.Wording(
-        by="INPC, the images per class that the generator draws anew for every epoch",
+        by="INPC, the images per class that the generator draws again for every epoch",
         head="INPC",
         made="generator",
         budget="inpc",

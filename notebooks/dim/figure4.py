@@ -7,7 +7,7 @@
 # ---
 
 # %% [markdown]
-# # DiM, Figure 4: the generator
+# # DiM, Figure 4: architecture of the generator
 #
 # **What the paper shows.** The generator's architecture: "a Fully-Connected (FC) layer, BN, ReLU, 3 ConvTranspose2d
 # layers, BN, ReLu, 4 blocks of CONV-BN-ReLU, CONV, and tanh activation. The input and output dimensions of FC are 100
@@ -18,7 +18,7 @@ profile: str = "quick"  # quick, cpu or paper
 datasets: str = ""  # comma-separated; empty: the profile's
 ipcs: str = ""  # images per class, comma-separated; empty: the item's or the profile's
 methods: str = ""  # comma-separated; empty: the item's
-seeds: int = 0  # synthetic sets per cell; 0: the profile's
+seeds: int = 0  # synthetic sets of each method; 0: the profile's
 workers: int = 0  # processes; 0: one per core
 device: str = "auto"
 results: str = ""  # folder of the records; empty: reports/results
@@ -90,7 +90,7 @@ lines = []
 for name in session.study.datasets:
     dataset, container = session.dataset(name), session.cell("dim", name, 10).recipe.container
     own, here = generator(dataset.shape, dataset.num_classes, container)
-    beside = networks.DiscriminatorNetwork(dataset.shape, dataset.num_classes, container.width)
+    discriminator = networks.DiscriminatorNetwork(dataset.shape, dataset.num_classes, container.width)
     size = "x".join(map(str, dataset.shape))
     axes = diagrams.chain(
         [box(block) for block in here],
@@ -105,7 +105,7 @@ for name in session.study.datasets:
             "images": f"{words.data_set(name)}, {size}",
             "width": container.width,
             "generator (weights)": networks.parameter_count(own),
-            "discriminator (weights)": networks.parameter_count(beside),
+            "discriminator (weights)": networks.parameter_count(discriminator),
             "generator in float32": words.size(4 * networks.parameter_count(own)),
         }
     )

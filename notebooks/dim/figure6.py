@@ -7,7 +7,7 @@
 # ---
 
 # %% [markdown]
-# # DiM, Figure 6: a GAN and DiM along training
+# # DiM, Figure 6: synthetic images of GANs and DiM
 #
 # **The claim.** At 130, 150, 170 and 190 epochs DiM's generator trains better networks than the GAN's: "DiM
 # outperforms GAN at all epochs with 4 % to 5.5 %" on ConvNet-3 (C-3) and ResNet-10 (R-10).
@@ -17,7 +17,7 @@ profile: str = "quick"  # quick, cpu or paper
 datasets: str = ""  # comma-separated; empty: the profile's
 ipcs: str = ""  # images per class, comma-separated; empty: the item's or the profile's
 methods: str = ""  # comma-separated; empty: the item's
-seeds: int = 0  # synthetic sets per cell; 0: the profile's
+seeds: int = 0  # synthetic sets of each method; 0: the profile's
 workers: int = 0  # processes; 0: one per core
 device: str = "auto"
 results: str = ""  # folder of the records; empty: reports/results

@@ -7,7 +7,7 @@
 # ---
 
 # %% [markdown]
-# # DiM, Table 1: images or a model
+# # DiM, Table 1: comparison of DiI and DiM
 #
 # **The claim.** The paper sums up its idea in three lines, without a number:
 #
@@ -22,7 +22,7 @@ profile: str = "quick"  # quick, cpu or paper
 datasets: str = ""  # comma-separated; empty: the profile's
 ipcs: str = ""  # images per class, comma-separated; empty: the item's or the profile's
 methods: str = ""  # comma-separated; empty: the item's
-seeds: int = 0  # synthetic sets per cell; 0: the profile's
+seeds: int = 0  # synthetic sets of each method; 0: the profile's
 workers: int = 0  # processes; 0: one per core
 device: str = "auto"
 results: str = ""  # folder of the records; empty: reports/results

@@ -7,7 +7,7 @@
 # ---
 
 # %% [markdown]
-# # DiM, Table 10: dimension of the noise
+# # DiM, Table 10: dimension K of the noise
 #
 # **The claim.** The generator's noise has K = 100 dimensions. That is best under ConvNet-3 (C-3), ResNet-10 and
 # ResNet-18: from K = 32 to 100 their average rises from 71.8 to 73.9 %, and for K = 200 it has dropped to 69.3
@@ -18,7 +18,7 @@ profile: str = "quick"  # quick, cpu or paper
 datasets: str = ""  # comma-separated; empty: the profile's
 ipcs: str = ""  # images per class, comma-separated; empty: the item's or the profile's
 methods: str = ""  # comma-separated; empty: the item's
-seeds: int = 0  # synthetic sets per cell; 0: the profile's
+seeds: int = 0  # synthetic sets of each method; 0: the profile's
 workers: int = 0  # processes; 0: one per core
 device: str = "auto"
 results: str = ""  # folder of the records; empty: reports/results
@@ -35,7 +35,7 @@ session = Session.of_notebook("dim/table10", globals())
 
 # The modules next to this notebook.
 import ablation
-from variation import draw, variants, worse_at_the_ends
+from variation import plot, variants, worse_at_the_ends
 
 session.about()
 
@@ -52,7 +52,7 @@ published = dim.NOISES
 named, table = variants(session, dim.noises, "100", published=published, called="DiM noise_dim={}")
 
 # %%
-draw(session, table, "noise", "K, dimensions of the noise", published)
+plot(session, table, "noise", "K, dimensions of the noise", published)
 
 # %% [markdown]
 # ## Differences

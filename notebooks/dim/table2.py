@@ -7,7 +7,7 @@
 # ---
 
 # %% [markdown]
-# # DiM, Table 2: compared with coresets, distilled images and its own GAN
+# # DiM, Table 2: performance comparison to state-of-the-art methods
 #
 # **The claim.** A data set distilled into a generator trains networks better than coresets, better than sets of
 # distilled images, and better than the generator that was trained as a GAN alone: 66.2 ± 0.5 % on CIFAR-10 at ten
@@ -18,7 +18,7 @@ profile: str = "quick"  # quick, cpu or paper
 datasets: str = ""  # comma-separated; empty: the profile's
 ipcs: str = ""  # images per class, comma-separated; empty: the item's or the profile's
 methods: str = ""  # comma-separated; empty: the item's
-seeds: int = 0  # synthetic sets per cell; 0: the profile's
+seeds: int = 0  # synthetic sets of each method; 0: the profile's
 workers: int = 0  # processes; 0: one per core
 device: str = "auto"
 results: str = ""  # folder of the records; empty: reports/results
@@ -94,7 +94,7 @@ session.say(
 # ## What the two budgets cost
 # For one trained network. *Distinct images* are counted before augmentation: stored images come again in every epoch,
 # drawn ones never do. Bytes are those of the tensors that are kept. At the same number a generator stores the same at
-# every budget; its images of an epoch are as many as those of plain pixels.
+# every budget; its images of an epoch are as many as those of stored pixels.
 
 # %%
 kinds = {row.method: row.group.split(":")[0] for row in rows}
@@ -181,8 +181,8 @@ for name in session.study.datasets:
     for method in stored if "dim" in chosen and small < large else ():
         by = [
             paired(
-                table.cells[index["dim"], (name, ipc)].by_seed,
-                table.cells[index[method], (name, ipc)].by_seed,
+                table.entries[index["dim"], (name, ipc)].by_seed,
+                table.entries[index[method], (name, ipc)].by_seed,
             )
             for ipc in (small, large)
         ]

@@ -7,7 +7,7 @@
 # ---
 
 # %% [markdown]
-# # DiM, Table 3: IDC and DiM at equal forward passes
+# # DiM, Table 3: comparison of HaBa, IDC and DiM
 #
 # **The claim.** HaBa and IDC decode more images than they store, so that DiM at the same number would train on fewer.
 # With as many images in an epoch as they have, DiM is better on all data sets: 70.8 % on CIFAR-10 at ten stored
@@ -18,7 +18,7 @@ profile: str = "quick"  # quick, cpu or paper
 datasets: str = ""  # comma-separated; empty: the profile's
 ipcs: str = ""  # images per class, comma-separated; empty: the item's or the profile's
 methods: str = ""  # comma-separated; empty: the item's
-seeds: int = 0  # synthetic sets per cell; 0: the profile's
+seeds: int = 0  # synthetic sets of each method; 0: the profile's
 workers: int = 0  # processes; 0: one per core
 device: str = "auto"
 results: str = ""  # folder of the records; empty: reports/results

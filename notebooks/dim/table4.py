@@ -7,7 +7,7 @@
 # ---
 
 # %% [markdown]
-# # DiM, Table 4: what is matched
+# # DiM, Table 4: feature matching, gradient matching and logits matching
 #
 # **The claim.** A GAN makes images that look real, not images that teach. Matching real and generated images as well
 # improves it by 3 to 6 points under ConvNet-3 (C-3), ResNet-10 and ResNet-18, whatever is matched;
@@ -19,7 +19,7 @@ profile: str = "quick"  # quick, cpu or paper
 datasets: str = ""  # comma-separated; empty: the profile's
 ipcs: str = ""  # images per class, comma-separated; empty: the item's or the profile's
 methods: str = ""  # comma-separated; empty: the item's
-seeds: int = 0  # synthetic sets per cell; 0: the profile's
+seeds: int = 0  # synthetic sets of each method; 0: the profile's
 workers: int = 0  # processes; 0: one per core
 device: str = "auto"
 results: str = ""  # folder of the records; empty: reports/results

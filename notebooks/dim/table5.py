@@ -7,7 +7,7 @@
 # ---
 
 # %% [markdown]
-# # DiM, Table 5: when matching starts
+# # DiM, Table 5: the epochs of logits matching
 #
 # **The claim.** N is the epoch of the GAN from which on logits are matched too. Accuracy rises from N = 20 to N = 120,
 # which is best (72.6 % under ConvNet-3, C-3, and 74.1 % under ResNet-10, R-10; CIFAR-10, INPC = 50), and stays there:
@@ -18,7 +18,7 @@ profile: str = "quick"  # quick, cpu or paper
 datasets: str = ""  # comma-separated; empty: the profile's
 ipcs: str = ""  # images per class, comma-separated; empty: the item's or the profile's
 methods: str = ""  # comma-separated; empty: the item's
-seeds: int = 0  # synthetic sets per cell; 0: the profile's
+seeds: int = 0  # synthetic sets of each method; 0: the profile's
 workers: int = 0  # processes; 0: one per core
 device: str = "auto"
 results: str = ""  # folder of the records; empty: reports/results
@@ -36,7 +36,7 @@ session = Session.of_notebook("dim/table5", globals())
 
 # The modules next to this notebook.
 import ablation
-from variation import draw, variants
+from variation import plot, variants
 
 session.about()
 
@@ -61,7 +61,7 @@ session.say(
     + "; ".join(f"N = {name} is epoch {first} of {last}" for name, (first, last) in epochs.items())
     + "."
 )
-draw(session, table, "start", "N, the epoch of 200 from which on logits are matched", published)
+plot(session, table, "start", "N, the epoch of 200 from which on logits are matched", published)
 
 # %% [markdown]
 # ## Differences

@@ -18,7 +18,7 @@ profile: str = "quick"  # quick, cpu or paper
 datasets: str = ""  # comma-separated; empty: the profile's
 ipcs: str = ""  # images per class, comma-separated; empty: the item's or the profile's
 methods: str = ""  # comma-separated; empty: the item's
-seeds: int = 0  # synthetic sets per cell; 0: the profile's
+seeds: int = 0  # synthetic sets of each method; 0: the profile's
 workers: int = 0  # processes; 0: one per core
 device: str = "auto"
 results: str = ""  # folder of the records; empty: reports/results
@@ -35,7 +35,7 @@ session = Session.of_notebook("dim/table6", globals())
 
 # The modules next to this notebook.
 import ablation
-from variation import draw, variants
+from variation import plot, variants
 
 session.about()
 
@@ -52,7 +52,7 @@ session.run()
 _, table = variants(session, dim.pools, "C3+R10+R18", published=dim.MIXES, called="DiM pool={}")
 
 # %%
-draw(session, table, "pool", "models pool", connected=False)
+plot(session, table, "pool", "models pool", connected=False)
 
 # %% [markdown]
 # ## Differences

@@ -7,7 +7,7 @@
 # ---
 
 # %% [markdown]
-# # DiM, Table 7: architectures that were not seen in distillation
+# # DiM, Table 7: performance on unseen architectures
 #
 # **The claim.** A generator distilled with ConvNet-3 alone trains other networks well too: 69.2 % with ResNet-18,
 # 66.8 with VGG-11 and 67.3 with AlexNet on CIFAR-10 at INPC 10, where distilled images lose 4 to 30 points on the
@@ -18,7 +18,7 @@ profile: str = "quick"  # quick, cpu or paper
 datasets: str = ""  # comma-separated; empty: the profile's
 ipcs: str = ""  # images per class, comma-separated; empty: the item's or the profile's
 methods: str = ""  # comma-separated; empty: the item's
-seeds: int = 0  # synthetic sets per cell; 0: the profile's
+seeds: int = 0  # synthetic sets of each method; 0: the profile's
 workers: int = 0  # processes; 0: one per core
 device: str = "auto"
 results: str = ""  # folder of the records; empty: reports/results

@@ -7,7 +7,7 @@
 # ---
 
 # %% [markdown]
-# # DiM, Table 8: DiM and its GAN
+# # DiM, Table 8: performance comparison to GANs
 #
 # **The claim.** DiM is better than the GAN alone at 1, 10 and 50 images per class drawn for every epoch (INPC), under
 # ConvNet-3 (C-3) and ResNet-10, by up to 5 points (so the text; the table's own differences reach 6.0): a GAN
@@ -18,7 +18,7 @@ profile: str = "quick"  # quick, cpu or paper
 datasets: str = ""  # comma-separated; empty: the profile's
 ipcs: str = ""  # images per class, comma-separated; empty: the item's or the profile's
 methods: str = ""  # comma-separated; empty: the item's
-seeds: int = 0  # synthetic sets per cell; 0: the profile's
+seeds: int = 0  # synthetic sets of each method; 0: the profile's
 workers: int = 0  # processes; 0: one per core
 device: str = "auto"
 results: str = ""  # folder of the records; empty: reports/results

@@ -7,7 +7,7 @@
 # ---
 
 # %% [markdown]
-# # DiM, Table 9: what drawing images costs
+# # DiM, Table 9: effort of the generator
 #
 # **The claim.** A generator has to draw every batch before a network can train on it. That is light: 2 ms for a batch
 # of 128 images against 8 ms of training for ConvNet-3 (a share of 0.20) and 80 ms for DenseNet-121 (0.02), on a Tesla
@@ -18,7 +18,7 @@ profile: str = "quick"  # quick, cpu or paper
 datasets: str = ""  # comma-separated; empty: the profile's
 ipcs: str = ""  # images per class, comma-separated; empty: the item's or the profile's
 methods: str = ""  # comma-separated; empty: the item's
-seeds: int = 0  # synthetic sets per cell; 0: the profile's
+seeds: int = 0  # synthetic sets of each method; 0: the profile's
 workers: int = 0  # processes; 0: one per core
 device: str = "auto"
 results: str = ""  # folder of the records; empty: reports/results

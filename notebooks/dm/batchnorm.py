@@ -7,7 +7,7 @@
 # ---
 
 # %% [markdown]
-# # DM, supplement 1.1: batch norm and ResNets
+# # DM, supplement 1.1: ResNet with batch normalization
 #
 # **The claim.** DM and DSA can also learn with networks that have batch norm. For ResNets the convolutions of stride 2
 # are replaced by ones of stride 1 with average pooling behind them in the network that learns the set: that "enables
@@ -18,7 +18,7 @@ profile: str = "quick"  # quick, cpu or paper
 datasets: str = ""  # comma-separated; empty: the profile's
 ipcs: str = ""  # images per class, comma-separated; empty: the item's or the profile's
 methods: str = ""  # comma-separated; empty: the item's
-seeds: int = 0  # synthetic sets per cell; 0: the profile's
+seeds: int = 0  # synthetic sets of each method; 0: the profile's
 workers: int = 0  # processes; 0: one per core
 device: str = "auto"
 results: str = ""  # folder of the records; empty: reports/results

@@ -7,7 +7,7 @@
 # ---
 
 # %% [markdown]
-# # DM, section 2.3: compared with KIP and GTN, and what accuracy costs
+# # DM, supplement 2.3: comparison to GTN and KIP methods
 #
 # **The claim.** KIP learns with networks of 1,024 channels in "thousands of GPU hours", DM with 128 channels in "dozens
 # of minutes" on one GTX 1080; still DM is better in some settings: 98.6 ± 0.1 against 98.3 ± 0.1 % on MNIST at 50
@@ -19,7 +19,7 @@ profile: str = "quick"  # quick, cpu or paper
 datasets: str = ""  # comma-separated; empty: the profile's
 ipcs: str = ""  # images per class, comma-separated; empty: the item's or the profile's
 methods: str = ""  # comma-separated; empty: the item's
-seeds: int = 0  # synthetic sets per cell; 0: the profile's
+seeds: int = 0  # synthetic sets of each method; 0: the profile's
 workers: int = 0  # processes; 0: one per core
 device: str = "auto"
 results: str = ""  # folder of the records; empty: reports/results

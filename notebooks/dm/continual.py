@@ -7,7 +7,7 @@
 # ---
 
 # %% [markdown]
-# # DM, supplement 1.2: continual learning from a distilled memory
+# # DM, supplement 1.2: continual learning
 #
 # **The claim.** Classes arrive in steps, and what has been seen may be kept only as a small memory. GDumb trains a
 # network from scratch on a class-balanced memory after every step; what decides is what the memory holds. DM's paper
@@ -74,8 +74,8 @@ records = session.records
 steps, orders = incremental.by_step(records), incremental.by_order(records)
 chosen = session.study.methods
 bases = [name for name in chosen if not style.with_dream(name)] or list(chosen)
-for (name, budget), part in steps.groupby(["stream", "ipc"], sort=False):
-    single = orders[(orders.stream == name) & (orders.ipc == budget)]
+for (name, budget), part in steps.groupby(["sequence", "ipc"], sort=False):
+    single = orders[(orders.sequence == name) & (orders.ipc == budget)]
     rows = -(-len(bases) // 2)
     figure, axes = plt.subplots(
         rows, min(2, len(bases)), figsize=(10.5, 3.6 * rows), squeeze=False, sharex=True, sharey=True
@@ -98,7 +98,7 @@ for (name, budget), part in steps.groupby(["stream", "ipc"], sort=False):
 # images, with the standard deviation between orders as whiskers.
 
 # %%
-for (name, budget), part in orders.groupby(["stream", "ipc"], sort=False):
+for (name, budget), part in orders.groupby(["sequence", "ipc"], sort=False):
     gains = incremental.gains(part, "random")
     if gains.empty:
         session.say(f"*{name}: no random memory to compare with; `{session.study.command()}`*")
@@ -128,7 +128,7 @@ for (name, budget), part in orders.groupby(["stream", "ipc"], sort=False):
 # %%
 final = incremental.by_step(incremental.at_the_end(records))
 names = {
-    "stream": "data set",
+    "sequence": "data set",
     "label": "memory",
     "classes": "classes",
     "ipc": "images per class",

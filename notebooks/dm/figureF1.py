@@ -7,7 +7,7 @@
 # ---
 
 # %% [markdown]
-# # DM supplement, Figure F1: searching an architecture on a proxy set
+# # DM, Figure F1: performance rank correlation between proxy-set and whole-dataset training
 #
 # **The claim.** To find the best of 720 ConvNets, one need not train them all on the whole training set: train them on
 # 50 synthetic images per class. The ranking of the best architectures under DM's set agrees better with their ranking
@@ -18,7 +18,7 @@ profile: str = "quick"  # quick, cpu or paper
 datasets: str = ""  # comma-separated; empty: the profile's
 ipcs: str = ""  # images per class, comma-separated; empty: the item's or the profile's
 methods: str = ""  # comma-separated; empty: the item's
-seeds: int = 0  # synthetic sets per cell; 0: the profile's
+seeds: int = 0  # synthetic sets of each method; 0: the profile's
 workers: int = 0  # processes; 0: one per core
 device: str = "auto"
 results: str = ""  # folder of the records; empty: reports/results

@@ -7,7 +7,7 @@
 # ---
 
 # %% [markdown]
-# # DM, Figure F2: which networks to embed with
+# # DM, Figure F2: images learned with different network parameter distributions
 #
 # **The claim.** Sets learned with networks of different validation accuracy look different: poor networks leave blurred
 # images with checkerboard patterns, good ones colourful images with twisty patterns. Yet they generalise alike: the
@@ -18,7 +18,7 @@ profile: str = "quick"  # quick, cpu or paper
 datasets: str = ""  # comma-separated; empty: the profile's
 ipcs: str = ""  # images per class, comma-separated; empty: the item's or the profile's
 methods: str = ""  # comma-separated; empty: the item's
-seeds: int = 0  # synthetic sets per cell; 0: the profile's
+seeds: int = 0  # synthetic sets of each method; 0: the profile's
 workers: int = 0  # processes; 0: one per core
 device: str = "auto"
 results: str = ""  # folder of the records; empty: reports/results

@@ -7,7 +7,7 @@
 # ---
 
 # %% [markdown]
-# # DM, section 4: the connection to gradient matching
+# # DM, supplement 4: connection to gradient matching
 #
 # **The claim.** For any network with a linear last layer, the gradient of that layer is a weighted feature, so
 # matching mean gradients is matching weighted mean features. If random networks predict every class with the same
@@ -18,7 +18,7 @@ profile: str = "quick"  # quick, cpu or paper
 datasets: str = ""  # comma-separated; empty: the profile's
 ipcs: str = ""  # images per class, comma-separated; empty: the item's or the profile's
 methods: str = ""  # comma-separated; empty: the item's
-seeds: int = 0  # synthetic sets per cell; 0: the profile's
+seeds: int = 0  # synthetic sets of each method; 0: the profile's
 workers: int = 0  # processes; 0: one per core
 device: str = "auto"
 results: str = ""  # folder of the records; empty: reports/results

@@ -7,7 +7,7 @@
 # ---
 
 # %% [markdown]
-# # DM, Table T1: compared with generative models and MMD in pixel space
+# # DM, Table T1: comparison to generative models and MMD baseline
 #
 # **The claim.** Images that DM learns teach networks far more than those that GMMN, a VAE (DC-VAE) or BigGAN draw,
 # which are "not more informative than randomly selected real images" (section 2.1). DM without its embedding and its
@@ -19,7 +19,7 @@ profile: str = "quick"  # quick, cpu or paper
 datasets: str = ""  # comma-separated; empty: the profile's
 ipcs: str = ""  # images per class, comma-separated; empty: the item's or the profile's
 methods: str = ""  # comma-separated; empty: the item's
-seeds: int = 0  # synthetic sets per cell; 0: the profile's
+seeds: int = 0  # synthetic sets of each method; 0: the profile's
 workers: int = 0  # processes; 0: one per core
 device: str = "auto"
 results: str = ""  # folder of the records; empty: reports/results

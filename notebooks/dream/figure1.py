@@ -7,7 +7,7 @@
 # ---
 
 # %% [markdown]
-# # DREAM, Figure 1: accuracy against iterations
+# # DREAM, Figure 1: accuracy curves
 #
 # **The claim.** With DREAM's sampler, DC needs one fifth of its iterations to reach its final accuracy, DSA one
 # tenth, and distribution matching (in IDC's frame) less than one tenth; going on brings further gains. All on
@@ -18,7 +18,7 @@ profile: str = "quick"  # quick, cpu or paper
 datasets: str = ""  # comma-separated; empty: the profile's
 ipcs: str = ""  # images per class, comma-separated; empty: the item's or the profile's
 methods: str = ""  # comma-separated; empty: the item's
-seeds: int = 0  # synthetic sets per cell; 0: the profile's
+seeds: int = 0  # synthetic sets of each method; 0: the profile's
 workers: int = 0  # processes; 0: one per core
 device: str = "auto"
 results: str = ""  # folder of the records; empty: reports/results

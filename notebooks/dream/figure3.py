@@ -7,7 +7,7 @@
 # ---
 
 # %% [markdown]
-# # DREAM, Figure 3: distilled sets of all data sets
+# # DREAM, Figure 3: example visualizations of the distilled images
 #
 # **What the paper shows.** Example images distilled by DREAM from MNIST, FashionMNIST, SVHN, CIFAR-10, CIFAR-100 and
 # TinyImageNet, without a number.
@@ -17,7 +17,7 @@ profile: str = "quick"  # quick, cpu or paper
 datasets: str = ""  # comma-separated; empty: the profile's
 ipcs: str = ""  # images per class, comma-separated; empty: the item's or the profile's
 methods: str = ""  # comma-separated; empty: the item's
-seeds: int = 0  # synthetic sets per cell; 0: the profile's
+seeds: int = 0  # synthetic sets of each method; 0: the profile's
 workers: int = 0  # processes; 0: one per core
 device: str = "auto"
 results: str = ""  # folder of the records; empty: reports/results

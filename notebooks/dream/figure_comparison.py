@@ -7,7 +7,7 @@
 # ---
 
 # %% [markdown]
-# # DREAM, README figure (b): DC above, DC+DREAM below
+# # DREAM, README figure (b): comparison of the datasets distilled by DC and by DC with DREAM
 #
 # **The claim.** With DREAM's sampler, DC's images of the same classes are clearer. The paper shows plane, car, dog
 # and cat of CIFAR-100 (those names are CIFAR-10's).
@@ -17,7 +17,7 @@ profile: str = "quick"  # quick, cpu or paper
 datasets: str = ""  # comma-separated; empty: the profile's
 ipcs: str = ""  # images per class, comma-separated; empty: the item's or the profile's
 methods: str = ""  # comma-separated; empty: the item's
-seeds: int = 0  # synthetic sets per cell; 0: the profile's
+seeds: int = 0  # synthetic sets of each method; 0: the profile's
 workers: int = 0  # processes; 0: one per core
 device: str = "auto"
 results: str = ""  # folder of the records; empty: reports/results

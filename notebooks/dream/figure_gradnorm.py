@@ -7,7 +7,7 @@
 # ---
 
 # %% [markdown]
-# # DREAM, README figure (a): gradient norms of random and of representative images
+# # DREAM, README figure (a): gradient norm distribution
 #
 # **The claim.** The gradient norms of a class spread widely. A random batch inherits that spread, with images near
 # the decision boundary dominating the mean; a representative one covers the class evenly.
@@ -17,7 +17,7 @@ profile: str = "quick"  # quick, cpu or paper
 datasets: str = ""  # comma-separated; empty: the profile's
 ipcs: str = ""  # images per class, comma-separated; empty: the item's or the profile's
 methods: str = ""  # comma-separated; empty: the item's
-seeds: int = 0  # synthetic sets per cell; 0: the profile's
+seeds: int = 0  # synthetic sets of each method; 0: the profile's
 workers: int = 0  # processes; 0: one per core
 device: str = "auto"
 results: str = ""  # folder of the records; empty: reports/results

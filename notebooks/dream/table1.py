@@ -7,7 +7,7 @@
 # ---
 
 # %% [markdown]
-# # DREAM, Table 1: accuracy of many methods
+# # DREAM, Table 1: Top-1 accuracy of models trained on distilled images
 #
 # **The claim.** DREAM matches *representative* real images, found by clustering, instead of random ones. Its
 # supplement compares it with twelve methods on four data sets at 1, 10 and 50 images per class (IPC) and finds it
@@ -18,7 +18,7 @@ profile: str = "quick"  # quick, cpu or paper
 datasets: str = ""  # comma-separated; empty: the profile's
 ipcs: str = ""  # images per class, comma-separated; empty: the item's or the profile's
 methods: str = ""  # comma-separated; empty: the item's
-seeds: int = 0  # synthetic sets per cell; 0: the profile's
+seeds: int = 0  # synthetic sets of each method; 0: the profile's
 workers: int = 0  # processes; 0: one per core
 device: str = "auto"
 results: str = ""  # folder of the records; empty: reports/results

@@ -7,7 +7,7 @@
 # ---
 
 # %% [markdown]
-# # DREAM, Table 2: what the strategy costs
+# # DREAM, Table 2: time cost of adding the DREAM strategy
 #
 # **The claim.** Clustering happens once in ten inner loops and costs little: on CIFAR-10 0.1 s compared with 0.2 s of
 # matching and image update, so an inner loop takes 0.3 s instead of 0.2 s. Since five to ten times fewer iterations
@@ -18,7 +18,7 @@ profile: str = "quick"  # quick, cpu or paper
 datasets: str = ""  # comma-separated; empty: the profile's
 ipcs: str = ""  # images per class, comma-separated; empty: the item's or the profile's
 methods: str = ""  # comma-separated; empty: the item's
-seeds: int = 0  # synthetic sets per cell; 0: the profile's
+seeds: int = 0  # synthetic sets of each method; 0: the profile's
 workers: int = 0  # processes; 0: one per core
 device: str = "auto"
 results: str = ""  # folder of the records; empty: reports/results

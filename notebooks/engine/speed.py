@@ -7,11 +7,11 @@
 # ---
 
 # %% [markdown]
-# # The engine: how fast, and at what price
+# # The engine: how fast, and at what price in accuracy
 #
 # **The claim.** It is this project's own: a table should be a coffee break. The released code matches one class
 # after the other, trains one network after the other, and does both operation by operation in float32. This page shows
-# how much faster the same mathematics runs here than a plain version of those loops (`tests/reference.py`) timed in
+# how much faster the same mathematics runs here than a simple version of those loops (`tests/reference.py`) timed in
 # turn with ours, in one process and under the same memory allocator.
 
 # %% tags=["parameters"]
@@ -19,7 +19,7 @@ profile: str = "quick"  # quick, cpu or paper
 datasets: str = ""  # comma-separated; empty: the profile's
 ipcs: str = ""  # images per class, comma-separated; empty: the item's or the profile's
 methods: str = ""  # comma-separated; empty: the item's
-seeds: int = 0  # synthetic sets per cell; 0: the profile's
+seeds: int = 0  # synthetic sets of each method; 0: the profile's
 workers: int = 0  # processes; 0: one per core
 device: str = "auto"
 results: str = ""  # folder of the records; empty: reports/results
@@ -58,7 +58,7 @@ session.about()
 session.run()
 
 # %% [markdown]
-# ## Times faster than the plain loops
+# ## Times faster than the reference loops
 # Each ratio is the median over runs made in turn: reference, plain, compiled, fast, reference, and so on. *Low* and
 # *high* are the least and the largest of them. *Floor* is what the unit's own measured rates allow: the operations of
 # the convolutions over the rate of a large one in the number format of the mode, or the bytes they must move over the
@@ -79,7 +79,7 @@ if not any(record["machine"]["device"] == "cuda" for record in benchmarks):
     session.say("**Never run on a GPU.** To measure on one: `make bench DEVICE=cuda`.")
 speeds = ratios(benchmarks)
 session.show(
-    side_by_side(speeds, "fast"), caption="Times as fast as the plain loops, in fast mode.", top=True
+    side_by_side(speeds, "fast"), caption="Times as fast as the reference loops, in fast mode.", top=True
 )
 session.save_frame(speeds, digits=2, top=False)
 session.fold("Every version, with seconds and spread", speeds)
@@ -105,7 +105,7 @@ for kind, part in speeds[speeds.version.isin(colours)].groupby("machine", sort=F
     ticks = [1, 2, 3, 5, 10, 20, 50, 100]
     axis.set_xticks(ticks, [str(tick) for tick in ticks])
     axis.minorticks_off()
-    axis.set_xlabel(f"times as fast as the plain loops\n({kind})")
+    axis.set_xlabel(f"times as fast as the reference loops\n({kind})")
     axis.legend(loc="lower left", bbox_to_anchor=(-0.4, 1), ncols=4, columnspacing=1)
     session.save_figure(figure, kind)
 
@@ -188,8 +188,8 @@ for line in modes[modes["mode"] != "plain"].itertuples():
     changed = mode_change(session.records, name, method, ipc, line.mode)
     claims.append(
         (
-            f"{words.data_set(name)}, {method}, IPC {ipc}: {line.mode} changes accuracy by less than one synthetic set differs from "
-            "the next",
+            f"{words.data_set(name)}, {method}, IPC {ipc}: {line.mode} changes accuracy by less than one synthetic set "
+            "differs from the next",
             changed.within(noise) if noise == noise else None,
             changed.words(2)
             + (f"; from set to set {noise:.2f} (standard deviation)" if noise == noise else ""),

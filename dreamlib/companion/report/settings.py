@@ -12,7 +12,18 @@ from markupsafe import Markup, escape
 from . import layouts
 from .layouts import Fragment
 from .statistics import Record, at_its_end, deviation, seconds, unique
-from .words import NETWORKS, NOTHING, data_set, device, duration, network, percent, plainly, size, stream
+from .words import (
+    NETWORKS,
+    NOTHING,
+    class_sequence,
+    data_set,
+    device,
+    duration,
+    network,
+    percent,
+    plainly,
+    size,
+)
 
 
 def of_methods(records: Sequence[Record]) -> pd.DataFrame:
@@ -111,7 +122,7 @@ def _settings(records: Sequence[Record]) -> dict[str, str]:
     took = [seconds(record, "distill") + seconds(record, "evaluate") for record in records]
     return {
         "method": every("label"),
-        "data sets": _values(stream(record["dataset"]) for record in records),
+        "data sets": _values(class_sequence(record["dataset"]) for record in records),
         "images/class": every("ipc"),
         "normalisation": every("normalisation", "name"),
         "real batch": _values(_real_batch(record) for record in records),

@@ -30,7 +30,7 @@ DATASETS = {
 }
 
 
-_STREAM = re.compile(r"(\d+)steps-order(\d+)-(step|upto)(\d+)")
+_SEQUENCE = re.compile(r"(\d+)steps-order(\d+)-(step|upto)(\d+)")
 
 
 def data_set(name: str) -> str:
@@ -41,17 +41,17 @@ def data_set(name: str) -> str:
     whole, _, part = name.rpartition("@")
     if whole and part == "holdout":
         return f"{data_set(whole)}, tested on held-out training images"
-    if whole and (found := _STREAM.fullmatch(part)):
+    if whole and (found := _SEQUENCE.fullmatch(part)):
         steps, order, kind, step = found.groups()
         which = f"step {step}" if kind == "step" or step == "1" else f"steps 1 to {step}"
         return f"{data_set(whole)}, classes of {which} of {steps} (order {order})"
     return DATASETS.get(name, name)
 
 
-def stream(name: str) -> str:
-    """What a table calls a class-incremental stream, whatever its order and step: "MNIST in 5 steps"."""
+def class_sequence(name: str) -> str:
+    """What a table calls a class sequence, whatever its order and step: "MNIST in 5 steps"."""
     whole, _, part = name.rpartition("@")
-    found = _STREAM.fullmatch(part) if whole else None
+    found = _SEQUENCE.fullmatch(part) if whole else None
     return f"{data_set(whole)} in {found[1]} steps" if found else data_set(name)
 
 
@@ -116,12 +116,11 @@ def number(value: object, digits: int = 1) -> str:
     return text.replace("-", "−")
 
 
-def percent(mean: float | None, std: float | None = None, digits: int = 1) -> str:
+def percent(mean: float | None, std: float | None = None) -> str:
     """``"61.2 ± 0.8"``, or ``"61.2"`` without a standard deviation; a dash without a mean."""
     if mean is None or not math.isfinite(mean):
         return NOTHING
-    told = f"{mean:.{digits}f}"
-    return told if std is None or not math.isfinite(std) else f"{told} ± {std:.{digits}f}"
+    return f"{mean:.1f}" if std is None or not math.isfinite(std) else f"{mean:.1f} ± {std:.1f}"
 
 
 def points(difference: float | None, digits: int = 1) -> str:
@@ -155,7 +154,7 @@ def sound(text: str) -> str:
     Raises
     ------
     BadValue
-        It does. What is not known is left out of a sentence, with a plain word instead.
+        It does. What is not known is left out of a sentence, with a word instead.
     """
     if found := _UNSOUND.search(text):
         around = text[max(0, found.start() - 40) : found.end() + 20]
