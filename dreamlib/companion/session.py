@@ -17,7 +17,6 @@ import pandas as pd
 import torch
 from IPython.core.getipython import get_ipython
 from IPython.display import HTML, Markdown, display
-from matplotlib.figure import Figure
 from matplotlib.pyplot import close
 
 from ..compute import backend
@@ -493,7 +492,7 @@ class Session:
         if top:
             self._at_the_top("table", HTML(layouts.styled(self._named(frame), decimals=digits).text))
 
-    def save_figure(self, figure: Figure, name: str, alt: str = "") -> None:
+    def save_figure(self, figure: Any, name: str, alt: str = "") -> None:
         """Keep a figure under ``figures/``, drawings as SVG and images as PNG, and show it.
 
         ``alt`` says in words what it shows; without it :func:`.figures.described` does. In a kernel the figure is shown

@@ -40,7 +40,8 @@ session.run()
 
 # %% [markdown]
 # ## How to read the table
-# Accuracy on held-out images by rate: means over the networks of one set each. *Taken* marks the rate that the profile has.
+# Accuracy on held-out images by rate: means over the networks of one set each. *Taken* marks the rate that the profile
+# has.
 
 # %%
 lines = []
