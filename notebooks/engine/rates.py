@@ -39,8 +39,9 @@ session.about()
 session.run()
 
 # %% [markdown]
-# ## Accuracy on held-out images, by rate
-# Means over the networks of one set each. *Taken* marks the rate that the profile has.
+# ## How to read the table
+# Accuracy on held-out images by rate: means over the networks of one set each. *Taken* marks the rate that the profile
+# has.
 
 # %%
 lines = []
