@@ -17,7 +17,6 @@ import pandas as pd
 import torch
 from IPython.core.getipython import get_ipython
 from IPython.display import HTML, Markdown, display
-from matplotlib.figure import Figure
 from matplotlib.pyplot import close
 
 from ..compute import backend
@@ -176,9 +175,16 @@ class Session:
         else:
             kept.update(shown)
 
-    def show(self, frame: pd.DataFrame, digits: int = 2, caption: str = "") -> None:
-        """Show a table in the look of the page, from inside a loop; methods are called what tables call them."""
-        display(HTML(tables.styled(self._named(frame), caption, decimals=digits).text))
+    def show(self, frame: pd.DataFrame, digits: int = 2, caption: str = "", *, top: bool = False) -> None:
+        """Show a table in the look of the page, from inside a loop; methods are called what tables call them.
+
+        ``top=True`` makes it the one that stands below the verdicts.
+        """
+        shown = HTML(tables.styled(self._named(frame), caption, decimals=digits).text)
+        if top:
+            self._at_the_top("table", shown)
+        else:
+            display(shown)
 
     def fold(self, summary: str, frame: pd.DataFrame, digits: int = 2) -> None:
         """Show a long table folded away."""
@@ -222,14 +228,17 @@ class Session:
             A sentence says "nan", "inf", "-0.0" or "0.0 times".
         """
         rule = verdicts.rule(made or ("generator" if self._drawn else "set"))
-        if claims:
-            self._at_the_top("verdicts", HTML(self._told(heading, claims, rule)))
-        elif also:
-            self._at_the_top(
-                "verdicts", HTML(self._told("The paper claims nothing here. Also seen", also, rule))
-            )
-        if claims and also:
-            display(HTML(self._told("Also seen here (no claim of the paper)", also, "")))
+        other = "Seen here (no claim of the paper)"
+        absent = (
+            "all that it claims",
+            None,
+            "the methods that its claims are about are not among these cells",
+        )
+        first, second = (claims, also) if claims or not also else (also, ())
+        told = self._told(other if first is also else heading, first or [absent], rule)
+        self._at_the_top("verdicts", HTML(told))
+        if second:
+            display(HTML(self._told(f"Also {other[0].lower()}{other[1:]}", second, "")))
 
     def _told(self, heading: str, claims: Sequence[Claim], rule: str) -> str:
         told = [(words.sound(claim), holds, words.sound(evidence)) for claim, holds, evidence in claims]
@@ -483,7 +492,7 @@ class Session:
         if top:
             self._at_the_top("table", HTML(layouts.styled(self._named(frame), decimals=digits).text))
 
-    def save_figure(self, figure: Figure, name: str, alt: str = "") -> None:
+    def save_figure(self, figure: Any, name: str, alt: str = "") -> None:
         """Keep a figure under ``figures/``, drawings as SVG and images as PNG, and show it.
 
         ``alt`` says in words what it shows; without it :func:`.figures.described` does. In a kernel the figure is shown

@@ -7,15 +7,11 @@
 # ---
 
 # %% [markdown]
-# # DiM, a control: matching, or a lower rate?
+# # DiM, control: matching, or a lower rate
 #
 # **The claim.** DiM's second stage makes a better generator than its GAN (Tables 2, 4 and 8), and the paper credits the
 # matching of logits. In the released code that stage also lowers Adam's rate to a twentieth. A generator that goes on
 # at a lower rate averages out its own noise, and may gain without any matcher.
-#
-# **What is compared.** Four generators that go on from one and the same GAN: with the weight of matching at 0 or as
-# published, and at the rate of the first stage or at a twentieth of it. The paper has no such table. What matching is
-# worth is read between two arms of one rate; what the rate is worth, between two arms of one weight.
 
 # %% tags=["parameters"]
 profile: str = "quick"  # quick, cpu or paper
@@ -46,17 +42,18 @@ session.run()
 
 # %% [markdown]
 # ## The four arms
-# All networks of judgement are those of the other pages. *DiM* is the published arm.
+# Four generators that go on from one and the same GAN: with the weight of matching at 0 or as published, and at the rate
+# of the first stage or at a twentieth of it. The paper has no such table. What matching is worth is read between two
+# arms of one rate; what the rate is worth, between two arms of one weight. *DiM* is the published arm.
 
 # %%
 rows = [tables.Row(name, session.label(name), None) for name in session.study.methods]
 table = ablation.of_session(session, rows, ("C-3", "R-10"))
 session.save(table)
-table
 
 # %% [markdown]
-# ## What each of the two is worth
-# Differences of two arms that differ in one thing, over generators.
+# ## How the verdicts come about
+# Each is the difference of two arms that differ in one thing, over generators that go on from the same GANs.
 
 # %%
 PAIRS = (
@@ -73,7 +70,7 @@ claims = [
     )
     for what, arm, base in chosen
 ]
-session.verdict(claims)
+session.verdict(claims, heading="What the control asks")
 
 # %% [markdown]
 # ## What stands behind each number

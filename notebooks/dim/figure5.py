@@ -90,7 +90,7 @@ for name, found in images.items():
 # ## In numbers
 # *Variety* is the mean distance between images of a class in units of that among real ones (1: as varied as the
 # data); *fine* is the share of the spectral power above 1/4 of a cycle per pixel, *contrast* the spread of an image's
-# values. Real images stand below.
+# values. The table at the top of the page has them epoch by epoch, and real images last.
 
 # %%
 
@@ -145,7 +145,9 @@ session.settings()
 # ## How the verdicts come about
 
 # %%
-claims = [("image quality increases gradually with training", None, "a judgement of the eye; see above")]
+claims = [
+    ("image quality increases gradually with training", None, "a judgement of the eye: the images are below")
+]
 also = []
 for name in session.study.datasets:
     part = table[table["data set"] == name]

@@ -135,8 +135,9 @@ for (name, ipc), frame in frames.items():
 
 # %% [markdown]
 # ## How stable
-# Differences in points to the network that was distilled with, the first column above. A network that no row has
-# taught anything (all means below twice the chance) says nothing of the rows: its measured numbers are left out here.
+# Differences in points to the network that was distilled with, the first column of the tables above. A network
+# that no row has taught anything (all means below twice the chance) says nothing of the rows: its measured numbers are
+# left out here.
 
 # %%
 learned, steady = {}, {}

@@ -110,14 +110,14 @@ for name in session.study.datasets:
 
 # %% [markdown]
 # ## Accuracy and looks, in numbers
-# The first set of every row; what holds below is decided over all of them.
+# The table at the top has the first set of every row; verdicts are decided over all of them.
 # *In the pool* counts network states over all bands of a row; untrained networks are new at every step and count
 # as none. *Change* is how far distillation has moved a pixel from the common start (root mean square, in normalised
 # units); *cosine of changes* compares its direction, class by class, with that of untrained networks: 1 where both did
 # the same; both need the states along the way, and are a dash where these are not here. *Fine* and *checkerboard* are
 # shares of the spectral power above 1/4 and above 3/8 of a cycle per pixel (blurred images have little of either),
 # *contrast* is the spread of an image's values, *colour* that between a pixel's channels. Real images of the same
-# classes stand below.
+# classes are its last line.
 
 # %%
 seen = {

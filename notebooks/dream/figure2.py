@@ -103,7 +103,11 @@ for base, plugged in (("dc", "dc+dream"), ("idc", "dream")):
         claim = f"{session.label(plugged)} gives more variety than {session.label(base)}"
         claims.append((claim, *all_of(found, digits=3, unit="of the real images' variety")))
 claims.append(
-    ("images show more obvious characteristics of their class", None, "a judgement of the eye; see above")
+    (
+        "images show more obvious characteristics of their class",
+        None,
+        "a judgement of the eye: the images are below",
+    )
 )
 session.verdict(claims)
 

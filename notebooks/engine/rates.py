@@ -7,17 +7,12 @@
 # ---
 
 # %% [markdown]
-# # The engine: image learning rates on held-out training images
+# # The engine, rates: image learning rates on held-out training images
 #
 # **The claim.** A small profile makes a tenth to a hundredth of the published steps. At the published rate its images
 # would hardly leave their start, so their rate is raised. By how much is a choice of our own, and it decides what a
 # method can show. It is made here, for every method in the same way, without a look at a test image, and the profile
 # takes the best.
-#
-# **How.** A tenth of the training images is held out. Runs of a fifth of the profile's steps (a third for DM) are made
-# at rates five times apart, from the same start, and judged on the held-out images. Other methods have the rate of the
-# method that they are a variant of, on other grey images that of MNIST. IDC's own rule scales its rate at 10 images per
-# class to other budgets.
 
 # %% tags=["parameters"]
 profile: str = "quick"  # quick, cpu or paper
@@ -44,8 +39,9 @@ session.about()
 session.run()
 
 # %% [markdown]
-# ## Accuracy on held-out images, by rate
-# Means over the networks of one set each. *Taken* marks the rate that the profile has.
+# ## How to read the table
+# Accuracy on held-out images by rate: means over the networks of one set each. *Taken* marks the rate that the profile
+# has.
 
 # %%
 lines = []
@@ -68,7 +64,16 @@ tried = pd.DataFrame(lines)
 session.save_frame(tried, digits=1)
 
 # %% [markdown]
-# ## Does the profile take the best?
+# ## How it is searched
+# A tenth of the training images is held out. Runs of a fifth of the profile's steps (a third for DM) are made
+# at rates five times apart, from the same start, and judged on the held-out images. Other methods have the rate of the
+# method that they are a variant of, on other grey images that of MNIST. IDC's own rule scales its rate at 10 images per
+# class to other budgets.
+
+# %% [markdown]
+# ## How the verdicts come about
+# A rate is the best where its mean is the highest. One set decides nothing between two rates that lie close, and need
+# not: either would do.
 
 # %%
 claims = []
@@ -83,7 +88,7 @@ for (dataset, ipc, label), part in tried.groupby(["data set", "IPC", "method"], 
             told,
         )
     )
-session.verdict(claims)
+session.verdict(claims, heading="Does the profile take the best?")
 
 # %%
 # NBVAL_CHECK_OUTPUT

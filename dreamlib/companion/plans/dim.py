@@ -268,7 +268,7 @@ PLANS = (
         seeds=1,
     ),
     Plan("dim/table8", "Performance comparison to GANs", ("gan", "dim"), cells=_judged, seeds=1),
-    Plan("dim/control", "Matching, or a lower rate?", ARMS, cells=_arms, ipcs=(50,), seeds=5),
+    Plan("dim/control", "Matching, or a lower rate", ARMS, cells=_arms, ipcs=(50,), seeds=5),
     Plan("dim/table9", "Effort of the generator", ()),
     Plan("dim/table10", "Dimension K of the noise", ("dim",), cells=_rows(noises), seeds=1),
     Plan("dim/figure1c", "Performance under different image numbers", BY_BUDGET, seeds=1),

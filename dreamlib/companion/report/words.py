@@ -88,7 +88,9 @@ def device(described: object) -> object:
 
 def plainly(keys: str) -> str:
     """Words instead of names in the code: ``"evaluation.real_batch 64"`` is "evaluation: real batch 64"."""
-    return re.sub(r"(?<=[a-z])_(?=[a-z])", " ", re.sub(r"\b(?<![/.])([a-z]+)\.(?=[a-z_]+ )", r"\1: ", keys))
+    path = re.compile(r"(?<![\w/.])(?:[a-z]+\.)+(?=[a-z_]{2,} )")  # "evaluation.learner." of what follows
+    told = path.sub(lambda found: found[0].replace(".", ": "), keys)
+    return re.sub(r"(?<=[a-z])_(?=[a-z])", " ", told)
 
 
 def make_target(paper: str, item: str) -> str:
