@@ -36,10 +36,10 @@ ABLATIONS = ("table4", "table5", "table6", "table10", "figure3a", "figure3b", "f
 SEARCHED = "profile cpu; ours: the best on held-out training images (notebook engine/rates)"
 COLOUR_SETS = ("cifar10", "cifar100", "svhn")
 RATES = {
-    "dc": (0.5, 0.5),
-    "dsa": (0.5, 0.5),
-    "dm": (5.0, 5.0),
-    "idc": (0.1, 0.01),
+    "dc": (2.5, 0.5),
+    "dsa": (2.5, 0.5),
+    "dm": (25.0, 5.0),
+    "idc": (0.02, 0.01),
     "idc-dm": (0.1, 0.01),
 }
 TRIED = {
