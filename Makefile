@@ -9,21 +9,26 @@ WORKERS  ?= 0
 DEVICE   ?= auto
 PLUGINS  ?=
 RESULTS  ?=
+INLINE   ?=
+PAPER    ?= dream
 PYTHON   ?= python3
 VENV     ?= .venv
 
 DREAM := table1 table2 figure1 figure2 figure3 figure_gradnorm figure_comparison
 # The other papers' targets carry the paper's name: dm-section4 is notebooks/dm/section4.
 DM     := dm-tableT1 dm-section4 dm-figureF1 dm-figureF2 dm-batchnorm dm-comparisons dm-continual
-DIM    := $(addprefix dim-,table1 table2 table3 table4 table5 table6 table7 table8 table9 table10 \
+DIM    := $(addprefix dim-,table1 table2 table3 table4 table5 table6 table7 table8 table9 table10 control \
           figure1c figure1d figure3a figure3b figure3c figure4 figure5 figure6 figure7)
-ENGINE := engine-speed
+ENGINE := engine-speed engine-rates
 
 python := $(VENV)/bin/python
 stamp  := $(VENV)/.installed
+# What few need is installed when it is asked for: the first table waits for nothing that it does not use.
+press  := $(VENV)/.press
+site   := $(VENV)-docs
 
 # make takes any NAME=value in silence; a misspelt one would run the wrong study.
-KNOWN := PROFILE DATASETS IPC METHODS SEEDS WORKERS DEVICE PLUGINS RESULTS PYTHON VENV
+KNOWN := PROFILE DATASETS IPC METHODS SEEDS WORKERS DEVICE PLUGINS RESULTS PAPER INLINE PYTHON VENV
 given := $(foreach word,$(MAKEOVERRIDES),$(if $(findstring =,$(word)),$(firstword $(subst =, ,$(word)))))
 wrong := $(filter-out $(KNOWN),$(given))
 ifneq ($(wrong),)
@@ -37,13 +42,13 @@ $(foreach name,$(KNOWN),$(eval export GIVEN_$(name) := $$(value $(name))))
 optional = $(if $(value $(1)),--$(2) "$$GIVEN_$(1)")
 study  = --profile "$$GIVEN_PROFILE" --seeds "$$GIVEN_SEEDS" $(call optional,DATASETS,datasets) $(call optional,IPC,ipc) \
          $(call optional,METHODS,methods) $(call optional,PLUGINS,plugins) $(call optional,RESULTS,results)
-choice = $(study) --workers "$$GIVEN_WORKERS" --device "$$GIVEN_DEVICE"
+choice = $(study) --workers "$$GIVEN_WORKERS" --device "$$GIVEN_DEVICE" $(if $(value INLINE),--inline)
 
 .DEFAULT_GOAL := help
-.PHONY: help all dream dm dim engine $(DREAM) $(DM) $(DIM) $(ENGINE) bench status index picture install check test nightly lint sync lock clean
+.PHONY: help all dream dm dim engine $(DREAM) $(DM) $(DIM) $(ENGINE) bench status index picture paper docs install check test nightly lint sync clean
 
 help: ## this list
-	@echo "make TARGET [PROFILE=quick|cpu|paper] [DATASETS=mnist,cifar10] [IPC=1,10] [METHODS=dm,dream] [SEEDS=3] [PLUGINS=file.py]"
+	@echo "make TARGET [PROFILE=quick|cpu|paper] [DATASETS=mnist,cifar10] [IPC=1,10] [METHODS=dm,dream] [SEEDS=3] [PLUGINS=file.py] [INLINE=1]"
 	@echo
 	@grep -hE '^[a-z_ -]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 22
 	@printf '%s\tDREAM, the notebook of this name\n' $(DREAM) | expand -t 22
@@ -73,7 +78,7 @@ engine: $(ENGINE) ## how fast the engine is, and at what price in accuracy
 $(ENGINE): $(stamp)
 	@exec $(python) -m dreamlib notebook engine/$(@:engine-%=%) $(choice)
 
-bench: $(stamp) ## speed, memory and the floor of the engine beside plain loops (DEVICE=cpu|cuda)
+bench: $(stamp) ## speed, memory and the floor of the engine next to reference loops (DEVICE=cpu|cuda)
 	exec $(python) -m benchmarks --device "$$GIVEN_DEVICE"
 
 status: $(stamp) ## what is done, missing and failed under PROFILE
@@ -84,6 +89,21 @@ index: $(stamp) ## rewrite the front page, reports/index.html and reports/README
 
 picture: $(stamp) ## bring the picture and the table of README.md in line with the records
 	@exec $(python) -m dreamlib picture $(call optional,RESULTS,results)
+
+paper: $(press) ## the pages of one paper as reports/PROFILE/PAPER.pdf (PAPER=dream|dm|dim)
+	@exec $(python) -m dreamlib paper "$$GIVEN_PAPER" --profile "$$GIVEN_PROFILE"
+
+$(press): $(stamp) requirements-docs.lock
+	$(python) -m pip install --quiet --disable-pip-version-check -c requirements-docs.lock pypandoc-binary typst
+	@touch $@
+
+docs: $(site)/.installed ## the documentation site, in build/docs, to be read without a network
+	@exec $(site)/bin/python docs/_build.py
+
+$(site)/.installed: requirements-docs.lock
+	$(PYTHON) -m venv $(site)
+	$(site)/bin/python -m pip install --quiet --disable-pip-version-check -r requirements-docs.lock
+	@touch $@
 
 install: $(stamp) ## create .venv from requirements.lock
 

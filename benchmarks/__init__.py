@@ -1,1 +1,1 @@
-"""How fast the engine is, beside the plain loops of ``tests/reference.py``: ``make bench``."""
+"""how fast the engine is, next to the reference loops of ``tests/reference.py``: ``make bench``."""

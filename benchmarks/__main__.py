@@ -7,7 +7,7 @@ import json
 import os
 import sys
 import warnings
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -81,7 +81,7 @@ def main(words: list[str]) -> int:
         known[name] = found
         _show(found)
         record = {
-            "machine": machine.plain(),
+            "machine": asdict(machine),
             "words": machine.words,
             "formats": formats.words,
             "versions": versions(),
@@ -117,7 +117,7 @@ def _sizes(device: torch.device, to: str, chosen: list[str]) -> int:
             peak = done[same]["peak_memory_mib"]
             print(f"{work:18} {axis:18} {value:4} {usual:8.3f} s {peak:8.0f} MiB", flush=True)
             record = {
-                "machine": machine.plain(),
+                "machine": asdict(machine),
                 "words": machine.words,
                 "formats": formats_of(device).words,
                 "versions": versions(),

@@ -1,4 +1,4 @@
-"""The works that are timed: each as the plain reference does it and as the library does it, on the same inputs."""
+"""The works that are timed: each as the reference does it and as the library does it, on the same inputs."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ CLASSES, SHAPE = 10, (3, 32, 32)  # CIFAR-10's
 GENERATED_FROM = 300  # images of each class: more than the 1,024 that a network sees before a step of DiM
 Call = Callable[[], object]
 
-# Times as fast as the plain loops: what is aimed at.
+# Times as fast as the reference loops: what is aimed at.
 FEATURE = {"bfloat16": 4.0, "float32": 1.8, "cuda": 8.0}
 GRADIENT = {"bfloat16": 3.2, "float32": 1.5, "cuda": 8.0}
 JUDGING = {"bfloat16": 3.0, "float32": 1.5, "cuda": 5.0}
@@ -54,7 +54,7 @@ class Work:
     name, title : str
         What is typed, and what is shown.
     reference : callable
-        Does the work once, plain_loop.
+        Does the work once, reference_loop.
     ours : dict of str to callable
         Does it once, by mode.
     targets : dict of str to float
@@ -115,7 +115,7 @@ def step(
     images = start.stored["images"]
     choice = data.draw(recipe.matching.real_batch, torch.Generator(device).manual_seed(0))
 
-    def plain_loop() -> object:
+    def reference_loop() -> object:
         return reference.distil(data, recipe, 0, images, [choice])
 
     def run(mode: str) -> Call:
@@ -131,7 +131,9 @@ def step(
         return once
 
     averages = getattr(recipe.matching.matcher, "averages", False)
-    return Work(name, title, plain_loop, {mode: run(mode) for mode in MODES}, targets, plain_loop, averages)
+    return Work(
+        name, title, reference_loop, {mode: run(mode) for mode in MODES}, targets, reference_loop, averages
+    )
 
 
 def clustering(targets: dict[str, float], device: torch.device, each: int = 5000, k: int = 128) -> Work:
@@ -196,7 +198,7 @@ def evaluation(name: str, each: int, targets: dict[str, float], device: torch.de
     # Made once, like ours: they go on learning from call to call, which costs the same.
     theirs = [build(NetworkSpec(), SHAPE, CLASSES, device) for _ in range(networks)]
 
-    def plain_loop() -> object:
+    def reference_loop() -> object:
         generator = torch.Generator(device).manual_seed(0)
         for network in theirs:
             batches = []
@@ -223,7 +225,7 @@ def evaluation(name: str, each: int, targets: dict[str, float], device: torch.de
         return once
 
     title = f"evaluation: {steps} training steps of {networks} networks on {count} images"
-    return Work(name, title, plain_loop, {mode: run(mode) for mode in MODES}, targets, plain_loop)
+    return Work(name, title, reference_loop, {mode: run(mode) for mode in MODES}, targets, reference_loop)
 
 
 def generator_step(name: str, title: str, method: str, device: torch.device) -> Work:
@@ -247,10 +249,10 @@ def generator_step(name: str, title: str, method: str, device: torch.device) -> 
 
         return once
 
-    def plain_loop() -> object:
+    def reference_loop() -> object:
         return reference.generate(data, recipe, 0, start, 1)
 
-    return Work(name, title, plain_loop, {mode: run(mode) for mode in MODES}, {}, plain_loop)
+    return Work(name, title, reference_loop, {mode: run(mode) for mode in MODES}, {}, reference_loop)
 
 
 def regression(name: str, title: str, method: str, device: torch.device) -> Work:
@@ -267,7 +269,7 @@ def regression(name: str, title: str, method: str, device: torch.device) -> Work
     network = build(recipe.network, SHAPE, CLASSES, device)
     learning = torch.optim.Adam(network.parameters(), lr=3e-4)
 
-    def plain_loop() -> object:
+    def reference_loop() -> object:
         images, labels = theirs
         moves.zero_grad()
         if method == "kip":
@@ -289,7 +291,7 @@ def regression(name: str, title: str, method: str, device: torch.device) -> Work
         start.advance()
         return start.stored
 
-    return Work(name, title, plain_loop, {"plain": once}, {})
+    return Work(name, title, reference_loop, {"plain": once}, {})
 
 
 def unrolling(device: torch.device) -> Work:
@@ -307,7 +309,7 @@ def unrolling(device: torch.device) -> Work:
     stored = begun("plain").stored
     real, classes = data.draw_flat(recipe.criterion.real_batch, torch.Generator(device).manual_seed(0))
 
-    def plain_loop() -> object:
+    def reference_loop() -> object:
         initialise(network, torch.Generator(device).manual_seed(0))
         return reference.unrolled(network, stored["images"], stored["raw_rates"], real, classes)
 
@@ -321,7 +323,7 @@ def unrolling(device: torch.device) -> Work:
         return once
 
     title = f"DD step: {recipe.container.epochs} steps of training unrolled, {recipe.criterion.real_batch} real images"
-    return Work("dd-1", title, plain_loop, {mode: run(mode) for mode in MODES}, {}, plain_loop)
+    return Work("dd-1", title, reference_loop, {mode: run(mode) for mode in MODES}, {}, reference_loop)
 
 
 def following(device: torch.device, steps: int = 10) -> Work:
@@ -349,7 +351,7 @@ def following(device: torch.device, steps: int = 10) -> Work:
         {name: gone[name] for name, _ in network.named_parameters()}, expert=0, epoch=0, ahead=2
     )
 
-    def plainly() -> object:
+    def reference_loop() -> object:
         augment = cast(Trajectory, recipe.criterion).augment
         lessons = [(every, augment.draw(1, stream, per_image=CLASSES)) for _ in range(steps)]
         return reference.followed(network, experts, stored["images"], stored["rate"], lessons)
@@ -366,7 +368,7 @@ def following(device: torch.device, steps: int = 10) -> Work:
         return once
 
     title = f"MTT step, IPC 1, a student of {steps} steps"
-    return Work("mtt-1", title, plainly, {mode: run(mode) for mode in MODES}, {}, plainly)
+    return Work("mtt-1", title, reference_loop, {mode: run(mode) for mode in MODES}, {}, reference_loop)
 
 
 def deployment(device: torch.device) -> Work:
@@ -380,7 +382,7 @@ def deployment(device: torch.device) -> Work:
         container.module(SHAPE, CLASSES).to(device), torch.Generator(device).manual_seed(0)
     ).requires_grad_(False)
 
-    def plain_loop() -> object:
+    def reference_loop() -> object:
         stream = torch.Generator(device).manual_seed(0)
         for _ in range(how.networks):
             network = build(how.network, SHAPE, CLASSES, device)
@@ -404,7 +406,7 @@ def deployment(device: torch.device) -> Work:
         return once
 
     title = f"one training step of {how.networks} networks on {settings.batch} freshly drawn images each"
-    return Work("deploy", title, plain_loop, {mode: run(mode) for mode in MODES}, {}, plain_loop)
+    return Work("deploy", title, reference_loop, {mode: run(mode) for mode in MODES}, {}, reference_loop)
 
 
 def loading(targets: dict[str, float], per_class: int = 2000) -> Work:

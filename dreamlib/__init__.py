@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     __version__: str
     from . import containers, coresets, matchers, samplers
+    from .companion.library import export, load_set
     from .companion.profiles import profiles
     from .distillation.evaluate import evaluate
     from .distillation.loop import distill
-    from .distillation.sets import DistilledGenerator, DistilledSet, export, load_generator, load_set
+    from .distillation.sets import DistilledGenerator, DistilledSet, load_generator
     from .recipes import methods
 
 __all__ = [
@@ -38,10 +39,11 @@ __all__ = [
 # Where a public name lies. It is imported when it is first asked for: PyTorch takes a second or two, and neither
 # "--help" nor a page that is made of records needs it.
 _HOMES = {
-    "distillation.sets": ("DistilledGenerator", "DistilledSet", "export", "load_generator", "load_set"),
+    "distillation.sets": ("DistilledGenerator", "DistilledSet", "load_generator"),
     "distillation.loop": ("distill",),
     "distillation.evaluate": ("evaluate",),
     "recipes": ("methods",),
+    "companion.library": ("export", "load_set"),  # sets by name too
     "companion.profiles": ("profiles",),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}

@@ -15,7 +15,7 @@ class Farthest:
     every: int = 10
 
     def choose(self, view: samplers.View) -> Tensor:
-        index, mask = view.candidates(pool=256)
+        index, mask = view.candidates(256)
         points = view.embed(index)
         gap = (points - points.mean(1, keepdim=True)).square().sum(2).masked_fill(~mask, -1)
         return index.gather(1, gap.topk(view.batch, dim=1).indices)

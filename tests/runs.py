@@ -23,7 +23,8 @@ def finish(run: T) -> T:
 
 def bits(run: Task) -> dict[str, Tensor]:
     """Everything a run knows, but for how long it took."""
-    return {name: value.clone() for name, value in run.state().items() if not name.startswith("seconds")}
+    times = ("seconds", "core_seconds")
+    return {name: value.clone() for name, value in run.state().items() if not name.startswith(times)}
 
 
 def same(one: dict[str, Tensor], other: dict[str, Tensor]) -> bool:

@@ -38,7 +38,7 @@ class Cell:
     profile, method, label, base, dataset, ipc, seed
         What a table is indexed by.
     recipe, evaluation
-        Resolved for this data set, budget and profile: plain numbers.
+        Resolved for this data set, budget and profile.
     step : int
         Matching steps after which the set is judged; ``recipe.steps`` for the final one.
     sources : dict
@@ -73,6 +73,7 @@ class Cell:
     @cached_property
     def needs(self) -> tuple[Cell, ...]:
         """The cells that have to be there first: parts of a union, an earlier stage, experts."""
+        # A union needs its parts; any other cell at most one thing: an earlier stage, or experts.
         first = first_stage(self)
         return self.parts if first is None else (first,)
 
@@ -84,10 +85,12 @@ class Cell:
     @cached_property
     def set_key(self) -> str:
         """Key of the synthetic set, or of the sets together."""
+        # The key says whose sets these are and after how many steps, not how the parts were made: their own keys do.
         if self.parts:
             parts = [[part.set_key, part.step] for part in self.parts]
             return digest([NUMERICS, parts, self.dataset, self.seed])
         stored = 0 if self.recipe.drawn else self.ipc  # a generator is the same for every number of images
+        # What decides the numbers, and nothing of what a reader is told: labels, sources, differences.
         what = [NUMERICS, as_data(self.recipe), self.dataset, stored, self.seed]
         return digest(what)
 
@@ -105,11 +108,13 @@ class Cell:
     def name(self) -> str:
         """Readable and unique: the stem of the cell's files."""
         at = "" if self.step == self.recipe.steps else f"-at{self.step}"
+        # Ten digits of the key: two cells that read alike (another judging network, say) never share a file.
         return f"{self.short_name}{at}-{self.key[:10]}"
 
     @property
     def set_name(self) -> str:
         """Readable and unique: the stem of the synthetic set's files."""
+        # A row that judges a set again has the set's own name for it.
         made = replace(self, method=self.set_of or self.method)
         if self.recipe.drawn and not self.parts:
             return f"{_word(self.dataset)}-{_word(made.method)}-s{self.seed}-{self.set_key[:10]}"
@@ -196,8 +201,10 @@ def make_cell(
     profile, method = known("profile", profile, profiles), known("method", method, methods)
     dataset = check_name(dataset)
     scale, row = profiles[profile], methods[method]
+    # The whole training set is one cell, whatever the budget of the table it stands in.
     ipc = 0 if row.recipe.whole else ipc
     recipe, sources = row.resolve(dataset, ipc, scale.recipe_rules, recipe_rules)
+    # The profile first, then the item: a table that varies the network must win over the profile's width.
     judging = (*scale.evaluation_rules, *evaluation_rules)
     evaluation, judged = protocol(judged_as or row.protocol, row.facts(dataset, ipc), judging)
     drawn = None  # stored images are what they are, also where they are judged as a generator is
@@ -250,8 +257,10 @@ def _differs(
     row: Method, recipe: Recipe, evaluation: Evaluation, dataset: str, ipc: int, protocol_name: str
 ) -> tuple[str, ...]:
     """Where a cell is not what is published: what its method says of itself, and what a profile or an item changes."""
+    # Published is what the method's own rules make of it, without profile and item.
     published, _ = row.resolve(dataset, ipc)
     judged, _ = protocol(protocol_name, row.facts(dataset, ipc))
+    # INPC is the budget of the cell, and no difference.
     judged = replace(judged, generated=evaluation.generated)
     found = changes(as_data(published), as_data(recipe)) + changes(
         as_data(judged), as_data(evaluation), "evaluation"
@@ -269,7 +278,9 @@ def first_stage(cell: Cell) -> Cell | None:
     if recipe is None:
         return None
     criterion = recipe.criterion
+    # So the GAN below DiM is the cell "gan" of the tables, and its set is computed once for both.
     name = OBJECTIVES.name_of(criterion.objective) if isinstance(criterion, Generative) else "experts"
+    # Where the later stage goes on: at the epoch from which it matches, else at the end (experts).
     step = cell.recipe.criterion.first or recipe.steps
     return replace(
         cell, method=name, label=name, base="", set_of="", recipe=recipe, step=step, with_set=False
@@ -288,7 +299,9 @@ def union(whole: Cell, parts: Sequence[Cell]) -> Cell:
         At least one; each has a set of its own.
     """
     if not parts or any(part.parts for part in parts):
-        raise BadValue(f"{whole.dataset}: a union of {len(parts)} sets; expected one or more plain cells", "")
+        raise BadValue(
+            f"{whole.dataset}: a union of {len(parts)} sets; expected one or more cells of one set each", ""
+        )
     if any(part.recipe.drawn for part in parts):
         raise BadValue(f"{whole.dataset}: a union of generators; expected sets of images", "another method")
     if any(part.recipe.whitening for part in parts):

@@ -19,6 +19,7 @@ from ..core import plugins
 from ..core.errors import BadValue, DreamlibError, StoreError
 from ..core.places import path_of, project_root
 from .interrupts import Interrupts
+from .lists import names_of, numbers_of, whole
 
 MAKE = "make {target} PROFILE={profile}"  # what fills a page that is not there
 FILES = ("data", "plugins", "reports", "results", "set", "to")  # what names a file or a folder
@@ -41,27 +42,6 @@ def duration(text: str) -> float:
     return sum(float(number) * UNITS[unit] for number, unit in re.findall(r"(\d+(?:\.\d+)?)([smhd])", text))
 
 
-def names_of(text: str) -> tuple[str, ...]:
-    """The parts of a comma-separated list."""
-    return tuple(part.strip() for part in text.split(",") if part.strip())
-
-
-def whole(text: str) -> int:
-    """A whole number in plain digits: Python would take "1_0" and the digits of every script."""
-    if not re.fullmatch(r"-?[0-9]{1,18}", text.strip()):
-        raise argparse.ArgumentTypeError(f"{text!r}; expected a whole number")
-    return int(text)
-
-
-def numbers_of(text: str) -> tuple[int, ...]:
-    """The numbers of a comma-separated list."""
-    try:
-        return tuple(whole(part) for part in names_of(text))
-    except argparse.ArgumentTypeError as error:
-        hint = "--ipc 1,10, or IPC=1,10 to make"
-        raise BadValue(f"IPC {text!r}; expected whole numbers separated by commas", hint) from error
-
-
 def parser() -> argparse.ArgumentParser:
     """The whole grammar."""
     top = argparse.ArgumentParser(prog="dreamlib", description="Dataset distillation that can be reproduced.")
@@ -69,17 +49,7 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument("-v", "--verbose", action="store_true", help="say what is done, on standard error")
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
-    choice = argparse.ArgumentParser(add_help=False)
-    choice.add_argument("--profile", default="quick", help="quick, cpu or paper (default: quick)")
-    choice.add_argument("--datasets", default="", help="comma-separated; default: the profile's")
-    choice.add_argument("--ipc", default="", help="images per class, comma-separated; default: the profile's")
-    choice.add_argument("--methods", default="", help="comma-separated; default: the item's")
-    choice.add_argument(
-        "--seeds", type=whole, default=0, help="synthetic sets per cell; default: the profile's"
-    )
-    choice.add_argument("--results", default=None, help="results folder (default: reports/results)")
-    choice.add_argument("--data", default=None, help="data folder (default: DREAMLIB_DATA, else data)")
-    choice.add_argument("--plugins", default="", help="Python files with your own parts, comma-separated")
+    choice = _choice("quick", "default: quick")
 
     effort = argparse.ArgumentParser(add_help=False)
     effort.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps (default: auto)")
@@ -121,21 +91,37 @@ def parser() -> argparse.ArgumentParser:
     show = commands.add_parser("show", parents=[choice], help="print the results of an item")
     show.add_argument("item", nargs="?", default="dream/table1")
 
-    export = commands.add_parser("export", parents=[choice], help="write a distilled set for use elsewhere")
+    named = _choice("", "default: quick; of a name, the first of paper, cpu, quick that has it")
+    export = commands.add_parser("export", parents=[named], help="write a distilled set for use elsewhere")
     export.add_argument(
         "set",
         nargs="?",
         default="",
-        help="a .safetensors set; default: chosen by --methods, --datasets, --ipc",
+        help="a name (digits/dream/ipc10) or a .safetensors set; default: chosen by --methods, --datasets, --ipc",
     )
-    export.add_argument("--to", required=True, help="file (safetensors, parquet) or folder (images)")
     export.add_argument(
-        "--format", default="", help="safetensors, images or parquet (default: what --to ends in)"
+        "--to", required=True, help="file (safetensors, parquet) or folder (images, ddranking)"
+    )
+    export.add_argument(
+        "--format", default="", help="safetensors, images, parquet or ddranking (default: what --to ends in)"
     )
     export.add_argument("--seed", type=whole, default=0)
     export.add_argument(
         "--overwrite", action="store_true", help="replace a file that is not an earlier export"
     )
+
+    card = commands.add_parser(
+        "card", help="print what a distilled set is, how it was made and what it is worth"
+    )
+    card.add_argument(
+        "set", nargs="?", default="", help="a name (digits/dream/ipc10) or a file; none lists the names"
+    )
+    card.add_argument(
+        "--profile", default="", help="of a name (default: paper, cpu, quick, the first that has it)"
+    )
+    card.add_argument("--results", default=None, help="results folder (default: reports/results)")
+    card.add_argument("--data", default=None, help="data folder (default: DREAMLIB_DATA, else data)")
+    card.add_argument("--plugins", default="", help="Python files with your own parts, comma-separated")
 
     notebook = commands.add_parser(
         "notebook", parents=[choice, effort], help="execute a notebook and render it (make)"
@@ -143,8 +129,16 @@ def parser() -> argparse.ArgumentParser:
     notebook.add_argument("item", help="for example dream/table1")
     notebook.add_argument("--reports", default="reports", help="where rendered notebooks go")
     notebook.add_argument(
+        "--inline", action="store_true", help="put the figures into the page: one file, to send to someone"
+    )
+    notebook.add_argument(
         "-p", dest="extra", action="append", default=[], metavar="NAME=VALUE", help="any other parameter"
     )
+
+    paper = commands.add_parser("paper", help="bind the pages of a paper into a PDF (make paper)")
+    paper.add_argument("paper", help="dream, dm or dim")
+    paper.add_argument("--profile", default="quick", help="quick, cpu or paper (default: quick)")
+    paper.add_argument("--reports", default="reports", help="where rendered notebooks are")
 
     index = commands.add_parser("index", help="rewrite reports/index.html")
     index.add_argument("--reports", default="reports")
@@ -165,6 +159,22 @@ def parser() -> argparse.ArgumentParser:
             "-v", "--verbose", action="store_true", default=argparse.SUPPRESS, help="say more"
         )
     return top
+
+
+def _choice(profile: str, said: str) -> argparse.ArgumentParser:
+    """The options that choose cells; ``profile`` is the default, and ``said`` says so."""
+    choice = argparse.ArgumentParser(add_help=False)
+    choice.add_argument("--profile", default=profile, help=f"quick, cpu or paper ({said})")
+    choice.add_argument("--datasets", default="", help="comma-separated; default: the profile's")
+    choice.add_argument("--ipc", default="", help="images per class, comma-separated; default: the profile's")
+    choice.add_argument("--methods", default="", help="comma-separated; default: the item's")
+    choice.add_argument(
+        "--seeds", type=whole, default=0, help="synthetic sets of each method; default: the profile's"
+    )
+    choice.add_argument("--results", default=None, help="results folder (default: reports/results)")
+    choice.add_argument("--data", default=None, help="data folder (default: DREAMLIB_DATA, else data)")
+    choice.add_argument("--plugins", default="", help="Python files with your own parts, comma-separated")
+    return choice
 
 
 class _Version(argparse.Action):
@@ -195,6 +205,7 @@ def _studies(args: argparse.Namespace) -> list[Any]:
         "seeds": args.seeds,
         "store": Store(args.results, data=args.data),
     }
+    # Items without methods have no cells: their notebooks measure what they show.
     every = [name for name, plan in PLANS.items() if plan.methods]
     return [study(item, **chosen) for item in (every if args.item.lower() == "all" else [args.item])]
 
@@ -288,6 +299,7 @@ def _show(args: argparse.Namespace) -> int:
     for entry in _studies(args):
         about = "last-epoch top-1 accuracy, mean ± standard deviation (networks)"
         print(f"{entry.item}, profile {entry.profile}: {about}")
+        # Class orders count as sets, so they are taken together like seeds.
         grouped: dict[tuple[str, str, int, int, str], list[float]] = {}
         for record in entry.records():
             judge = network(record["evaluation"]["network"])
@@ -312,8 +324,9 @@ def _show(args: argparse.Namespace) -> int:
 
 
 def _export(args: argparse.Namespace) -> int:
-    from ..distillation.sets import export, form_of, load_set
+    from ..distillation.exports import form_of
     from .cells import make_cell
+    from .library import export, load_set
     from .store import Store
 
     plugins.load(names_of(args.plugins))
@@ -327,7 +340,7 @@ def _export(args: argparse.Namespace) -> int:
                     f"{flag} names {count} values; expected exactly one to export",
                     "dreamlib export --methods dm --datasets digits --ipc 10 --to set.safetensors",
                 )
-        cell = make_cell(args.profile, rows[0], datasets[0], ipcs[0], args.seed)
+        cell = make_cell(args.profile or "quick", rows[0], datasets[0], ipcs[0], args.seed)
         store = Store(args.results, data=args.data)
         path = store.set_path(cell)
         distilled = _drawn(path, ipcs[0], args.seed) if cell.recipe.drawn else load_set(path)
@@ -337,20 +350,40 @@ def _export(args: argparse.Namespace) -> int:
             )
     else:
         expected = args.datasets or ""
+        where = {"profile": args.profile, "results": args.results, "data": args.data}
         try:
-            distilled = load_set(path, expected)
+            distilled = load_set(args.set, expected, **where)
         except StoreError as error:
             drawn = numbers_of(args.ipc)
+            # A generator holds no number of images: that has to be asked for.
             if "holds a generator" in error.message and len(drawn) != 1:
                 raise StoreError(error.message, "--ipc 10, the images of each class to draw") from error
             if len(drawn) != 1:
                 raise
             distilled = _drawn(path, drawn[0], args.seed, expected)
-    written = export(distilled, path_of(args.to), form, overwrite=args.overwrite)
+    written = export(distilled, args.to, form, overwrite=args.overwrite, results=args.results)
     print(f"{len(distilled.labels)} images of {len(distilled.classes)} classes -> {written}")
-    if form != "safetensors" and distilled.clipped:
+    if form in ("images", "parquet") and distilled.clipped:
         share = f"{distilled.clipped:.1%} of the pixels lay outside [0, 1] and were clamped"
         print(f"note: {share}; safetensors keeps them")
+    return 0
+
+
+def _card(args: argparse.Namespace) -> int:
+    from . import library
+    from .store import Store
+
+    plugins.load(names_of(args.plugins))
+    store = Store(args.results, data=args.data)
+    if args.set:
+        where = {"profile": args.profile, "results": args.results, "data": args.data}
+        print(library.card(library.load_set(args.set, **where), store), end="")
+        return 0
+    there = [(profile, name) for profile, name in library.available(store) if args.profile in ("", profile)]
+    for profile, name in there:
+        print(f"{profile:8} {name}")
+    if not there:
+        print(f"no sets in {store.root}; make some with: make figure3")
     return 0
 
 
@@ -394,6 +427,7 @@ def _notebook(args: argparse.Namespace) -> int:
         if not separator:
             raise BadValue(f"parameter {pair!r}; expected NAME=VALUE", "-p seeds=3")
         try:
+            # As JSON where it is some (numbers, true), else as text: papermill passes either.
             parameters[key] = json.loads(value)
         except ValueError:
             parameters[key] = value
@@ -406,7 +440,7 @@ def _notebook(args: argparse.Namespace) -> int:
         chosen.run(workers=args.workers, device=args.device, forecast=True)
     output = reports / chosen.profile / paper / f"{name}.ipynb"
     run_notebook(root / "notebooks" / paper / f"{name}.py", output, parameters)
-    page = html.render(output, profiles[chosen.profile].reading)
+    page = html.render(output, profiles[chosen.profile].reading, inline=args.inline)
     index = _rewrite_index(reports)
     print(f"\n{args.item} is done:\n  page      {page}\n  notebook  {output}\n  all pages {index}")
     for file in sorted(output.parent.glob(f"{name}.*")):
@@ -423,6 +457,18 @@ def _inside(folder: str | None, root: Path) -> str:
     return absolute.relative_to(root).as_posix() if absolute.is_relative_to(root) else str(absolute)
 
 
+def _paper(args: argparse.Namespace) -> int:
+    from ..core.errors import known
+    from .profiles import profiles
+    from .report.paper import bind
+    from .report.reported import PAPERS
+
+    paper, profile = known("paper", args.paper, PAPERS), profiles[args.profile]
+    notebooks = project_root() / "notebooks"
+    print(bind(path_of(args.reports), paper, profile.name, notebooks=notebooks, reading=profile.reading))
+    return 0
+
+
 def _index(args: argparse.Namespace) -> int:
     print(_rewrite_index(path_of(args.reports)))
     return 0
@@ -437,10 +483,12 @@ def _picture(args: argparse.Namespace) -> int:
 
 
 def _rewrite_index(reports: Path) -> Path:
-    """The page of all pages, with every profile's own words."""
+    """The page of all pages, with every profile's own words, and next to it the words of all pages."""
     from .profiles import profiles
+    from .report.glossary import glossary
     from .report.index import index
 
+    glossary(reports, project_root() / "docs" / "glossary.md")
     # The published protocol first.
     readings = {name: profiles[name].reading for name in reversed(list(profiles))}
     kept = [name for name in readings if name != "quick"]  # whose reports git does not ignore
@@ -486,7 +534,9 @@ COMMANDS = {
     "status": _status,
     "show": _show,
     "export": _export,
+    "card": _card,
     "notebook": _notebook,
+    "paper": _paper,
     "index": _index,
     "picture": _picture,
     "list": _list,
@@ -497,10 +547,10 @@ COMMANDS = {
 def main(arguments: Sequence[str] | None = None) -> int:
     """Entry point; returns the exit status: 0 done, 1 a cell failed, 2 bad input, 130 interrupted."""
     begun = time.monotonic()
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
+    for output in (sys.stdout, sys.stderr):
+        if isinstance(output, io.TextIOWrapper):
             # A path or a name that the terminal cannot show stops nothing.
-            stream.reconfigure(errors="backslashreplace")
+            output.reconfigure(errors="backslashreplace")
     grammar = parser()
     args = grammar.parse_args(arguments)
     if lost := [name for name, value in vars(args).items() if value == [] and name != "extra"]:
@@ -510,6 +560,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if args.verbose:
         logging.basicConfig(format="dreamlib: %(message)s")
         logging.getLogger("dreamlib").setLevel(logging.INFO)
+    # For the time of a command only: in a notebook or a test, warnings keep their place in the code.
     plainly, warnings.formatwarning = warnings.formatwarning, _one_line
     try:
         with Interrupts().listening():

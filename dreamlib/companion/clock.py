@@ -33,6 +33,7 @@ class Clock:
     def tick(self, seconds: float) -> None:
         """A step took so long."""
         self.steps += 1
+        # Twice a step leaves time to save. Slowly forgotten, so that one slow step does not count for ever.
         self.reserve = max(2 * seconds, 0.9 * self.reserve)
 
     def remaining(self) -> float | None:
@@ -67,6 +68,7 @@ class Pace:
     def tick(self, ahead: int) -> None:
         """A step is done that had so many of its kind ahead of it, itself included."""
         self.now = time.monotonic()
+        # More steps ahead than before: another kind of step begins, which takes as long as it takes.
         if not self.steps or ahead > self._ahead:
             self._since, self.counted = self.now, 0
         else:

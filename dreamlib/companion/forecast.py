@@ -19,7 +19,7 @@ Kind = tuple[str, str, int, str]
 
 
 def like(cell: Cell) -> Kind:
-    """What cells have in common that take equally long: the steps of a stream of classes do, in whatever order."""
+    """What cells have in common that take equally long: the steps of a class sequence do, in whatever order."""
     return cell.method, re.sub(r"-step\d+$", "", alike(cell.dataset)), cell.ipc, cell.recipe.mode
 
 
@@ -30,6 +30,7 @@ def unknown_kinds(cells: Sequence[Cell], store: Store, known: Collection[Kind] =
         if like(cell) not in known:
             kinds.setdefault(like(cell), []).append(cell)
     for kind in kinds.values():
+        # Asked when its turn comes: another worker of the run may have begun one of the kind by now.
         if not any(_paces(cell, store) for cell in kind):
             yield kind
 
@@ -45,6 +46,7 @@ def _paces(cell: Cell, store: Store) -> dict[str, dict[str, float]]:
 
 def _pace(cell: Cell, store: Store) -> dict[str, float]:
     """What is timed of the making of a set, or of what has to be there before; empty where that is nothing."""
+    # What has to be there first is timed in its place, for as long as it is not there.
     for one in (cell, *cell.needs):
         pace = store.pace(one, "distill")
         if pace.get("seconds") and (one is cell or not present(store.set_path(one))):
@@ -91,6 +93,7 @@ def expected_seconds(cells: Sequence[Cell], store: Store) -> float | None:
     needed = (one for cell in missing for one in cell.sets if not one.recipe.whole)
     sets = {one.set_key: one for one in needed if not present(store.set_path(one))}
     begun = 0.0
+    # A set that is begun is known by its own pace, and the others of its kind by it.
     for key, one in list(sets.items()):
         if pace := _pace(one, store):
             distil.setdefault(like(one), [_whole(pace)])
@@ -105,6 +108,7 @@ def expected_seconds(cells: Sequence[Cell], store: Store) -> float | None:
 
 
 def _sum(known: dict[Kind, list[float]], cells: Iterable[Cell]) -> float:
+    # The median of the kinds stands in for one of which nothing is known: a few slow methods would pull up a mean.
     means = {kind: statistics.mean(values) for kind, values in known.items()}
     typical = statistics.median(means.values()) if means else 0.0
     return sum(means.get(like(cell), typical) for cell in cells)

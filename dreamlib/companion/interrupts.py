@@ -65,6 +65,7 @@ class Interrupts:
             raise KeyboardInterrupt
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        # A second Ctrl-C means at once, whatever is lost since the last checkpoint.
         again, self._asked = self._asked, True
         if not self._deferring or (again and number == signal.SIGINT):
             raise KeyboardInterrupt

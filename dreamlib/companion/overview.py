@@ -1,6 +1,6 @@
 """What the README shows, from the records there are: ``make picture``.
 
-Which cells it shows is decided by rule. The published protocol comes before ``cpu``, and that before ``quick``. The
+Which entries it shows is decided by rule. The published protocol comes before ``cpu``, and that before ``quick``. The
 table is the first profile's with a number that is measured and reported. The picture is the first profile's with a
 distilled set: on its most valuable data set, at ten images per class if there is one, by DREAM if it is there, else by
 the first method of DREAM's Table 1.
@@ -19,7 +19,7 @@ from ..recipes import methods
 from .plans.dream import DISTILLED, PLUGGED
 from .profiles import profiles
 from .report import overview
-from .report.accuracies import Cell
+from .report.accuracies import Entry
 from .report.tables import AccuracyTable
 from .report.words import MEASURED, data_set
 from .session import Session, pixels
@@ -52,8 +52,8 @@ def summary(results: str = "") -> str:
     return overview.summary(map(table_of, sessions(results)))
 
 
-def shown(found_in: Iterable[Session]) -> tuple[Session, list[Cell], str, DistilledSet]:
-    """What the picture shows: the measured cells of one data set and budget, and one of their sets by its method.
+def shown(found_in: Iterable[Session]) -> tuple[Session, list[Entry], str, DistilledSet]:
+    """What the picture shows: the measured entries of one data set and budget, and one of their sets by its method.
 
     Raises
     ------
@@ -63,9 +63,9 @@ def shown(found_in: Iterable[Session]) -> tuple[Session, list[Cell], str, Distil
     for session in found_in:
         table = table_of(session)
         for dataset, ipc in sorted(table.columns, key=lambda column: column[1] != 10):
-            cells = [table.cells[index, (dataset, ipc)] for index in range(len(table.rows))]
-            measured = [cell for cell in cells if cell.status == MEASURED and not cell.row.apart]
-            names = [name for name in PREFERRED if any(cell.row.method == name for cell in measured)]
+            entries = [table.entries[index, (dataset, ipc)] for index in range(len(table.rows))]
+            measured = [entry for entry in entries if entry.status == MEASURED and not entry.row.apart]
+            names = [name for name in PREFERRED if any(entry.row.method == name for entry in measured)]
             for name in names:
                 if (found := session.distilled(name, dataset, int(ipc))) is not None:
                     return session, measured, name, found
@@ -74,20 +74,20 @@ def shown(found_in: Iterable[Session]) -> tuple[Session, list[Cell], str, Distil
 
 def draw(root: Path, results: str = "") -> tuple[list[Path], str]:
     """Draw the picture for light and dark pages under ``reports/front``; also how the README shows it, in Markdown."""
-    session, cells, method, found = shown(sessions(results))
-    dataset, label = session.dataset(cells[0].dataset), methods[method].label
+    session, entries, method, found = shown(sessions(results))
+    dataset, label = session.dataset(entries[0].dataset), methods[method].label
     classes, rows = range(min(10, len(dataset.classes))), min(ROWS, found.stored.shape[1])
     real = [dataset.train_images[dataset.train_labels == one][:rows] / 255.0 for one in classes]
     images = (
         pixels(torch.stack(real, dim=1)),
         pixels(found.stored[: len(classes), :rows].transpose(0, 1)),
     )
-    told = f"{data_set(dataset.name)}, {cells[0].ipc} images per class, profile {session.profile.name}"
+    told = f"{data_set(dataset.name)}, {entries[0].ipc} images per class, profile {session.profile.name}"
     files = {end: FOLDER / f"picture{end}.png" for end in overview.INKS}
     for end, ink in overview.INKS.items():
-        figure = overview.picture(*images, cells, label=label, told=told, ink=ink)
+        figure = overview.picture(*images, entries, label=label, told=told, ink=ink)
         overview.save(figure, root / files[end])
-    alt = overview.described(cells, label, told)
+    alt = overview.described(entries, label, told)
     shown_as = overview.image(
         {end: file.as_posix() for end, file in files.items()}, alt, session.profile.reading
     )

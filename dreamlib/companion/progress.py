@@ -60,9 +60,11 @@ class Progress:
         for cell in [cell for cell in self.waiting if self.settled(cell, run_id)]:
             self.done(cell)
             self.waiting.remove(cell)
+        # The locks say who is at what; needs too, since experts are trained under a lock of their own.
         notes = (self.store.holder(one) for cell in self.waiting for one in (cell, *cell.needs))
         texts = (note.text for note in notes if note and note.run == run_id and note.text)
         self.say(", ".join(dict.fromkeys(texts)))
+        # Looking takes at most a twentieth of the time.
         return max(LOOK_SECONDS, 20 * (time.monotonic() - begun))
 
     def settled(self, cell: Cell, run_id: str) -> bool:

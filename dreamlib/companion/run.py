@@ -56,7 +56,7 @@ class Summary:
 
 @dataclass(frozen=True)
 class Order:
-    """What every process of a run is told; crosses process borders, so plain values only.
+    """What every process of a run is told; crosses process borders, so numbers and texts only.
 
     Attributes
     ----------
@@ -148,9 +148,11 @@ def run_cells(
         the last checkpoint.
     """
     check_choices(workers, seconds, memory_gb)
+    # From here on, not from when a worker has started: starting is part of the time given.
     deadline = None if seconds is None else time.time() + seconds
     where = backend.resolve_device(device)
     checkpoint_seconds()  # raises here rather than in every worker
+    # Read once, here: each worker looks again before it begins a cell.
     todo = [cell for cell in cells if not store.finished(cell)]
     if workers == -1:
         return Summary(0, len(cells) - len(todo), len(todo), {})
@@ -160,7 +162,9 @@ def run_cells(
     if not todo:
         return Summary(0, found, 0, {})
     store.check_writable()
+    # As many as fit next to each other with their threads; a GPU is not shared by default.
     count = workers or (max(1, _cores() // threads) if where.type == "cpu" else 1)
+    # More processes than locks would only wait for each other.
     count = min(count, len({cell.lock_key for cell in todo}))
     order = Order(
         root=str(store.root),
@@ -181,6 +185,7 @@ def run_cells(
             steps = clock.steps
         else:
             steps = _share(todo, order, count, bar)
+    # From the store, not from the workers: whoever has finished a cell, it is finished.
     left = [cell for cell in todo if not store.finished(cell)]
     failed = {cell.name: why for cell in left if (why := store.failure(cell, order.run_id)) is not None}
     return Summary(len(todo) - len(left), found, len(left) - len(failed), failed, steps)
@@ -213,6 +218,7 @@ def _compute(
     backend.tune_allocator()
     backend.deterministic(order.deterministic)
     backend.resolve_device(order.device)  # a process that only reads a GPU's memory has not started it
+    # The threads decide the last bits of sums, so they are the profile's, and the caller gets its own back.
     before = torch.get_num_threads()
     torch.set_num_threads(order.threads)
     store, device = Store(order.root, order.run_id, data=order.data), torch.device(order.device)
@@ -236,6 +242,7 @@ def _share(cells: Sequence[Cell], order: Order, count: int, bar: Progress) -> in
     command, pipe = [sys.executable, "-P", "-m", "dreamlib.companion"], subprocess.PIPE
     processes: list[subprocess.Popen[bytes]] = []
     try:
+        # Ctrl-C reaches this process alone, which then asks its workers to save.
         with ignoring_keyboard():
             for _ in range(count):
                 processes.append(subprocess.Popen(command, stdin=pipe, stdout=pipe, env=environment))
@@ -258,6 +265,7 @@ def _share(cells: Sequence[Cell], order: Order, count: int, bar: Progress) -> in
         if error is not None:
             raise error
     codes = [process.returncode for process in processes]
+    # A process that died (killed for memory, say) matters only where it has left work undone.
     if any(codes) and any(not bar.settled(cell, order.run_id) for cell in cells):
         raise DreamlibError(
             f"a worker process died (exit codes {', '.join(map(str, codes))}); what was finished is kept",
@@ -269,8 +277,8 @@ def _share(cells: Sequence[Cell], order: Order, count: int, bar: Progress) -> in
 def _answer(process: subprocess.Popen[bytes]) -> tuple[int, DreamlibError | None]:
     """How many steps a worker has made, and the error of ours that ended it; of one that was killed, nothing."""
     assert process.stdout is not None
-    with process.stdout as stream:
-        said = stream.read()
+    with process.stdout as output:
+        said = output.read()
     return pickle.loads(said) if said else (0, None)
 
 
@@ -309,6 +317,7 @@ def work(parcel: bytes) -> int:
 
 def _unpacked(parcel: bytes) -> list[Cell]:
     try:
+        # Apart from the order: plug-ins are loaded in between, and cells may be made of their classes.
         return list(pickle.loads(parcel))
     except (AttributeError, ImportError) as error:
         raise PluginError(

@@ -25,6 +25,7 @@ def search(profile: str, method: str, dataset: str, ipc: int, seed: int) -> list
         evaluation_rules=scale.judging(method, dataset, ipc),
     )
     return [
+        # One set, many judges: only the evaluation differs, so it is distilled once.
         replace(first, evaluation=replace(first.evaluation, network=network))
         for network in scale.architectures()
     ]

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import ast
+import base64
 import inspect
+import os
 import sys
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
+from urllib.parse import quote
 
 import pandas as pd
 import torch
@@ -28,6 +31,7 @@ from ..distillation.loop import BESIDE
 from ..distillation.sets import DistilledSet, load_set
 from ..recipes import methods as all_methods
 from .cells import COMMON, Cell, make_cell
+from .lists import names_of, numbers_of
 from .plans import plan
 from .profiles import profiles
 from .report import expected, facts, figures, layouts, settings, style, tables, verdicts, words
@@ -38,28 +42,25 @@ from .store import Store
 from .studies import Study, study
 
 Claim = tuple[str, bool | None, str]
+FIGURE = "dreamlib"  # the metadata of an output that is a figure: its file, seen from the page, and its words
 
 
 class Session:
     """The parameters of a notebook, checked, and the study they choose.
+
+    A notebook computes in one order and tells in another: verdicts need all numbers, and are what a reader wants first.
+    So :meth:`about` keeps two places below the claim, which :meth:`verdict` and the first table that is kept fill when
+    their time comes.
 
     Every notebook has the same parameters, so that one command line fits all. Lists are comma-separated text (that is
     what papermill and make can pass); an empty one takes the choice of the item and the profile.
 
     Parameters
     ----------
-    item : str
-        ``"dream/table1"`` ...
-    profile : str
-        ``quick``, ``cpu`` or ``paper``.
-    datasets, ipcs, methods : str
-        Comma-separated.
-    seeds : int
-        Synthetic sets per cell; 0 takes the profile's.
-    workers : int
-        Processes; 0 is automatic.
-    device : str
-        ``auto``, ``cpu``, ``cuda`` ...
+    item, profile, datasets, ipcs, methods, seeds
+        As of :func:`~dreamlib.companion.studies.study`.
+    workers, device
+        As of :func:`~dreamlib.companion.run.run_cells`.
     results, data, reports : str
         Folders; empty takes the default.
     plugins : str
@@ -82,8 +83,6 @@ class Session:
         plugins: str = "",
         reports: str = "reports",
     ) -> None:
-        from .cli import names_of, numbers_of
-
         _check_injected()
         self.plugin_files = names_of(plugins)
         load_plugins(self.plugin_files)
@@ -105,12 +104,13 @@ class Session:
         self.folder = root / path_of(reports) / self.profile.name / paper
         self.module_folder = root / "notebooks" / paper
         self.reported = load_reported()
+        self._places: dict[str, Any] = {}  # at the top of the page, by what will stand there
 
     @classmethod
     def of_notebook(cls, item: str, variables: Mapping[str, Any]) -> Session:
         """The session of a notebook, whose variables hold every parameter by its name; it sets up the kernel.
 
-        From here on the kernel draws in the style of the pages, computes with as many threads as a worker of the
+        From here on the kernel plots in the style of the pages, computes with as many threads as a worker of the
         profile, so that what the notebook measures itself has the same numbers, and can import the modules that lie
         next to the notebook.
 
@@ -123,7 +123,7 @@ class Session:
         if lacking := [name for name in names if name not in variables]:
             raise BadValue(
                 f"notebook {item} sets no {', '.join(lacking)}; expected every parameter",
-                "run the cell tagged parameters first",
+                "run the code cell tagged parameters first",
             )
         session = cls(item, **{name: variables[name] for name in names})
         style.use()
@@ -142,27 +142,63 @@ class Session:
         )
         for name, error in summary.failed.items():
             warnings.warn(f"{name} failed: {error}", stacklevel=2)
-        done = len(self.study.cells) - len(self.study.missing())
-        told = facts.told(datasets=list(self.study.datasets), cost=facts.cost(self.records))
-        display(Markdown(f"{done} of {len(self.study.cells)} cells are measured."), metadata=told)
+        if missing := len(self.study.missing()):
+            done = len(self.study.cells) - missing
+            self.say(f"{done} of {words.plural(len(self.study.cells), 'cell')} are measured.")
 
     def say(self, text: str) -> None:
         """Show Markdown; a sentence with "nan" or "-0.0" in it is an error."""
         display(Markdown(words.sound(text)))
 
     def about(self) -> None:
+        """Keep the top of the page for verdicts and table, and fold away below them which profile the page shows."""
+        for place, what in (("verdicts", "The verdicts"), ("table", "The table")):
+            waiting = Markdown(f"*{what} will stand here once the cells below have run.*")
+            self._places[place] = display(waiting, display_id=f"dreamlib-{place}")
+        display(HTML(layouts.folded(f"Profile {self.profile.name}: what it reduces", self._profile())))
+
+    def _profile(self) -> str:
         """Which profile this page shows, in words."""
         budget, made = ("INPC", "generator") if self._drawn else ("IPC", "synthetic set")
-        self.say(
-            f"**Profile `{self.profile.name}`**: {self.profile.summary}. "
-            f"Data sets {', '.join(self.study.datasets)}; {budget} {', '.join(map(str, self.study.ipcs))}; "
-            f"{self.study.seeds} {made}(s) per cell. All accuracies are last-epoch top-1 on the whole test set; "
-            "the test set is read once per network, after training."
+        return (
+            f"{self.profile.summary}. Data sets: {', '.join(map(words.data_set, self.study.datasets))}; {budget} "
+            f"{', '.join(map(str, self.study.ipcs))}; {words.plural(self.study.seeds, made)} of each method. All "
+            "accuracies are last-epoch top-1 on the whole test set, which is read once per network, after training."
         )
 
-    def show(self, frame: pd.DataFrame, digits: int = 2) -> None:
-        """Show a table in the look of the page, from inside a loop."""
-        display(tables.styled(frame, decimals=digits))
+    def _at_the_top(self, place: str, shown: Any, **about: Any) -> None:
+        """Show something in its place at the top of the page; here, where the place is taken or was not kept."""
+        kept = self._places.pop(place, None)
+        if kept is None:
+            display(shown, **about)
+        else:
+            kept.update(shown, **about)
+
+    def show(self, frame: pd.DataFrame, digits: int = 2, caption: str = "", *, top: bool = False) -> None:
+        """Show a table in the look of the page, from inside a loop; methods are called what tables call them.
+
+        ``top=True`` makes it the one that stands below the verdicts.
+        """
+        shown = HTML(tables.styled(self._named(frame), caption, decimals=digits).text)
+        if top:
+            self._at_the_top("table", shown)
+        else:
+            display(shown)
+
+    def fold(self, summary: str, frame: pd.DataFrame, digits: int = 2) -> None:
+        """Show a long table folded away."""
+        display(HTML(layouts.folded(summary, tables.styled(self._named(frame), decimals=digits))))
+
+    def _named(self, frame: pd.DataFrame) -> pd.DataFrame:
+        """A frame whose methods have their labels in place of their names."""
+        columns = [name for name in ("method", "base") if name in frame.columns]
+        labels = {
+            value: self.label(value)
+            for name in columns
+            for value in frame[name].dropna().unique()
+            if str(value).removesuffix(COMMON) in all_methods
+        }
+        return frame.assign(**{name: frame[name].replace(labels) for name in columns})
 
     def verdict(
         self,
@@ -172,14 +208,14 @@ class Session:
         heading: str = "The paper's claim",
         made: str = "",
     ) -> None:
-        """What holds here and what does not: a table of (claim, whether it holds, the evidence), and the one rule.
+        """What holds and what does not, at the top of the page: each claim, whether it holds, and the evidence.
 
         Parameters
         ----------
         claims : sequence of (str, bool or None, str)
             What the paper claims, and nothing else.
         also : sequence of (str, bool or None, str)
-            What the paper does not claim: a table of its own, decided by the same rule.
+            What the paper does not claim: a table of its own, shown here, decided by the same rule.
         heading : str
             Above the claims, where they are not a paper's.
         made : str
@@ -190,24 +226,28 @@ class Session:
         BadValue
             A sentence says "nan", "inf", "-0.0" or "0.0 times".
         """
-        made = made or ("generator" if self._drawn else "set")
-        display(Markdown(f"*{verdicts.rule(made)}*"))
-        for kind, head, rows in (
-            ("claims", heading, claims),
-            ("also", "Also seen here (no claim of the paper)", also),
-        ):
-            if rows:
-                told = facts.told(**{kind: facts.lines(rows)})
-                display(HTML(layouts.html(self._claims(head, rows))), metadata=told)
+        rule = verdicts.rule(made or ("generator" if self._drawn else "set"))
+        other = "Seen here (no claim of the paper)"
+        absent = (
+            "all that it claims",
+            None,
+            "the methods that its claims are about are not among these cells",
+        )
+        first, second = (claims, also) if claims or not also else (also, ())
+        told = self._told(other if first is also else heading, first or [absent], rule)
+        card = facts.told(
+            claims=facts.lines(claims),
+            also=facts.lines(also),
+            datasets=list(self.study.datasets),
+            cost=facts.cost(self.records),
+        )
+        self._at_the_top("verdicts", HTML(told), metadata=card)
+        if second:
+            display(HTML(self._told(f"Also {other[0].lower()}{other[1:]}", second, "")))
 
-    def _claims(self, heading: str, claims: Sequence[Claim]) -> pd.DataFrame:
-        word, say = {True: "holds", False: "does not hold", None: "not decided here"}, layouts.HTML
-        heads = [say(heading), say(f"Profile {self.profile.name}"), "Evidence"]
-        lines = [
-            [say(words.sound(claim)), say(word[holds], "verdict"), say(words.sound(evidence))]
-            for claim, holds, evidence in claims
-        ]
-        return pd.DataFrame(lines, columns=heads)
+    def _told(self, heading: str, claims: Sequence[Claim], rule: str) -> str:
+        told = [(words.sound(claim), holds, words.sound(evidence)) for claim, holds, evidence in claims]
+        return layouts.verdicts(heading, self.profile.name, told, rule)
 
     @property
     def _drawn(self) -> bool:
@@ -237,9 +277,11 @@ class Session:
         The papers' numbers are in the row of the same evaluation.
         """
         entry, own = all_methods[method], self.row(method, group)
+        # A method that the DC family's protocol judges has one row: its own evaluation is the common one.
         if not entry.common:
             return [own]
         again = replace(own, method=f"{method}{COMMON}", label=f"{own.label}, common protocol")
+        # The paper's numbers stand next to the evaluation they were made by (KIP's are of trained networks).
         if entry.reported_under == entry.common:
             return [replace(own, reported_as=None, apart=True), again]
         return [own, replace(again, reported_as=None)]
@@ -269,7 +311,12 @@ class Session:
 
         ``choices`` are those of :func:`.tables.accuracy_table`: whose numbers to show, and the caption.
         """
-        about = {"command": self.study.command(), "reading": self.profile.reading, **choices}
+        about = {
+            "command": self.study.command(),
+            "reading": self.profile.reading,
+            "links": self.links,
+            **choices,
+        }
         found = self.records if records is None else records
         return tables.accuracy_table(
             found, rows, self.study.datasets, self.study.ipcs, self.reported, **about
@@ -282,12 +329,28 @@ class Session:
             self.say(f"No column here has measured and reported numbers of {FEWEST} methods.")
         else:
             names = {"place": "column", "tau": "Kendall's tau", "sets": "sets, at least"}
-            told = facts.told(agreement=facts.plain(found))
-            display(layouts.styled(found.rename(columns=names)), metadata=told)
+            shown = HTML(layouts.styled(found.rename(columns=names)).text)
+            display(shown, metadata=facts.told(agreement=facts.plain(found)))
 
-    def settings(self) -> Any:
-        """The settings that belong to the numbers: protocol, epochs, normalisation, seeds, device, seconds, memory."""
-        return settings.shown(self.records)
+    @property
+    def links(self) -> dict[str, str]:
+        """The address of every cell's record, seen from the page, by the cell's key."""
+        seen_from = self.folder.resolve()
+        found = {}
+        for cell in self.study.cells:
+            try:
+                path = os.path.relpath(self.study.store.record_path(cell).resolve(), seen_from)
+            except ValueError:  # another drive, on Windows
+                continue
+            found[cell.key] = quote(path.replace(os.sep, "/"))
+        return found
+
+    def settings(self, records: Sequence[Record] | None = None) -> Any:
+        """The settings that belong to the numbers, and every record: protocol, epochs, normalisation, seeds, device.
+
+        Of all records of the study, or of those given.
+        """
+        return settings.shown(self.records if records is None else records, links=self.links)
 
     def pairs(self, claimed: Mapping[tuple[str, str, int], float] | None = None) -> pd.DataFrame:
         """Difference of every method to its base by data set and IPC, as :func:`paired_difference` makes it.
@@ -322,26 +385,20 @@ class Session:
         made = "generator" if self._drawn else "set"
         return comparison(self.records, method, base, dataset, ipc, claimed, source=source, made=made)
 
-    def over_sets(
-        self,
-        measure: Callable[..., float | None],
-        *about: Any,
-        made: str = "set",
-        claimed: float | None = None,
-    ) -> verdicts.Evidence:
+    def over_sets(self, measure: Callable[..., float | None], *about: Any) -> verdicts.Evidence:
         """Decide a number that is measured on every set of a study, such as a property of its images.
 
         ``measure(*about, seed)`` gives the number of one set, or None where that set is not here.
         """
         found = [measure(*about, seed) for seed in range(self.study.seeds)]
-        return verdicts.decide((value for value in found if value is not None), claimed, made=made)
+        return verdicts.decide(value for value in found if value is not None)
 
     def place(self, dataset: str, ipc: int) -> str:
         """A data set and a budget in words: "CIFAR-10, IPC 10"."""
         return f"{words.data_set(dataset)}, {'INPC' if self._drawn else 'IPC'} {ipc}"
 
     def curves(self) -> pd.DataFrame:
-        """Accuracy by matching step: one line per method, data set, IPC and step, pooled over sets and networks."""
+        """Accuracy by matching step: one line per method, data set, IPC and step, over all sets and networks."""
         places: dict[tuple[str, int], list[dict[str, Any]]] = {}
         for record in self.records:
             places.setdefault((record["dataset"], record["ipc"]), []).append(record)
@@ -349,11 +406,7 @@ class Session:
             figures.curve_frame(found).assign(dataset=dataset, ipc=ipc)
             for (dataset, ipc), found in places.items()
         ]
-        return (
-            pd.concat(frames, ignore_index=True)
-            if frames
-            else figures.curve_frame([]).assign(dataset="", ipc=0)
-        )
+        return pd.concat(frames or [figures.curve_frame([]).assign(dataset="", ipc=0)], ignore_index=True)
 
     def reported_number(
         self, item: str, dataset: str, method: str, metric: str, *, paper: str = "dream", network: str = ""
@@ -389,7 +442,7 @@ class Session:
         reported: Sequence[str] = (),
         failures: int = 0,
     ) -> str:
-        """What a notebook's last cell prints, and nbval compares: numbers of ``quick``, in bands around expectations.
+        """What a notebook's last code cell prints, and nbval compares: numbers of ``quick``, in bands of expectation.
 
         Under another profile, or with other parameters than a notebook's own, nothing is expected: the text says so.
 
@@ -431,19 +484,32 @@ class Session:
     # Shown and kept
 
     def save(self, table: tables.AccuracyTable) -> None:
-        """Keep a table as CSV, Markdown and LaTeX next to the page."""
+        """Keep a table as CSV, Markdown and LaTeX next to the page, and show it at its top."""
         table.save(self.folder, self.name)
+        self._at_the_top("table", HTML(table.html()))
 
-    def save_frame(self, frame: pd.DataFrame, digits: int) -> Any:
-        """Keep any other table likewise, and show it with ``digits`` decimals; what is not there is a dash."""
+    def save_frame(self, frame: pd.DataFrame, digits: int, *, top: bool = True) -> None:
+        """Keep any other table likewise, with ``digits`` decimals; what is not there is a dash.
+
+        ``top=False`` shows nothing: where another table says the same more shortly, or stands at the top.
+        """
         layouts.save_frame(frame, self.folder, self.name, digits)
-        return layouts.styled(frame, decimals=digits)
+        if top:
+            self._at_the_top("table", HTML(layouts.styled(self._named(frame), decimals=digits).text))
 
-    def save_figure(self, figure: Any, name: str, *, kinds: Sequence[str] = ("png", "svg")) -> None:
-        """Keep a figure as PNG and SVG under ``figures/``, and show it."""
-        stem = f"{self.name}-{name}".replace(":", "_").replace("/", "_")
-        figures.save(figure, self.folder / "figures", stem, kinds)
-        display(figure)
+    def save_figure(self, figure: Any, name: str, alt: str = "") -> None:
+        """Keep a figure under ``figures/``, drawings as SVG and images as PNG, and show it.
+
+        ``alt`` says in words what it shows; without it :func:`.figures.described` does. In a kernel the figure is shown
+        itself; the notebook that is kept next to its page refers to the file instead (:func:`.notebook.tidy`).
+        """
+        stem = f"{self.name}-{name}".replace(":", "_").replace("/", "_").replace(" ", "-")
+        told = alt or figures.described(figure)
+        path = figures.save(figure, self.folder / "figures", stem)
+        raw = path.read_bytes()
+        kind, data = ("image/svg+xml", raw.decode()) if path.suffix == ".svg" else ("image/png", _base64(raw))
+        about = {FIGURE: {"figure": f"figures/{quote(path.name)}", "alt": told}}
+        display({kind: data, "text/plain": told}, metadata=about, raw=True)
         close(figure)
 
     # Data and sets
@@ -506,6 +572,7 @@ class Session:
         states = dict(self.study.store.read_course(cell) or {})
         if first is not None:
             before = self.study.store.read_course(first) or {}
+            # Up to where this one went on: what the other did later is another generator.
             states |= {epoch: state for epoch, state in before.items() if epoch < first.step}
         found = {}
         for epoch in sorted(states):
@@ -530,13 +597,18 @@ def _check_injected() -> None:
     """Refuse a parameter that no notebook has, where plain papermill has set one: it only warns, and runs on."""
     shell, valid = get_ipython(), [name for name in inspect.signature(Session).parameters if name != "item"]
     for source in shell.user_ns.get("In", []) if shell is not None else ():
-        if source.startswith("# Parameters\n"):  # what papermill puts before the cell that it inserts
+        if source.startswith("# Parameters\n"):  # papermill begins its own code cell so
+            # Read, not run: the assignments alone.
             set_here = (node.targets[0] for node in ast.parse(source).body if isinstance(node, ast.Assign))
             for name in (target.id for target in set_here if isinstance(target, ast.Name)):
                 if name not in valid:
                     raise unknown("notebook parameter", name, valid)
 
 
+def _base64(raw: bytes) -> str:
+    return base64.b64encode(raw).decode("ascii")
+
+
 def pixels(images: torch.Tensor) -> Any:
-    """(..., c, h, w) tensors as (..., h, w, c) numpy arrays, for drawing."""
+    """(..., c, h, w) tensors as (..., h, w, c) numpy arrays, for plotting."""
     return images.detach().cpu().movedim(-3, -1).numpy()

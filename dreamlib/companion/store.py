@@ -21,10 +21,20 @@ from torch import Tensor
 
 from ..core.atomic import cannot_write, write_atomically
 from ..core.errors import Damaged, StoreError
-from ..core.files import COURSE, read_json, read_tensors, write_json, write_tensors
+from ..core.files import (
+    COURSE,
+    below,
+    read_json,
+    read_tensors,
+    tensors_digest,
+    with_prefix,
+    write_json,
+    write_tensors,
+)
 from ..core.places import path_of, setting
 from ..core.reading import present
 from ..data import at_hand
+from ..distillation.loop import SETTLED
 from .cells import Cell
 
 SCHEMA = 1
@@ -95,6 +105,9 @@ class Store:
         self._at_hand: dict[str, str | None] = {}  # fingerprints by the name of a data set
         self._of_other_data: set[Path] = set()  # files that were passed over for that
         self._held: set[str] = set()  # keys of the locks that this store holds
+        self._settled: dict[
+            Path, str
+        ] = {}  # checksums of the parts of checkpoints that stand in files of their own
 
     def check_writable(self) -> None:
         """Raise :class:`StoreError` now rather than after an hour of computing."""
@@ -122,6 +135,7 @@ class Store:
         path = self.record_path(cell)
         try:
             record = read_json(path)
+            # The file's name holds only ten digits of the key; the whole key is compared.
             if record.get("schema") != SCHEMA or record.get("key") != cell.key:
                 raise Damaged(f"{path} is the record of another cell or schema", "")
             _check_whole(path, record, cell)
@@ -136,10 +150,12 @@ class Store:
         """Whether nothing is left to do for a cell."""
         if self.record(cell) is None:
             return False
+        # A page that shows images needs the sets too, and these are no part of a repository.
         return not cell.with_set or all(present(self.set_path(one)) for one in cell.sets)
 
     def write_record(self, cell: Cell, result: dict[str, Any]) -> None:
         """Write the record of a finished cell; its failures are forgotten."""
+        # Results of other data under the same name are the user's: renamed, never overwritten.
         self._make_room(self.record_path(cell))
         write_json(self.record_path(cell), {"schema": SCHEMA, "key": cell.key, **cell.describe(), **result})
         self._drop_failure(cell, "distill")
@@ -209,27 +225,69 @@ class Store:
         return self._work(cell) / f"{_key(cell, phase)[:24]}.{phase}.safetensors"
 
     def read_checkpoint(self, cell: Cell, phase: str) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
-        """The state and metadata of an unfinished phase, or None."""
+        """The state and metadata of an unfinished phase, or None; one of whose parts a file is missing is damaged."""
         path = self.checkpoint_path(cell, phase)
+        self.start_over(cell, phase)
         found = self._read(cell, path, _key(cell, phase))
         if found is None or phase == "evaluate":
             return found
+        # An evaluation goes on from a set, whose own data have been looked at.
         about = {"data_fingerprint": found[1].get("origin", {}).get("data")}
-        return found if self.fits(cell, about, path) else None
+        if not self.fits(cell, about, path):
+            return None
+        parts = {
+            self._part_path(cell, phase, name): seal for name, seal in found[1].get("settled", {}).items()
+        }
+        try:
+            for part, seal in parts.items():
+                state, _ = read_tensors(part)
+                if tensors_digest(state) != seal:
+                    raise Damaged(f"{part} is not the part that {path.name} was written with", "")
+                found[0].update(state)
+        except (FileNotFoundError, Damaged) as error:
+            if path.exists():  # else another process has finished, and removed them all
+                self._pass_over(cell, path, error)
+            return None
+        self._settled |= parts
+        return found
 
     def write_checkpoint(
         self, cell: Cell, phase: str, state: dict[str, Tensor], metadata: dict[str, Any]
     ) -> None:
-        """Keep the state of an unfinished phase."""
+        """Keep the state of an unfinished phase. What is :data:`SETTLED` in it is written the first time only."""
+        key = {"key": _key(cell, phase)}
+        settled = {name for name in state if name.startswith(SETTLED)}
+        seals: dict[str, str] = {}
+        # The parts first: a checkpoint never refers to one that is not there.
+        for part in dict.fromkeys(name.split(".")[1] for name in settled):
+            path, prefix = self._part_path(cell, phase, part), f"{SETTLED}{part}."
+            if path not in self._settled:
+                tensors = with_prefix(prefix, below(state, prefix))
+                write_tensors(path, tensors, key)
+                self._settled[path] = tensors_digest(tensors)
+            seals[part] = self._settled[path]
+        more = {"settled": seals} if seals else {}
         self._make_room(self.checkpoint_path(cell, phase))
-        write_tensors(self.checkpoint_path(cell, phase), state, {"key": _key(cell, phase), **metadata})
+        rest = {name: value for name, value in state.items() if name not in settled}
+        write_tensors(self.checkpoint_path(cell, phase), rest, {**key, **more, **metadata})
+
+    def start_over(self, cell: Cell, phase: str) -> None:
+        """Forget which parts of a checkpoint are written: those that come now are of another run."""
+        self._settled = {
+            path: seal
+            for path, seal in self._settled.items()
+            if not path.match(self._part_path(cell, phase, "*").name)
+        }
+
+    def _part_path(self, cell: Cell, phase: str, part: str) -> Path:
+        return self._work(cell) / f"{_key(cell, phase)[:24]}.{part}.{phase}.safetensors"
 
     def preview_path(self, cell: Cell) -> Path:
         """Where one looks at what an unfinished generator draws: a PNG, a row for each class."""
         return self._work(cell) / f"{cell.set_name}.png"
 
     def write_preview(self, cell: Cell, images: Tensor) -> None:
-        """Draw unit images (C, n, c, h, w) of an unfinished generator."""
+        """Save unit images (C, n, c, h, w) of an unfinished generator."""
         from torchvision.utils import save_image
 
         rows, flat = images.shape[1], images.flatten(0, 1).cpu()
@@ -239,12 +297,15 @@ class Store:
 
     def drop_checkpoint(self, cell: Cell, phase: str) -> None:
         """Remove the checkpoint of a phase that is finished."""
+        # The checkpoint before its parts: it never refers to one that is gone.
         for path in (
             self.checkpoint_path(cell, phase),
+            *self._work(cell).glob(self._part_path(cell, phase, "*").name),
             *((self.preview_path(cell),) if phase == "distill" else ()),
         ):
             with suppress(OSError):
                 path.unlink()
+        self.start_over(cell, phase)
 
     def _failure_path(self, cell: Cell, phase: str) -> Path:
         return self._work(cell) / f"{_key(cell, phase)[:24]}.failed.json"
@@ -288,6 +349,7 @@ class Store:
             raise StoreError(f"cannot lock {path}: {error.strerror or error}", hint) from error
         try:
             self._held.add(cell.lock_key)
+            # The paces of whoever held it last stay: forecasts reckon with them.
             before = self.holder(cell)
             now, paces = datetime.now(UTC).isoformat(" ", "seconds"), before.paces if before else {}
             self._note(cell, Holder(platform.node(), os.getpid(), now, self.run_id, paces=paces))
@@ -335,15 +397,17 @@ class Store:
             stream.write(json.dumps(asdict(note)).encode().ljust(path.stat().st_size))
 
     def _sweep(self, cell: Cell) -> None:
-        for target in (
+        targets = (
             self.record_path(cell),
             self.set_path(cell),
             self.course_path(cell),
             self.preview_path(cell),
             self.checkpoint_path(cell, "distill"),
             self.checkpoint_path(cell, "evaluate"),
-        ):
-            for leftover in target.parent.glob(f".{glob.escape(target.name)}.*.tmp"):
+        )
+        patterns = [(target.parent, glob.escape(target.name)) for target in targets]
+        for folder, pattern in (*patterns, (self._work(cell), self._part_path(cell, "distill", "*").name)):
+            for leftover in folder.glob(f".{pattern}.*.tmp"):
                 with suppress(OSError):
                     leftover.unlink()
 
@@ -363,7 +427,7 @@ class Store:
         self._of_other_data.add(path)
         how = "holds other images than when it was measured" if now else "cannot be read now"
         warnings.warn(
-            f"{name} {how}, so what {self.root} has of it counts as not there; a run keeps that and computes anew",
+            f"{name} {how}, so what {self.root} has of it counts as not there; a run keeps that and computes it again",
             stacklevel=4,
         )
         return False

@@ -53,6 +53,7 @@ class Study:
         first: dict[str, str] = {}
         for record in found:
             name, mark = record["dataset"], record.get("data_fingerprint", "")
+            # Built-in data sets do not change; a user's own folder can.
             if ":" in name and first.setdefault(name, mark) != mark:
                 raise StoreError(
                     f"{self.store.root} keeps results of two different data sets, both called {name}",
@@ -83,6 +84,7 @@ class Study:
             words.append(f"SEEDS={self.seeds}")
         if files := plugins.files():
             words.append(f"PLUGINS={','.join(files)}")
+        # Results in their usual place need not be named, wherever the project lies.
         if self.store.root != Store().root and self.store.root.parts[-2:] != ("reports", "results"):
             words.append(f"RESULTS={self.store.root}")
         return shlex.join(words)
@@ -109,7 +111,7 @@ def study(
     datasets, ipcs, methods : sequence
         Restrict or extend what the item and the profile cover; empty takes their choice.
     seeds : int
-        Synthetic sets per cell of the table; 0 takes the profile's.
+        Synthetic sets of each method; 0 takes the profile's.
     store : Store or path, optional
         Results folder.
 
@@ -131,6 +133,7 @@ def study(
             "--seeds 3, or SEEDS=3 to make",
         )
     count = seeds or chosen.seeds_of(profile)
+    # Counted before any cell is made: a slip such as SEEDS=1000000 must not take the memory first.
     if (many := count * len(budgets) * len(data) * len(rows)) > MOST_CELLS:
         raise BadValue(
             f"{count} seeds x {len(budgets)} IPC x {len(data)} data sets x {len(rows)} methods are {many:,} cells; "

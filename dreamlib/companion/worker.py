@@ -193,6 +193,7 @@ class Worker:
         if known is not None:
             self.begin(cells, on_done, known)
         waiting = [cell for cell in cells if not self.store.finished(cell)]
+        # So that the first word comes after two seconds of waiting, the next every ten minutes.
         told = time.monotonic() + PATIENCE_SECONDS - TELL_SECONDS
         while waiting:
             holders = {}
@@ -231,6 +232,7 @@ class Worker:
 
     def _take(self, cell: Cell, on_done: Callable[[Cell], object]) -> Cell | None:
         """Compute a cell, unless another process holds what is then returned: the cell, or a set that it needs."""
+        # The lock is of the set: cells that share one wait for it, and then find it made.
         with self.store.lock(cell) as mine:
             if not mine:
                 return cell
@@ -272,6 +274,7 @@ class Worker:
             for one in (cell, *cell.parts):
                 self.dataset(one.dataset)  # a download can be broken off at any moment, a step cannot
             check_judge(self.dataset(cell.dataset))
+            # From here on Ctrl-C is only noted: :meth:`_drive` looks at it between two steps.
             with self.interrupts.deferred():
                 backend.forget_peak(self.device)
                 sets = []
@@ -310,7 +313,7 @@ class Worker:
                 **({"accuracies_on": {also: run.also_accuracies}} if also else {}),
                 "formats": {"distill": about.get("formats", "not recorded"), "evaluate": run.engine.words},
                 "curve": about["curve"],
-                "seconds": {**about["seconds"], "evaluate": run.seconds},
+                "seconds": {**about["seconds"], "evaluate": run.seconds, **_core(about["seconds"], run)},
                 "resumed": about["resumed"],
                 "peak_memory_bytes": max(about["peak_memory_bytes"], backend.peak_memory(self.device)),
                 "device": backend.describe(self.device),
@@ -329,6 +332,7 @@ class Worker:
                 **({"notes": about["notes"]} if about.get("notes") else {}),
             },
         )
+        # Only now, with the record on the disk: killed in between, the work would be lost.
         self.store.drop_checkpoint(cell, "evaluate")
         for one in cell.sets:
             self.store.drop_checkpoint(one, "distill")
@@ -349,6 +353,7 @@ class Worker:
                 return self._distilled(cell, locked=True)
         if found is None:
             found = self._distil(cell)
+        # A set of other images must not be judged on these.
         elif found[1]["data_fingerprint"] != self.dataset(cell.dataset).fingerprint:
             raise DataError(
                 f"{self.store.set_path(cell)} was distilled from other data than {cell.dataset!r} is now",
@@ -383,7 +388,11 @@ class Worker:
             if not mine:
                 raise HeldElsewhere(first)
             state, known = self._begun(first)
-        before = {"first stage": known["seconds"]["distill"] * first.step / first.recipe.steps}
+        # The share of the first stage that was gone on from: a GAN that was trained for longer serves others too.
+        share, took = first.step / first.recipe.steps, known["seconds"]
+        before = {"first stage": took["distill"] * share}
+        if "core" in took:
+            before["core"] = took["core"] * share
         return partial(start, start=state), before
 
     def _begun(self, first: Cell) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -414,7 +423,12 @@ class Worker:
             "data_fingerprint": dataset.fingerprint,
             "formats": run.engine.words,
             "curve": {"step": [step for step, _ in run.losses], "loss": [loss for _, loss in run.losses]},
-            "seconds": {**before, **run.seconds, "distill": sum((*before.values(), *run.seconds.values()))},
+            "seconds": {
+                **before,
+                **run.seconds,
+                "distill": before.get("first stage", 0.0) + sum(run.seconds.values()),
+                **_core(before or {"core": 0.0}, run),
+            },
             "resumed": resumed,
             "peak_memory_bytes": backend.peak_memory(self.device),
             "images_stored": 0 if cell.recipe.drawn else len(stored["images"].flatten(0, 1)),
@@ -433,7 +447,7 @@ class Worker:
         return {
             "formats": Engine("plain", self.device).words,
             "curve": {"step": [], "loss": []},
-            "seconds": {"distill": 0.0},
+            "seconds": {"distill": 0.0, "core": 0.0},
             "resumed": False,
             "peak_memory_bytes": backend.peak_memory(self.device),
             "normalisation": _normalised(dataset, cell).normalisation.about(),
@@ -452,6 +466,7 @@ class Worker:
         else:
             made = [self._training_set(one, stored) for one, stored in zip(cell.sets, sets, strict=True)]
             images = made[0] if len(made) == 1 else _united(made)
+            # A checkpoint of an evaluation belongs to these very images, not to a key.
             origin = _digest_of(list(map(tensors_digest, sets)))
         also = self.dataset(cell.evaluation.also_on) if cell.evaluation.also_on else None
         start = partial(
@@ -541,11 +556,13 @@ class Worker:
             if about["origin"] != origin:
                 raise ValueError("it was made from other data, or on another kind of device")
             run.restore(state)
+            # After restoring: what a version of this code holds shows only in what it would write.
             if run.state().keys() != state.keys():
                 raise ValueError("it has other contents, of another version of this code")
         except torch.OutOfMemoryError:  # a RuntimeError, and no fault of the checkpoint
             raise
         except (KeyError, ValueError, RuntimeError) as error:  # the last: other shapes
+            self.store.start_over(cell, phase)
             why = f"its checkpoint does not fit: {error}"
             warnings.warn(f"{phase} of {cell.name} starts over, {why}", stacklevel=2)
             return start(), False
@@ -566,6 +583,11 @@ class Worker:
             self.store.write_preview(cell, seen)
 
 
+def _core(before: dict[str, float], run: Distillation | EvaluationRun) -> dict[str, float]:
+    """Processor seconds of all that led here; nothing where a part of it is older than their counting."""
+    return {"core": before["core"] + run.core_seconds} if "core" in before else {}
+
+
 def _together(abouts: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """What is known of several sets, as of one: sums of what adds up. Of a single set, what is known of it."""
     if len(abouts) == 1:
@@ -574,7 +596,11 @@ def _together(abouts: Sequence[dict[str, Any]]) -> dict[str, Any]:
     return {
         "formats": ", ".join(dict.fromkeys(about.get("formats", "not recorded") for about in abouts)),
         "curve": {"step": [], "loss": []},  # every set has its own, in its file
-        "seconds": {phase: sum(about["seconds"][phase] for about in abouts) for phase in first["seconds"]},
+        "seconds": {
+            phase: sum(about["seconds"][phase] for about in abouts)
+            for phase in first["seconds"]
+            if all(phase in about["seconds"] for about in abouts)
+        },
         "resumed": any(about["resumed"] for about in abouts),
         "peak_memory_bytes": max(about["peak_memory_bytes"] for about in abouts),
         "normalisation": first["normalisation"],

@@ -98,12 +98,13 @@ def describe(device: torch.device) -> str:
     """Name of the hardware, for a result record."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
+    threads = f"{torch.get_num_threads()} thread{'s' * (torch.get_num_threads() != 1)}"
     if sys.platform.startswith("linux"):
         with Path("/proc/cpuinfo").open(encoding="utf-8") as lines:
             for line in lines:
                 if line.startswith("model name"):
-                    return f"{line.split(':', 1)[1].strip()}, {torch.get_num_threads()} thread(s)"
-    return f"{platform.processor() or platform.machine()}, {torch.get_num_threads()} thread(s)"
+                    return f"{line.split(':', 1)[1].strip()}, {threads}"
+    return f"{platform.processor() or platform.machine()}, {threads}"
 
 
 def forget_peak(device: torch.device) -> None:
@@ -123,10 +124,12 @@ def clock(device: torch.device) -> float:
 
 
 class Stopwatch:
-    """Seconds spent by phase, without stopping the device.
+    """Seconds spent by phase, without stopping the device; and by the processor, in all.
 
     On CUDA, events are put into the queue and read later: to wait at the end of every phase would leave the device
     idle in between. Other devices are waited for.
+
+    On a machine that is shared, seconds say how long one had to wait, and :attr:`core_seconds` what was computed.
 
     Parameters
     ----------
@@ -139,13 +142,16 @@ class Stopwatch:
     def __init__(self, device: torch.device, *phases: str) -> None:
         self.device = device
         self._seconds = dict.fromkeys(phases, 0.0)
+        self.core_seconds = 0.0
+        """Processor time of this process inside the phases, added up over its threads."""
         self._marks: list[tuple[str, Any, Any]] = []  # phase, and CUDA events at its beginning and end
 
     @contextmanager
     def phase(self, name: str) -> Iterator[None]:
         """Time what is done inside as ``name``."""
-        start = self._now()
+        start, core = self._now(), time.process_time()
         yield
+        self.core_seconds += time.process_time() - core
         if self.device.type == "cuda":
             self._marks.append((name, start, self._now()))
             self._read()
@@ -160,9 +166,9 @@ class Stopwatch:
             self._read()
         return dict(self._seconds)
 
-    def restore(self, seconds: Mapping[str, float]) -> None:
-        """Continue from an earlier value of :attr:`seconds`."""
-        self._seconds, self._marks = dict(seconds), []
+    def restore(self, seconds: Mapping[str, float], core_seconds: float) -> None:
+        """Continue from earlier values of :attr:`seconds` and :attr:`core_seconds`."""
+        self._seconds, self._marks, self.core_seconds = dict(seconds), [], core_seconds
 
     def _now(self) -> Any:
         if self.device.type != "cuda":

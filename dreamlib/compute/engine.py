@@ -227,7 +227,7 @@ class Engine:
         Notes
         -----
         ``torch.compile`` alone cannot differentiate a gradient, which matching the gradient of synthetic images needs.
-        Tracing first, by ``make_fx``, leaves a list of plain tensor operations without any derivative to take.
+        Tracing first, by ``make_fx``, leaves a list of tensor operations without any derivative to take.
         """
         with _tf32(self.mode == "fast", self.device):
             if self.eager:

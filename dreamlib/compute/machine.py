@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -57,10 +57,6 @@ class Machine:
     threads: int
     cache_kib: dict[str, int]
     limited_by: str
-
-    def plain(self) -> dict[str, Any]:
-        """For a record."""
-        return asdict(self)
 
     @property
     def words(self) -> str:

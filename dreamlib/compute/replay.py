@@ -49,7 +49,7 @@ class Replay:
             recording = torch.cuda.graph(
                 self._graph, pool=_pool(str(device)), stream=side, capture_error_mode="thread_local"
             )
-            # The outer context restores the current stream even where recording fails.
+            # The outer context restores the current CUDA stream even where recording fails.
             with torch.cuda.stream(here), recording:
                 # Row-major, as weights are: operations on lists of tensors need one memory format for all.
                 self._outputs = [value.contiguous() for value in function(*self._inputs)]
@@ -75,7 +75,7 @@ def _by_format(tensors: Sequence[Tensor]) -> list[tuple[list[int], list[Tensor]]
 
 
 def side_by_side(calls: Sequence[Callable[[], Sequence[Tensor]]], at_once: int) -> list[Sequence[Tensor]]:
-    """Results of independent calls, ``at_once`` of them on streams of their own; in a graph they become branches."""
+    """Results of independent calls, ``at_once`` of them on CUDA streams of their own; in a graph these are branches."""
     here, device = torch.cuda.current_stream(), torch.cuda.current_device()
     streams = [_stream(device, number) for number in range(1, min(at_once, len(calls)) + 1)]
     found = []
@@ -87,7 +87,7 @@ def side_by_side(calls: Sequence[Callable[[], Sequence[Tensor]]], at_once: int) 
                 begun.append(stream)
                 with torch.cuda.stream(stream):
                     found.append(call())
-        # Every stream that was forked has to join again, or the recording cannot end.
+        # Every CUDA stream that was forked has to join again, or the recording cannot end.
         finally:
             for stream in begun:
                 here.wait_stream(stream)
@@ -96,7 +96,7 @@ def side_by_side(calls: Sequence[Callable[[], Sequence[Tensor]]], at_once: int) 
 
 @cache
 def _stream(device: int, number: int) -> torch.cuda.Stream:
-    """The same stream at every call: libraries allocate memory for each new stream, which a recording forbids."""
+    """The same CUDA stream at every call: libraries allocate memory for each new one, which a recording forbids."""
     return torch.cuda.Stream(device)
 
 

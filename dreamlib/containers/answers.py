@@ -73,6 +73,7 @@ class Answers(OfImages):
         }
         labels = self.scale * rows[self.begin].unsqueeze(1).repeat(1, ipc, 1)
         stored = {"images": images.clone(), "labels": labels}
+        # An integer, so that no update moves it: the criterion sets it.
         return stored | ({"steps": torch.tensor(0, device=images.device)} if self.timed else {})
 
     def targets(self, stored: Mapping[str, Tensor], each: int) -> Tensor:

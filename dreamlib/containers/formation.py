@@ -70,12 +70,15 @@ class MultiFormation(OfImages):
         # "nearest" without averaging is what torch's interpolate does without a mode, as the released code calls it.
         f, h, w = self.factor, height // self.factor, width // self.factor
         small = F.interpolate(images.flatten(0, 1), size=(h, w), mode="nearest")
+        # Which image goes where: (row, column, stored image), so that one stored image mixes images that stand ipc
+        # apart.
         tiles = small.view(classes, f, f, ipc, channels, h, w)
         # (C, f, f, ipc, c, h, w) -> (C, ipc, c, f, h, f, w) -> (C, ipc, c, f*h, f*w).
         mosaic = tiles.permute(0, 3, 4, 1, 5, 2, 6).reshape(classes, ipc, channels, height, width)
         return {"images": mosaic.contiguous()}
 
     def decode(self, stored: Mapping[str, Tensor]) -> Tensor:
+        # In multi-scale: whole images first (factor 1), then ever smaller tiles. Those of a class stay in its row.
         return torch.cat([self._tiles(stored["images"], factor) for factor in self.factors], dim=1)
 
     @staticmethod

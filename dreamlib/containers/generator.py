@@ -153,7 +153,7 @@ class Drawing:
 
     @torch.no_grad()
     def unit(self, labels: Tensor, stream: torch.Generator) -> Tensor:
-        """Unit images (*labels.shape, c, h, w) of ``labels`` int64 (...), from the next numbers of ``stream``."""
+        """Unit images ``(*labels.shape, c, h, w)`` of ``labels`` int64 (...), from the next numbers of ``stream``."""
         flat = labels.flatten()
         # All noise in one call: how the images are split below does not change the numbers.
         noise = torch.randn(len(flat), self.noise, generator=stream, device=self.device)

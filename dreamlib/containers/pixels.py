@@ -1,4 +1,4 @@
-"""The plain container: one stored image is one training image."""
+"""The simplest container: one stored image is one training image."""
 
 from __future__ import annotations
 

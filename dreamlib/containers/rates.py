@@ -49,6 +49,7 @@ class Falling(Adam):
     def __call__(
         self, tensor: Tensor, gradient: Tensor, state: State, lr_factor: float = 1.0
     ) -> tuple[Tensor, State]:
+        # The step count of Adam itself says how often the rate has fallen.
         return super().__call__(
             tensor, gradient, state, lr_factor * self.by ** (int(state["step"]) // self.every)
         )
@@ -98,10 +99,12 @@ class Steps(OfImages):
 
     def decode(self, stored: Mapping[str, Tensor]) -> Tensor:
         """(S, C, c, h, w): in the order of the steps."""
+        # A step is a batch: training goes through the first axis, which holds steps here and classes elsewhere.
         return stored["images"].transpose(0, 1)
 
     def targets(self, stored: Mapping[str, Tensor], each: int) -> Tensor:
         classes, steps = stored["images"].shape[:2]
+        # In every step one image of each class, in order.
         return torch.arange(classes, device=stored["images"].device).repeat(steps)
 
     def rates(self, stored: Mapping[str, Tensor]) -> Tensor:

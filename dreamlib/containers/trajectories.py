@@ -57,6 +57,8 @@ class Trajectories:
                 'norm="instance"',
             )
         return {
+            # Epoch 0 is the draw; the rest is filled as training goes on, so that a snapshot has one shape from the
+            # start.
             name: torch.cat(
                 [first[:, None], first.new_zeros(self.count, self.epochs, *first.shape[1:])], dim=1
             )

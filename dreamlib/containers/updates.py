@@ -100,6 +100,7 @@ class ClassByClass(SGD):
     def __call__(
         self, tensor: Tensor, gradient: Tensor, state: State, lr_factor: float = 1.0
     ) -> tuple[Tensor, State]:
+        # The class takes its own step where the drift of the classes before it has brought its images.
         tensor, state = super().__call__(tensor, gradient, state, lr_factor)
         # Then C - 1 - c more classes take their steps.
         position = torch.arange(len(tensor), device=tensor.device, dtype=tensor.dtype)
@@ -108,6 +109,7 @@ class ClassByClass(SGD):
     def _drift(self, tensor: Tensor, state: State, lr_factor: float, steps: Tensor) -> tuple[Tensor, State]:
         """``steps`` (C,) of SGD with a gradient of zero: v shrinks to m^n v, and x moves by -lr (m + ... + m^n) v."""
         m, velocity = self.momentum, state["velocity"]
+        # One exponent a class, spread over the axes of its images.
         decay = m ** steps.view(-1, *[1] * (tensor.dim() - 1))
         # The geometric sum m + m^2 + ... + m^n = m (1 - m^n) / (1 - m), for each class with its own n.
         moved = tensor.sub(m * (1 - decay) / (1 - m) * velocity, alpha=self.lr * lr_factor)
@@ -175,8 +177,8 @@ class Adam:
 class LAMB(Adam):
     """Adam's direction u, scaled so that a tensor moves by a share ``lr`` of its norm (You et al. 2020, Algorithm 2).
 
-    x = x - lr (|x| / |u|) u, with a ratio of 1 where either norm is 0, and no weight decay (FRePo, released code; its
-    ``eps`` is that of Optax). The norms are those of the whole tensor.
+    ``x = x - lr (|x| / |u|) u``, with a ratio of 1 where either norm is 0, and no weight decay (FRePo, released code;
+    its ``eps`` is that of Optax). The norms are those of the whole tensor.
     """
 
     eps: float = 1e-6

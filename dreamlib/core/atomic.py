@@ -45,9 +45,9 @@ def write_atomically(path: str | Path, write: Callable[[Path], object]) -> Path:
         os.close(handle)
         temporary = Path(name)
         write(temporary)
-        with temporary.open("rb+") as stream:
+        with temporary.open("rb+") as file:
             # On disk before the rename: otherwise a power failure could leave the new name with empty contents.
-            os.fsync(stream.fileno())
+            os.fsync(file.fileno())
         # mkstemp makes private files, but results are there to be read, or shared.
         temporary.chmod(0o666 & ~UMASK)
         os.replace(temporary, path)

@@ -70,13 +70,18 @@ _NOT_OURS = (ValueError, LookupError, TypeError, AttributeError, RecursionError,
 T = TypeVar("T")
 
 
-def _read_and_parse(path: Path, parse: Callable[[bytes], T], check: Callable[[BinaryIO, int], None]) -> T:
+def _read_and_parse(
+    path: Path,
+    parse: Callable[[bytes], T],
+    check: Callable[[BinaryIO, int], None],
+    read: Callable[[BinaryIO], bytes] = lambda stream: stream.read(),
+) -> T:
     """The parsed file. A file that cannot be opened is not damaged, nor is one that is just being replaced."""
     before: object = None
     for _ in range(TRIES):
         raw = b""
         try:
-            raw = contents(path, check)
+            raw = contents(path, check, read)
             return parse(raw)
         except (FileNotFoundError, NotADirectoryError) as error:
             raise FileNotFoundError(f"no file {path}") from error
@@ -93,12 +98,12 @@ def _read_and_parse(path: Path, parse: Callable[[bytes], T], check: Callable[[Bi
     raise cannot_read(path, OSError("it changes while it is read"))
 
 
-def _check_length(stream: BinaryIO, size: int) -> None:
+def _check_length(file: BinaryIO, size: int) -> None:
     """Raise ValueError unless a safetensors file is as long as its header says: so a huge other file is never read."""
-    length = int.from_bytes(stream.read(8), "little")
+    length = int.from_bytes(file.read(8), "little")
     if not 2 <= length <= min(size - 8, _LARGEST_HEADER):
         raise ValueError(f"its header would have {length} of {size} bytes")
-    entries = json.loads(stream.read(length).decode("utf-8"))
+    entries = json.loads(file.read(length).decode("utf-8"))
     ends = [entry["data_offsets"][1] for name, entry in entries.items() if name != "__metadata__"]
     if (declared := 8 + length + max(ends, default=0)) != size:
         raise ValueError(f"it has {size} bytes, its header speaks of {declared}")
@@ -129,7 +134,20 @@ def write_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, An
     }
 
     # Not with safetensors' own writer: it uses a temporary name of its own, which a kill would leave behind.
-    write_atomically(path, lambda temporary: _write_bytes(temporary, save(plain, header)))
+    content = _in_order(save(plain, header))
+    write_atomically(path, lambda temporary: _write_bytes(temporary, content))
+
+
+def _in_order(raw: bytes) -> bytes:
+    """A safetensors file whose header has its words in alphabetical order, so that equal contents are equal bytes.
+
+    Safetensors writes the metadata in whatever order its hash table has, another one in every process.
+    """
+    length = int.from_bytes(raw[:8], "little")
+    header = json.dumps(json.loads(raw[8 : 8 + length]), sort_keys=True, separators=(",", ":")).encode()
+    # Spaces behind it, as safetensors does: tensors begin at a multiple of eight bytes.
+    header = header.ljust(-(-len(header) // 8) * 8)
+    return len(header).to_bytes(8, "little") + header + raw[8 + length :]
 
 
 def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -148,16 +166,43 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     def parse(raw: bytes) -> tuple[dict[str, Tensor], dict[str, Any]]:
         # The format has no order. By name, so that every reader meets the tensors in the same order.
         tensors = dict(sorted(load(raw).items()))
-        # The file begins with the header: its length in eight bytes, then JSON.
-        length = int.from_bytes(raw[:8], "little")
-        header = json.loads(raw[8 : 8 + length].decode("utf-8")).get("__metadata__", {})
-        metadata = dict(json.loads(header["dreamlib"]))
+        header, metadata = _header(raw)
         seals = tensors_digest(tensors), digest(metadata)
         if seals != (header["sha256"], header["sha256_of_metadata"]):
             raise ValueError("its contents do not match its checksum")
         return tensors, metadata
 
     return _read_and_parse(path, parse, _check_length)
+
+
+def read_metadata(path: Path) -> dict[str, Any]:
+    """The metadata alone of what :func:`write_tensors` wrote, without reading the tensors: theirs are not checked.
+
+    Raises
+    ------
+    FileNotFoundError, StoreError, Damaged
+        As :func:`read_tensors`.
+    """
+
+    def parse(raw: bytes) -> dict[str, Any]:
+        header, metadata = _header(raw)
+        if digest(metadata) != header["sha256_of_metadata"]:
+            raise ValueError("its metadata do not match their checksum")
+        return metadata
+
+    def head(stream: BinaryIO) -> bytes:
+        length = stream.read(8)
+        return length + stream.read(int.from_bytes(length, "little"))
+
+    return _read_and_parse(path, parse, _check_length, head)
+
+
+def _header(raw: bytes) -> tuple[dict[str, str], dict[str, Any]]:
+    """The words in the header of a safetensors file, and the metadata among them."""
+    # The file begins with the header: its length in eight bytes, then JSON.
+    length = int.from_bytes(raw[:8], "little")
+    header = json.loads(raw[8 : 8 + length].decode("utf-8")).get("__metadata__", {})
+    return header, dict(json.loads(header["dreamlib"]))
 
 
 def with_prefix(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

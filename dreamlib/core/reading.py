@@ -14,7 +14,11 @@ from .errors import StoreError
 _NO_WAIT = getattr(os, "O_NONBLOCK", 0)
 
 
-def contents(path: Path, check: Callable[[BinaryIO, int], None] = lambda stream, size: None) -> bytes:
+def contents(
+    path: Path,
+    check: Callable[[BinaryIO, int], None] = lambda stream, size: None,
+    read: Callable[[BinaryIO], bytes] = lambda stream: stream.read(),
+) -> bytes:
     """The bytes of a regular file, opened and read once.
 
     Parameters
@@ -23,6 +27,8 @@ def contents(path: Path, check: Callable[[BinaryIO, int], None] = lambda stream,
         The file.
     check : callable
         ``check(stream, size)`` may look at the start and raise ValueError before the rest takes memory.
+    read : callable
+        What is read of it from the start; by default all.
 
     Raises
     ------
@@ -39,7 +45,7 @@ def contents(path: Path, check: Callable[[BinaryIO, int], None] = lambda stream,
             raise ValueError("it is no regular file")
         check(stream, about.st_size)
         stream.seek(0)
-        return stream.read()
+        return read(stream)
 
 
 def present(path: Path) -> bool:

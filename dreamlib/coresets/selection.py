@@ -60,7 +60,7 @@ class RepresentativeImages:
     Parameters
     ----------
     pool : int, optional
-        Images of each class to cluster; None, the published choice, is all.
+        Candidates of each class, which are clustered; None, the published choice, is all.
     space : str
         As of :class:`~dreamlib.samplers.Representative`.
     """

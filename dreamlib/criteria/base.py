@@ -63,6 +63,18 @@ class Descent(Protocol):
         """What is trained besides the stored tensors and continued by a later stage, such as a discriminator."""
         ...
 
+    def settled(self, stored: Tensors) -> dict[str, Tensors]:
+        """Parts of the stored tensors that no later step changes, by names that suit a file; they grow in number.
+
+        A checkpoint writes each of them once. All parts together say everything that is in ``stored`` and was not there
+        at its start. Empty where any step may change all of it.
+        """
+        ...
+
+    def settle(self, stored: Tensors, parts: Mapping[str, Tensors]) -> None:
+        """Put the parts that :meth:`settled` gave into tensors that are as they start."""
+        ...
+
     @property
     def notes(self) -> dict[str, Any]:
         """Entries for the record of a run."""
@@ -193,6 +205,12 @@ class Stateless:
 
     def for_next_stage(self) -> Tensors:
         return {}
+
+    def settled(self, stored: Tensors) -> dict[str, Tensors]:
+        return {}
+
+    def settle(self, stored: Tensors, parts: Mapping[str, Tensors]) -> None:
+        return
 
     def state(self) -> Tensors:
         return {}

@@ -80,6 +80,7 @@ class Classwise:
     def __init__(self, compared: Compared, scene: Scene, at_once: int | None, inseparable: bool) -> None:
         self.compared, self.scene, self.inseparable = compared, scene, inseparable
         self.classes = torch.arange(scene.data.num_classes, device=scene.device)
+        # Classes that may go together; lowered when the memory says so, and never raised again.
         self.at_once = at_once or scene.data.num_classes
         self.memory_gb = scene.memory_gb
         self.map_bytes = largest_map(compared.network, scene.data.shape)
@@ -169,8 +170,10 @@ class Classwise:
                 )
             for name, gradient in gradients.items():
                 parts[name].append(gradient)
+            # The loss is a sum over classes: how many a chunk holds changes nothing but the order of sums.
             total += loss
         return total, {
+            # Chunks hold classes in order, so their rows are put together again. What all classes share gets the sum.
             name: torch.stack(found).sum(0) if name in shared else torch.cat(found)
             for name, found in parts.items()
         }

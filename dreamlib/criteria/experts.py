@@ -87,6 +87,7 @@ class ExpertTraining(Stateless):
             if step == 0:
                 first = {name: value[:, 0].clone() for name, value in stored.items()}
                 self.training.stack.tensors = first
+            # The mean over the experts, so that it does not depend on how many there are.
             loss = self.training.advance() / self.training.stack.count
         return StepResult(loss, {})
 
@@ -95,12 +96,26 @@ class ExpertTraining(Stateless):
         epoch, within = divmod(step + 1, self.training.per_epoch)
         if within:
             return
+        # Weights that are no numbers must not become the target of a student.
         self.training.check()
         for name, value in self.training.stack.tensors.items():
             stored[name][:, epoch].copy_(value)
 
     def for_next_stage(self) -> Tensors:
         return {FINGERPRINT: self.scene.data.fingerprint()}
+
+    def settled(self, stored: Tensors) -> dict[str, Tensors]:
+        # The weights after an epoch never change again, and those of all epochs are 6.5 GB under MTT's settings.
+        done = self.training.step // self.training.per_epoch
+        return {
+            f"epoch{epoch}": {name: value[:, epoch] for name, value in stored.items()}
+            for epoch in range(done + 1)
+        }
+
+    def settle(self, stored: Tensors, parts: Mapping[str, Tensors]) -> None:
+        for part, weights in parts.items():
+            for name, value in weights.items():
+                stored[name][:, int(part.removeprefix("epoch"))].copy_(value)
 
     def state(self) -> Tensors:
         return self.training.state()

@@ -108,6 +108,7 @@ class Predicting(Stateless):
             kernel, known = Features(), network.features(images).double()
             # ``embed`` has no graph: real features are constants.
             cross = kernel(embed(network, real).double(), known)
+            # The pool's weights are constants: no graph goes through how they were trained (a truncation to one step).
             predictions = predict(cross, kernel(known, known), labels, how.regularisation)
             wanted = centred(classes, scene.data.num_classes).to(predictions)
             loss = frepo_loss(predictions, wanted, weights) + margin

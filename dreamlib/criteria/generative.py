@@ -35,7 +35,9 @@ COLLAPSED, CHECKED_FROM = 0.02, 0.1
 @register("generative")
 @dataclass(frozen=True)
 class Generative:
-    """How a generator is trained: by its objective, and from some epoch on by a matcher too (DiM, Eq. 7)::
+    """How a generator is trained: by its objective, and from some epoch on by a matcher too (DiM, Eq. 7).
+
+    What is lowered is::
 
         L_g + weight * L_m        L_m: distance between generated and real images under a network of the models pool
 
@@ -301,11 +303,13 @@ class Play:
 
     def after(self, step: int, stored: Tensors) -> None:
         with self.scene.stopwatch.phase("generator"):
+            # A joint partner (an encoder) was differentiated together with the generator, so it moves only after that.
             if self.jointly is not None:
                 self.optimiser.step(self.partner, self.jointly.gradients, self.how.lr_factor)
                 _copy_statistics(self.partner, self.jointly.statistics)
             if self.how.generator_first:
                 self._move_partner(stored)
+        # Once an epoch: a preview draws images that train nothing.
         if (step + 1) % self.scene.unit == 0:
             self._check_collapse(step + 1, stored)
 
@@ -420,6 +424,8 @@ class Play:
                 # arguments.
                 counted = {name: under[name].clone() for name, _ in self.teaching.network.named_buffers()}
                 loss = loss + self.how.weight * mismatch({**under, **counted}, numbers, generated, batch)
+            # To the generator a discriminator is a constant: neither its weights nor its statistics change in this
+            # step.
             if not self.how.objective.joint:
                 also, rest = {}, {}
             found = torch.autograd.grad(loss, [*leaves.values(), *also.values()])
@@ -447,6 +453,8 @@ class Play:
         def seen(images: Tensor) -> Tensor:
             return cast(Tensor, low(augment(pool.enter(images).unsqueeze(0))))
 
+        # One group of N images. Generated image i has the label of real image i, so that the pairs of Eq. 5 are of one
+        # class.
         labels = batch.labels.unsqueeze(0)
         measure = partial(measure_under, low(under), self.how.matcher, network)
         # The real images first: in training mode both batches update the running statistics, in this order.
@@ -477,6 +485,7 @@ class Play:
         """Stop a generator that gives the same image for any noise."""
         if steps < CHECKED_FROM * self.scene.steps:
             return
+        # Class by class: a generator can collapse on one class alone. 1e-6 stands in for a class of equal images.
         share = _spread(self.preview(stored)) / self._real_spread.clamp(min=1e-6)
         worst = int(share.argmin())
         if float(share[worst]) < COLLAPSED:
@@ -498,6 +507,12 @@ class Play:
         if self.how.carries:
             out |= {f"partner_moves.{name}": value for name, value in self.optimiser.state().items()}
         return out
+
+    def settled(self, stored: Tensors) -> dict[str, Tensors]:
+        return {}
+
+    def settle(self, stored: Tensors, parts: Mapping[str, Tensors]) -> None:
+        return
 
     def state(self) -> Tensors:
         out = {f"partner.{name}": value for name, value in self.partner.items()}

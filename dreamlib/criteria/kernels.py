@@ -152,13 +152,16 @@ class FullyConnected:
     def _layers(self, k: Tensor, v: Tensor, w: Tensor) -> Tensor:
         """From mean products (n, m) of the inputs, and mean squares (n,) and (m,), to the output."""
         k, v, w = self._dense(k), self._dense(v), self._dense(w)
+        # The tangent kernel of one layer is its covariance: the sum over its own weights and biases.
         t = k
         for _ in range(self.depth):
             # k / scale is the cosine between the two images' activations.
             scale = v.sqrt().unsqueeze(1) * w.sqrt()
             order1, order0 = relu(k / scale)
+            # An image with itself is at angle 0, where E[relu(a)^2] is half the variance.
             k, v, w = self._dense(scale * order1), self._dense(v / 2), self._dense(w / 2)
             if self.kind == "ntk":
+                # The new layer's own weights add k; those below it act through the derivative of the ReLU.
                 t = k + self.weight**2 * t * order0
         return t if self.kind == "ntk" else k
 
@@ -222,6 +225,7 @@ class Convolutional:
         # How many pairs of images fit into ``at_once`` numbers of the widest band.
         pairs = max(1, at_once // ((2 * self._radius + 1) ** 2 * x.shape[2] * x.shape[3]))
         left = self._variances(x, pairs)
+        # For K(S, S) the two sides are the same images.
         right = left if y is x else self._variances(y, pairs)
 
         def tile(rows: Part, columns: Part) -> Tensor:
@@ -229,6 +233,7 @@ class Convolutional:
             variances = [(v.unsqueeze(1), w) for v, w in zip(left, right, strict=True)]
             return self._layers(self._products(x.unsqueeze(1), y), variances)[0]
 
+        # Tiles as wide as y allows: what belongs to an image of x is then used for as many pairs as possible.
         width = min(len(y), pairs)
         return _tiled(tile, [x, *left], [y, *right], (max(1, pairs // width), width))
 
@@ -240,6 +245,7 @@ class Convolutional:
     @property
     def _blocks(self) -> list[tuple[int, bool]]:
         """Radius of the band in each convolution, and whether pooling follows."""
+        # From the end: 0 where positions are compared with themselves, and 2r + 1 before every pooling, so 1, 3, 7.
         poolings = [(2**left - 1, True) for left in range(self.depth, 0, -1)]
         return [(self._radius, False), *poolings] if self.stem else poolings
 
@@ -276,15 +282,19 @@ class Convolutional:
             if self.kind == "ntk" and variances is not None:
                 t = k if t is None else k + self.weight**2 * _mean3x3(t * inside)
             if variances is None:
+                # Offset 0 stands in the middle of the band: a position with itself.
                 met.append(k[..., radius, radius, :, :])
                 left = right = met[-1]
             else:
                 left, right = variances[number]
+            # Outside of the image there is no variance. 1 keeps the quotient finite; the next layer masks what comes of
+            # it.
             scale = left[..., None, None, :, :].sqrt() * _moved(right.sqrt(), radius, 1.0)
             order1, order0 = relu(k / scale)
             k, t = scale * order1, None if t is None else t * order0
             if pooled:
                 k, t = _pooled(k), None if t is None else _pooled(t)
+        # The band has shrunk to offset 0, so that this mean is the flattening: over equal positions alone.
         k = self._affine(k.mean((-4, -3, -2, -1)))
         if t is not None:
             return k + self.weight**2 * t.mean((-4, -3, -2, -1)), met
@@ -317,8 +327,10 @@ def _pooled(k: Tensor) -> Tensor:
     2e + b - a. Summed over b, those of a = 1 begin one offset earlier than those of a = 0.
     """
     height, width = k.shape[-2] // 2 * 2, k.shape[-1] // 2 * 2
+    # Rows: neighbouring offsets are added (b = 0 and 1), then even positions (a = 0) and odd ones (a = 1).
     k = k[..., :-1, :, :, :] + k[..., 1:, :, :, :]
     k = k[..., 1::2, :, 0:height:2, :] + k[..., 0::2, :, 1:height:2, :]
+    # Columns in the same way.
     k = k[..., :-1, :, :] + k[..., 1:, :, :]
     return (k[..., 1::2, :, 0:width:2] + k[..., 0::2, :, 1:width:2]) / 16
 

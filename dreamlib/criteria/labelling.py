@@ -133,6 +133,7 @@ class Learning(Stateless):
                 real,
                 F.one_hot(classes, labels.shape[1]).to(labels),
             )
+        # The real batch is not what the network learned from, so its error says when the network stops improving.
         self.error = 100 * float((logits.argmax(1) != classes).float().mean())
         return StepResult(loss, {"labels": by_labels.view_as(stored["labels"])})
 
@@ -158,7 +159,10 @@ class Learning(Stateless):
     def after(self, step: int, stored: Tensors) -> None:
         # Labels stay probabilities after every update (LD), unlike IDC's pixels, which are clamped once per network.
         self.scene.container.project(stored)
+        # The network's own step: by its gradient from before the labels moved (second order), or by the labels as they
+        # are now (ridge).
         self._teach(stored)
+        # The set carries how long networks shall learn from it, which LD finds together with the labels.
         stored["steps"].fill_(self.teaching.best)
         last = step + 1 == self.scene.steps
         if self.how.held_out and ((step + 1) % self.how.every == 0 or last):
@@ -180,6 +184,7 @@ class Learning(Stateless):
         stream = self.scene.streams.once(f"validation, step {step}")
         training_data = TrainingData(fetch, len(labels), steps=int(stored["steps"]))
         outputs = Outputs(data.shape, data.num_classes, 1, stream)
+        # As in an evaluation: new weights, and as many steps as the set says.
         training = self.how.learner().begin(
             training_data, self.scene.network, outputs, Engine("plain", data.device), None
         )
@@ -233,11 +238,13 @@ class LearningByRidge(Learning):
     ) -> tuple[Tensor, Tensor, Tensor]:
         network = self.teaching.network
         if self.teaching.fresh:
+            # The head averages solutions in the features of one network; those of the next are others.
             self.head = Head(network.feature_size, known.shape[1], real.device)
         with torch.no_grad():
             base, of_real = (with_bias(network.features(part)) for part in (images[batch], real))
         found = ridge_labels(base, labels[batch], self.head.weights, self.head.scale, of_real, known)
         self.given = images[batch], labels[batch].clone(), batch
+        # Labels outside of the batch have a gradient of 0. Adam still moves them, by its running mean.
         return found.loss, torch.zeros_like(labels).index_copy(0, batch, found.labels), found.logits
 
     def _teach(self, stored: Tensors) -> None:
@@ -350,6 +357,7 @@ class RidgeTraining:
 
     def advance(self) -> None:
         generator = self.generator
+        # Sorted random keys: a draw without replacement for every network.
         keys = torch.rand(len(self.networks), self.size, generator=generator, device=generator.device)
         images, labels = self.training_data.fetch(keys.argsort(1)[:, : self.how.batch])
         if not labels.is_floating_point():

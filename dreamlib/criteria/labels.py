@@ -61,9 +61,9 @@ def with_bias(features: Tensor) -> Tensor:
 
 
 def ridge(features: Tensor, targets: Tensor, penalty: float = 1.0) -> Tensor:
-    """The head W (F, C) that minimises |features W - targets|^2 + penalty |W|^2, by the kernel of the B images::
+    """The head W (F, C) that minimises ``|features W - targets|^2 + penalty |W|^2``, by the kernel of the B images.
 
-    W = features' (features features' + penalty)^-1 targets
+    It is ``W = features' (features features' + penalty)^-1 targets``.
 
     Raises
     ------
@@ -81,6 +81,7 @@ def averaged(head: Tensor, features: Tensor, labels: Tensor, share: float = 0.01
 
     The head before is held fixed; features and labels can be differentiated by, as the training of the network does.
     """
+    # 0.01 of the new solution in the released code. ``detach``: LD does not differentiate through the steps before.
     return (1 - share) * head.detach() + share * ridge(features, labels)
 
 
@@ -132,6 +133,7 @@ def ridge_labels(
     logits = scale * (real_features @ head)
     # The gradient of cross-entropy by logits is softmax minus targets.
     by_head = scale * real_features.T @ (logits.softmax(-1) - real_targets) / len(real_features)
+    # The head is linear in Y, so that dL/dY is one more solution with the same kernel. No graph is needed.
     by_labels = share * torch.linalg.solve(_kernel(features, penalty), features @ by_head)
     return RidgeStep(cross_entropy(logits, real_targets), by_labels, head, logits)
 

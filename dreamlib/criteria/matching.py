@@ -134,6 +134,8 @@ class Comparison(Stateless):
                 # Running statistics: an embedding must not depend on the other images of its batch.
                 self.network.eval()
                 chosen = how.sampler.choose(self._view(step))
+                # Shares: the part of its class that an image stands for, where the sampler counts clusters by their
+                # size.
                 self.choice, *shares = chosen if isinstance(chosen, Weighted) else (chosen,)
                 self.shares = tuple(shares)
                 if shares and not weighs(self.matcher):
@@ -143,6 +145,8 @@ class Comparison(Stateless):
                         "matcher=Gradient() or Feature(), or sampler=Representative()",
                     )
         with scene.stopwatch.phase("matching"):
+            # Decoding can make more images than are stored (IDC: one of each tile), so their number is counted once, on
+            # images.
             if not self.decoded:
                 with torch.no_grad():
                     self.decoded = self.container.decode(stored).shape[1]
@@ -200,6 +204,7 @@ class Comparison(Stateless):
             leaves = {name: value.detach().requires_grad_() for name, value in stored.items()}
             images = self.scene.data.normalisation.enter(self.container.decode(leaves), self.container.space)
             for seen in subset:
+                # (G, 1) with (G, B): every class has a choice of its own.
                 images = images[torch.arange(len(classes), device=classes.device).unsqueeze(1), seen]
             images = augment(images)
         # The gradient by the images is computed apart, as its own compiled function, then passed back by the chain rule
@@ -241,6 +246,7 @@ class Comparison(Stateless):
         layers, data = batch_norms(self.network), self.scene.data
         if not layers:
             return
+        # All classes together: statistics of one class would take away the mean in which it differs from the others.
         index = data.draw(min(STATISTICS_IMAGES, data.smallest), self.scene.streams["statistics"])
         usual = [layer.momentum for layer in layers]
         # With momentum 1 one pass replaces the running statistics by those of these images.

@@ -76,6 +76,7 @@ class Targets:
                 )
                 chosen = self.sampler.choose(view)
                 self.choice, self.shares = chosen if isinstance(chosen, Weighted) else (chosen, None)
+        # ``take`` gives a row of images for every class, in order.
         classes = torch.arange(data.num_classes, device=scene.device).repeat_interleave(self.batch)
         images = data.take(self.choice).flatten(0, 1)
         return images, classes, None if self.shares is None else self.shares.flatten()
@@ -93,6 +94,7 @@ def labels_of(scene: Scene, stored: Mapping[str, Tensor], each: int) -> Tensor:
     if "labels" in stored:
         return stored["labels"].flatten(0, 1)
     classes = torch.arange(scene.data.num_classes, device=scene.device).repeat_interleave(each)
+    # Labels that stay are those that real images have as targets: one-hot minus 1 / C.
     return centred(classes, scene.data.num_classes)
 
 

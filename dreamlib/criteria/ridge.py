@@ -18,9 +18,7 @@ from ..core.errors import BadValue, Singular
 REGULARISATION = 1e-6  # of the kernel's mean diagonal (KIP and FRePo, released code; RFAD's is 5e-3)
 
 
-def solve(
-    kernel: Tensor, labels: Tensor, regularisation: float = REGULARISATION, relative: bool = True
-) -> Tensor:
+def solve(kernel: Tensor, labels: Tensor, regularisation: float = REGULARISATION) -> Tensor:
     """Coefficients (n, C), float64, of the n images that predictions are made from: ``(K + r I)^-1 Y``.
 
     Parameters
@@ -31,7 +29,7 @@ def solve(
         (n, C) floats, any real numbers.
     regularisation : float
         At least 0: r in units of the mean diagonal of the kernel, so that the scale of images or features changes
-        nothing (KIP, RFAD and FRePo, released code), or r itself where it is not ``relative`` (LD's ridge variant).
+        nothing (KIP, RFAD and FRePo, released code).
 
     Raises
     ------
@@ -51,17 +49,17 @@ def solve(
         )
     # r is relative to the mean diagonal, so a larger kernel of the same images gives the same predictions.
     kernel = kernel.double()
-    added = regularisation * (kernel.diagonal().mean() if relative else 1.0)
+    added = regularisation * kernel.diagonal().mean()
     whole = kernel + added * torch.eye(n, dtype=kernel.dtype, device=kernel.device)
     # Cholesky: the kernel is symmetric and, with r, positive definite. ``_ex`` reports a failure without a host
     # exception.
     factor, failed = torch.linalg.cholesky_ex(whole)
     if failed:
-        raise _singular(kernel.detach(), float(torch.as_tensor(added).detach()), regularisation, relative)
+        raise _singular(kernel.detach(), float(added.detach()), regularisation)
     return torch.cholesky_solve(labels.double(), factor)
 
 
-def _singular(kernel: Tensor, added: float, regularisation: float, relative: bool) -> Singular:
+def _singular(kernel: Tensor, added: float, regularisation: float) -> Singular:
     bad = int((~kernel.isfinite()).sum())
     if bad:
         return Singular(
@@ -70,51 +68,36 @@ def _singular(kernel: Tensor, added: float, regularisation: float, relative: boo
         )
     # Only in the error: what the eigenvalues are says what to change.
     smallest = float(torch.linalg.eigvalsh(kernel)[0])
-    kind = f"{regularisation:g} of the mean diagonal, " if relative else ""
     return Singular(
         f"a kernel of {len(kernel)} images cannot be inverted: its smallest eigenvalue is {smallest:.3g}, "
-        f"and the regularisation ({kind}{added:.3g}) does not lift it above 0; "
+        f"and the regularisation ({regularisation:g} of the mean diagonal, {added:.3g}) does not lift it above 0; "
         "are two images the same, or was it computed in float32?",
         f"a kernel of images in float64, or regularisation={max(10 * regularisation, REGULARISATION):g}",
     )
 
 
-def predict(
-    cross: Tensor,
-    kernel: Tensor,
-    labels: Tensor,
-    regularisation: float = REGULARISATION,
-    relative: bool = True,
-) -> Tensor:
+def predict(cross: Tensor, kernel: Tensor, labels: Tensor, regularisation: float = REGULARISATION) -> Tensor:
     """Predictions (t, C), float64, for the t images of the kernel ``cross`` (t, n); see :func:`solve` for the rest."""
     if cross.dim() != 2 or cross.shape[1] != len(kernel):
         raise BadValue(
             f"kernels {tuple(cross.shape)} and {tuple(kernel.shape)} do not fit; expected (t, n) and (n, n)"
         )
-    return cross.double() @ solve(kernel, labels, regularisation, relative)
+    # Of the real images only their kernel with the set is needed: no coefficient belongs to them.
+    return cross.double() @ solve(kernel, labels, regularisation)
 
 
 def solved_labels(
-    cross: Tensor,
-    kernel: Tensor,
-    targets: Tensor,
-    regularisation: float = REGULARISATION,
-    weights: Tensor | None = None,
+    cross: Tensor, kernel: Tensor, targets: Tensor, regularisation: float = REGULARISATION
 ) -> Tensor:
     """The labels (n, C), float64, that predict ``targets`` (t, C) best: Label Solve (Nguyen et al. 2021).
 
-    ``[Kt (K + r I)^-1]^+ Yt`` with the pseudo-inverse: of all best labels, the smallest. ``weights`` (t,) are those of
-    the squared errors of the rows; see :func:`row_losses`.
+    ``[Kt (K + r I)^-1]^+ Yt`` with the pseudo-inverse: of all best labels, the smallest.
     """
     # Kt (K + r I)^-1 (t, n): what each label contributes to each prediction.
     reach = solve(kernel, cross.double().T, regularisation).T
-    targets = targets.double()
-    if weights is not None:
-        root = _shares(weights, len(targets)).sqrt().unsqueeze(1)
-        reach, targets = root * reach, root * targets
     # Q has orthonormal columns, so that the pseudo-inverse of QR is that of R, which is small, times Q's transpose.
     q, r = torch.linalg.qr(reach)
-    return torch.linalg.pinv(r) @ (q.T @ targets)
+    return torch.linalg.pinv(r) @ (q.T @ targets.double())
 
 
 def row_losses(losses: Tensor, weights: Tensor | None = None) -> Tensor:
@@ -161,12 +144,9 @@ def accuracy(predictions: Tensor, classes: Tensor) -> float:
     return float((predictions.argmax(1) == classes).double().mean())
 
 
-def centred(classes: Tensor, num_classes: int, scale: float = 1.0) -> Tensor:
-    """Targets (n, C) of classes (n,): one-hot minus 1/C, so that every row adds up to 0 (KIP, RFAD, FRePo).
-
-    FRePo's learned labels start with ``scale=(10 / num_classes) ** 0.5`` (released code), its targets are not scaled.
-    """
-    return scale * (one_hot(classes, num_classes).to(torch.get_default_dtype()) - 1 / num_classes)
+def centred(classes: Tensor, num_classes: int) -> Tensor:
+    """Targets (n, C) of classes (n,): one-hot minus 1/C, so that every row adds up to 0 (KIP, RFAD, FRePo)."""
+    return one_hot(classes, num_classes).to(torch.get_default_dtype()) - 1 / num_classes
 
 
 def margin_loss(labels: Tensor) -> Tensor:
@@ -183,6 +163,7 @@ def margin_loss(labels: Tensor) -> Tensor:
         raise BadValue(f"labels {tuple(labels.shape)}; expected (n, C) with at least two classes")
     # The margin between the two largest numbers of a label (FRePo, released code).
     first, second = labels.topk(2, dim=1).values.unbind(1)
+    # Negative, since it is added to a loss: minimising it makes the margin wider, up to 1 / C.
     return -(first - second).clamp(max=1 / labels.shape[1]).mean()
 
 

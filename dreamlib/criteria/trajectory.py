@@ -50,7 +50,7 @@ def squared_distance(left: Mapping[str, Tensor], right: Mapping[str, Tensor]) ->
 
 
 def distance(weights: Tensors, start: Tensors, target: Tensors) -> Tensor:
-    """MTT's loss, |theta - theta*_{t+M}|^2 / |theta*_t - theta*_{t+M}|^2: 1 at the start, 0 at the target; ()."""
+    """MTT's loss, ``|theta - theta*_{t+M}|^2 / |theta*_t - theta*_{t+M}|^2``: 1 at the start, 0 at the target; ()."""
     return squared_distance(weights, target) / squared_distance(start, target)
 
 
@@ -74,8 +74,8 @@ def match_trajectory(
         dL/d(X, y) = sum over k of 2 (a D + a^2 G) . dg_k/d(X, y) / |D|^2
         dL/da      = 2 G . (D + a G) / |D|^2
 
-    which is :func:`~.unrolled.unroll` with u kept at its start, u = -2 (D + a G) / |D|^2. Both forms hold the graph of
-    one step; TESLA's needs no products with Hessians. They agree for N = 1, and in general for images that only the
+    which is :func:`~.unrolled.unroll` with u kept at its start, ``u = -2 (D + a G) / |D|^2``. Both forms hold the graph
+    of one step; TESLA's needs no products with Hessians. They agree for N = 1, and in general for images that only the
     last step uses.
 
     Parameters
@@ -102,11 +102,14 @@ def match_trajectory(
         learned,
         batch_of,
         rate.expand(steps),
+        # Over the way of the expert itself: late epochs move weights less, and their segments would hardly count (MTT,
+        # section 3.2).
         lambda weights: (distance(weights, start, target), None),
         loss,
         exact,
         run,
     )
+    # One rate serves all N steps, so its gradient is the sum of theirs.
     return found._replace(rates=found.rates.sum())
 
 
@@ -167,6 +170,7 @@ class Following(Stateless):
         self.how, self.scene, self.teaching, self.container = how, scene, teaching, scene.container
         self.forward = forward_of(teaching.network)
         classes = torch.arange(scene.data.num_classes, device=scene.device)
+        # Hard labels, in the order of the stored images: class after class.
         self.targets = F.one_hot(classes.repeat_interleave(scene.ipc), scene.data.num_classes).float()
 
     def gradients(self, step: int, stored: Tensors) -> StepResult:
@@ -212,6 +216,8 @@ class Following(Stateless):
     def _batch_of(self, drawn: Drawn) -> BatchOf:
         def batch_of(learned: Mapping[str, Tensor], k: int) -> tuple[Tensor, Tensor]:
             index, augment = drawn[k]
+            # Through decoding and normalisation, so that the gradient reaches what is stored; only then is a batch
+            # taken of them.
             images = self.container.decode(learned).flatten(0, 1)[index]
             seen = self.scene.data.normalisation.enter(images, self.container.space)
             return augment(seen[None])[0], self.targets[index]

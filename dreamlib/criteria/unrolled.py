@@ -8,7 +8,7 @@ l(theta; X, y) the loss of a batch, L the loss at the end.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -127,46 +127,6 @@ def gradient_descent(
         yield weights
 
 
-def replay(
-    forward: Forward,
-    weights: Tensors,
-    steps: Sequence[tuple[Tensor, Tensor]],
-    rates: Tensor,
-    loss: Loss = cross_entropy,
-    run: Run = call_directly,
-) -> Tensors:
-    """The weights of networks trained as DD trains them: on a set's own steps, in order, at its own rates.
-
-    Parameters
-    ----------
-    forward : callable
-        See :func:`forward_of`.
-    weights : dict of str to Tensor
-        Where training starts: one network's, or K stacked ones, which then train side by side.
-    steps : sequence of (Tensor, Tensor)
-        S batches: images (B, c, h, w) and targets (B, C). After the last comes the first again.
-    rates : Tensor
-        (E, S): of every step in every epoch. (T,) with T a multiple of S says the same.
-    loss, run : callable
-        As in :func:`unroll`.
-
-    Raises
-    ------
-    BadValue
-        If the rates do not go through the steps a whole number of times.
-    """
-    order = rates.flatten()
-    if not steps or len(order) % len(steps):
-        raise BadValue(
-            f"{len(order)} rates for {len(steps)} steps; expected one for every step of every epoch",
-            f"rates of shape (epochs, {len(steps)})",
-        )
-    batches = (steps[k % len(steps)] for k in range(len(order)))
-    for after in gradient_descent(forward, weights, batches, order, loss, run):
-        weights = after
-    return weights
-
-
 class Unrolled(NamedTuple):
     """What :func:`unroll` finds; nothing of it has a graph.
 
@@ -263,6 +223,7 @@ def unroll(
             grown = [-rate * part for part in by_batch]
             found = torch.autograd.grad(made, list(leaves.values()), grown, materialize_grads=True)
             by_learned = {name: by_learned[name] + part for name, part in zip(leaves, found, strict=True)}
+        # Without curvature u stays dL/dtheta_T at every step (TESLA).
         u = {name: u[name] - rate * by_weights[name] for name in u} if curvature else u
     weights = {name: weight.detach() for name, weight in end.items()}
     return Unrolled(value.detach(), by_learned, by_rates, weights, kept)

@@ -73,6 +73,8 @@ class Unrolls(Stateless):
             images, rates = container.decode(stored), container.rates(stored)
             # Every step has one image of every class.
             targets = torch.eye(data.num_classes, device=self.scene.device).expand(len(images), -1, -1)
+            # The fixed order of the steps is part of what is learned: the same batches, at the same rates, in training
+            # and evaluation (DD).
             found = unroll(
                 forward,
                 {name: weight.detach() for name, weight in network.named_parameters()},

@@ -91,6 +91,7 @@ def _load(path: Path) -> Arrays:
         header = file.metadata() or {}
         parts = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - it is no mapping
     about = json.loads(header["dreamlib"])
+    # A torn or altered file is caught here, and decoded again: the cache can be slow, but never wrong.
     if (header["sha256"], header["sha256_of_metadata"]) != (tensors_digest(parts), digest(about)):
         raise ValueError("its contents do not match its checksum")
     return Arrays(**{name: part.numpy() for name, part in parts.items()}, classes=tuple(about["classes"]))
@@ -99,6 +100,7 @@ def _load(path: Path) -> Arrays:
 def _save(path: Path, arrays: Arrays) -> None:
     _sweep(path.parent)
     parts = {
+        # safetensors wants contiguous memory, and torch warns of arrays that cannot be written to.
         name: torch.from_numpy(np.require(part, requirements=["C", "W"]))
         for name, part in zip(arrays._fields[:-1], arrays[:-1], strict=True)
     }

@@ -70,11 +70,13 @@ class ClassData:
         self.classes = dataset.classes
         self.device = torch.device(device)
 
+        # Sorted by class once, so that any class is one slice and a batch of all classes one gather.
         chosen = _by_class(dataset.train_labels, dataset.num_classes, per_class)
         labels = dataset.train_labels[chosen]
         sizes = torch.bincount(labels, minlength=self.num_classes)
         self.smallest, self.largest, self.total = int(sizes.min()), int(sizes.max()), len(chosen)
         self._size_list: list[int] = sizes.tolist()
+        # uint8 on the device: a quarter of the memory of floats, normalised as they are taken.
         self._images = dataset.train_images[chosen].to(self.device)
         self.labels = labels.to(self.device)
         self.sizes = sizes.to(self.device)
@@ -192,6 +194,7 @@ class ClassData:
         batch = min(batch, self.total)
         which, at = divmod(number, self.total // batch)
         stream = fresh(which)
+        # Drawn again for every batch, from the beginning of its own stream: nothing of a pass has to be kept.
         order = torch.randperm(self.total, generator=stream, device=stream.device)
         return self.at(order[at * batch : (at + 1) * batch].to(self.device))
 
@@ -247,6 +250,7 @@ class ClassData:
             bool (C, largest): True where the position is real.
         """
         position = torch.arange(self.largest, device=self.device).expand(self.num_classes, -1)
+        # Repeated, not -1: a negative index would take an image of another class without an error.
         return torch.minimum(position, self.sizes[:, None] - 1), self._mask()
 
     def normalised_as(self, normalisation: Normalisation) -> ClassData:
@@ -259,6 +263,7 @@ class ClassData:
         """
         if normalisation == self.normalisation:
             return self
+        # Shallow: the images are shared, only the constants differ.
         other = copy.copy(self)
         other._normalise(self.dataset.normalised_as(normalisation))
         return other
@@ -319,6 +324,7 @@ class ClassData:
             raise BadValue(
                 f"index reaches from {int(index.min())} to {int(index.max())}, beyond a class of {self.name}"
             )
+        # Position within a class to position in storage order.
         return starts[:, None] + index
 
 
@@ -326,6 +332,7 @@ def _by_class(labels: Tensor, num_classes: int, per_class: int | None) -> Tensor
     """Positions in the data set, sorted by class; within a class in data order, or seeded order when cut."""
     if per_class is None:
         return labels.argsort(stable=True)
+    # One order of all images, then sorted by class: a smaller ``per_class`` keeps a prefix of a larger one.
     order = torch.randperm(len(labels), generator=torch.Generator().manual_seed(ORDER_SEED))
     order = order[labels[order].argsort(stable=True)]
     sizes = torch.bincount(labels, minlength=num_classes)

@@ -55,6 +55,7 @@ def read(name: str, root: Path, download: bool) -> Arrays:
             return _read_idx(name, *found)
         except (OSError, EOFError, ValueError, struct.error, zlib.error) as error:
             problem = error
+    # Only now: what is there, in whatever form, is read before anything is fetched.
     if download:
         try:
             return _read(name, root, download=True)
@@ -92,8 +93,9 @@ def _read_idx(name: str, *files: Path) -> Arrays:
 
     arrays: list[Any] = []
     for file in files:
-        with gzip.open(file) if file.suffix == ".gz" else file.open("rb") as stream:
-            raw = stream.read(2**27)
+        with gzip.open(file) if file.suffix == ".gz" else file.open("rb") as opened:
+            # Bounded: a packed file of a few kilobytes may unpack to more than the memory. MNIST needs 47 MB.
+            raw = opened.read(2**27)
         # The IDX format: 2051 is a file of images, 2049 one of labels; sizes follow as big-endian 32-bit integers.
         magic, count = struct.unpack(">ii", raw[:8])
         images = magic == 2051
@@ -134,6 +136,7 @@ def _open(name: str, root: Path, train: bool, download: bool) -> Any:
     from torchvision import datasets  # slow to import, and needed by these data sets alone
 
     source = SOURCES[name]
+    # SVHN calls its parts by name in torchvision; the others take a flag.
     part: dict[str, Any] = {"split": "train" if train else "test"} if name == "svhn" else {"train": train}
     return getattr(datasets, source.loader)(root / source.base, download=download, **part)
 

@@ -112,6 +112,7 @@ class Dataset:
         digest = hashlib.sha256()
         # Names do not count: the same images under another path are the same data.
         for part in (self.train_labels, self.train_images, self.test_labels, self.test_images):
+            # The shape too: 32x32 grey and 1024 pixels in a row have the same bytes.
             digest.update(repr(tuple(part.shape)).encode())
             digest.update(part.contiguous().numpy().data)
         return digest.hexdigest()

@@ -1,4 +1,4 @@
-"""Encoded image files to one uint8 array, in a pool of threads."""
+"""Encoded image files to one uint8 array, by several threads."""
 
 from __future__ import annotations
 
@@ -63,8 +63,9 @@ def decode(
                 )
             out[i] = image
 
-    with ThreadPoolExecutor() as pool:
-        for _ in pool.map(fill, range(0, count, CHUNK)):
+    # Threads are enough: Pillow lets go of the interpreter's lock while it decodes.
+    with ThreadPoolExecutor() as threads:
+        for _ in threads.map(fill, range(0, count, CHUNK)):
             pass
     return out
 
@@ -84,10 +85,13 @@ def pixels(encoded: bytes, label: str, mode: str | None) -> np.ndarray:
             found, transparent = image.mode, image.has_transparency_data
             # MPO: a phone's photograph with a preview as its second frame.
             frames = 1 if image.format == "MPO" else getattr(image, "n_frames", 1)
+            # Nobody says what lies behind a transparent pixel, so that has to be asked for.
             target = mode or (None if transparent else PLAIN.get(found))
+            # Before anything is measured: a phone stores photographs lying on their side.
             ImageOps.exif_transpose(image, in_place=True)
             eight: Image.Image = image
             if target and frames == 1 and found in SIXTEEN:
+                # The upper 8 of 16 bits. A conversion that clips at 255 leaves most images white.
                 eight = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
             if target and frames == 1 and (found in PLAIN or found in TRANSPARENT or found in SIXTEEN):
                 # Pillow warns when it drops transparency from a palette in one step.

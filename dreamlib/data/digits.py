@@ -26,6 +26,7 @@ def read() -> Arrays:
     labels = labels.astype(np.int64)
     held_out = np.zeros(len(labels), dtype=bool)
     for label in range(10):
+        # Class by class, so that every digit has its quarter in the test set.
         members = sorted(np.flatnonzero(labels == label).tolist(), key=_rank)
         held_out[members[: round(TEST_SHARE * len(members))]] = True
     classes = tuple(str(digit) for digit in range(10))

@@ -5,7 +5,9 @@ from __future__ import annotations
 import csv
 import io
 import json
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -45,6 +47,7 @@ def read(name: str, path: Path, mode: str | None, test: bool) -> Arrays:
     # Sorted by name, as torchvision and Hugging Face number them.
     classes = tuple(sorted({label for _, label in train}))
     tested, notes = _tested_on(name, path, classes, test)
+    # Networks could only be wrong about a class that they have never seen.
     strangers = sorted({label for _, label in tested or ()} - set(classes))
     if strangers:
         raise DataError(f"{name}: test classes without training images: {', '.join(strangers[:5])}")
@@ -70,26 +73,68 @@ def labelled(path: Path, mode: str | None = None) -> Part:
     DataError
         If there are no images, or they or the metadata are damaged.
     """
-    path = next(iter(_parts(path, TRAIN)), path)
-    notes = next((p for kind in ("csv", "jsonl") if (p := path / f"metadata.{kind}").is_file()), None)
+    path, notes = _only_part(path)
     found = _sorted_into_classes(str(path), path) if notes is None else _listed(notes)
     classes = tuple(sorted({label for _, label in found}))
+    # Numbers by their value: sorted as text, 10 would come before 2.
     if all(label.isdecimal() for label in classes):
         classes = tuple(sorted(classes, key=int))
     return *_part(found, classes, mode), classes
 
 
+def column(path: Path, name: str) -> list[Any] | None:
+    """What else ``metadata.csv`` or ``metadata.jsonl`` says of the images of :func:`labelled`, in their order.
+
+    None where it says nothing under this name.
+
+    Raises
+    ------
+    DataError
+        If it says it of some images only.
+    """
+    _, notes = _only_part(path)
+    rows = [] if notes is None else _rows(notes)
+    said = [row[name] for row in rows if name in row]
+    if said and len(said) != len(rows):
+        raise DataError(
+            f"{notes} has {name} in {len(said)} of {len(rows)} lines", f"{name} in every line, or none"
+        )
+    return said or None
+
+
+def class_folders(classes: Sequence[str]) -> list[str]:
+    """Names of the folders of classes: sorted by name, as all readers do, they are in the order of the labels.
+
+    They are the names of the classes, with numbers in front where these would be sorted otherwise.
+    """
+    names = ["".join(letter if letter.isalnum() else "_" for letter in name) for name in classes]
+    if names == sorted(set(names)) and all(names):
+        return names
+    return [f"{label:0{max(3, len(str(len(names) - 1)))}d}-{name}" for label, name in enumerate(names)]
+
+
+def _only_part(path: Path) -> tuple[Path, Path | None]:
+    """The folder of the images of a single part, and its metadata where it has any."""
+    path = next(iter(_parts(path, TRAIN)), path)
+    return path, next((p for kind in ("csv", "jsonl") if (p := path / f"metadata.{kind}").is_file()), None)
+
+
+def _rows(notes: Path) -> list[dict[str, Any]]:
+    text = notes.read_text(encoding="utf-8-sig")
+    if notes.suffix == ".csv":
+        return list(csv.DictReader(io.StringIO(text)))
+    return [json.loads(line) for line in text.splitlines() if line.strip()]
+
+
 def _listed(notes: Path) -> Labelled:
     """Images and labels listed in ``metadata.csv`` or ``metadata.jsonl``."""
     try:
-        text = notes.read_text(encoding="utf-8-sig")
-        rows = list(csv.DictReader(io.StringIO(text))) if notes.suffix == ".csv" else None
-        rows = [json.loads(line) for line in text.splitlines() if line.strip()] if rows is None else rows
-        found = [(notes.parent / row["file_name"], str(row["label"])) for row in rows]
+        found = [(notes.parent / row["file_name"], str(row["label"])) for row in _rows(notes)]
     except (ValueError, KeyError, TypeError, csv.Error, RecursionError) as error:
         raise DataError(
             f"{notes} does not list images: {error!r}", "file_name and label in every line"
         ) from error
+    # A list from elsewhere must not read files outside of its own folder.
     for file, _ in found:
         if not file.resolve().is_relative_to(notes.parent.resolve()):
             raise DataError(f"{notes} lists {file}, which lies elsewhere", "file names below its own folder")
@@ -151,6 +196,7 @@ def _sorted_into_classes(name: str, folder: Path, but: tuple[str, ...] = ()) -> 
         labelled += [(image, place.name) for image in images]
     if not labelled:
         raise DataError(f"{name}: {folder} holds no class folders", "expected one folder of images per class")
+    # An image in no class folder would be left out silently, and the set would be another one.
     if loose := _images(folder, sorted(folder.iterdir())):
         raise DataError(
             f"{name}: {loose[0]} lies in no class folder", "move it into the folder of its class, or away"

@@ -117,6 +117,8 @@ def load(
     name = check_name(name)
     parent, split = splits.parse(name)
     if split is not None:
+        # A part is cut out of its whole. Whether that needs test images depends on the part: a held-out one brings its
+        # own.
         whole = load(
             parent,
             root,
@@ -143,6 +145,7 @@ def load(
         test_labels=torch.from_numpy(arrays.test_labels),
         classes=arrays.classes,
         normalisation=norms.statistics(name, normalisation)
+        # Published constants where there are any; what a user brings is measured.
         if name in names()
         else norms.measured(train_images),
     )
@@ -173,6 +176,7 @@ def at_hand(name: str, root: str | Path | None = None) -> str | None:
 
 def _place(kind: str, path: str, home: Path) -> tuple[Path, str | None]:
     """The folder of a user's own data set, and the mode that ``@rgb`` or ``@grey`` behind its path asks for."""
+    # A folder that is really called "...@rgb" is itself.
     folder, (before, _, mode) = home / path_of(path), path.rpartition("@")
     if mode in MODES and not folder.exists():
         return home / path_of(before), MODES[mode]

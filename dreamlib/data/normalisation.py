@@ -69,6 +69,7 @@ class Normalisation:
 
     def enter(self, images: Tensor, space: str) -> Tensor:
         """Images (..., c, h, w) in ``space``, one of :data:`SPACES`, as networks see them."""
+        # A generator's tanh gives [-1, 1]; the constants are those of images in [0, 1].
         if space == "signed":
             return self.apply((images + 1) / 2)
         return images if space == "normalised" else self.apply(images)

@@ -69,6 +69,7 @@ def _files(path: Path, names: tuple[str, ...]) -> list[Path]:
     """The files of the first part of these names that has any, in ``path`` or else in ``path/data``."""
     for folder in (path, path / "data"):
         files = sorted(p for p in folder.glob("*.parquet") if not p.name.startswith("."))
+        # The first name that has any file: a set with "train" and "training" is not read twice.
         for name in names:
             # "train-00000-of-00002" is of "train": what stands before anything that is no letter.
             if found := [p for p in files if re.split(r"[^a-z]", p.stem.lower())[0] == name]:
@@ -128,6 +129,34 @@ def labelled(file: Path, mode: str | None = None) -> tuple[np.ndarray, np.ndarra
     return images, labels, classes or tuple(map(str, range(int(labels.max()) + 1)))
 
 
+def numbers(file: Path, name: str) -> np.ndarray | None:
+    """A column of equally long lists of numbers, (rows, length) float32; None where the file has none of this name.
+
+    Raises
+    ------
+    DataError
+        If it holds something else.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        with pq.ParquetFile(file) as opened:
+            if name not in opened.schema_arrow.names:
+                return None
+            lists = _unpacked(file, opened, [name])[name]
+        found = np.array(lists.to_pylist(), dtype=np.float32)
+    except (pa.ArrowException, OSError, TypeError, ValueError) as error:
+        raise DataError(
+            f"{file}: {name} is no column of lists of numbers: {error}", "as many in each row"
+        ) from error
+    if found.ndim != 2:
+        raise DataError(
+            f"{file}: {name} is {found.shape}, expected a list in each row", "as many in each row"
+        )
+    return found
+
+
 def _part(files: list[Path], mode: str | None) -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:
     """Images, labels and class names (none if the schema has none) of the files of one part."""
     tables = [_table(file) for file in files]
@@ -171,10 +200,12 @@ def _unpacked(file: Path, opened: Any, columns: list[str]) -> Any:
 
     most = max(LEAST_UNPACKED, MOST_UNPACKED * file.stat().st_size)
     groups = (opened.metadata.row_group(i) for i in range(opened.num_row_groups))
+    # What the file says of itself comes first: a bomb that admits its size is refused before a byte is unpacked.
     declared = sum(group.total_byte_size for group in groups)
     batches, size = [], declared
     if declared <= most:
         size = 0
+        # What is really unpacked is counted too: a file may say less of itself.
         for batch in opened.iter_batches(BATCH, columns=columns):
             batches.append(batch)
             size += batch.nbytes
@@ -202,6 +233,7 @@ def _columns(file: Path, schema: Any) -> tuple[str, str]:
 
 
 def _one(file: Path, what: str, found: list[str], preferred: tuple[str, ...], schema: Any) -> str:
+    # A usual name wins; without one, a single column of the right type will do. Two are an error, not a guess.
     chosen = [name for name in preferred if name in found] or found
     if chosen and (len(chosen) == 1 or chosen[0] in preferred):
         return chosen[0]

@@ -1,4 +1,4 @@
-"""Data sets derived from others by name: a part held out for validation, the classes of one step of a stream.
+"""Data sets derived from others by name: a part held out for validation, the classes of one step of a class sequence.
 
 ::
 
@@ -27,7 +27,7 @@ from .dataset import Dataset
 
 HELD_OUT = 0.1
 _NUMBER = "(0|[1-9][0-9]*)"  # one spelling of each, since a name is part of a key
-_STREAM = re.compile(rf"{_NUMBER}steps-order{_NUMBER}-(step|upto){_NUMBER}")
+_SEQUENCE = re.compile(rf"{_NUMBER}steps-order{_NUMBER}-(step|upto){_NUMBER}")
 _LIKE = re.compile(r"(holdout|\d+step)[\w-]*", re.IGNORECASE)
 
 
@@ -80,8 +80,8 @@ class Holdout:
 
 
 @dataclass(frozen=True)
-class Stream:
-    """The classes that arrive in one step of a class-incremental stream, or all that have arrived by then.
+class ClassSequence:
+    """The classes that arrive in one step of a class-incremental sequence, or all that have arrived by then.
 
     Labels count in the order of arrival: the classes of step 1 are 0, 1, ..., those of step 2 go on from there. So
     the sets of all steps, one behind the other, have the labels of ``upto``.
@@ -89,7 +89,7 @@ class Stream:
     Attributes
     ----------
     steps : int
-        Steps of the stream, at least 1. Classes are shared out evenly; the first steps get one more where they must.
+        Steps of the sequence, at least 1. Classes are shared out evenly; the first steps get one more where they must.
     order : int
         Which fixed permutation of the classes, counted from 0; order k is the one of DM's released code for seed k
         (its continual learning uses 0 to 4), so that CIFAR-100 arrives here as it did there.
@@ -110,6 +110,7 @@ class Stream:
         least, rest = divmod(count, self.steps)
 
         def end(step: int) -> int:
+            # The first ``rest`` steps have one class more.
             return step * least + min(step, rest)
 
         return (0 if self.seen else end(self.step - 1)), end(self.step)
@@ -157,7 +158,7 @@ def parse(name: str) -> tuple[str, Split | None]:
         return name, None
     if tail == "holdout":
         return parent, Holdout()
-    found = _STREAM.fullmatch(tail)
+    found = _SEQUENCE.fullmatch(tail)
     if found is None:
         if re.match(r"(parquet|folder):", name, re.IGNORECASE) and not _LIKE.fullmatch(tail):
             return name, None
@@ -179,7 +180,7 @@ def parse(name: str) -> tuple[str, Split | None]:
             f"data set {name!r}: step {step} of {steps}; expected 1 to {steps}",
             f"{parent}@{steps}steps-order{order}-{found[3]}{min(max(step, 1), steps)}",
         )
-    return parent, Stream(steps, order, step, seen=found[3] == "upto")
+    return parent, ClassSequence(steps, order, step, seen=found[3] == "upto")
 
 
 def origin(name: str) -> str:
@@ -219,7 +220,7 @@ def _class_order(order: int, count: int) -> list[int]:
 
 
 def alike(name: str) -> str:
-    """``name`` without the class order: what results are pooled over. ``mnist@5steps-upto3``, or ``name`` itself."""
+    """``name`` without the class order, over which results are averaged: ``mnist@5steps-upto3``, or ``name`` itself."""
     return re.sub(r"-order\d+-(?=(step|upto)\d+$)", "-", name)
 
 

@@ -124,6 +124,7 @@ class Whitening(Normalisation):
             If they are no floats, or of another shape than the images it was fitted on.
         """
         self._check(unit)
+        # In the order of the papers' code: channels, then the image by itself (KIP), then the mean image and the axes.
         rows = super().apply(unit)
         if KINDS[self.kind].per_image:
             rows = _per_image(rows)
@@ -147,6 +148,7 @@ class Whitening(Normalisation):
 
     @cached_property
     def _inverse(self) -> Tensor:
+        # All factors are above 0, so this exists; in float64, as the transform was made.
         return torch.linalg.inv(self.transform.double())
 
     def _check(self, images: Tensor) -> None:
@@ -168,16 +170,18 @@ def read(about: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Normalisati
     ValueError
         If the tensors are not those that it speaks of.
     """
-    plain = str(about["name"]), tuple(about["mean"]), tuple(about["std"])
+    constants = str(about["name"]), tuple(about["mean"]), tuple(about["std"])
     if "whitening" not in about:
         if tensors:
-            raise ValueError(f"it holds a whitening, and says that its images are normalised as {plain[0]!r}")
-        return Normalisation(*plain)
+            raise ValueError(
+                f"it holds a whitening, and says that its images are normalised as {constants[0]!r}"
+            )
+        return Normalisation(*constants)
     if tensors_digest(dict(tensors)) != about["sha256"]:
         held = "another whitening" if tensors else "no whitening"
-        raise ValueError(f"it says that its images have {plain[0]}, and holds {held}")
+        raise ValueError(f"it says that its images have {constants[0]}, and holds {held}")
     maps = tensors["centre"], tensors["transform"]
-    return Whitening(*plain, about["whitening"], about["contrast"], *maps, about["fitted_on"])
+    return Whitening(*constants, about["whitening"], about["contrast"], *maps, about["fitted_on"])
 
 
 def checksum(images: Tensor) -> str:
@@ -269,6 +273,7 @@ def fit(
         pixels = images[:, 0].numel()
         mean = sum((part.sum((0, 2, 3)) for part in parts()), zero) / pixels
         around = ((part - mean.view(-1, 1, 1)).square().sum((0, 2, 3)) for part in parts())
+        # Over all pixels of a channel, without Bessel's correction; at this many it makes no difference.
         std = (sum(around, zero) / pixels).sqrt()
         # A NaN is named below; a constant channel stays at 0.
         std = torch.where(std == 0, 1.0, std).nan_to_num(1.0)
@@ -287,11 +292,12 @@ def fit(
     added = regularisation * (values.mean() if how.relative else 1.0)
     # Rounding can make eigenvalues of a covariance negative.
     factors = (values.clamp(min=0) + added).rsqrt()
+    # N images span N axes at most. The others have a variance of 0, and would be blown up most (KIP, FRePo).
     if how.limited:
         factors[: max(0, len(values) - count)] = 1.0
     transform = ((axes * factors) @ axes.T).to(dtype)
-    plain = f"{kind} whitening", constants.mean, constants.std
-    return Whitening(*plain, kind, contrast, centre, transform, checksum(images))
+    named = f"{kind} whitening", constants.mean, constants.std
+    return Whitening(*named, kind, contrast, centre, transform, checksum(images))
 
 
 def _per_image(standard: Tensor) -> Tensor:

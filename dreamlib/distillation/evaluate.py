@@ -109,14 +109,14 @@ class Evaluation:
             raise BadValue(
                 f"stop_ipc counts epochs of SGD, and the learner is {type(learner).__name__}", "stop_ipc=0"
             )
+        # Steps of an epoch, rounded up: the last batch may be smaller.
         return learner.passes * -(-classes * self.stop_ipc // learner.batch)
 
 
 def check_judge(dataset: Dataset) -> None:
     """Raise DataError for a data set of one class, on which every network is right."""
-    if (
-        dataset.num_classes < 2 and "steps-order" not in dataset.name
-    ):  # a stream of classes may begin with one
+    # A class sequence may begin with a single class.
+    if dataset.num_classes < 2 and "steps-order" not in dataset.name:
         raise DataError(
             f"{dataset.name}: 1 class ({dataset.classes[0]!r}), so that every answer is right; expected at least 2",
             "a folder for each class, below train/",
@@ -174,12 +174,14 @@ class EvaluationRun:
                 "expected one of the two",
                 "stop_ipc=0",
             )
+        # A regression has no epochs.
         epochs = getattr(evaluation.learner, "epochs", 1)
         if evaluation.networks < 1 or epochs < 1:
             raise BadValue(
                 f"evaluation with {evaluation.networks} networks and {epochs} epochs; expected at least one of each",
                 "",
             )
+        # Which test images are read is part of the key, so it must not depend on what happens to be given.
         if evaluation.also_on != ("" if also is None else also.name):
             given = "none" if also is None else f"{also.name!r}"
             raise BadValue(f"evaluation also tests on {evaluation.also_on!r}, and was given {given}", "")
@@ -226,6 +228,7 @@ class EvaluationRun:
             )
         how.check()
         if not how.fresh:
+            # Drawn once, they are stored images like any others, and INPC is then an IPC.
             labels = torch.arange(classes, device=self.device).unsqueeze(1).expand(-1, how.per_class)
             return _in_memory(_by_class(images.draw(labels, self.streams["noise"])))
 
@@ -259,6 +262,11 @@ class EvaluationRun:
         """Spent on training and testing."""
         return self.stopwatch.seconds["evaluate"]
 
+    @property
+    def core_seconds(self) -> float:
+        """Processor time of it, added up over threads."""
+        return self.stopwatch.core_seconds
+
     def advance(self) -> None:
         """One training step of all networks, or, after the last one, the test."""
         with self.stopwatch.phase("evaluate"):
@@ -268,6 +276,7 @@ class EvaluationRun:
                 self.training.check()
                 if self.also is not None:
                     self.also_accuracies = self._tested(self.also)
+                # Last, since ``done`` is read from it.
                 self.accuracies = self._tested(self.dataset)
 
     def _tested(self, on: Dataset) -> list[float]:
@@ -276,6 +285,7 @@ class EvaluationRun:
         normalisation = self.dataset.normalisation  # that of the images the networks were trained on
 
         def images(part: slice) -> Tensor:
+            # Chunk by chunk: as floats, all test images take four times the memory of their bytes.
             return normalisation.apply(test[part].to(self.device).float() / 255)
 
         return self.training.accuracy(images, labels)
@@ -284,13 +294,14 @@ class EvaluationRun:
         """Everything needed to go on bit for bit."""
         out = {f"stream.{name}": value for name, value in self.streams.state().items()}
         out |= {f"training.{name}": value for name, value in self.training.state().items()}
-        return out | {"seconds": torch.tensor(self.seconds, dtype=torch.float64)}
+        times = {"seconds": self.seconds, "core_seconds": self.core_seconds}
+        return out | {name: torch.tensor(value, dtype=torch.float64) for name, value in times.items()}
 
     def restore(self, state: dict[str, Tensor]) -> None:
         """Go on from what :meth:`state` returned, in a fresh object made with the same arguments."""
         self.streams.restore(below(state, "stream."))
         self.training.restore(below(state, "training."), self.streams["evaluation"])
-        self.stopwatch.restore({"evaluate": float(state["seconds"])})
+        self.stopwatch.restore({"evaluate": float(state["seconds"])}, float(state["core_seconds"]))
 
 
 def _by_class(images: Tensor) -> Images:

@@ -178,6 +178,7 @@ class Fitting:
     def advance(self) -> None:
         """One step of all networks."""
         stack, count = self.stack, min(self.how.batch, self.size)
+        # The largest random keys: every network has a batch of its own, drawn without replacement.
         keys = torch.rand(stack.count, self.size, generator=self.generator, device=self.generator.device)
         images, answers = self.training_data.fetch(keys.topk(count, dim=1).indices)
         _, _, found = stack.learn(
@@ -188,6 +189,7 @@ class Fitting:
         # A running mean of the weights whose memory grows over the first steps (released code).
         kept = min(self.how.average, (1 + self.step) / (10 + self.step))
         for name, value in self._weights().items():
+            # lerp: kept * average + (1 - kept) * weight.
             self.averaged[name].lerp_(value, 1 - kept)
         self.step += 1
 

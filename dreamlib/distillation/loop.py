@@ -29,6 +29,10 @@ from ..teachers.base import BESIDE
 from .recipe import Recipe
 from .selection import Selection
 
+# In a state "settled.PART.NAME" is tensor NAME of a part that later states hold too, unchanged; the same for ever, so
+# that whoever writes states needs to write it once.
+SETTLED = "settled."
+
 
 class Distillation:
     """One run of one recipe: select the initial images, prepare the teacher, then step by step.
@@ -67,7 +71,7 @@ class Distillation:
     losses : list of (int, float)
         The loss after a step, sparsely.
     seconds : dict of str to float
-        Time spent by phase.
+        Time spent by phase; ``core_seconds`` is processor time, in all.
 
     Raises
     ------
@@ -125,10 +129,12 @@ class Distillation:
         self.stored: dict[str, Tensor] = {}
         self.selection = Selection(recipe, self.scene, slots) if slots else None
         self._selection_steps = self.selection.steps if self.selection else 0
+        # Without images to start from (a generator, experts) there is nothing to select.
         if self.selection is None:
             self._begin(None, start)
         # A later stage takes over the partner that an earlier stage has trained.
         carried = None if start is None else below(start, BESIDE)
+        # A coreset makes no step, so it has neither teacher nor criterion.
         self.teaching: Teaching = recipe.teacher.begin(self.scene, start) if taught else Idle()
         self.criterion = how.begin(self.scene, self.teaching, carried) if moves else None
         if self.selection is None and self.mark in recipe.kept:
@@ -176,6 +182,11 @@ class Distillation:
     @property
     def seconds(self) -> dict[str, float]:
         return self.stopwatch.seconds
+
+    @property
+    def core_seconds(self) -> float:
+        """Processor time of all phases, added up over threads."""
+        return self.stopwatch.core_seconds
 
     @property
     def notes(self) -> dict[str, Any]:
@@ -286,6 +297,7 @@ class Distillation:
             raise Diverged(
                 f"the loss became {value} at step {self.matched} of {self.loops}", self._lower_rate_hint()
             )
+        # Counted from the first stage on, so that the losses of two stages follow each other.
         self.losses.append((self.recipe.criterion.first * self.unit + self.matched, value))
 
     def _lower_rate_hint(self) -> str:
@@ -327,14 +339,20 @@ class Distillation:
         self._check()
         out = {f"stream.{name}": value for name, value in self.streams.state().items()}
         out |= {f"seconds.{name}": torch.tensor(v, dtype=torch.float64) for name, v in self.seconds.items()}
+        out["core_seconds"] = torch.tensor(self.core_seconds, dtype=torch.float64)
         if not self.stored:
             assert self.selection is not None
             return out | {f"selection.{name}": value for name, value in self.selection.state().items()}
-        out |= {f"stored.{name}": value for name, value in self.stored.items()}
+        parts = {} if self.criterion is None else self.criterion.settled(self.stored)
+        for part, tensors in parts.items():
+            out |= {f"{SETTLED}{part}.{name}": value for name, value in tensors.items()}
+        if not parts:
+            out |= {f"stored.{name}": value for name, value in self.stored.items()}
         out |= {f"moves.{name}": value for name, value in self.optimiser.state().items()}
         out |= {f"teacher.{name}": value for name, value in self.teaching.state().items()}
         if self.criterion is not None:
             out |= {f"criterion.{name}": value for name, value in self.criterion.state().items()}
+        # Snapshots are in every checkpoint: after a restart they could not be taken again.
         for mark, snapshot in self.snapshots.items():
             out |= {f"snapshot.{mark}.{name}": value for name, value in snapshot.items()}
         out["losses"] = torch.tensor(self.losses, dtype=torch.float64).view(-1, 2)
@@ -344,18 +362,23 @@ class Distillation:
         """Resume from what :meth:`state` returned, in a new object made with the same arguments."""
         # The streams first: all that follows draws from them.
         self.streams.restore(below(state, "stream."))
-        self.stopwatch.restore({name: float(value) for name, value in below(state, "seconds.").items()})
+        seconds = {name: float(value) for name, value in below(state, "seconds.").items()}
+        self.stopwatch.restore(seconds, float(state["core_seconds"]))
         if "matched" not in state:
             assert self.selection is not None
             self.selection.restore(below(state, "selection."))
             self.teaching.restore({})
             return
-        stored = below(state, "stored.")
+        settled = _by_first_word(below(state, SETTLED))
+        stored = self.stored if settled else below(state, "stored.")
         if self.stored and {n: v.shape for n, v in stored.items()} != {
             n: v.shape for n, v in self.stored.items()
         }:
             raise ValueError("it holds another container")
         self.stored = {name: value.to(self.device, copy=True) for name, value in stored.items()}
+        if settled:
+            assert self.criterion is not None
+            self.criterion.settle(self.stored, settled)
         # Updates refer to the stored tensors, which are other objects now.
         self.optimiser = Optimiser(
             {n: v for n, v in self.stored.items() if v.is_floating_point()}, self.updates
@@ -364,13 +387,23 @@ class Distillation:
         self.teaching.restore(below(state, "teacher."))
         if self.criterion is not None:
             self.criterion.restore(below(state, "criterion."))
-        self.snapshots = {}
-        for key, value in below(state, "snapshot.").items():
-            # "7.images" is tensor "images" of the snapshot after 7 steps.
-            mark, _, name = key.partition(".")
-            self.snapshots.setdefault(int(mark), {})[name] = value.to(self.device)
+        # "7.images" is tensor "images" of the snapshot after 7 steps.
+        snapshots = _by_first_word(below(state, "snapshot."))
+        self.snapshots = {
+            int(mark): {name: value.to(self.device) for name, value in tensors.items()}
+            for mark, tensors in snapshots.items()
+        }
         self.losses = [(int(step), float(loss)) for step, loss in state["losses"].tolist()]
         self.matched = int(state["matched"])
+
+
+def _by_first_word(tensors: Mapping[str, Tensor]) -> dict[str, dict[str, Tensor]]:
+    """Tensors "a.b.c" as tensors "b.c" of "a"."""
+    out: dict[str, dict[str, Tensor]] = {}
+    for key, value in tensors.items():
+        word, _, name = key.partition(".")
+        out.setdefault(word, {})[name] = value
+    return out
 
 
 def distill(data: ClassData, recipe: Recipe, ipc: int, seed: int = 0) -> Distillation:
@@ -380,6 +413,7 @@ def distill(data: ClassData, recipe: Recipe, ipc: int, seed: int = 0) -> Distill
     """
     start = None
     if (first := recipe.first) is not None:
+        # A later stage goes on where it starts to match; experts are taken at the end of their training.
         start = distill(data, first, ipc, seed).snapshots[recipe.criterion.first or first.steps]
     run = Distillation(data, recipe, ipc, seed, start=start)
     while not run.done:
@@ -387,4 +421,4 @@ def distill(data: ClassData, recipe: Recipe, ipc: int, seed: int = 0) -> Distill
     return run
 
 
-__all__ = ["BESIDE", "SNAPSHOTS", "Distillation", "distill", "snapshot_steps"]
+__all__ = ["BESIDE", "SETTLED", "SNAPSHOTS", "Distillation", "distill", "snapshot_steps"]

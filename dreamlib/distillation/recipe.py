@@ -100,6 +100,7 @@ class Recipe:
     @property
     def first(self) -> Recipe | None:
         """The recipe that has to run first: of an earlier stage, or of experts; None: there is none."""
+        # The criterion says what it goes on from (an earlier stage, experts), else the teacher does.
         return self.criterion.before(self) or self.teacher.before(self)
 
     @property
@@ -204,25 +205,20 @@ def _fields(data: object) -> list[str]:
     return [entry.name for entry in fields(cast(Any, data))] if is_dataclass(data) else []
 
 
-def change(data: D, path: str, value: Any, *, optional: bool = False) -> D:
+def change(data: D, path: str, value: Any) -> D:
     """A copy of a (nested) dataclass with the field at the dotted ``path`` replaced.
 
-    A field that a recipe does not have is looked for in its criterion. With ``optional`` only a field that exists and
-    holds None is set: a profile bounds the pool of a sampler that has none.
+    A field that a recipe does not have is looked for in its criterion.
     """
     head, _, rest = path.partition(".")
     names = _fields(data)
     if head not in names and isinstance(data, Recipe):
         inside = _fields(data.criterion)
         if head in inside:
-            return change(data, f"criterion.{path}", value, optional=optional)
+            return change(data, f"criterion.{path}", value)
         names = [*names, *inside]
     if head not in names:
-        if optional:
-            return data
         raise unknown(f"field of {type(data).__name__}", head, names)
-    if optional and not rest and getattr(data, head) is not None:
-        return data
-    inner = change(getattr(data, head), rest, value, optional=optional) if rest else value
+    inner = change(getattr(data, head), rest, value) if rest else value
     changed: Any = replace(cast(Any, data), **{head: inner})
     return cast(D, changed)

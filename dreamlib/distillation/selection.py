@@ -72,6 +72,7 @@ class Selection:
             self.correct[at] = correct[0]
             self.ever[at] |= correct[0]
 
+        # The coreset says how long: forgetting has to see several epochs, herding only needs features.
         settings = replace(self.recipe.embedding, epochs=self.recipe.initial.epochs)
         stack = Stack(scene.network, data.shape, data.num_classes, 1, generator)
         return Training(
@@ -97,6 +98,7 @@ class Selection:
         else:
             self.training.check()
             network = module_from(self.training.stack)
+        # In evaluation mode: features must not depend on the other images of a batch.
         network.requires_grad_(False).eval()
         stream = scene.streams["initial"]
         view = View(data, network, self.slots, stream, scene.engine, space=space)

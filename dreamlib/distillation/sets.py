@@ -1,18 +1,16 @@
-"""The distilled set as a user holds it: load, look, train on it, export it."""
+"""The distilled set as a user holds it: load, look, train on it."""
 
 from __future__ import annotations
 
-import io
 import json
 import math
 import re
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -21,9 +19,8 @@ from torch.utils.data import DataLoader, IterableDataset, TensorDataset, get_wor
 from ..augment import Augmentation, PerImage, Siamese, cutmix
 from ..containers import CONTAINERS, Drawing, Generator, OfImages, drawing
 from ..containers.generator import AT_ONCE
-from ..core.atomic import cannot_write, write_atomically
-from ..core.errors import BadValue, Damaged, DataError, StoreError, unknown
-from ..core.files import COURSE, below, read_json, read_tensors, with_prefix, write_json, write_tensors
+from ..core.errors import BadValue, Damaged, DataError, StoreError
+from ..core.files import COURSE, below, read_json, read_tensors
 from ..core.limits import check_fits, check_per_class
 from ..core.places import path_of
 from ..core.reading import is_folder, present
@@ -34,9 +31,9 @@ from ..data.whitening import Whitening
 
 # What reading a file of another version, or of another program, can raise.
 NOT_OURS = (KeyError, TypeError, ValueError, AttributeError, IndexError, RuntimeError)
-FORMATS = ("safetensors", "images", "parquet")
 WHITENING = "whitening."  # what a whitened set's file holds of its normalisation
-NOTES = "dreamlib.json"  # with exported pictures: classes, normalisation and metadata
+NOTES = "dreamlib.json"  # with exported pictures: classes, normalisation, metadata, learned rates
+ANSWERS = "soft_label"  # what a column, or a line of metadata, calls a learned label
 
 
 @dataclass(frozen=True, repr=False)
@@ -107,14 +104,39 @@ class DistilledSet:
         return self.whitened if self.whitened is not None else self.normalisation.apply(self.images)
 
     @property
+    def hard_labels(self) -> Tensor:
+        """The class of each image, (N,) int64: its label, or, where labels are learned, the class it is stored under.
+
+        Raises
+        ------
+        BadValue
+            If labels are learned, and N is no multiple of the number of classes.
+        """
+        if not self.labels.is_floating_point():
+            return self.labels
+        classes = len(self.classes)
+        if len(self) % classes:
+            raise BadValue(
+                f"{len(self)} images with learned labels, and {classes} classes; expected as many of each, class after "
+                "class, as sets hold them",
+                "labels.argmax(1), if the class of the largest number will do",
+            )
+        return torch.arange(classes, device=self.labels.device).repeat_interleave(len(self) // classes)
+
+    @property
     def by_class(self) -> Tensor:
         """Images as networks see them, (C, M, c, h, w): what :func:`~dreamlib.distillation.evaluate.evaluate` takes.
 
         Raises
         ------
         BadValue
-            If the classes have different numbers of images.
+            If the classes have different numbers of images, or labels are learned: images alone would lose them.
         """
+        if self.labels.is_floating_point():
+            raise BadValue(
+                f"each label of this set is {self.labels.shape[1]} learned numbers, which images by class would lose",
+                "evaluate(distilled, ...), which takes the set as it is; or normalised and hard_labels",
+            )
         sizes = self.labels.bincount(minlength=len(self.classes))
         if not bool((sizes == sizes[0]).all()):
             raise BadValue(
@@ -230,6 +252,8 @@ class _Augmented:
             part[0] if part.is_floating_point() else F.one_hot(part[0], self.classes).float()
             for part in (first, second)
         )
+        # Two labels in one, by their shares of the pixels: what CutMix asks for (cross-entropy is linear in the
+        # target).
         return images[0], share * own + (1 - share) * pasted
 
 
@@ -272,7 +296,9 @@ class DistilledGenerator:
             4 * len(labels) * math.prod(self.shape), f"{len(labels)} images to draw", "fewer: per_class=10"
         )
         images = self.drawing.unit(labels, Streams(seed, self.drawing.device)["noise"])
+        # Drawn with the classes in turn, as an evaluation draws them; held class by class, as all sets are.
         each = images.unflatten(0, (per_class, len(self.classes))).transpose(0, 1)
+        # What was drawn, and how, so that the set can be drawn again.
         about = {**self.about, "drawn": {"per_class": per_class, "seed": seed}}
         return DistilledSet(
             each.flatten(0, 1), labels.sort().values, each, self.classes, self.normalisation, about
@@ -330,6 +356,7 @@ class FreshImages(IterableDataset[tuple[Tensor, Tensor]]):
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         worker = get_worker_info()
+        # Every worker draws its own part of the labels: together they make one epoch.
         mine = self.labels if worker is None else self.labels[worker.id :: worker.num_workers]
         # Workers cannot count epochs together: a DataLoader gives each of them a new seed per epoch.
         which = f"epoch {self.epoch}" if worker is None else f"worker {worker.seed}"
@@ -340,7 +367,7 @@ class FreshImages(IterableDataset[tuple[Tensor, Tensor]]):
 
 
 def load_set(path: str | Path, dataset: str = "") -> DistilledSet:
-    """Load a distilled set from its safetensors file, or from what :func:`export` made of it, in any format.
+    """Load a distilled set from its safetensors file, or from what :func:`~.exports.export` made of it.
 
     Pictures of others are read too: a folder of images with labels, as Hugging Face's ``datasets`` reads it
     (:func:`dreamlib.data.folder.labelled`), or a parquet file. Their normalisation is measured on them.
@@ -412,32 +439,47 @@ def _pictures(path: Path, dataset: str) -> DistilledSet:
 
     try:
         if path.is_dir():
-            pixels, labels, classes = folder.labelled(path)
+            if (path / "images.pt").is_file():
+                raise DataError("it holds tensors for DD-Ranking, and pickles are not read", "another export")
+            pixels, numbers, names = folder.labelled(path)
             notes = read_json(path / NOTES) if (path / NOTES).is_file() else {}
-            if notes:  # labels by the place of a folder's name among those that were written
-                place = torch.tensor([_folder_names(notes["classes"]).index(name) for name in classes])
-                labels = place[torch.from_numpy(labels)].numpy()
+            if notes:  # labels by the place of a folder's name, or a number, among those that were written
+                written = folder.class_folders(notes["classes"])
+                place = [written.index(name) if name in written else int(name) for name in names]
+                numbers = np.array(place)[numbers]
+            listed = folder.column(path, ANSWERS)
+            answers = None if listed is None else np.array(listed, dtype=np.float32)
         else:
-            pixels, labels, classes = parquet.labelled(path)
+            pixels, numbers, names = parquet.labelled(path)
             notes = json.loads((pq.read_schema(path).metadata or {}).get(NOTES.encode(), b"{}"))
+            answers = parquet.numbers(path, ANSWERS)
         about = dict(notes.get("about", {}))
-        classes = tuple(notes.get("classes", _without_numbers(classes)))
-        images = torch.from_numpy(pixels)
+        classes = tuple(notes.get("classes", _without_numbers(names)))
+        images, labels = torch.from_numpy(pixels), torch.from_numpy(numbers)
         normalisation = _normalisation(path, notes, {}) if notes else measured(images)
+        rates = torch.tensor(notes["rates"]) if "rates" in notes else None
+        steps = int(notes["steps"]) if "steps" in notes else None
+        if not 0 <= int(labels.min()) <= int(labels.max()) < len(classes):
+            raise DataError(f"labels are {labels.min()} to {labels.max()}, expected 0 to {len(classes) - 1}")
+        if answers is not None and answers.shape != (len(labels), len(classes)):
+            raise DataError(f"{ANSWERS} is {answers.shape}, expected {(len(labels), len(classes))}")
     except (KeyError, TypeError, ValueError, OSError, DataError) as error:
         raise StoreError(f"{path} is no set of images: {error}", "a folder of images with labels") from error
     _expect(path, about, dataset)
+    unit = images.float() / 255
     # Class by class, as :class:`DistilledSet` holds its images.
-    order = torch.from_numpy(labels).sort(stable=True)
-    unit = images[order.indices].float() / 255
-    sizes = order.values.bincount(minlength=len(classes))
+    order = labels.sort(stable=True).indices
+    sizes = labels.bincount(minlength=len(classes))
     even = bool((sizes == sizes[0]).all())
-    stored = unit.unflatten(0, (len(classes), -1)) if even else unit
-    return DistilledSet(unit, order.values, stored, classes, normalisation, about)
+    stored = unit[order].unflatten(0, (len(classes), -1)) if even else unit[order]
+    found = labels if answers is None else torch.from_numpy(answers)
+    if not (notes and rates is not None and rates.ndim == 2):  # then the images are in the order of the steps
+        unit, found = unit[order], found[order]
+    return DistilledSet(unit, found, stored, classes, normalisation, about, rates, steps)
 
 
 def _without_numbers(classes: Sequence[str]) -> tuple[str, ...]:
-    """Names of class folders without what :func:`_folder_names` puts in front of them."""
+    """Names of class folders without what :func:`~dreamlib.data.folder.class_folders` puts in front of them."""
     found = [re.fullmatch(r"(\d{3,})-(.+)", name) for name in classes]
     if all(match and int(match[1]) == label for label, match in enumerate(found)):
         return tuple(match[2] for match in found if match)
@@ -451,6 +493,7 @@ def _checked(found: DistilledSet) -> DistilledSet:
         raise ValueError(f"images are {images.dtype} {tuple(images.shape)}, expected floats (N, c, h, w)")
     if images.shape[1] != found.normalisation.channels:
         raise ValueError(f"{images.shape[1]} channels, normalised as {found.normalisation.channels}")
+    # Answers may be any numbers, so only their shape can be checked.
     if labels.is_floating_point() and labels.shape == (len(images), classes):
         return found  # answers of its own
     if labels.shape != images.shape[:1] or labels.dtype != torch.int64:
@@ -529,188 +572,7 @@ def _normalisation(path: str | Path, about: dict[str, Any], stored: dict[str, Te
 
 def _container(about: dict[str, Any]) -> Any:
     """The container of a file's metadata."""
+    # "part" and "source" say which class it is; the rest are its fields.
     fields = {k: v for k, v in about["container"].items() if k not in ("part", "source")}
     kinds: dict[str, Any] = {CONTAINERS[name].__name__: CONTAINERS[name] for name in CONTAINERS}
     return kinds[about["container"]["part"]](**fields)
-
-
-def form_of(target: str | Path, form: str = "") -> str:
-    """The format that ``target`` is written in: what it ends in says it, or ``form``, where that is not clear.
-
-    Raises
-    ------
-    UnknownName, BadValue
-        For a format that there is not, an ending that says nothing, or one that says another format than ``form``.
-    """
-    target = path_of(target)
-    endings = {".safetensors": "safetensors", ".parquet": "parquet", "": "images"}
-    ending = "" if is_folder(target) else target.suffix.lower()
-    if form and form not in FORMATS:
-        raise unknown("export format", form, FORMATS)
-    if not form and ending not in endings:
-        raise BadValue(
-            f"{target} ends in {ending}; expected .safetensors, .parquet, or a folder for images",
-            "--format images",
-        )
-    if form and ending and endings.get(ending, form) != form:
-        raise BadValue(f"{target} ends in {ending}, and the format is {form}", f"{target.with_suffix('')}")
-    return form or endings[ending]
-
-
-def export(distilled: DistilledSet, target: str | Path, form: str = "", *, overwrite: bool = False) -> Path:
-    """Write a distilled set for use elsewhere; :func:`load_set` reads it again.
-
-    Parameters
-    ----------
-    distilled : DistilledSet
-        What to write.
-    target : path
-        A file for ``safetensors`` and ``parquet``, a folder for ``images``.
-    form : str
-        By default what ``target`` ends in says it; see :func:`form_of`. ``"safetensors"``: float32 images in unit
-        space (decoded, and as stored) and labels, lossless. ``"images"``: PNG files, one folder per class, as
-        torchvision's ImageFolder reads them; the folders bear the names of the classes, with numbers in front where
-        their order would not be that of the labels. ``"parquet"``: PNG bytes and labels as Hugging Face's ``datasets``
-        reads them. The last two hold 8 bits per value and clamp to [0, 1].
-    overwrite : bool
-        Replace a file that is not an earlier export. A computed set of a results folder, a folder that holds
-        something, a device or a pipe are never replaced.
-
-    Returns
-    -------
-    Path
-        What was written.
-
-    Raises
-    ------
-    UnknownName
-        For an unknown ``form``.
-    BadValue
-        If there is something at ``target`` that is not to be replaced.
-    StoreError
-        If it cannot be written.
-    """
-    target, form = path_of(target), form_of(target, form)
-    _refuse_to_replace(target, form, overwrite)
-    if form == "safetensors":
-        tensors = {"images": distilled.images, "labels": distilled.labels, "stored": distilled.stored}
-        steps = None if distilled.steps is None else torch.tensor(distilled.steps)
-        more = {"rates": distilled.rates, "steps": steps, "whitened": distilled.whitened}
-        tensors |= {name: value for name, value in more.items() if value is not None}
-        tensors |= with_prefix(WHITENING, distilled.normalisation.tensors())
-        about = {
-            **distilled.about,
-            "classes": list(distilled.classes),
-            "normalisation": distilled.normalisation.about(),
-            "space": "unit",
-        }
-        write_tensors(target, tensors, about)
-        return target
-    if isinstance(distilled.normalisation, Whitening):
-        raise BadValue(
-            f"this set has {distilled.normalisation.name}, from which pictures in 8 bits do not lead back",
-            "--form safetensors",
-        )
-    if distilled.labels.is_floating_point():
-        raise BadValue(
-            f"this set has answers of its own, a number for each class, and {form} holds one class an image",
-            "--form safetensors",
-        )
-    if distilled.rates is not None:
-        raise BadValue(f"this set has rates of its own, and {form} holds none", "--form safetensors")
-    pictures = [_png(image) for image in distilled.bytes()]
-    labels = distilled.labels.tolist()
-    classes = list(distilled.classes)
-    notes = {"classes": classes, "normalisation": distilled.normalisation.about(), "about": distilled.about}
-    if form == "images":
-        names = _folder_names(distilled.classes)
-        for number, (picture, label) in enumerate(zip(pictures, labels, strict=True)):
-            write_atomically(target / names[label] / f"{number:05d}.png", partial(_write, picture))
-        write_json(target / NOTES, notes)
-        return target
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    features = {
-        "image": {"_type": "Image"},
-        "label": {"names": classes, "_type": "ClassLabel"},
-    }
-    table = pa.table(
-        {
-            "image": pa.array(
-                [{"bytes": picture, "path": None} for picture in pictures],
-                type=pa.struct([("bytes", pa.binary()), ("path", pa.string())]),
-            ),
-            "label": pa.array(labels, type=pa.int64()),
-        }
-    ).replace_schema_metadata(
-        {
-            "huggingface": json.dumps({"info": {"features": features}}),
-            NOTES: json.dumps(notes),
-            "dreamlib": "export",
-        }
-    )
-    write_atomically(target, lambda file: pq.write_table(table, file))
-    return target
-
-
-def _refuse_to_replace(target: Path, form: str, overwrite: bool) -> None:
-    """Raise BadValue unless nothing is lost: there is nothing, or an earlier export, or one is told to replace it."""
-    try:
-        if form == "images":
-            if any(target.iterdir()):
-                raise BadValue(f"{target} exists and is not an empty folder", "choose another --to")
-            return
-    except FileNotFoundError:
-        return
-    except NotADirectoryError as error:
-        raise BadValue(f"{target} exists and is not an empty folder", "choose another --to") from error
-    except OSError as error:
-        raise cannot_write(target, error) from error
-    if not present(target):
-        return  # or no regular file, which no writer replaces
-    kind = _kind_of(target)
-    if kind == "computed":
-        raise BadValue(f"{target} is what was computed, not a copy of it", "choose another --to")
-    if kind != form and not overwrite:
-        raise BadValue(f"{target} exists and is no {form} that export wrote", "another --to, or --overwrite")
-
-
-def _kind_of(file: Path) -> str:
-    """The format of an earlier export; "computed" for what a results folder holds, "" for anything else."""
-    with suppress(StoreError, FileNotFoundError):
-        about = read_tensors(file)[1]
-        return "safetensors" if about.get("space") == "unit" else "computed"
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    with suppress(pa.ArrowException, OSError):
-        return "parquet" if b"dreamlib" in (pq.read_schema(file).metadata or {}) else ""
-    return ""
-
-
-def _png(image: Tensor) -> bytes:
-    from PIL import Image
-
-    array = image.permute(1, 2, 0).cpu().numpy()
-    picture = Image.fromarray(array[:, :, 0] if array.shape[2] == 1 else array)
-    buffer = io.BytesIO()
-    picture.save(buffer, format="PNG")
-    return buffer.getvalue()
-
-
-def _write(data: bytes, path: Path) -> None:
-    path.write_bytes(data)
-
-
-def _folder_names(classes: Sequence[str]) -> list[str]:
-    """Names of the folders of classes: sorted by name, as all readers do, they are in the order of the labels."""
-    # Names that sort in label order need no numbers: ImageFolder gives labels in the order of names.
-    names = [_safe(name) for name in classes]
-    if names == sorted(set(names)) and all(names):
-        return names
-    return [f"{label:0{max(3, len(str(len(names) - 1)))}d}-{name}" for label, name in enumerate(names)]
-
-
-def _safe(name: str) -> str:
-    return "".join(letter if letter.isalnum() else "_" for letter in name)

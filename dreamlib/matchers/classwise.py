@@ -146,7 +146,7 @@ class GroupwiseWeights(TorchFunctionMode):
     Attributes
     ----------
     copies : list of Tensor
-        (G, *weight.shape) for each weight: what to differentiate the loss by.
+        ``(G, *weight.shape)`` for each weight: what to differentiate the loss by.
     """
 
     def __init__(self, weights: Sequence[Tensor], groups: int) -> None:

@@ -1,6 +1,6 @@
 """The networks under which images are compared and distilled sets are judged.
 
-A :class:`NetworkSpec` is plain data; :func:`build` turns it into a module, and :func:`initialise` draws new
+A :class:`NetworkSpec` is data; :func:`build` turns it into a module, and :func:`initialise` draws new
 weights. Every network has ``forward(x) -> logits``, ``features(x)``, ``feature_size`` and
 ``classifier``.
 """

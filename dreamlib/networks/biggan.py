@@ -142,6 +142,7 @@ class BigGANDiscriminator(nn.Module):
         super().__init__()
         if width < 1:
             raise BadValue(f"discriminator: width is {width}; expected at least 1")
+        # One halving less than the generator has doublings, so that the last maps are 8x8 (released code).
         halvings = max(1, doublings(shape) - 1)
         self.num_classes = num_classes
         self.blocks = nn.Sequential(

@@ -61,6 +61,7 @@ def frepo(spec: NetworkSpec, shape: Shape) -> tuple[nn.Sequential, int]:
         outputs = spec.width << number
         before = norm(spec, channels) if number else nn.Identity()
         if isinstance(before, nn.BatchNorm2d):
+            # PyTorch counts the share of the new batch: 0.9 is flax's 0.1 of the old one (released code).
             before.momentum = 0.9
         conv = nn.Conv2d(channels, outputs, 3, padding=padding)
         blocks.append(nn.Sequential(before, conv, activation(spec), pool(spec)))

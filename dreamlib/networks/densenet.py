@@ -53,6 +53,7 @@ def densenet121(spec: NetworkSpec, shape: Shape) -> tuple[nn.Sequential, int]:
 
 
 def _dense(spec: NetworkSpec, inputs: int, growth: int) -> Dense:
+    # Norm and activation before each convolution; a 1x1 convolution first bounds the channels of the 3x3 one.
     squeeze = (norm(spec, inputs), activation(spec), nn.Conv2d(inputs, 4 * growth, 1, bias=False))
     grow = (norm(spec, 4 * growth), activation(spec), nn.Conv2d(4 * growth, growth, 3, padding=1, bias=False))
     return Dense(nn.Sequential(*squeeze, *grow))

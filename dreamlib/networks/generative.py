@@ -136,6 +136,7 @@ class DiscriminatorNetwork(nn.Module):
     def __init__(self, shape: Shape, num_classes: int, width: int = 196, slope: float = SLOPE) -> None:
         super().__init__()
         self.body = _shrinking(shape, width, slope, "a discriminator")
+        # Two heads on the same features: an auxiliary-classifier GAN.
         self.real = nn.Linear(width, 1)
         self.classify = nn.Linear(width, num_classes)
 
@@ -197,5 +198,6 @@ class EncoderNetwork(nn.Module):
         """Means and log variances (N, K), of images (N, c, h, w) and labels (N,)."""
         found = self.body(images).flatten(1)
         hot = F.one_hot(labels, self.num_classes).to(found.dtype)
+        # The logarithm of the variance is any number; the variance has to be above 0.
         mean, log_variance = self.moments(torch.cat([found, hot], 1)).chunk(2, 1)
         return mean, log_variance

@@ -82,6 +82,7 @@ class AdamTraining(Training):
         steps: int,
         generator: torch.Generator,
     ) -> None:
+        # Only how images are augmented is read of it: the update below is Adam's.
         settings = SGD(batch=how.batch, lr=how.lr, augment=how.augment, cutmix=how.cutmix)
         super().__init__(
             stack, training_data.fetch, training_data.size, settings, generator, engine=engine, steps=steps
@@ -170,6 +171,7 @@ class Replayed(Training):
         generator: torch.Generator,
     ) -> None:
         batch = training_data.size // rates.shape[1]
+        # Gradient descent without momentum, as in the unrolled training that the rates were learned in.
         settings = SGD(batch=batch, momentum=0.0, weight_decay=0.0, decay_at=())
         super().__init__(
             stack,

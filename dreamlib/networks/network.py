@@ -10,11 +10,11 @@ import torch
 from torch import Tensor, nn
 
 from ..core.errors import BadValue
+from .chains import alexnet, vgg11
 from .convnet import convnet, frepo
 from .densenet import densenet121
 from .layers import Shape
 from .lenet import alexcifarnet, lenet
-from .plain import alexnet, vgg11
 from .resnet import resnet
 from .spec import NetworkSpec
 from .weights import initialise
@@ -110,6 +110,7 @@ def build(
     # On the meta device PyTorch's own initialisation does nothing: weights are drawn once, and from our seed.
     with torch.device("meta"):
         body, size = BODIES[spec.name](spec, (channels, height, width))
+        # IDC's form starts convolutions from He's distribution, DD's form all weights from Glorot's.
         network = Network(body, size, num_classes, spec.form == "idc", spec.form == "xavier")
     device = torch.device(device)
     if device.type != "meta":
@@ -165,6 +166,7 @@ def largest_map(network: Network, shape: tuple[int, int, int]) -> int:
     sizes: list[int] = []
 
     def note(module: nn.Module, inputs: object, output: Tensor) -> None:
+        # float32 has four bytes.
         sizes.append(output.numel() * 4)
 
     # Not on the meta device: norms there make PyTorch import its compiler, which takes three seconds in every process.

@@ -67,6 +67,7 @@ def layers(module: nn.Module, *inputs: Tensor) -> list[Layer]:
             )
 
         hooks.append(layer.register_forward_hook(note))
+    # Evaluation mode: a look at a network must not move its running statistics.
     training = [layer for layer in module.modules() if layer.training]
     module.eval()
     try:
@@ -89,6 +90,7 @@ def forward_operations(spec: NetworkSpec, shape: tuple[int, int, int], num_class
     def count(layer: nn.Module, given: object, output: Tensor) -> None:
         nonlocal total
         weight = cast(Tensor, layer.weight)  # every number of it is used once at every place of the map
+        # A multiplication and an addition each.
         total += 2 * weight.numel() * output.shape[2:].numel()
 
     for layer in network.modules():
@@ -103,6 +105,7 @@ def blocks(found: list[Layer]) -> list[Layer]:
     """The same with what follows a linear layer or a convolution (a norm, an activation) counted to it."""
     out: list[Layer] = []
     for layer in found:
+        # Only what has sizes begins a block; norms and activations belong to the one before.
         if out and not layer.detail:
             last = out[-1]
             out[-1] = replace(

@@ -75,6 +75,7 @@ def _stem(spec: NetworkSpec, shape: Shape) -> tuple[nn.Sequential, tuple[int, in
     inputs, height, width = shape
     channels, side = scaled(spec, 64), min(height, width)
     kernel, factor = (3, 1) if side <= 64 else (3, 2) if side <= 128 else (7, 4)
+    # He's stem divides by 4 in two steps, by its stride and by a pooling; the AP variants pool by 4 at once.
     stride = 2 if factor == 4 and spec.pooling == "none" else 1
     layers = [_conv(spec, inputs, channels, kernel, stride), norm(spec, channels), activation(spec)]
     if factor > 1:
@@ -91,6 +92,7 @@ def _block(spec: NetworkSpec, inputs: int, channels: int, outputs: int, halve: b
     """A basic block, or a bottleneck where ``outputs`` are more than ``channels``."""
     stride = 2 if halve and spec.pooling == "none" else 1
     shrink = [pool(spec)] if halve else []
+    # Two 3x3 convolutions, or 1x1, 3x3, 1x1 (He et al., Figure 5).
     if outputs == channels:
         main = [
             *(_conv(spec, inputs, channels, 3, stride), norm(spec, channels), activation(spec), *shrink),

@@ -1,4 +1,4 @@
-"""What a network is, as plain data."""
+"""What a network is, as data."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class NetworkSpec:
     ----------
     name : str
         One of :func:`names`. Case, hyphens and underscores do not matter; ``ResNetAP-10``, ``ResNetAP-18``,
-        ``vgg`` and ``densenet`` are understood too. The spec always holds the plain name.
+        ``vgg`` and ``densenet`` are understood too. The spec always holds the name as it is listed.
     depth : int
         Blocks of a ConvNet, FRePo's among them: 3 for images of 28 and 32 pixels, 4 for 64 (TinyImageNet).
     width : int
@@ -87,9 +87,9 @@ class NetworkSpec:
     form: str = "he"
 
     def __post_init__(self) -> None:
-        plain = str(self.name).lower().replace("-", "").replace("_", "")
-        plain = ALIASES.get(plain, plain)
-        if plain not in FIXED:
+        spelt = str(self.name).lower().replace("-", "").replace("_", "")
+        spelt = ALIASES.get(spelt, spelt)
+        if spelt not in FIXED:
             raise unknown("network", self.name, names())
         choices = {"norm": NORMS, "pooling": POOLINGS, "activation": ACTIVATIONS, "form": FORMS}
         for field, valid in choices.items():
@@ -98,9 +98,10 @@ class NetworkSpec:
         for field in ("depth", "width"):
             value = getattr(self, field)
             if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-                raise BadValue(f"{field} of {plain} is {value!r}; expected a whole number of at least 1")
-        settled: dict[str, int | str] = {"name": plain, **FIXED[plain]}
-        if self.form == "idc" and not plain.startswith("resnet"):
+                raise BadValue(f"{field} of {spelt} is {value!r}; expected a whole number of at least 1")
+        settled: dict[str, int | str] = {"name": spelt, **FIXED[spelt]}
+        if self.form == "idc" and not spelt.startswith("resnet"):
             settled["form"] = "he"
         for field, value in settled.items():
+            # Frozen, but equal networks must be equal specs: what a name settles is written over what was said.
             object.__setattr__(self, field, value)

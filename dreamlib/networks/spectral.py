@@ -22,6 +22,7 @@ class Spectral(nn.Module):
 
     def watch(self) -> None:
         """Add the buffer; to be called once there is a weight."""
+        # Any unit vector; ``align`` draws a random one as soon as there are weights to align it with.
         self.register_buffer("u", self.weight.new_ones(len(self.weight)) / len(self.weight) ** 0.5)
 
     @torch.no_grad()
@@ -36,6 +37,7 @@ class Spectral(nn.Module):
         if self.training:
             self._turn()
         # The norm of uW is what u, W and its right singular vector give, and has the same derivative.
+        # A copy of u, since the next call turns u in place while this call's graph may still need it.
         return self.weight / (self.u.clone() @ self.weight.flatten(1)).norm()
 
     @torch.no_grad()

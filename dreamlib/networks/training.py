@@ -343,6 +343,7 @@ def learn_batch(
     """
     tensors = network.state_dict()
     how, learn, given = _prepare_batch(engine, network, images[None], labels[None], schedule, generator)
+    # Prepared as for K networks, of which this is the only one.
     one = pytree.tree_map(lambda value: value[0], given)
     _, _, gradients, statistics = engine.run((key, how), learn, tensors, *one)
     for name, value in statistics.items():
@@ -375,6 +376,7 @@ def _prepare_batch(
         how = schedule.augment, schedule.cutmix, loss
         drawn = transform.tensors(images.device), cutmix_draws(labels, generator)
         return how, partial(learning_drawn, engine, network, *how), (images, labels, *drawn)
+    # CutMix after the augmentation: boxes are cut out of what the network would see.
     images, first, second, share = cutmix(transform(images), labels, generator, schedule.cutmix)
     return loss, partial(learning, engine, network, loss=loss), (images, (first, second), share)
 
@@ -466,6 +468,7 @@ class Stack:
         logits = self(images, weights)
         kept = share.unsqueeze(1)
         first, second = (_each(loss, logits, part) for part in labels)
+        # One share a network and batch, spread over its images.
         losses = (kept * first + (1 - kept) * second).mean(1)
         # The sum over networks: each loss depends on its own network's weights alone, so gradients stay separate.
         gradients = torch.autograd.grad(losses.sum(), weights)
@@ -577,6 +580,7 @@ class Training:
         self.velocity = [torch.zeros_like(weight) for weight in stack.weights()]
         self.order = torch.empty(0, dtype=torch.int64, device=generator.device)
         self.step = 0
+        # The last batch of an epoch may be smaller, and is a step like the others.
         self.per_epoch = -(-size // settings.batch)
         self.stop_after = steps
 
@@ -617,6 +621,7 @@ class Training:
         settings = self.settings
         if self.stop_after is None:
             return settings.rate(step // self.per_epoch)
+        # So a short training sees every fall of the rate, at the same share of its steps.
         return settings.rate(settings.passes * step / self.steps)
 
     def check(self) -> None:

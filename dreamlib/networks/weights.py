@@ -51,6 +51,7 @@ def initialise(module: nn.Module, generator: torch.Generator) -> nn.Module:
                     f"the weights are on {layer.weight.device} and the generator is on {generator.device}",
                     f"torch.Generator({str(layer.weight.device)!r})",
                 )
+            # Fan in: what one output adds up, input channels times places of the kernel.
             bound = layer.weight[0].numel() ** -0.5
             fan_out = layer.weight[:, 0].numel()  # places of the kernel times output channels
             if he_weights and isinstance(layer, nn.Conv2d):
@@ -66,6 +67,7 @@ def initialise(module: nn.Module, generator: torch.Generator) -> nn.Module:
             if isinstance(layer, Spectral):
                 layer.align(generator)
         elif isinstance(layer, CONSTANT):
+            # Constants, so no generator is asked.
             layer.reset_parameters()
         elif next(layer.parameters(recurse=False), None) is not None:
             raise BadValue(

@@ -44,9 +44,9 @@ def models(pool: str = "C3+R10+R18", known: Mapping[str, NetworkSpec] = MODELS) 
     for name in pool.split("+"):
         if name not in known:
             raise unknown("network of a models pool", name, known)
-    plain = tuple(known[name] for name in pool.split("+"))
-    averaged = (replace(one, name=f"{one.name}ap") for one in plain if one.name.startswith("resnet"))
-    return (*plain, *averaged)
+    named = tuple(known[name] for name in pool.split("+"))
+    averaged = (replace(one, name=f"{one.name}ap") for one in named if one.name.startswith("resnet"))
+    return (*named, *averaged)
 
 
 POOLS = ("C3", "R10", "R18", "C3+R10", "C3+R18", "R10+R18", "C3+R10+R18")  # of DiM's Table 6
@@ -121,6 +121,7 @@ def _dim(
     differs: tuple[str, ...] = (),
 ) -> Method:
     """A method that goes on from the GAN with a matcher."""
+    # The GAN's own criterion, so that both have one first stage, trained once.
     criterion = replace(
         cast(Generative, _gan.criterion),
         matched_from=120,
@@ -215,6 +216,7 @@ methods.register(
 _code = _dim(
     "dim-code", "DiM, released code", Logits("log-softmax"), 0.01, "DiM released code", family=("dim",)
 )
+# Its first stage is another GAN (150 epochs in batches of 128), so nothing is shared with the paper's.
 _code_criterion = replace(
     cast(Generative, _code.recipe.criterion),
     epochs=150,

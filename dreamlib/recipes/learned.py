@@ -52,12 +52,14 @@ _ld = methods.register(
         "LD",
         Recipe(
             container=Answers(labels_by=Adam(1e-3), begin="uniform", simplex=True, timed=True),
+            # Labels are chosen every five passes: 5 x 44 steps.
             criterion=Labelling(
                 "second order", step_lr=0.01, batch=50, real_batch=1024, held_out=5000, every=220
             ),
             teacher=Restarting(lr=1e-3, window=50),
             initial=RealImages(),
             network=NetworkSpec("alexcifarnet"),
+            # 44 batches of 1,024 in the 45,000 images that are not held out.
             iterations=400 * 44,
         ),
         protocol="ld",
@@ -91,6 +93,7 @@ _ld = methods.register(
         ),
     )
 )
+# The same images, labels and network; only the way from labels to loss differs, and with it how a set is judged.
 _ridge = _ld.using(criterion__way="ridge", name="ld-ridge", label="LD, ridge")
 methods.register(replace(_ridge, protocol="ld-ridge"))
 for base in ("ld", "ld-ridge"):
@@ -132,6 +135,7 @@ _dd = methods.register(
             teacher=Networks(steps=1, trained_on="nothing"),
             initial=Noise(),
             network=_GLOROT,
+            # 49 batches of 1,024 in 50,000 images.
             iterations=400 * 49,
         ),
         protocol="dd",

@@ -69,7 +69,7 @@ class Method:
         ----------
         name, label : str
             Of the new method. By default made from the changed parts: ``dc`` with a representative sampler is
-            ``dc+dream``, any other part adds its class name and a plain value its field (``dc+image_lr=0.2``).
+            ``dc+dream``, any other part adds its class name, and a number or a text its field (``dc+image_lr=0.2``).
         **parts
             Fields of :class:`~dreamlib.distillation.recipe.Recipe`; a double underscore reaches inside
             (``teacher__steps=20``).
@@ -80,8 +80,8 @@ class Method:
             recipe = change(recipe, path, value)
         tail = "+".join(_word(path, value) for path, value in given.items())
         source = f"chosen in {name or self.name + '+' + tail.lower()}"
-        # No rule of the base method may undo the caller's word. A profile may still bound a whole part (the pool of a
-        # sampler), but not a number that was chosen.
+        # No rule of the base method may undo the caller's word. A profile may still change what is inside a whole
+        # part (the epochs of a coreset's network), but not a number that was chosen.
         parts_given = tuple((path, value) for path, value in given.items() if is_dataclass(value))
         numbers = tuple((path, value) for path, value in given.items() if not is_dataclass(value))
         return replace(
@@ -92,6 +92,7 @@ class Method:
             family=(self.name, *self.family),
             rules=(*self.rules, Rule((), (*parts_given, *numbers), source)),
             chosen=(*self.chosen, Rule((), numbers, source)),
+            # A variant is no row of a paper: nothing reported may stand next to it.
             reported_as="",
         )
 
@@ -102,6 +103,7 @@ class Method:
 
     def facts(self, dataset: str, ipc: int) -> dict[str, Any]:
         """What rules ask of a cell. A part of a data set has the settings of the data set it comes from."""
+        # A container without tiles is one of factor 1.
         factor = getattr(self.recipe.container, "factor", 1)
         return {
             "dataset": origin(dataset),
@@ -118,13 +120,15 @@ class Method:
 
         ``scale`` holds a profile's rules, ``item`` those of one table or figure.
         """
+        # Later rules win: what a paper says by data set, what a profile reduces, what the caller chose, what one table
+        # needs.
         rules = (*self.rules, *scale, *self.chosen, *item)
         recipe, sources = apply(self.recipe, rules, self.facts(dataset, ipc))
         return recipe, {**dict(self.sources), **sources}
 
 
 def changes(published: Any, used: Any, path: str = "") -> list[str]:
-    """Where plain data differs from the published, in words: ``"real_batch 64 (published: 256)"``.
+    """Where data differs from the published, in words: ``"real_batch 64 (published: 256)"``.
 
     Parameters
     ----------
@@ -135,6 +139,7 @@ def changes(published: Any, used: Any, path: str = "") -> list[str]:
     """
     if published == used:
         return []
+    # Two parts of one kind are compared field by field; another kind is one change, not a list of them.
     if isinstance(published, dict) and isinstance(used, dict) and published.get("part") == used.get("part"):
         inner = [(f"{path}.{name}" if path else name, name) for name in {**used, **published}]
         return [
@@ -179,6 +184,7 @@ class Methods(Mapping[str, Method]):
             If another method has this name.
         """
         known = self._methods.get(method.name)
+        # The same method twice is fine: a notebook cell that registers it may be run again.
         if known is not None and as_data(known) != as_data(method):
             raise PluginError(
                 f"a method named {method.name!r} exists already",

@@ -128,6 +128,7 @@ def protocol(
     if name not in _BASE:
         raise unknown("evaluation protocol", name, _BASE)
     base, rules, source = _BASE[name]
+    # By class and base classes: what a profile says of SGD holds for its squared-error form too.
     learner = tuple(kind.__name__ for kind in type(base.learner).__mro__)
     own = {"protocol": name, "learner": learner}
     evaluation, sources = apply(base, (*rules, *extra), {**facts, **own})

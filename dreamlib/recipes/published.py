@@ -26,7 +26,7 @@ from ..distillation.recipe import Recipe, change
 from ..matchers import Feature, Gradient, Kernel
 from ..matchers.kernel import KERNELS
 from ..networks.training import SGD
-from ..samplers import Random, Representative
+from ..samplers import Random, Representative, WeightedRepresentative
 from ..teachers import Networks
 from .method import DIGIT_SETS, Method, methods
 from .rules import Rule, rule
@@ -42,7 +42,8 @@ def no_flip(path: str) -> Rule:
     return rule("released code: no flip on digits", {path: NO_FLIP}, dataset=DIGIT_SETS)
 
 
-# Coresets: nothing is matched, the synthetic set stays as it starts.
+# Coresets: nothing is matched, the synthetic set stays as it starts. How the network behind their choices is trained,
+# and for how long, no paper says.
 _embedding = SGD(epochs=20, batch=256, lr=0.01, momentum=0.9, weight_decay=5e-4, decay_at=(0.5,))
 for name, label, initial in (
     ("random", "Random", RealImages()),
@@ -302,6 +303,22 @@ for kernel in KERNELS:
 for base in ("dc", "dsa", "dm", "idc", "idc-dm"):
     plugged = methods[base].using(sampler=Representative())
     methods.register(replace(plugged, differs=(*plugged.differs, CLUSTERED)))
+# DREAM's two choices apart, in IDC's frame and with its feature matching: cluster centres to start from, and
+# representative images to match. IDC+DREAM has the second alone, DREAM has both.
+for base, label in (("idc", "IDC"), ("idc-dm", "IDC-DM")):
+    started = methods[base].using(
+        initial=RepresentativeImages(), name=f"{base}+centres", label=f"{label} from cluster centres"
+    )
+    methods.register(replace(started, differs=(*started.differs, CLUSTERED)))
+methods.register(
+    methods["idc-dm+dream"].using(initial=RepresentativeImages(), name="dream-dm", label="DREAM-DM")
+)
+# Why it helps, or does not: an image may count by its cluster's share of the class, or be chosen at every step.
+for name, label, sampler in (
+    ("weighted", "weighted by cluster", WeightedRepresentative()),
+    ("every1", "clustering at every step", Representative(every=1)),
+):
+    methods.register(methods["dream"].using(sampler=sampler, name=f"dream+{name}", label=f"DREAM, {label}"))
 # ... and as a choice made once: the real images nearest to cluster centres instead of random ones, and instead of
 # herding's in the embedding that herding trains.
 for base, epochs in (("random", 0), ("herding", 20)):

@@ -37,6 +37,7 @@ _kip = methods.register(
         "KIP (FC1)",
         Recipe(
             container=Answers(images_by=_adam, labels_by=_adam, begin="centred"),
+            # 500 of each of ten classes: the notebook's balanced batch of 5,000.
             criterion=Regression(real_batch=500),
             teacher=Untaught(),
             initial=RealImages(),
@@ -65,6 +66,7 @@ _kip = methods.register(
 )
 
 _OPERATIONS = "color_crop_cutout_flip_scale_rotate"
+# Batch norm while the set is learned, none when it is judged (FRePo, released code).
 _WIDENING = NetworkSpec("frepo", norm="batch")
 register(
     "frepo",
@@ -96,6 +98,7 @@ _frepo = methods.register(
         "FRePo",
         Recipe(
             container=Answers(images_by=_lamb, labels_by=_lamb, begin="centred"),
+            # 102 of each of ten classes, for the code's 1,024.
             criterion=FeatureRegression(real_batch=102, mirrored=True),
             teacher=Aging(),
             initial=RealImages(),
@@ -108,6 +111,7 @@ _frepo = methods.register(
             _unwhitened,
             rule("FRePo, released code: no flips", {"mirrored": False}, dataset=GREY_SETS),
             rule("FRePo, released code: no flips", {"mirrored": False}, dataset="cifar100", ipc=(10, 50)),
+            # The root of 10 / C, with C = 100.
             rule("FRePo, released code", {"container.scale": 0.1**0.5, "real_batch": 10}, dataset="cifar100"),
         ),
         sources=(

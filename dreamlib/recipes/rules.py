@@ -13,7 +13,7 @@ D = TypeVar("D")
 
 @dataclass(frozen=True)
 class Rule:
-    """ "Where these hold, set these fields", as plain data.
+    """ "Where these hold, set these fields", as data.
 
     Attributes
     ----------
@@ -25,14 +25,11 @@ class Rule:
         Fields of the dataclass the rule is applied to.
     source : str
         Where the values come from.
-    optional : bool
-        A bound for parts that have none: the path is passed over where the part has no such field, or a value already.
     """
 
     where: tuple[tuple[str, Container[Any]], ...]
     change: tuple[tuple[str, Any], ...]
     source: str
-    optional: bool = False
 
     def holds(self, facts: dict[str, Any]) -> bool:
         """Whether every condition is met."""
@@ -44,12 +41,12 @@ class Rule:
         return all(any(value in allowed for value in values(name)) for name, allowed in self.where)
 
 
-def rule(source: str, change: dict[str, Any], *, optional: bool = False, **where: Any) -> Rule:
+def rule(source: str, change: dict[str, Any], **where: Any) -> Rule:
     """Shorthand: ``rule("released code", {"iterations": 1000}, dataset="mnist", ipc=(1, 10))``."""
     conditions = tuple(
         (name, value if isinstance(value, tuple | range) else (value,)) for name, value in where.items()
     )
-    return Rule(conditions, tuple(change.items()), source, optional)
+    return Rule(conditions, tuple(change.items()), source)
 
 
 def apply(data: D, rules: tuple[Rule, ...], facts: dict[str, Any]) -> tuple[D, dict[str, str]]:
@@ -59,7 +56,6 @@ def apply(data: D, rules: tuple[Rule, ...], facts: dict[str, Any]) -> tuple[D, d
         if entry.holds(facts):
             for path, value in entry.change:
                 # Later rules win: a profile's come after a method's, and the caller's own come last.
-                before, data = data, change(data, path, value, optional=entry.optional)
-                if not entry.optional or data != before:
-                    sources[path] = entry.source
+                data = change(data, path, value)
+                sources[path] = entry.source
     return data, sources

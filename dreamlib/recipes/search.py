@@ -119,7 +119,7 @@ class Search:
     networks : int
         Trainings of every architecture.
     epochs, whole_epochs : int
-        Passes over a proxy set of plain images, and over the whole training set. Every other proxy, and early stopping
+        Passes over a proxy set of stored images, and over the whole training set. Every other proxy, and early stopping
         on the whole training set, is trained for as many steps as the first.
     batch : int
         Images of a step.
@@ -176,7 +176,7 @@ class Search:
                 ),
             )
         # Equal cost: early stopping, and a multi-formation set that decodes to more images than it stores, get the
-        # steps of a set of plain images.
+        # steps of a set whose images are stored as they are.
         return (
             rule(SOURCE, {**changed, "learner": how, "steps": 0, "stop_ipc": ipc}),
             rule(

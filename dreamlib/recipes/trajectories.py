@@ -22,6 +22,7 @@ from .rules import rule
 _dsa, _ = protocol("dsa", {})
 register(
     "mtt",
+    # MTT learns the rate together with the images, so they are judged at it.
     change(replace(_dsa, protocol="mtt"), "learner.own_rate", True),
     (no_flip("learner.augment.strategy"),),
     "MTT, released code: DSA's, at the rate that was learned with the images",

@@ -68,20 +68,21 @@ class View:
         """The number format in which points may be compared where speed is preferred."""
         return torch.float32 if self.engine is None else self.engine.formats.dtype
 
-    def candidates(self, pool: int | None = None) -> tuple[Tensor, Tensor]:
+    def candidates(self, most: int | None = None) -> tuple[Tensor, Tensor]:
         """Positions of the images to choose from, (C, P) int64, and their mask, (C, P) bool.
 
-        ``pool=None`` takes every image of every class (padded to the largest class); a number takes that many of
-        each, drawn again at every call.
+        None takes every image of every class (padded to the largest class); a number takes that many of each, drawn
+        again at every call.
         """
-        if pool is None or pool >= int(self.data.sizes.max()):
+        if most is None or most >= int(self.data.sizes.max()):
             return self.data.padded_index()
-        if pool < self.batch:
+        if most < self.batch:
             raise BadValue(
-                f"pool {pool} is smaller than the {self.batch} images wanted of each class", "raise pool"
+                f"{most} candidates of each class, and {self.batch} are to be chosen of them; expected as many or more",
+                f"pool={self.batch}",
             )
         # Without replacement and as many of every class, so nothing is padding.
-        index = self.data.draw(min(pool, self.data.smallest), self.generator)
+        index = self.data.draw(min(most, self.data.smallest), self.generator)
         return index, torch.ones_like(index, dtype=torch.bool)
 
     def embed(self, index: Tensor, *, space: str = "normalised") -> Tensor:
@@ -161,7 +162,7 @@ class Weighted(NamedTuple):
 
 
 class Sampler(Protocol):
-    """Chooses the real images of a matching step. Implementations are frozen dataclasses of plain values.
+    """Chooses the real images of a matching step. Implementations are frozen dataclasses of numbers and texts.
 
     ``every`` is the number of matching steps for which one choice is kept (DREAM: 10; random: 1).
     """

@@ -102,7 +102,7 @@ def kmeans(
         at = int(sizes.argmin())
         raise BadValue(
             f"{k} clusters asked of class {at}, which has {smallest} images here; k must lie in 1..{smallest}",
-            "lower the real batch (it is the number of clusters times the images of each), or raise the pool",
+            "a smaller real_batch (clusters times images of each), or more candidates (pool)",
         )
 
     def without_padding(values: Tensor) -> Tensor:

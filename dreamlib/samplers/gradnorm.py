@@ -62,7 +62,7 @@ class GradientNormBand:
     every : int
         Matching steps between two choices.
     pool : int, optional
-        Images of each class whose norms are taken, drawn again each time; None is all.
+        Candidates of each class, whose norms are taken; drawn again each time. None is all.
     """
 
     low: float = 0.25
@@ -88,7 +88,7 @@ class GradientNormBand:
             raise BadValue(
                 f"the band {self.low}..{self.high} holds {int(inside.sum(1).min())} images of some class, "
                 f"fewer than the real batch {view.batch}",
-                "widen the band, raise the pool or lower the real batch",
+                "a wider band, more candidates (pool), or a smaller real_batch",
             )
         # The largest random keys inside the band: a draw without replacement in every class at once.
         order = torch.rand(classes, count, generator=view.generator, device=index.device)

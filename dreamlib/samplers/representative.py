@@ -27,7 +27,8 @@ class Clustered:
     each : int
         Images taken of a cluster (the released code's sub-clusters; 1 is its default). Divides the batch.
     pool : int, optional
-        Images of each class that are embedded, drawn again for every clustering. None, the paper's, is all of them.
+        Candidates of each class, which are embedded; drawn again for every clustering. None, the paper's, is all of
+        them.
     space : str
         How images are embedded: ``"normalised"`` as the network sees them in training, ``"unit"`` without
         normalisation, ``"stored"`` as the code of the method holds them. IDC's and DREAM's hold images without

@@ -118,6 +118,7 @@ class Growing(Idle):
         with self.scene.stopwatch.phase("network"):
             self._train(stored)
             self.ages[self.at] += 1
+            # More than K, not K: a network makes K + 1 steps from age 0 before it is replaced (released code).
             if self.ages[self.at] > self.how.oldest:
                 self._renew(self.at)
                 self.ages[self.at] = 0
@@ -143,6 +144,7 @@ class Growing(Idle):
             logits = functional_call(network, {**leaves, **statistics}, (images,))
             loss = squared_error(logits, targets)
             found = torch.autograd.grad(loss, list(leaves.values()))
+        # Running statistics are set by the forward pass, not learned.
         for name, value in statistics.items():
             state[name].copy_(value)
         self.optimisers[self.at].step(state, dict(zip(leaves, found, strict=True)))

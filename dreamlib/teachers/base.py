@@ -85,7 +85,7 @@ class Teaching(Protocol):
     """A teacher in one run. All it holds is tensors, so that checkpoints can save them.
 
     ``network`` is the network of the current step; None where a step needs none. ``step``, ``steps`` and ``done`` are
-    about the work before the first step of the loop, such as training a pool.
+    about the work before the first step of the loop, such as training a pool of networks.
     """
 
     @property

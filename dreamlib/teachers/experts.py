@@ -31,7 +31,7 @@ class Experts:
     count : int
         E.
     training : SGD
-        Plain: a rate of 0.01 without momentum, weight decay or steps down, and images augmented like synthetic ones.
+        A rate of 0.01 without momentum, weight decay or steps down, and images augmented like synthetic ones.
         As many epochs as students' targets reach; snapshots of later ones would never be used.
     """
 
@@ -71,6 +71,7 @@ def segment(experts: Mapping[str, Tensor], expert: int, epoch: int, ahead: int) 
             f"{snapshots - 1} epochs",
             f"experts trained for {epoch + ahead} epochs, or an earlier start",
         )
+    # Snapshot 0 is the initial network, so snapshot t is the network after t epochs.
     start = {name: value[expert, epoch] for name, value in experts.items()}
     return start, {name: value[expert, epoch + ahead] for name, value in experts.items()}
 
@@ -119,6 +120,7 @@ class Segments(Idle):
 
     def __init__(self, how: StoredExperts, scene: Scene, start: Mapping[str, Tensor]) -> None:
         self.how, self.scene = how, scene
+        # Only a form: students run it with the weights of a segment.
         self._network = build(scene.network, scene.data.shape, scene.data.num_classes, device=scene.device)
         self.experts = {name: value for name, value in start.items() if not name.startswith(BESIDE)}
         self._check(scene.data, start.get(BESIDE + FINGERPRINT))

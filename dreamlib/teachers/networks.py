@@ -41,7 +41,8 @@ class Networks:
     batch, lr, momentum, weight_decay, cutmix, augment :
         The network's own SGD.
     pool : Pool, optional
-        Draw each network from a pool of networks trained beforehand, instead of initialising it (DM, Figure F2).
+        The pool of networks, trained beforehand, that each network is drawn from; None: each is initialised (DM, Figure
+        F2, has both).
     """
 
     steps: int = 1
@@ -147,6 +148,7 @@ class Learning(Idle):
         stream = self.scene.streams["network"]
         trained = self.pool.choose(stream) if self.pool else None
         if trained is None:
+            # In place: compiled steps close over this module, and take its weights as arguments.
             initialise(self.network, stream)
         else:
             self.network.load_state_dict(trained)
@@ -185,6 +187,7 @@ class Learning(Idle):
         # The number of trainings before this one: one after each step so far, except the last step of each network.
         before = step - step // self.how.steps
         fresh = self.scene.fresh("training")
+        # By its number, so that passes over the data go on from network to network and need no place in a checkpoint.
         for number in range(before * self.how.real_batches, (before + 1) * self.how.real_batches):
             self._train_on(*self.scene.data.turn_flat(self.how.batch, number, fresh))
 

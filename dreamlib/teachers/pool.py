@@ -1,4 +1,4 @@
-"""Pools of matching networks: trained beforehand, and grouped by their validation accuracy.
+"""Pools of networks to match under: trained beforehand, and grouped by their validation accuracy.
 
 DM embeds with a fresh random network at every step. Its section on the distribution of network parameters (the images
 are Figure F2 of the supplement) draws the network from a pool instead, whose networks were trained until their
@@ -63,7 +63,9 @@ class Pool:
     def check(self) -> None:
         """Raise :class:`BadValue` for numbers outside their range."""
         if not self.bands and not self.fresh:
-            raise BadValue("a pool without bands; expected at least one", "Pool(bands=((20.0, 30.0),))")
+            raise BadValue(
+                "a pool of networks without bands; expected at least one", "Pool(bands=((20.0, 30.0),))"
+            )
         for band in self.bands:
             if len(band) != 2 or not 0 <= band[0] < band[1] <= 100:
                 raise BadValue(
@@ -114,8 +116,8 @@ class PoolTraining:
     def __init__(self, data: ClassData, spec: NetworkSpec, pool: Pool, streams: Streams) -> None:
         if pool.held_out >= data.smallest:
             raise BadValue(
-                f"a pool holds out {pool.held_out} images of each class, but the smallest class of {data.name} has "
-                f"{data.smallest}",
+                f"a pool of networks holds out {pool.held_out} images of each class, but the smallest class of "
+                f"{data.name} has {data.smallest}",
                 f"held_out={max(1, data.smallest // 10)}",
             )
         self.data, self.pool = data, pool
@@ -130,6 +132,7 @@ class PoolTraining:
         self._validation = data.take(held_out).flatten(0, 1)
         self._validation_labels = label[:, :1].expand_as(held_out).flatten()
         stack = Stack(spec, data.shape, data.num_classes, pool.networks, generator)
+        # Held-out images are never fetched: indices count the others alone.
         self.training = Training(stack, self._fetch, len(self._label), pool.training, generator)
         self.kept: list[dict[int, State]] = [{} for _ in pool.bands]
         self.best = 0.0
@@ -228,6 +231,7 @@ class PoolTraining:
                 out |= {f"kept.{band}.{state.network}.{name}": value for name, value in state.tensors.items()}
                 about.append((band, state.network, state.step, state.accuracy))
         out["about"] = torch.tensor(about, dtype=torch.float64).view(-1, 4)
+        # float64 holds steps and percent alike, without loss.
         out["progress"] = torch.tensor((self.step, self.best, self.done), dtype=torch.float64)
         if not self.done:
             out |= {f"training.{name}": value for name, value in self.training.state().items()}
@@ -237,6 +241,7 @@ class PoolTraining:
         """Go on from what :meth:`state` returned, with the random stream as it was then."""
         step, self.best, done = state["progress"].tolist()
         self.done, self.training.generator = bool(done), generator
+        # A trained pool needs neither the networks nor their momentum, only what the bands have kept.
         if self.done:
             self.training.step = int(step)
         else:

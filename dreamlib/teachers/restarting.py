@@ -120,6 +120,7 @@ class Restarts(Idle):
         self.errors.append(error)
         best = steps_until_restart(self.errors, self.how.window)
         if best is not None:
+            # The steps of this network end here; the next one starts with an empty history.
             self.records.append(best)
             self.errors = []
 
@@ -158,5 +159,6 @@ def steps_until_restart(errors: Sequence[float], window: int) -> int | None:
         return None
     # Sums of all windows, in float64: ties must be exact, since the first minimum counts.
     sums = torch.tensor(errors, dtype=torch.float64).unfold(0, window, 1).sum(1)
+    # The number of steps at the end of the best window.
     best = window + int(sums.argmin())
     return best if len(errors) - best > window else None

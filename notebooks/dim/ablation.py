@@ -17,12 +17,12 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.pyplot import subplots
 
-from dreamlib.companion.report.accuracies import Cell, Column, Wording
+from dreamlib.companion.report.accuracies import Column, Entry, Wording
 from dreamlib.companion.report.reported import Reported, find
 from dreamlib.companion.report.reported import rows as numbers_of
 from dreamlib.companion.report.statistics import Budgets, Record, budgets, of_one_profile
 from dreamlib.companion.report.style import GREY, MARKERS, PALETTE
-from dreamlib.companion.report.tables import AccuracyTable, Row, make_cell
+from dreamlib.companion.report.tables import AccuracyTable, Row, make_entry
 from dreamlib.companion.report.verdicts import Evidence, Verdict, all_of, conjunction, frame_line
 from dreamlib.companion.report.words import MEASURED, MISSING, NOT_HERE, NOTHING, data_set, network, points
 from dreamlib.companion.session import Session
@@ -134,8 +134,8 @@ class AblationTable(AccuracyTable):
             for index, row in enumerate(self.rows):
                 if index == lower or row.method is None:
                     continue
-                found, cell = self.compare(index, lower, column), self.cells[index, column]
-                line = {"dataset": cell.dataset, "ipc": cell.ipc, "network": column[1], "row": row.label}
+                found, entry = self.compare(index, lower, column), self.entries[index, column]
+                line = {"dataset": entry.dataset, "ipc": entry.ipc, "network": column[1], "row": row.label}
                 line["base"] = self.rows[lower].label
                 printed, at = self._printed(index, lower, column)
                 lines.append(line | frame_line(found) | {"reported": printed, "reported_at": at})
@@ -161,8 +161,8 @@ class AblationTable(AccuracyTable):
         found = {
             span: ours.value - theirs.value
             for span in self.places
-            if (ours := self.cells[index, (span, column[1])].number)
-            and (theirs := self.cells[lower, (span, column[1])].number)
+            if (ours := self.entries[index, (span, column[1])].number)
+            and (theirs := self.entries[lower, (span, column[1])].number)
         }
         ipc = self.places[column[0]][1]
         for near in ({column[0]}, {span for span in found if self.places[span][1] == ipc}, set(found)):
@@ -204,12 +204,12 @@ class AblationTable(AccuracyTable):
             for column in self.columns
             if (column[1] == network if network else column not in self.made_of)
             and any(
-                self.cells[index, column].status in (MEASURED, MISSING) for index in range(len(self.rows))
+                self.entries[index, column].status in (MEASURED, MISSING) for index in range(len(self.rows))
             )
         ]
 
     def curves(self, values: Sequence[float] | None = None) -> dict[str, pd.DataFrame]:
-        """What :func:`varied` draws: a frame for every data set and budget.
+        """What :func:`varied` plots: a frame for every data set and budget.
 
         Parameters
         ----------
@@ -226,17 +226,17 @@ class AblationTable(AccuracyTable):
         frames: dict[str, list[dict[str, object]]] = {}
         for column in self.columns:
             for index, row in enumerate(self.rows):
-                cell = self.cells[index, column]
+                entry = self.entries[index, column]
                 if column not in self.made_of:
                     frames.setdefault(column[0], []).append(
                         {
                             "line": column[1],
                             "x": float(index if values is None else values[index]),
                             "tick": row.label,
-                            "mean": float("nan") if cell.mean is None else cell.mean,
-                            "std": float("nan") if cell.std is None else cell.std,
-                            "n": cell.n,
-                            "reported": float("nan") if cell.number is None else cell.number.value,
+                            "mean": float("nan") if entry.mean is None else entry.mean,
+                            "std": float("nan") if entry.std is None else entry.std,
+                            "n": entry.n,
+                            "reported": float("nan") if entry.number is None else entry.number.value,
                         }
                     )
         return {name: pd.DataFrame(lines) for name, lines in frames.items()}
@@ -304,7 +304,7 @@ def ablation_table(
     )
     if stored:
         raise BadValue(
-            f"{', '.join(stored)}: stored images in a table of images drawn anew (INPC)",
+            f"{', '.join(stored)}: stored images in a table of images drawn again for every epoch (INPC)",
             "accuracy_table shows both",
         )
     found: dict[tuple[str, str, str, int], list[Record]] = {}
@@ -318,7 +318,7 @@ def ablation_table(
             return None
         return find(numbers, paper, item, dataset, ipc, row.reported_as, network=judge.reported_as)
 
-    cells: dict[tuple[int, Column], Cell] = {}
+    entries: dict[tuple[int, Column], Entry] = {}
     places: dict[str, Place] = {}
     for dataset, ipc in (*own, *others):
         span = f"{data_set(dataset)}, INPC {ipc}"
@@ -328,26 +328,26 @@ def ablation_table(
             for judge in judges:
                 told = number(row, judge, dataset, ipc)
                 if (dataset, ipc) not in own:
-                    cell = Cell(row, dataset, ipc, NOT_HERE, number=told)
+                    entry = Entry(row, dataset, ipc, NOT_HERE, number=told)
                 else:
                     here = found.get((row.method or "", judge.name, dataset, ipc), [])
-                    cell = make_cell(row, dataset, ipc, here, told)
-                cells[index, (span, judge.label)] = cell
-                mine.append(cell)
+                    entry = make_entry(row, dataset, ipc, here, told)
+                entries[index, (span, judge.label)] = entry
+                mine.append(entry)
             if average:
-                cells[index, (span, AVERAGE)] = _average(mine, number(row, MEAN, dataset, ipc))
+                entries[index, (span, AVERAGE)] = _average(mine, number(row, MEAN, dataset, ipc))
     heads = [judge.label for judge in judges] + [AVERAGE] * average
     table = AblationTable(
         rows=tuple(rows),
         columns=tuple((span, head) for span in places for head in heads),
-        cells=cells,
+        entries=entries,
         paper=paper,
         item=item,
         profile=profile,
         command=command,
         reading=reading,
         wording=Wording(
-            by="network of judgement, trained on INPC images per class that the generator draws anew for every epoch",
+            by="network of judgement, trained on INPC images per class that the generator draws again for every epoch",
             head="network",
             made="generator",
             budget="inpc",
@@ -440,22 +440,26 @@ def told(changes: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def _average(cells: Sequence[Cell], number: Reported | None) -> Cell:
-    first = cells[0]
-    if any(cell.status != MEASURED for cell in cells):
-        status = next(cell.status for cell in cells if cell.status != MEASURED)
-        return Cell(first.row, first.dataset, first.ipc, status, number=number)
-    sizes = {tuple((seed, len(values)) for seed, values in sorted(cell.by_seed.items())) for cell in cells}
+def _average(entries: Sequence[Entry], number: Reported | None) -> Entry:
+    first = entries[0]
+    if any(entry.status != MEASURED for entry in entries):
+        status = next(entry.status for entry in entries if entry.status != MEASURED)
+        return Entry(first.row, first.dataset, first.ipc, status, number=number)
+    sizes = {
+        tuple((seed, len(values)) for seed, values in sorted(entry.by_seed.items())) for entry in entries
+    }
     if len(sizes) > 1:
         raise BadValue(
             f"{first.row.label}: an average over judges with different seeds or numbers of networks",
             "fill what is missing first",
         )
     by_seed = {
-        seed: tuple(float(np.mean(one)) for one in zip(*(cell.by_seed[seed] for cell in cells), strict=True))
+        seed: tuple(
+            float(np.mean(one)) for one in zip(*(entry.by_seed[seed] for entry in entries), strict=True)
+        )
         for seed in first.by_seed
     }
-    return Cell(
+    return Entry(
         first.row,
         first.dataset,
         first.ipc,
@@ -515,7 +519,7 @@ def varied(
     xlabel : str
         What is varied.
     connected : bool
-        The setting is a number; otherwise points of one setting stand beside each other, without lines.
+        The setting is a number; otherwise points of one setting stand next to each other, without lines.
     logarithmic : bool
         Of the setting.
     ylabel, suptitle : str, optional
@@ -534,7 +538,7 @@ def varied(
     }
     shown = shown or dict(list(panels.items())[:1])
     if not shown:
-        raise BadValue("no panel to draw; expected at least one", "AblationTable.curves()")
+        raise BadValue("no panel to plot; expected at least one", "AblationTable.curves()")
     across = min(3, len(shown))
     down = math.ceil(len(shown) / across)
     figure, axes = subplots(down, across, figsize=(max(6.4, 4.4 * across), 3.6 * down), squeeze=False)

@@ -203,7 +203,7 @@ def redeployment(records: Sequence[Record]) -> pd.DataFrame:
 
 
 def by_budget(records: Sequence[Record]) -> pd.DataFrame:
-    """Accuracy by budget: one line per data set, method and budget, pooled over all networks of all sets.
+    """Accuracy by budget: one line per data set, method and budget, over all networks of all sets.
 
     Returns
     -------
@@ -245,18 +245,18 @@ def budget_lines(
         Columns `method`, `label`, `budget`, `ipc`, `mean`, `std` and `n` of one data set, from :func:`by_budget`; may
         be empty.
     reported : mapping, optional
-        Method to the paper's accuracy by budget. Methods that `frame` does not have are drawn all the same.
+        Method to the paper's accuracy by budget. Methods that `frame` does not have are plotted all the same.
     labels : mapping, optional
         What to call those.
 
     Raises
     ------
     BadValue
-        There is nothing to draw, or lines of several data sets.
+        There is nothing to plot, or lines of several data sets.
     """
     reported = {method: known for method, known in (reported or {}).items() if known}
     if frame.empty and not reported:
-        raise BadValue("no accuracy by budget to draw; expected at least one", "")
+        raise BadValue("no accuracy by budget to plot; expected at least one", "")
     if "dataset" in frame and frame.dataset.nunique() > 1:
         raise BadValue(f"budgets of the data sets {', '.join(frame.dataset.unique())} in one figure", "")
     if ax is None:

@@ -56,7 +56,7 @@ def chain(
     tones : mapping of str to str
         Colour by kind; others are grey.
     ax : Axes, optional
-        Where to draw; a new figure otherwise.
+        Where to plot; a new figure otherwise.
 
     Raises
     ------

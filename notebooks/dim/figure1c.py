@@ -7,23 +7,17 @@
 # ---
 
 # %% [markdown]
-# # DiM, Figure 1c: accuracy by budget
+# # DiM, Figure 1c: performance under different image numbers
 #
 # **The claim.** Sets of distilled images do poorly when they are small; a generator does well at any budget, and its
 # lead is largest at one image per class.
-#
-# **What is drawn.** ConvNets trained on sets of DC, DSA, DM and IDC with IPC stored images per class, and on DiM with
-# INPC images per class and epoch. The axis has one number for both, as in the paper, and they are not the same
-# budget: stored images come again in every epoch, drawn ones are new in every epoch, and the generator stores the
-# same at every point. The paper's figure is not in numbers; what is marked as reported is its Table 2, and DREAM's
-# Table 1 for IDC, which DiM's tables have only at INPC*.
 
 # %% tags=["parameters"]
 profile: str = "quick"  # quick, cpu or paper
 datasets: str = ""  # comma-separated; empty: the profile's
 ipcs: str = ""  # images per class, comma-separated; empty: the item's or the profile's
 methods: str = ""  # comma-separated; empty: the item's
-seeds: int = 0  # synthetic sets per cell; 0: the profile's
+seeds: int = 0  # synthetic sets of each method; 0: the profile's
 workers: int = 0  # processes; 0: one per core
 device: str = "auto"
 results: str = ""  # folder of the records; empty: reports/results
@@ -117,13 +111,22 @@ tables.styled(budgets.costs(session.records, lambda record: record["label"]))
 session.say(budgets.steps_told(session.records, lambda record: record["label"]))
 
 # %% [markdown]
+# ## What is drawn
+#
+# ConvNets trained on sets of DC, DSA, DM and IDC with IPC stored images per class, and on DiM with INPC images per
+# class and epoch. The axis has one number for both, as in the paper, and they are not the same budget: stored images
+# come again in every epoch, drawn ones are new in every epoch, and the generator stores the same at every point. The
+# paper's figure is not in numbers; what is marked as reported is its Table 2, and DREAM's Table 1 for IDC, which DiM's
+# tables have only at INPC*.
+
+# %% [markdown]
 # ## What stands behind each number
 
 # %%
 session.settings()
 
 # %% [markdown]
-# ## What holds here
+# ## How the verdicts come about
 # Two places are compared only where their networks trained for equally many steps.
 
 # %%

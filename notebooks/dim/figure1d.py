@@ -7,26 +7,18 @@
 # ---
 
 # %% [markdown]
-# # DiM, Figure 1d: the cost of redeployment
+# # DiM, Figure 1d: redeployment GPU hours
 #
 # **The claim.** Sets of images must be distilled again for every IPC; a generator is trained once and serves every
 # INPC. From one to ten images per class MTT needs 8.3 GPU hours and IDC 18.2; DiM "saves 13x to 160x redeployment
 # cost".
-#
-# **What is measured.** The seconds of distillation that it takes to serve all budgets one after the other, from the
-# smallest to the largest. A method that stores images distils one set for each. DiM trains one generator, its first
-# stage as a GAN counted in; the records of all its budgets name the same weights, so it is counted once. Drawing
-# images costs time again in every training (Table 9); that is no part of this page.
-#
-# **What the paper counts** is not quite clear: by its own words DiM needs no redistillation at all, so a ratio of 13
-# to 160 must compare whole distillations. Both are shown.
 
 # %% tags=["parameters"]
 profile: str = "quick"  # quick, cpu or paper
 datasets: str = ""  # comma-separated; empty: the profile's
 ipcs: str = ""  # images per class, comma-separated; empty: the item's or the profile's
 methods: str = ""  # comma-separated; empty: the item's
-seeds: int = 0  # synthetic sets per cell; 0: the profile's
+seeds: int = 0  # synthetic sets of each method; 0: the profile's
 workers: int = 0  # processes; 0: one per core
 device: str = "auto"
 results: str = ""  # folder of the records; empty: reports/results
@@ -115,13 +107,24 @@ said = [
 tables.styled(pd.DataFrame(said), decimals=1)
 
 # %% [markdown]
+# ## What is measured
+#
+# The seconds of distillation that it takes to serve all budgets one after the other, from the smallest to the largest.
+# A method that stores images distils one set for each. DiM trains one generator, its first stage as a GAN counted in;
+# the records of all its budgets name the same weights, so it is counted once. Drawing images costs time again in every
+# training (Table 9); that is no part of this page.
+#
+# **What the paper counts** is not quite clear: by its own words DiM needs no redistillation at all, so a ratio of 13
+# to 160 must compare whole distillations. Both are shown.
+
+# %% [markdown]
 # ## What stands behind each number
 
 # %%
 session.settings()
 
 # %% [markdown]
-# ## What holds here
+# ## How the verdicts come about
 
 # %%
 claims = []

@@ -7,21 +7,18 @@
 # ---
 
 # %% [markdown]
-# # DiM, Figure 3a: the weight of matching
+# # DiM, Figure 3a: sensitivity to λ
 #
 # **The claim.** $\lambda$ weighs the matching loss against the generator's own: $\mathcal{L} = \mathcal{L}_g + \lambda
 # \mathcal{L}_m$. 0.01 is best under ConvNet-3 (C-3) and ResNet-10. A larger one, such as 1, weakens
-# $\mathcal{L}_g$ and with it what the images show; too small a one leaves a plain GAN (CIFAR-10, INPC = 50).
-#
-# **What is compared.** All rows go on from one GAN, at epoch 120 of 200. The figure prints no accuracies. 0.01 and 1
-# are the paper's values, named in its text; the others are ours. R-18 is ours too: the figure has two networks.
+# $\mathcal{L}_g$ and with it what the images show; too small a one leaves the GAN as it is (CIFAR-10, INPC = 50).
 
 # %% tags=["parameters"]
 profile: str = "quick"  # quick, cpu or paper
 datasets: str = ""  # comma-separated; empty: the profile's
 ipcs: str = ""  # images per class, comma-separated; empty: the item's or the profile's
 methods: str = ""  # comma-separated; empty: the item's
-seeds: int = 0  # synthetic sets per cell; 0: the profile's
+seeds: int = 0  # synthetic sets of each method; 0: the profile's
 workers: int = 0  # processes; 0: one per core
 device: str = "auto"
 results: str = ""  # folder of the records; empty: reports/results
@@ -38,7 +35,7 @@ session = Session.of_notebook("dim/figure3a", globals())
 
 # The modules next to this notebook.
 import ablation
-from variation import draw, variants, worse_at_the_ends
+from variation import plot, variants, worse_at_the_ends
 
 session.about()
 
@@ -52,10 +49,9 @@ session.run()
 
 # %%
 named, table = variants(session, dim.weights, "0.01")
-table
 
 # %%
-draw(session, table, "weight", "weight of matching, λ (logarithmic)", list(named), logarithmic=True)
+plot(session, table, "weight", "weight of matching, λ (logarithmic)", list(named), logarithmic=True)
 
 # %% [markdown]
 # ## Differences
@@ -63,6 +59,12 @@ draw(session, table, "weight", "weight of matching, λ (logarithmic)", list(name
 
 # %%
 tables.styled(ablation.told(table.changes()))
+
+# %% [markdown]
+# ## What is compared
+#
+# All rows go on from one GAN, at epoch 120 of 200. The figure prints no accuracies. 0.01 and 1 are the paper's values,
+# named in its text; the others are ours. R-18 is ours too: the figure has two networks.
 
 # %% [markdown]
 # ## What stands behind each number
@@ -73,7 +75,7 @@ tables.styled(ablation.told(table.changes()))
 session.settings()
 
 # %% [markdown]
-# ## What holds here
+# ## How the verdicts come about
 # "Best" and "better" are decided under every network, or not at all. The unit is the generator: along the epochs of its
 # training one generator moves as far as these rows differ, so judging it once more says nothing of its row.
 

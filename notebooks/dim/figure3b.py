@@ -7,23 +7,18 @@
 # ---
 
 # %% [markdown]
-# # DiM, Figure 3b: the batch of matching
+# # DiM, Figure 3b: batch sizes
 #
 # **The claim.** B is the number of real images in a matching step. 64 is best under ConvNet-3 (C-3), ResNet-10
 # and ResNet-18. A larger one makes the optimisation harder, so that accuracy drops significantly; too small a
 # one, such as 16, gives little supervision (CIFAR-10, INPC = 50).
-#
-# **What is compared.** All rows go on from one GAN, at epoch 120 of 200, and match for the same number of epochs; an
-# epoch goes once through the training images, so a larger B also means fewer steps. B is the batch of the whole step,
-# of the GAN's loss too. The figure prints no accuracies. 16, 64 and 384 are the paper's values, named in its text; the
-# others are ours.
 
 # %% tags=["parameters"]
 profile: str = "quick"  # quick, cpu or paper
 datasets: str = ""  # comma-separated; empty: the profile's
 ipcs: str = ""  # images per class, comma-separated; empty: the item's or the profile's
 methods: str = ""  # comma-separated; empty: the item's
-seeds: int = 0  # synthetic sets per cell; 0: the profile's
+seeds: int = 0  # synthetic sets of each method; 0: the profile's
 workers: int = 0  # processes; 0: one per core
 device: str = "auto"
 results: str = ""  # folder of the records; empty: reports/results
@@ -40,7 +35,7 @@ session = Session.of_notebook("dim/figure3b", globals())
 
 # The modules next to this notebook.
 import ablation
-from variation import draw, variants, worse_at_the_ends
+from variation import plot, variants, worse_at_the_ends
 
 session.about()
 
@@ -54,10 +49,9 @@ session.run()
 
 # %%
 named, table = variants(session, dim.batches, "64")
-table
 
 # %%
-draw(
+plot(
     session, table, "batch", "real images in a matching step, B (logarithmic)", list(named), logarithmic=True
 )
 
@@ -69,6 +63,13 @@ draw(
 tables.styled(ablation.told(table.changes()))
 
 # %% [markdown]
+# ## What is compared
+#
+# All rows go on from one GAN, at epoch 120 of 200, and match for the same number of epochs; an epoch goes once through
+# the training images, so a larger B also means fewer steps. B is the batch of the whole step, of the GAN's loss too.
+# The figure prints no accuracies. 16, 64 and 384 are the paper's values, named in its text; the others are ours.
+
+# %% [markdown]
 # ## What stands behind each number
 # *images/class* counts what the generator draws of each class for an epoch; it stores none (*bytes stored* is its
 # weights). Seconds include the GAN, which the rows share and which was computed once.
@@ -77,7 +78,7 @@ tables.styled(ablation.told(table.changes()))
 session.settings()
 
 # %% [markdown]
-# ## What holds here
+# ## How the verdicts come about
 # "Best" and "better" are decided under every network, or not at all. The unit is the generator: along the epochs of its
 # training one generator moves as far as these rows differ, so judging it once more says nothing of its row.
 

@@ -7,24 +7,19 @@
 # ---
 
 # %% [markdown]
-# # DiM, Figure 3c: networks from small to large
+# # DiM, Figure 3c: scalability to large architectures
 #
 # **The claim.** One generator, trained once, serves every network and every number of images drawn per class for an
 # epoch (INPC). Simple networks are better at a small INPC, complex ones at a large: at INPC = 1 ConvNet-3 (C-3) leads
 # ResNet-34 by 12.6 points, ResNet-50 by 15.8 and DenseNet-121 by 9.4. Except there, larger networks do well, and
 # accuracy rises with INPC (CIFAR-10).
-#
-# **What is compared.** Networks trained on the images of one generator. The figure prints no accuracies; the three
-# leads are from its text. At one INPC all networks train for equally many steps, so they can be compared. From one INPC
-# to another the number of steps may change with the number of images: then a rise is one of both, and decides nothing.
-# Both are listed below. Where a small INPC also means few steps, a large network that lags there may only lack steps.
 
 # %% tags=["parameters"]
 profile: str = "quick"  # quick, cpu or paper
 datasets: str = ""  # comma-separated; empty: the profile's
 ipcs: str = ""  # images per class, comma-separated; empty: the item's or the profile's
 methods: str = ""  # comma-separated; empty: the item's
-seeds: int = 0  # synthetic sets per cell; 0: the profile's
+seeds: int = 0  # synthetic sets of each method; 0: the profile's
 workers: int = 0  # processes; 0: one per core
 device: str = "auto"
 results: str = ""  # folder of the records; empty: reports/results
@@ -83,14 +78,13 @@ table = replace(
         fallbacks=(),
     ),
     wording=tables.Wording(
-        by="INPC, the images per class that the generator draws anew for every epoch",
+        by="INPC, the images per class that the generator draws again for every epoch",
         head="INPC",
         made="generator",
         budget="inpc",
     ),
 )
 session.save(table)
-table
 
 # %%
 frame = table.frame().assign(
@@ -165,6 +159,14 @@ tables.styled(costs, decimals=1)
 session.say(budgets.steps_told(records, lambda record: judges[record["method"]]))
 
 # %% [markdown]
+# ## What is compared
+#
+# Networks trained on the images of one generator. The figure prints no accuracies; the three leads are from its text.
+# At one INPC all networks train for equally many steps, so they can be compared. From one INPC to another the number of
+# steps may change with the number of images: then a rise is one of both, and decides nothing. Both are listed below.
+# Where a small INPC also means few steps, a large network that lags there may only lack steps.
+
+# %% [markdown]
 # ## What stands behind each number
 # *images/class* counts what the generator draws of each class for an epoch; it stores none (*bytes stored* is its
 # weights).
@@ -173,7 +175,7 @@ session.say(budgets.steps_told(records, lambda record: judges[record["method"]])
 session.settings()
 
 # %% [markdown]
-# ## What holds here
+# ## How the verdicts come about
 
 # %%
 first, last = min(session.study.ipcs), max(session.study.ipcs)
@@ -218,7 +220,8 @@ claims = [
     (
         "one generator serves all of them, without training it again",
         len(shas) == len(trained) if records else None,
-        f"{len(records)} cells, {len(shas)} generator(s) by checksum, for {len(trained)} data set(s) and seed(s)",
+        f"{len(records)} cells, {words.plural(len(shas), 'generator')} by checksum, for "
+        f"{words.plural(len(trained), 'pair')} of data set and seed",
     ),
 ]
 session.verdict(claims)

@@ -7,22 +7,18 @@
 # ---
 
 # %% [markdown]
-# # DiM, Figure 4: the generator
+# # DiM, Figure 4: architecture of the generator
 #
 # **What the paper shows.** The generator's architecture: "a Fully-Connected (FC) layer, BN, ReLU, 3 ConvTranspose2d
 # layers, BN, ReLu, 4 blocks of CONV-BN-ReLU, CONV, and tanh activation. The input and output dimensions of FC are 100
 # and 194\*4\*4. The input and output channels of the last CONV are 196 and 3."
-#
-# **What is drawn.** The same from the code: every block, what it gives and how much it learns is read from the module
-# that is trained here, at the published width and as this profile has it. The discriminator, which the paper does not
-# draw, follows the released code.
 
 # %% tags=["parameters"]
 profile: str = "quick"  # quick, cpu or paper
 datasets: str = ""  # comma-separated; empty: the profile's
 ipcs: str = ""  # images per class, comma-separated; empty: the item's or the profile's
 methods: str = ""  # comma-separated; empty: the item's
-seeds: int = 0  # synthetic sets per cell; 0: the profile's
+seeds: int = 0  # synthetic sets of each method; 0: the profile's
 workers: int = 0  # processes; 0: one per core
 device: str = "auto"
 results: str = ""  # folder of the records; empty: reports/results
@@ -94,7 +90,7 @@ lines = []
 for name in session.study.datasets:
     dataset, container = session.dataset(name), session.cell("dim", name, 10).recipe.container
     own, here = generator(dataset.shape, dataset.num_classes, container)
-    beside = networks.DiscriminatorNetwork(dataset.shape, dataset.num_classes, container.width)
+    discriminator = networks.DiscriminatorNetwork(dataset.shape, dataset.num_classes, container.width)
     size = "x".join(map(str, dataset.shape))
     axes = diagrams.chain(
         [box(block) for block in here],
@@ -109,7 +105,7 @@ for name in session.study.datasets:
             "images": f"{words.data_set(name)}, {size}",
             "width": container.width,
             "generator (weights)": networks.parameter_count(own),
-            "discriminator (weights)": networks.parameter_count(beside),
+            "discriminator (weights)": networks.parameter_count(discriminator),
             "generator in float32": words.size(4 * networks.parameter_count(own)),
         }
     )
@@ -169,7 +165,14 @@ told = [
 tables.styled(pd.DataFrame(told, columns=["what", "text of the paper", "module"]))
 
 # %% [markdown]
-# ## What holds here
+# ## What is drawn
+#
+# The same from the code: every block, what it gives and how much it learns is read from the module that is trained
+# here, at the published width and as this profile has it. The discriminator, which the paper does not draw, follows the
+# released code.
+
+# %% [markdown]
+# ## How the verdicts come about
 # The text and the module agree but for one number: an FC of 194\*4\*4 outputs cannot feed convolutions of 196 channels,
 # so 194 must be a slip. And 100 inputs leave no room next to 100 numbers of noise for a label: Equation 4 puts it
 # there, the released code writes it over the first numbers of the noise, and so does this container unless told

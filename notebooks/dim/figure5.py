@@ -7,21 +7,17 @@
 # ---
 
 # %% [markdown]
-# # DiM, Figure 5: images along training
+# # DiM, Figure 5: synthetic images during training
 #
 # **What the paper shows.** Images of a generator during training: "the image quality gradually increase with the
 # training".
-#
-# **What is shown.** The generator of DiM at the epochs whose states are kept, first as a GAN alone and then with
-# matching. All images are drawn from the same noise, so that an image at one place can be followed from epoch to
-# epoch. Ten images of each class are what one epoch of training at INPC 10 draws; every epoch draws others.
 
 # %% tags=["parameters"]
 profile: str = "quick"  # quick, cpu or paper
 datasets: str = ""  # comma-separated; empty: the profile's
 ipcs: str = ""  # images per class, comma-separated; empty: the item's or the profile's
 methods: str = ""  # comma-separated; empty: the item's
-seeds: int = 0  # synthetic sets per cell; 0: the profile's
+seeds: int = 0  # synthetic sets of each method; 0: the profile's
 workers: int = 0  # processes; 0: one per core
 device: str = "auto"
 results: str = ""  # folder of the records; empty: reports/results
@@ -74,7 +70,7 @@ for name in session.study.datasets:
     }
     title = f"{words.data_set(name)}, the same noise at every epoch, profile {profile}"
     figure = figures.image_panels(panels, row_labels=classes, across=4, title=title)
-    session.save_figure(figure, name, kinds=("png",))
+    session.save_figure(figure, name)
 
 # %% [markdown]
 # ## One image of each class, followed
@@ -88,13 +84,13 @@ for name, found in images.items():
     axes, _ = figures.image_grid(
         pixels(followed.flatten(0, 1)), len(found), title=title, row_labels=classes, enlarge=0.8
     )
-    session.save_figure(axes.figure, f"{name}-followed", kinds=("png",))
+    session.save_figure(axes.figure, f"{name}-followed")
 
 # %% [markdown]
 # ## In numbers
 # *Variety* is the mean distance between images of a class in units of that among real ones (1: as varied as the
 # data); *fine* is the share of the spectral power above 1/4 of a cycle per pixel, *contrast* the spread of an image's
-# values. Real images stand below.
+# values. The table at the top of the page has them epoch by epoch, and real images last.
 
 # %%
 
@@ -132,6 +128,13 @@ table = pd.DataFrame(lines, columns=["data set", "epoch", "of the paper's", "var
 session.save_frame(table, digits=3)
 
 # %% [markdown]
+# ## What is shown
+#
+# The generator of DiM at the epochs whose states are kept, first as a GAN alone and then with matching. All images are
+# drawn from the same noise, so that an image at one place can be followed from epoch to epoch. Ten images of each class
+# are what one epoch of training at INPC 10 draws; every epoch draws others.
+
+# %% [markdown]
 # ## What stands behind each number
 # Accuracies of this generator are in Figure 6 and Tables 2 and 8.
 
@@ -139,10 +142,12 @@ session.save_frame(table, digits=3)
 session.settings()
 
 # %% [markdown]
-# ## What holds here
+# ## How the verdicts come about
 
 # %%
-claims = [("image quality increases gradually with training", None, "a judgement of the eye; see above")]
+claims = [
+    ("image quality increases gradually with training", None, "a judgement of the eye: the images are below")
+]
 also = []
 for name in session.study.datasets:
     part = table[table["data set"] == name]

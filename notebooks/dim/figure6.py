@@ -7,22 +7,17 @@
 # ---
 
 # %% [markdown]
-# # DiM, Figure 6: a GAN and DiM along training
+# # DiM, Figure 6: synthetic images of GANs and DiM
 #
 # **The claim.** At 130, 150, 170 and 190 epochs DiM's generator trains better networks than the GAN's: "DiM
 # outperforms GAN at all epochs with 4 % to 5.5 %" on ConvNet-3 (C-3) and ResNet-10 (R-10).
-#
-# **What is shown.** Images of both generators at these epochs, and the accuracies of networks trained on what they
-# draw. Both are the same generator up to the epoch where matching starts; from there the GAN goes on alone and DiM
-# matches logits too. Everything is drawn from the same noise, so the images at one place can be compared. Both
-# budgets are INPC.
 
 # %% tags=["parameters"]
 profile: str = "quick"  # quick, cpu or paper
 datasets: str = ""  # comma-separated; empty: the profile's
 ipcs: str = ""  # images per class, comma-separated; empty: the item's or the profile's
 methods: str = ""  # comma-separated; empty: the item's
-seeds: int = 0  # synthetic sets per cell; 0: the profile's
+seeds: int = 0  # synthetic sets of each method; 0: the profile's
 workers: int = 0  # processes; 0: one per core
 device: str = "auto"
 results: str = ""  # folder of the records; empty: reports/results
@@ -34,7 +29,7 @@ reports: str = "reports"  # where rendered pages and tables go
 import pandas as pd
 
 from dreamlib.companion.plans import dim
-from dreamlib.companion.report import settings, statistics, words
+from dreamlib.companion.report import statistics, words
 from dreamlib.companion.report.verdicts import all_of, compare, interval
 from dreamlib.companion.session import Session
 
@@ -124,14 +119,21 @@ session.save_frame(table, digits=1)
 curves_along(session, frame, NAMES)
 
 # %% [markdown]
+# ## What is shown
+#
+# Images of both generators at these epochs, and the accuracies of networks trained on what they draw. Both are the same
+# generator up to the epoch where matching starts; from there the GAN goes on alone and DiM matches logits too.
+# Everything is drawn from the same noise, so the images at one place can be compared. Both budgets are INPC.
+
+# %% [markdown]
 # ## What stands behind each number
 # *Iterations* are the epochs at which a generator was judged.
 
 # %%
-settings.shown([record | {"iterations": record["iteration"]} for record in session.records])
+session.settings([record | {"iterations": record["iteration"]} for record in session.records])
 
 # %% [markdown]
-# ## What holds here
+# ## How the verdicts come about
 
 # %%
 claims = []

@@ -7,7 +7,7 @@
 # ---
 
 # %% [markdown]
-# # DiM, Table 1: images or a model
+# # DiM, Table 1: comparison of DiI and DiM
 #
 # **The claim.** The paper sums up its idea in three lines, without a number:
 #
@@ -16,20 +16,13 @@
 # | information container | images | models |
 # | cross-architecture performance | unstable | stable |
 # | redeployment at another IPC or INPC | every time | once for all |
-#
-# **What is measured.** *Container*: the bytes that are stored at each budget. *Stable*: the accuracies under several
-# networks after distillation with one ConvNet, and how far apart they are. *Redeployment*:
-# the seconds that it takes to serve a second budget when the first one is served. DM and DSA stand for images, and
-# DiM with a pool of the ConvNet alone for models. The budget of images is IPC, stored once and shown in every epoch;
-# that of the generator is INPC, drawn again in every epoch. Networks that trained for few steps are far apart whatever
-# they trained on, so spreads are compared only where all took equally many.
 
 # %% tags=["parameters"]
 profile: str = "quick"  # quick, cpu or paper
 datasets: str = ""  # comma-separated; empty: the profile's
 ipcs: str = ""  # images per class, comma-separated; empty: the item's or the profile's
 methods: str = ""  # comma-separated; empty: the item's
-seeds: int = 0  # synthetic sets per cell; 0: the profile's
+seeds: int = 0  # synthetic sets of each method; 0: the profile's
 workers: int = 0  # processes; 0: one per core
 device: str = "auto"
 results: str = ""  # folder of the records; empty: reports/results
@@ -129,13 +122,23 @@ for (name, ipc), frame in frames.items():
     session.show(architectures.grid(frame))
 
 # %% [markdown]
+# ## What is measured
+#
+# *Container*: the bytes that are stored at each budget. *Stable*: the accuracies under several networks after
+# distillation with one ConvNet, and how far apart they are. *Redeployment*: the seconds that it takes to serve a second
+# budget when the first one is served. DM and DSA stand for images, and DiM with a pool of the ConvNet alone for models.
+# The budget of images is IPC, stored once and shown in every epoch; that of the generator is INPC, drawn again in every
+# epoch. Networks that trained for few steps are far apart whatever they trained on, so spreads are compared only where
+# all took equally many.
+
+# %% [markdown]
 # ## What stands behind each number
 
 # %%
 session.settings()
 
 # %% [markdown]
-# ## What holds here
+# ## How the verdicts come about
 # *Stable* is no number in the paper; here it holds when the spread of DiM, from the worst to the best network, is
 # smaller than that of each method that stores images, over the networks that learn.
 

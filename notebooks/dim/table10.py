@@ -7,21 +7,18 @@
 # ---
 
 # %% [markdown]
-# # DiM, Table 10: dimension of the noise
+# # DiM, Table 10: dimension K of the noise
 #
 # **The claim.** The generator's noise has K = 100 dimensions. That is best under ConvNet-3 (C-3), ResNet-10 and
 # ResNet-18: from K = 32 to 100 their average rises from 71.8 to 73.9 %, and for K = 200 it has dropped to 69.3
 # % (CIFAR-10, INPC = 50).
-#
-# **What is compared.** Generators that differ in K. K is part of the GAN, so nothing is shared here: every row has a
-# GAN stage of its own, and a difference between two rows is also one between two trainings.
 
 # %% tags=["parameters"]
 profile: str = "quick"  # quick, cpu or paper
 datasets: str = ""  # comma-separated; empty: the profile's
 ipcs: str = ""  # images per class, comma-separated; empty: the item's or the profile's
 methods: str = ""  # comma-separated; empty: the item's
-seeds: int = 0  # synthetic sets per cell; 0: the profile's
+seeds: int = 0  # synthetic sets of each method; 0: the profile's
 workers: int = 0  # processes; 0: one per core
 device: str = "auto"
 results: str = ""  # folder of the records; empty: reports/results
@@ -38,7 +35,7 @@ session = Session.of_notebook("dim/table10", globals())
 
 # The modules next to this notebook.
 import ablation
-from variation import draw, variants, worse_at_the_ends
+from variation import plot, variants, worse_at_the_ends
 
 session.about()
 
@@ -46,17 +43,16 @@ session.about()
 session.run()
 
 # %% [markdown]
-# ## Measured and reported
+# ## How to read the table
 # A classifier is trained on images that the generator draws again for every epoch. Where this profile does not measure
 # the paper's own place, its numbers have columns of their own: compare the pattern, not the level.
 
 # %%
 published = dim.NOISES
 named, table = variants(session, dim.noises, "100", published=published, called="DiM noise_dim={}")
-table
 
 # %%
-draw(session, table, "noise", "K, dimensions of the noise", published)
+plot(session, table, "noise", "K, dimensions of the noise", published)
 
 # %% [markdown]
 # ## Differences
@@ -67,6 +63,12 @@ draw(session, table, "noise", "K, dimensions of the noise", published)
 tables.styled(ablation.told(table.changes()))
 
 # %% [markdown]
+# ## What is compared
+#
+# Generators that differ in K. K is part of the GAN, so nothing is shared here: every row has a GAN stage of its own,
+# and a difference between two rows is also one between two trainings.
+
+# %% [markdown]
 # ## What stands behind each number
 # *images/class* counts what the generator draws of each class for an epoch; it stores none (*bytes stored* is its
 # weights, of which K decides the first layer's).
@@ -75,7 +77,7 @@ tables.styled(ablation.told(table.changes()))
 session.settings()
 
 # %% [markdown]
-# ## What holds here
+# ## How the verdicts come about
 # "Best" and "better" are decided under every network, or not at all. The unit is the generator: along the epochs of its
 # training one generator moves as far as these rows differ, so judging it once more says nothing of its row.
 

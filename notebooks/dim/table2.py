@@ -7,25 +7,18 @@
 # ---
 
 # %% [markdown]
-# # DiM, Table 2: compared with coresets, distilled images and its own GAN
+# # DiM, Table 2: performance comparison to state-of-the-art methods
 #
 # **The claim.** A data set distilled into a generator trains networks better than coresets, better than sets of
 # distilled images, and better than the generator that was trained as a GAN alone: 66.2 ± 0.5 % on CIFAR-10 at ten
 # images per class, where the best set of images has 65.5 ± 0.4 and the GAN 62.7 ± 0.9.
-#
-# **Two budgets in one table.** The rows of stored images count IPC, the images per class that are kept and shown
-# again in every epoch. The rows of generators count INPC, the images per class that are drawn for an epoch, new ones
-# in every epoch. At its published size the generator's weights take 14.2 MB in float32, ten CIFAR-10 images of each
-# class 1.2 MB. The paper puts both under the same number because an epoch then has the same number of images. What a
-# row stores, and how many different images a network has seen in the end, is not the same at all: the second table
-# says it.
 
 # %% tags=["parameters"]
 profile: str = "quick"  # quick, cpu or paper
 datasets: str = ""  # comma-separated; empty: the profile's
 ipcs: str = ""  # images per class, comma-separated; empty: the item's or the profile's
 methods: str = ""  # comma-separated; empty: the item's
-seeds: int = 0  # synthetic sets per cell; 0: the profile's
+seeds: int = 0  # synthetic sets of each method; 0: the profile's
 workers: int = 0  # processes; 0: one per core
 device: str = "auto"
 results: str = ""  # folder of the records; empty: reports/results
@@ -49,7 +42,7 @@ session.about()
 session.run()
 
 # %% [markdown]
-# ## Measured and reported
+# ## How to read the table
 # Columns are IPC in the first two groups and INPC in the third. KIP's, MTT's and FRePo's sets are judged twice: as
 # their own papers do, and, in the row *common protocol*, by the ConvNet of the other rows, trained on the labels as the
 # set has them.
@@ -76,7 +69,6 @@ table = session.accuracy_table(
     beyond=True,
 )
 session.save(table)
-table
 
 # %% [markdown]
 # ## Is the order of the methods the paper's?
@@ -102,7 +94,7 @@ session.say(
 # ## What the two budgets cost
 # For one trained network. *Distinct images* are counted before augmentation: stored images come again in every epoch,
 # drawn ones never do. Bytes are those of the tensors that are kept. At the same number a generator stores the same at
-# every budget; its images of an epoch are as many as those of plain pixels.
+# every budget; its images of an epoch are as many as those of stored pixels.
 
 # %%
 kinds = {row.method: row.group.split(":")[0] for row in rows}
@@ -111,6 +103,16 @@ tables.styled(costs)
 
 # %%
 session.say(budgets.steps_told(session.records, lambda record: record["label"]))
+
+# %% [markdown]
+# ## What is measured
+#
+# **Two budgets in one table.** The rows of stored images count IPC, the images per class that are kept and shown
+# again in every epoch. The rows of generators count INPC, the images per class that are drawn for an epoch, new ones
+# in every epoch. At its published size the generator's weights take 14.2 MB in float32, ten CIFAR-10 images of each
+# class 1.2 MB. The paper puts both under the same number because an epoch then has the same number of images. What a
+# row stores, and how many different images a network has seen in the end, is not the same at all: the second table
+# says it.
 
 # %% [markdown]
 # ## What stands behind each number
@@ -134,10 +136,10 @@ claimed = {
     and (gap := table.claimed(index["dim"], index["gan"], place)[0]) is not None
 }
 pairs = session.pairs(claimed)
-tables.styled(pairs)
+session.show(pairs)
 
 # %% [markdown]
-# ## What holds here
+# ## How the verdicts come about
 # A generator and stored images are compared only where their networks trained for equally many steps.
 
 # %%
@@ -179,8 +181,8 @@ for name in session.study.datasets:
     for method in stored if "dim" in chosen and small < large else ():
         by = [
             paired(
-                table.cells[index["dim"], (name, ipc)].by_seed,
-                table.cells[index[method], (name, ipc)].by_seed,
+                table.entries[index["dim"], (name, ipc)].by_seed,
+                table.entries[index[method], (name, ipc)].by_seed,
             )
             for ipc in (small, large)
         ]

@@ -7,23 +7,18 @@
 # ---
 
 # %% [markdown]
-# # DiM, Table 3: IDC and DiM at equal forward passes
+# # DiM, Table 3: comparison of HaBa, IDC and DiM
 #
 # **The claim.** HaBa and IDC decode more images than they store, so that DiM at the same number would train on fewer.
 # With as many images in an epoch as they have, DiM is better on all data sets: 70.8 % on CIFAR-10 at ten stored
 # images per class, against 67.5 (IDC) and 69.9 (HaBa).
-#
-# **What is compared.** IDC stores IPC images per class and decodes each into several; DiM draws as many per class and
-# epoch as IDC decodes, a number that the paper calls INPC*. Both then show a network the same number of images in an
-# epoch. Two things still differ: IDC shows the same images in every epoch and DiM new ones, and IDC stores pixels
-# where DiM stores the weights of a network. HaBa is not implemented here; its numbers are the paper's.
 
 # %% tags=["parameters"]
 profile: str = "quick"  # quick, cpu or paper
 datasets: str = ""  # comma-separated; empty: the profile's
 ipcs: str = ""  # images per class, comma-separated; empty: the item's or the profile's
 methods: str = ""  # comma-separated; empty: the item's
-seeds: int = 0  # synthetic sets per cell; 0: the profile's
+seeds: int = 0  # synthetic sets of each method; 0: the profile's
 workers: int = 0  # processes; 0: one per core
 device: str = "auto"
 results: str = ""  # folder of the records; empty: reports/results
@@ -49,7 +44,7 @@ session.about()
 session.run()
 
 # %% [markdown]
-# ## Measured and reported
+# ## How to read the table
 # The columns are the stored IPC of IDC and HaBa, as in the paper; the line below says what DiM's INPC* is there.
 # Under `quick` IDC decodes one image from each stored one (a quarter of a digit of 8x8 pixels would be 4x4), so INPC*
 # equals IPC there.
@@ -90,7 +85,6 @@ table = session.accuracy_table(
     beyond=True,
 )
 session.save(table)
-table
 
 # %% [markdown]
 # ## Equal in an epoch, and unequal
@@ -102,13 +96,21 @@ labels = {"idc": "IDC", "dim": "DiM"}
 tables.styled(budgets.costs(records, lambda record: labels.get(record["method"], record["label"])))
 
 # %% [markdown]
+# ## What is compared
+#
+# IDC stores IPC images per class and decodes each into several; DiM draws as many per class and epoch as IDC decodes, a
+# number that the paper calls INPC*. Both then show a network the same number of images in an epoch. Two things still
+# differ: IDC shows the same images in every epoch and DiM new ones, and IDC stores pixels where DiM stores the weights
+# of a network. HaBa is not implemented here; its numbers are the paper's.
+
+# %% [markdown]
 # ## What stands behind each number
 
 # %%
 session.settings()
 
 # %% [markdown]
-# ## What holds here
+# ## How the verdicts come about
 
 # %%
 frame = table.frame()

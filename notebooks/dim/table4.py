@@ -7,30 +7,19 @@
 # ---
 
 # %% [markdown]
-# # DiM, Table 4: what is matched
+# # DiM, Table 4: feature matching, gradient matching and logits matching
 #
 # **The claim.** A GAN makes images that look real, not images that teach. Matching real and generated images as well
 # improves it by 3 to 6 points under ConvNet-3 (C-3), ResNet-10 (R-10) and ResNet-18 (R-18), whatever is matched;
 # matching logits is best, gradients worst (CIFAR-10, 50 images per class drawn for every epoch: INPC = 50). The
 # numbers printed in the table itself differ by 2.4 to 5.9.
-#
-# **What is compared.** Four ways to train one generator $G$ from the same point. All are the same GAN up to epoch 120
-# of 200; from there on one goes on as it was and three add a matching loss with weight $\lambda$ to the generator's own
-# (their optimiser goes on with what it remembers, as in the released code, or starts afresh: see the settings),
-#
-# $$\mathcal{L} = \mathcal{L}_g + \lambda \, D(m_\theta(\mathcal{T}), m_\theta(G(z, y))),$$
-#
-# where $m_\theta$, with $\theta$ drawn from the models pool, is the feature, the gradient or the logits. The table
-# does not give its $\lambda$ nor its distance $D$: 0.01 for logits is the paper's (section 4.1), 0.001 for features and
-# gradients the released code's, where it weighs an l1 distance. Here all three have the squared error of logits, of all
-# images of a batch together.
 
 # %% tags=["parameters"]
 profile: str = "quick"  # quick, cpu or paper
 datasets: str = ""  # comma-separated; empty: the profile's
 ipcs: str = ""  # images per class, comma-separated; empty: the item's or the profile's
 methods: str = ""  # comma-separated; empty: the item's
-seeds: int = 0  # synthetic sets per cell; 0: the profile's
+seeds: int = 0  # synthetic sets of each method; 0: the profile's
 workers: int = 0  # processes; 0: one per core
 device: str = "auto"
 results: str = ""  # folder of the records; empty: reports/results
@@ -53,7 +42,7 @@ session.about()
 session.run()
 
 # %% [markdown]
-# ## Measured and reported
+# ## How to read the table
 # A classifier is trained on images that the generator draws again for every epoch. Where this profile does not measure
 # the paper's own place, its numbers have columns of their own: compare the pattern, not the level.
 
@@ -63,7 +52,6 @@ LABELS = {"none": "GAN alone", "feature": "features", "gradient": "gradients", "
 rows = [tables.Row(cell.method, LABELS[name], f"DiM matching={name}") for name, cell in named.items()]
 table = ablation.of_session(session, rows, base="GAN alone", average=True)
 session.save(table)
-table
 
 # %%
 figure = ablation.varied(
@@ -80,6 +68,20 @@ session.save_figure(figure, "matching")
 tables.styled(ablation.told(table.changes()))
 
 # %% [markdown]
+# ## What is compared
+#
+# Four ways to train one generator $G$ from the same point. All are the same GAN up to epoch 120 of 200; from there on
+# one goes on as it was and three add a matching loss with weight $\lambda$ to the generator's own (their optimiser goes
+# on with what it remembers, as in the released code, or starts afresh: see the settings),
+#
+# $$\mathcal{L} = \mathcal{L}_g + \lambda \, D(m_\theta(\mathcal{T}), m_\theta(G(z, y))),$$
+#
+# where $m_\theta$, with $\theta$ drawn from the models pool, is the feature, the gradient or the logits. The table
+# does not give its $\lambda$ nor its distance $D$: 0.01 for logits is the paper's (section 4.1), 0.001 for features and
+# gradients the released code's, where it weighs an l1 distance. Here all three have the squared error of logits, of all
+# images of a batch together.
+
+# %% [markdown]
 # ## What stands behind each number
 # *images/class* counts what the generator draws of each class for an epoch; it stores none (*bytes stored* is its
 # weights). Seconds include the GAN, which the rows share and which was computed once.
@@ -88,7 +90,7 @@ tables.styled(ablation.told(table.changes()))
 session.settings()
 
 # %% [markdown]
-# ## What holds here
+# ## How the verdicts come about
 # "Best" and "better" are decided under every network, or not at all. The unit is the generator: along the epochs of its
 # training one generator moves as far as these rows differ, so judging it once more says nothing of its row.
 

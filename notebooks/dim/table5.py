@@ -7,23 +7,18 @@
 # ---
 
 # %% [markdown]
-# # DiM, Table 5: when matching starts
+# # DiM, Table 5: the epochs of logits matching
 #
 # **The claim.** N is the epoch of the GAN from which on logits are matched too. Accuracy rises from N = 20 to N = 120,
 # which is best (72.6 % under ConvNet-3, C-3, and 74.1 % under ResNet-10, R-10; CIFAR-10, INPC = 50), and stays there:
 # too early disturbs the GAN, too late gains little.
-#
-# **What is compared.** All rows start from one GAN, as it was after N of 200 epochs, and end after the same number of
-# epochs in all. That is our choice, the paper does not say: a small N matches for longer, and a difference between two
-# rows is one of both, when matching starts and how long it lasts. R-18 is judged here too; the paper prints no number
-# for it.
 
 # %% tags=["parameters"]
 profile: str = "quick"  # quick, cpu or paper
 datasets: str = ""  # comma-separated; empty: the profile's
 ipcs: str = ""  # images per class, comma-separated; empty: the item's or the profile's
 methods: str = ""  # comma-separated; empty: the item's
-seeds: int = 0  # synthetic sets per cell; 0: the profile's
+seeds: int = 0  # synthetic sets of each method; 0: the profile's
 workers: int = 0  # processes; 0: one per core
 device: str = "auto"
 results: str = ""  # folder of the records; empty: reports/results
@@ -41,7 +36,7 @@ session = Session.of_notebook("dim/table5", globals())
 
 # The modules next to this notebook.
 import ablation
-from variation import draw, variants
+from variation import plot, variants
 
 session.about()
 
@@ -49,7 +44,7 @@ session.about()
 session.run()
 
 # %% [markdown]
-# ## Measured and reported
+# ## How to read the table
 # N in the paper's epochs. A classifier is trained on images that the generator draws again for every epoch. Where this
 # profile does not measure the paper's own place, its numbers have columns of their own: compare the
 # pattern, not the level.
@@ -58,7 +53,6 @@ session.run()
 published = dim.STARTS
 called = "DiM matching_from_epoch={}"
 named, table = variants(session, dim.starts, "120", published=published, called=called, average=False)
-table
 
 # %%
 epochs = {name: (dim.epoch(cell, int(name)), cell.recipe.steps) for name, cell in named.items()}
@@ -67,7 +61,7 @@ session.say(
     + "; ".join(f"N = {name} is epoch {first} of {last}" for name, (first, last) in epochs.items())
     + "."
 )
-draw(session, table, "start", "N, the epoch of 200 from which on logits are matched", published)
+plot(session, table, "start", "N, the epoch of 200 from which on logits are matched", published)
 
 # %% [markdown]
 # ## Differences
@@ -78,6 +72,13 @@ draw(session, table, "start", "N, the epoch of 200 from which on logits are matc
 tables.styled(ablation.told(table.changes()))
 
 # %% [markdown]
+# ## What is compared
+#
+# All rows start from one GAN, as it was after N of 200 epochs, and end after the same number of epochs in all. That is
+# our choice, the paper does not say: a small N matches for longer, and a difference between two rows is one of both,
+# when matching starts and how long it lasts. R-18 is judged here too; the paper prints no number for it.
+
+# %% [markdown]
 # ## What stands behind each number
 # *images/class* counts what the generator draws of each class for an epoch; it stores none (*bytes stored* is its
 # weights). Seconds include the GAN, which the rows share and which was computed once.
@@ -86,7 +87,7 @@ tables.styled(ablation.told(table.changes()))
 session.settings()
 
 # %% [markdown]
-# ## What holds here
+# ## How the verdicts come about
 # "Best" and "better" are decided under every network, or not at all. The unit is the generator: along the epochs of its
 # training one generator moves as far as these rows differ, so judging it once more says nothing of its row.
 

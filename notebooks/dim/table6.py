@@ -12,17 +12,13 @@
 # **The claim.** For every epoch of matching a network is drawn from the models pool. The more different networks it
 # holds, the better: from one network to three the average under ConvNet-3 (C-3), ResNet-10 and ResNet-18
 # rises from 73.1 to 73.9 % (CIFAR-10, INPC = 50), and the full pool is best under each of them.
-#
-# **What is compared.** Seven pools. All rows go on from one GAN, at epoch 120 of 200. The paper's caption speaks of
-# ResNets with average and with max pooling; each stands for one network here, and the two more of the released code
-# are in the method `dim-code`, not in this table.
 
 # %% tags=["parameters"]
 profile: str = "quick"  # quick, cpu or paper
 datasets: str = ""  # comma-separated; empty: the profile's
 ipcs: str = ""  # images per class, comma-separated; empty: the item's or the profile's
 methods: str = ""  # comma-separated; empty: the item's
-seeds: int = 0  # synthetic sets per cell; 0: the profile's
+seeds: int = 0  # synthetic sets of each method; 0: the profile's
 workers: int = 0  # processes; 0: one per core
 device: str = "auto"
 results: str = ""  # folder of the records; empty: reports/results
@@ -39,7 +35,7 @@ session = Session.of_notebook("dim/table6", globals())
 
 # The modules next to this notebook.
 import ablation
-from variation import draw, variants
+from variation import plot, variants
 
 session.about()
 
@@ -47,17 +43,16 @@ session.about()
 session.run()
 
 # %% [markdown]
-# ## Measured and reported
+# ## How to read the table
 # Rows are pools, columns the networks that are trained on the generator's images, drawn again for every epoch. Where
 # this profile does not measure the paper's own place, its numbers have columns of their own: compare the
 # pattern, not the level.
 
 # %%
 _, table = variants(session, dim.pools, "C3+R10+R18", published=dim.MIXES, called="DiM pool={}")
-table
 
 # %%
-draw(session, table, "pool", "models pool", connected=False)
+plot(session, table, "pool", "models pool", connected=False)
 
 # %% [markdown]
 # ## Differences
@@ -68,6 +63,13 @@ draw(session, table, "pool", "models pool", connected=False)
 tables.styled(ablation.told(table.changes()))
 
 # %% [markdown]
+# ## What is compared
+#
+# Seven pools. All rows go on from one GAN, at epoch 120 of 200. The paper's caption speaks of ResNets with average and
+# with max pooling; each stands for one network here, and the two more of the released code are in the method
+# `dim-code`, not in this table.
+
+# %% [markdown]
 # ## What stands behind each number
 # *images/class* counts what the generator draws of each class for an epoch; it stores none (*bytes stored* is its
 # weights). Seconds include the GAN, which the rows share and which was computed once.
@@ -76,7 +78,7 @@ tables.styled(ablation.told(table.changes()))
 session.settings()
 
 # %% [markdown]
-# ## What holds here
+# ## How the verdicts come about
 # "Best" and "better" are decided under every network, or not at all. The unit is the generator: along the epochs of its
 # training one generator moves as far as these rows differ, so judging it once more says nothing of its row.
 

@@ -7,27 +7,18 @@
 # ---
 
 # %% [markdown]
-# # DiM, Table 7: architectures that were not seen in distillation
+# # DiM, Table 7: performance on unseen architectures
 #
 # **The claim.** A generator distilled with ConvNet-3 alone trains other networks well too: 69.2 % with ResNet-18,
 # 66.8 with VGG-11 and 67.3 with AlexNet on CIFAR-10 at INPC 10, where distilled images lose 4 to 30 points on the
 # networks they were not distilled with. DiM is "the first work where ResNet-18 performs better than ConvNet-3".
-#
-# **What is measured.** DiM whose models pool is the ConvNet alone, and DSA, both distilled with one architecture and
-# judged by several. So are KIP, FRePo and MTT, under the common protocol: DSA's schedule and augmentation, and the
-# labels of KIP and FRePo, which are real numbers, by squared error. The budget of stored images is IPC, they come again
-# in every epoch; DiM's is INPC, new images in every epoch.
-#
-# **A doubt about the paper's first column.** The caption says that the distillation architecture is ConvNet-3. Yet
-# DiM's 66.2 ± 0.5 with ConvNet-3 is the very number of Table 2, where the pool has all three networks; by Table 6 a
-# pool of ConvNet-3 alone is 0.6 points worse (at INPC 50). Here the pool is what the caption says.
 
 # %% tags=["parameters"]
 profile: str = "quick"  # quick, cpu or paper
 datasets: str = ""  # comma-separated; empty: the profile's
 ipcs: str = ""  # images per class, comma-separated; empty: the item's or the profile's
 methods: str = ""  # comma-separated; empty: the item's
-seeds: int = 0  # synthetic sets per cell; 0: the profile's
+seeds: int = 0  # synthetic sets of each method; 0: the profile's
 workers: int = 0  # processes; 0: one per core
 device: str = "auto"
 results: str = ""  # folder of the records; empty: reports/results
@@ -121,7 +112,7 @@ if ("cifar10", 10) not in frames:
     session.show(shown)
 
 # %% [markdown]
-# All of it once more, as it is kept in files.
+# All of it in one table stands at the top of this page.
 
 # %%
 whole = pd.concat(kept, ignore_index=True)
@@ -144,8 +135,9 @@ for (name, ipc), frame in frames.items():
 
 # %% [markdown]
 # ## How stable
-# Differences in points to the network that was distilled with, the first column above. A network that no row has
-# taught anything (all means below twice the chance) says nothing of the rows: its measured numbers are left out here.
+# Differences in points to the network that was distilled with, the first column of the tables above. A network
+# that no row has taught anything (all means below twice the chance) says nothing of the rows: its measured numbers are
+# left out here.
 
 # %%
 learned, steady = {}, {}
@@ -170,13 +162,25 @@ tables.styled(budgets.costs(session.records, lambda record: record["label"]))
 session.say(budgets.steps_told(session.records, lambda record: record["label"]))
 
 # %% [markdown]
+# ## What is measured
+#
+# DiM whose models pool is the ConvNet alone, and DSA, both distilled with one architecture and judged by several. So
+# are KIP, FRePo and MTT, under the common protocol: DSA's schedule and augmentation, and the labels of KIP and FRePo,
+# which are real numbers, by squared error. The budget of stored images is IPC, they come again in every epoch; DiM's is
+# INPC, new images in every epoch.
+#
+# **A doubt about the paper's first column.** The caption says that the distillation architecture is ConvNet-3. Yet
+# DiM's 66.2 ± 0.5 with ConvNet-3 is the very number of Table 2, where the pool has all three networks; by Table 6 a
+# pool of ConvNet-3 alone is 0.6 points worse (at INPC 50). Here the pool is what the caption says.
+
+# %% [markdown]
 # ## What stands behind each number
 
 # %%
 session.settings()
 
 # %% [markdown]
-# ## What holds here
+# ## How the verdicts come about
 # DiM and DSA are compared only where their networks trained for equally many steps. Two networks on DiM's images are:
 # they took the same steps on the same generator.
 

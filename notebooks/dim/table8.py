@@ -7,22 +7,18 @@
 # ---
 
 # %% [markdown]
-# # DiM, Table 8: DiM and its GAN
+# # DiM, Table 8: performance comparison to GANs
 #
 # **The claim.** DiM is better than the GAN alone at 1, 10 and 50 images per class drawn for every epoch (INPC), under
 # ConvNet-3 (C-3) and ResNet-10, by up to 5 points (so the text; the table's own differences reach 6.0): a GAN
 # makes images that look real, DiM images that help a classifier.
-#
-# **What is compared.** One GAN of 200 epochs, and DiM, which is the same GAN up to epoch 120 and matches logits in the
-# other 80. Each is trained once and answers for every INPC. Both rows of a column train their classifiers for equally
-# many steps. Two columns of another INPC do not where the steps below differ, so nothing is read along a row.
 
 # %% tags=["parameters"]
 profile: str = "quick"  # quick, cpu or paper
 datasets: str = ""  # comma-separated; empty: the profile's
 ipcs: str = ""  # images per class, comma-separated; empty: the item's or the profile's
 methods: str = ""  # comma-separated; empty: the item's
-seeds: int = 0  # synthetic sets per cell; 0: the profile's
+seeds: int = 0  # synthetic sets of each method; 0: the profile's
 workers: int = 0  # processes; 0: one per core
 device: str = "auto"
 results: str = ""  # folder of the records; empty: reports/results
@@ -46,7 +42,7 @@ session.about()
 session.run()
 
 # %% [markdown]
-# ## Measured and reported
+# ## How to read the table
 # Where this profile does not measure the paper's own place, its numbers have columns of their own: compare
 # the pattern, not the level.
 
@@ -56,7 +52,6 @@ table = ablation.of_session(
     session, rows, ("C-3", "R-10"), base="GAN" if "gan" in session.study.methods else ""
 )
 session.save(table)
-table
 
 # %%
 session.say(budgets.steps_told(session.records, lambda record: record["label"]))
@@ -73,6 +68,13 @@ both = {"gan", "dim"} <= set(session.study.methods)
 tables.styled(ablation.told(table.changes())) if both else None
 
 # %% [markdown]
+# ## What is compared
+#
+# One GAN of 200 epochs, and DiM, which is the same GAN up to epoch 120 and matches logits in the other 80. Each is
+# trained once and answers for every INPC. Both rows of a column train their classifiers for equally many steps. Two
+# columns of another INPC do not where the steps below differ, so nothing is read along a row.
+
+# %% [markdown]
 # ## What stands behind each number
 # *images/class* counts what the generator draws of each class for an epoch; it stores none (*bytes stored* is its
 # weights). Seconds of DiM include its GAN stage, which was computed once.
@@ -81,7 +83,7 @@ tables.styled(ablation.told(table.changes())) if both else None
 session.settings()
 
 # %% [markdown]
-# ## What holds here
+# ## How the verdicts come about
 # "Best" and "better" are decided under every network, or not at all. The unit is the generator: along the epochs of its
 # training one generator moves as far as these rows differ, so judging it once more says nothing of its row.
 

@@ -7,23 +7,18 @@
 # ---
 
 # %% [markdown]
-# # DiM, Table 9: what drawing images costs
+# # DiM, Table 9: effort of the generator
 #
 # **The claim.** A generator has to draw every batch before a network can train on it. That is light: 2 ms for a batch
 # of 128 images against 8 ms of training for ConvNet-3 (a share of 0.20) and 80 ms for DenseNet-121 (0.02), on a Tesla
 # V100.
-#
-# **What is measured.** Here, in this notebook: milliseconds of drawing a batch of 128 images, and of one training
-# step on it as DiM's evaluation trains (augmentation, forward and backward pass, update) with one network, in plain
-# float32. Both are timed in turn, the device is waited for, and the median is shown. The generator has the profile's
-# width and fresh weights: they decide what the images look like, not how long they take.
 
 # %% tags=["parameters"]
 profile: str = "quick"  # quick, cpu or paper
 datasets: str = ""  # comma-separated; empty: the profile's
 ipcs: str = ""  # images per class, comma-separated; empty: the item's or the profile's
 methods: str = ""  # comma-separated; empty: the item's
-seeds: int = 0  # synthetic sets per cell; 0: the profile's
+seeds: int = 0  # synthetic sets of each method; 0: the profile's
 workers: int = 0  # processes; 0: one per core
 device: str = "auto"
 results: str = ""  # folder of the records; empty: reports/results
@@ -50,7 +45,7 @@ import timing  # next to this notebook
 session.about()
 
 # %% [markdown]
-# ## Measured and reported
+# ## How to read the table
 # The paper's networks, narrow ones under small profiles. The reported numbers are those of full width on CIFAR-10: they
 # stand in rows of their own unless these images are measured.
 
@@ -141,11 +136,10 @@ for name, part in table.groupby("data set", sort=False):
         (100 * part["share"]).tolist(),
         None,
         (100 * part["share, reported"]).tolist() if both else None,
-        ylabel="share of drawing in a batch (%)",
+        quantity="share of drawing in a batch (%)",
         title=f"{words.data_set(name)}, "
         + (f"profile {profile}" if name in session.study.datasets else "as reported; not measured here"),
     )
-    axes.tick_params(axis="x", rotation=20)
     session.save_figure(axes.figure, name)
 
 # %% [markdown]
@@ -185,6 +179,14 @@ session.say(
 )
 
 # %% [markdown]
+# ## What is measured
+#
+# Here, in this notebook: milliseconds of drawing a batch of 128 images, and of one training step on it as DiM's
+# evaluation trains (augmentation, forward and backward pass, update) with one network, in plain float32. Both are timed
+# in turn, the device is waited for, and the median is shown. The generator has the profile's width and fresh weights:
+# they decide what the images look like, not how long they take.
+
+# %% [markdown]
 # ## What stands behind each number
 # No cell: the two columns of milliseconds are medians over n batches, taken in this run on the device named above.
 # The training step is that of DiM's evaluation under this profile:
@@ -207,7 +209,7 @@ tables.styled(
 )
 
 # %% [markdown]
-# ## What holds here
+# ## How the verdicts come about
 
 # %%
 claims = []

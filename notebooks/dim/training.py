@@ -76,7 +76,7 @@ def images_along(
                 across=len(published),
                 title=f"{words.data_set(name)}, profile {session.profile.name}",
             )
-            session.save_figure(figure, name, kinds=("png",))
+            session.save_figure(figure, name)
 
 
 def curves_along(session: Session, frame: pd.DataFrame, networks: Mapping[str, str]) -> None:

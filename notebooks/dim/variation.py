@@ -47,7 +47,7 @@ def variants(
     return named, table
 
 
-def draw(
+def plot(
     session: Session,
     table: ablation.AblationTable,
     name: str,

@@ -7,31 +7,18 @@
 # ---
 
 # %% [markdown]
-# # DM, supplement 1.1: batch norm and ResNets
+# # DM, supplement 1.1: ResNet with batch normalization
 #
 # **The claim.** DM and DSA can also learn with networks that have batch norm. For ResNets the convolutions of stride 2
 # are replaced by ones of stride 1 with average pooling behind them in the network that learns the set: that "enables
 # smooth error back-propagation to the input images".
-#
-# **What is compared.** Sets learned with four networks, each tested with all four: ConvNet with instance norm,
-# ConvNetBN with batch norm, a ResNet and its modified form (ResNetAP), both with batch norm: ResNet-18 under `paper`, a
-# narrow ResNet-10 under the small profiles.
-#
-# **Where the statistics come from.** A batch norm makes the result for one image depend on the others of its batch. DM
-# (released code) sends the real images of all classes through the network together, and the synthetic ones together,
-# and splits them by class afterwards: *joint*. DC and DSA (released code) first show the network some real images of
-# every class and keep those statistics for both sides: *frozen*; here they are the statistics of these images, where
-# the released code moves the running ones a tenth of the way. *Class by class* is what a loop over classes does if
-# nothing is done about it: every class is then normalised by its own mean and variance.
-#
-# In the test, networks train with the statistics of their batches and predict with the running ones, as usual.
 
 # %% tags=["parameters"]
 profile: str = "quick"  # quick, cpu or paper
 datasets: str = ""  # comma-separated; empty: the profile's
 ipcs: str = ""  # images per class, comma-separated; empty: the item's or the profile's
 methods: str = ""  # comma-separated; empty: the item's
-seeds: int = 0  # synthetic sets per cell; 0: the profile's
+seeds: int = 0  # synthetic sets of each method; 0: the profile's
 workers: int = 0  # processes; 0: one per core
 device: str = "auto"
 results: str = ""  # folder of the records; empty: reports/results
@@ -100,7 +87,6 @@ for (name, ipc), part in crossings.groupby(["dataset", "ipc"], sort=False):
         methods=[row.split(",")[0].lower() for row in over.index],
         title=f"{words.data_set(name)}, IPC {ipc}: mean over the networks of the test, profile {profile}",
     )
-    axes.tick_params(axis="x", labelsize=8)
     session.save_figure(axes.figure, f"{name}-ipc{ipc}")
 
 # %% [markdown]
@@ -171,13 +157,29 @@ tables.styled(probed.drop(columns="short"), decimals=3)
 # classes together). White noise in large images has 7/16 = 0.44; a smooth gradient has little.
 
 # %% [markdown]
+# ## What is compared
+#
+# Sets learned with four networks, each tested with all four: ConvNet with instance norm, ConvNetBN with batch norm, a
+# ResNet and its modified form (ResNetAP), both with batch norm: ResNet-18 under `paper`, a narrow ResNet-10 under the
+# small profiles.
+#
+# **Where the statistics come from.** A batch norm makes the result for one image depend on the others of its batch. DM
+# (released code) sends the real images of all classes through the network together, and the synthetic ones together,
+# and splits them by class afterwards: *joint*. DC and DSA (released code) first show the network some real images of
+# every class and keep those statistics for both sides: *frozen*; here they are the statistics of these images, where
+# the released code moves the running ones a tenth of the way. *Class by class* is what a loop over classes does if
+# nothing is done about it: every class is then normalised by its own mean and variance.
+#
+# In the test, networks train with the statistics of their batches and predict with the running ones, as usual.
+
+# %% [markdown]
 # ## What stands behind each number
 
 # %%
 session.settings()
 
 # %% [markdown]
-# ## What holds here
+# ## How the verdicts come about
 
 # %%
 

@@ -28,21 +28,21 @@ def boxes(
     values : mapping of str to sequence of float
         Label to values; NaN and infinity are an error.
     xlabel : str
-        What is drawn, with its unit.
+        What is plotted, with its unit.
     reference : float, optional
         A value to mark with a line, and ``reference_label`` what it is.
 
     Raises
     ------
     BadValue
-        Nothing to draw, or values that are not finite.
+        Nothing to plot, or values that are not finite.
     """
     arrays = {label: np.asarray(one, dtype=float).ravel() for label, one in values.items()}
     for label, one in arrays.items():
         if not len(one) or not np.isfinite(one).all():
             raise BadValue(f"{label}: {len(one)} values, expected at least one and all finite", "")
     if not arrays:
-        raise BadValue("no distribution to draw; expected at least one", "")
+        raise BadValue("no distribution to plot; expected at least one", "")
     if ax is None:
         _, ax = subplots(figsize=(6.4, 0.42 * len(arrays) + 1.2))
     for position, one in enumerate(arrays.values()):

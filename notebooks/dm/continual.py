@@ -7,7 +7,7 @@
 # ---
 
 # %% [markdown]
-# # DM, supplement 1.2: continual learning from a distilled memory
+# # DM, supplement 1.2: continual learning
 #
 # **The claim.** Classes arrive in steps, and what has been seen may be kept only as a small memory. GDumb trains a
 # network from scratch on a class-balanced memory after every step; what decides is what the memory holds. DM's paper
@@ -15,19 +15,6 @@
 # herding and of random real images, on CIFAR-100 in 5 and in 10 steps. The supplement adds two details that are
 # followed here: networks are trained with DSA's augmentation, and DSA's images and herding's embedding see the **new
 # classes only**.
-#
-# **What is measured.** In step $t$ the classes $\mathcal{C}_t$ arrive. Each method makes 20 images of each of them
-# from their training images alone, and the memory grows by
-# $\mathcal{M}_t = \mathcal{M}_{t-1} \cup \mathcal{S}(\mathcal{C}_t)$: nothing in it is ever changed again. Then three
-# networks are trained from scratch on $\mathcal{M}_t$ and tested once, on the test images of all classes seen. The
-# order of the classes is that of the released code for the seeds 0, 1, ...; mean and standard deviation are over all
-# networks of all orders, as there. Every method also appears with DREAM's sampler, which changes the choice of real
-# images and nothing else: matched images for DSA and DM; for the real-image memories the images nearest to cluster
-# centres take the place of random ones (in an untrained embedding) and of herding's choice (in its trained
-# embedding).
-#
-# Two things differ from the released code. The networks have outputs for the classes seen so far, not for all that
-# will come. And the sets that it downloads are made here.
 
 # %% tags=["parameters"]
 profile: str = "quick"  # quick, cpu or paper
@@ -46,7 +33,7 @@ reports: str = "reports"  # where rendered pages and tables go
 import matplotlib.pyplot as plt
 import pandas as pd
 
-from dreamlib.companion.report import figures, statistics, style, tables
+from dreamlib.companion.report import figures, statistics, style, tables, words
 from dreamlib.companion.report.verdicts import all_of
 from dreamlib.companion.session import Session
 
@@ -57,8 +44,9 @@ import incremental  # next to this notebook
 session.about()
 judged = session.study.cells[0].evaluation
 session.say(
-    f"In this study a synthetic set is that of one step, in each of {session.study.seeds} class order(s), and every "
-    f"memory trains {judged.networks} networks for {judged.learner.epochs} epochs in batches of "
+    f"In this study a synthetic set is that of one step, in each of "
+    f"{words.plural(session.study.seeds, 'class order')}, and every memory trains "
+    f"{judged.networks} networks for {judged.learner.epochs} epochs in batches of "
     f"{judged.learner.batch}, whatever the profile trains elsewhere (released code: 3 networks, 1,000 epochs, 256)."
     + (
         " These two numbers were chosen with random memories on a fifth of the test images, so the level of all lines "
@@ -86,8 +74,8 @@ records = session.records
 steps, orders = incremental.by_step(records), incremental.by_order(records)
 chosen = session.study.methods
 bases = [name for name in chosen if not style.with_dream(name)] or list(chosen)
-for (name, budget), part in steps.groupby(["stream", "ipc"], sort=False):
-    single = orders[(orders.stream == name) & (orders.ipc == budget)]
+for (name, budget), part in steps.groupby(["sequence", "ipc"], sort=False):
+    single = orders[(orders.sequence == name) & (orders.ipc == budget)]
     rows = -(-len(bases) // 2)
     figure, axes = plt.subplots(
         rows, min(2, len(bases)), figsize=(10.5, 3.6 * rows), squeeze=False, sharex=True, sharey=True
@@ -110,7 +98,7 @@ for (name, budget), part in steps.groupby(["stream", "ipc"], sort=False):
 # images, with the standard deviation between orders as whiskers.
 
 # %%
-for (name, budget), part in orders.groupby(["stream", "ipc"], sort=False):
+for (name, budget), part in orders.groupby(["sequence", "ipc"], sort=False):
     gains = incremental.gains(part, "random")
     if gains.empty:
         session.say(f"*{name}: no random memory to compare with; `{session.study.command()}`*")
@@ -140,7 +128,7 @@ for (name, budget), part in orders.groupby(["stream", "ipc"], sort=False):
 # %%
 final = incremental.by_step(incremental.at_the_end(records))
 names = {
-    "stream": "data set",
+    "sequence": "data set",
     "label": "memory",
     "classes": "classes",
     "ipc": "images per class",
@@ -172,6 +160,21 @@ shown = pairs.drop(columns=["needed", "claimed"]).rename(columns={"n": "orders"}
 tables.styled(shown.assign(method=shown.method.map(session.label), base=shown.base.map(session.label)))
 
 # %% [markdown]
+# ## What is measured
+#
+# In step $t$ the classes $\mathcal{C}_t$ arrive. Each method makes 20 images of each of them from their training images
+# alone, and the memory grows by $\mathcal{M}_t = \mathcal{M}_{t-1} \cup \mathcal{S}(\mathcal{C}_t)$: nothing in it is
+# ever changed again. Then three networks are trained from scratch on $\mathcal{M}_t$ and tested once, on the test
+# images of all classes seen. The order of the classes is that of the released code for the seeds 0, 1, ...; mean and
+# standard deviation are over all networks of all orders, as there. Every method also appears with DREAM's sampler,
+# which changes the choice of real images and nothing else: matched images for DSA and DM; for the real-image memories
+# the images nearest to cluster centres take the place of random ones (in an untrained embedding) and of herding's
+# choice (in its trained embedding).
+#
+# Two things differ from the released code. The networks have outputs for the classes seen so far, not for all that
+# will come. And the sets that it downloads are made here.
+
+# %% [markdown]
 # ## What stands behind each number
 # Images per class and iterations are those of one step's set; the seconds are those of a whole memory.
 
@@ -179,7 +182,7 @@ tables.styled(shown.assign(method=shown.method.map(session.label), base=shown.ba
 session.settings()
 
 # %% [markdown]
-# ## What holds here
+# ## How the verdicts come about
 
 # %%
 claims, also = [], []

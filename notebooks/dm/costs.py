@@ -26,10 +26,10 @@ def accuracy_seconds(
     frame : DataFrame
         Columns `method`, `label`, `seconds`, `mean`, `std` and `n`.
     reported : mapping of str to float, optional
-        Accuracies a paper prints, by what they are: drawn as lines, since no seconds belong to them here.
+        Accuracies a paper prints, by what they are: plotted as lines, since no seconds belong to them here.
     title : str, optional
     ax : Axes, optional
-        Where to draw; a new figure otherwise.
+        Where to plot; a new figure otherwise.
 
     Raises
     ------

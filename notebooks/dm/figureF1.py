@@ -7,24 +7,18 @@
 # ---
 
 # %% [markdown]
-# # DM supplement, Figure F1: searching an architecture on a proxy set
+# # DM, Figure F1: performance rank correlation between proxy-set and whole-dataset training
 #
 # **The claim.** To find the best of 720 ConvNets, one need not train them all on the whole training set: train them on
 # 50 synthetic images per class. The ranking of the best architectures under DM's set agrees better with their ranking
 # after whole-set training than under random images, DSA's set, or early stopping on the whole set.
-#
-# **What is measured.** A tenth of the training images is held out, the rest is the training set (section 1.3). Every
-# architecture is trained several times on each proxy, on the whole training set, and on the whole training set for as
-# many steps as a proxy takes ("early stopping"). An architecture is chosen by its accuracy on the held-out images; what
-# the figure shows is its accuracy on the test images, after training on the proxy and on the whole training set. DREAM
-# enters twice: as the sampler of DM, and as the whole method.
 
 # %% tags=["parameters"]
 profile: str = "quick"  # quick, cpu or paper
 datasets: str = ""  # comma-separated; empty: the profile's
 ipcs: str = ""  # images per class, comma-separated; empty: the item's or the profile's
 methods: str = ""  # comma-separated; empty: the item's
-seeds: int = 0  # synthetic sets per cell; 0: the profile's
+seeds: int = 0  # synthetic sets of each method; 0: the profile's
 workers: int = 0  # processes; 0: one per core
 device: str = "auto"
 results: str = ""  # folder of the records; empty: reports/results
@@ -38,7 +32,7 @@ import numpy as np
 import pandas as pd
 from IPython.display import display
 
-from dreamlib.companion.report import settings, tables, words
+from dreamlib.companion.report import tables, words
 from dreamlib.companion.report.verdicts import compare
 from dreamlib.companion.report.words import data_set, duration
 from dreamlib.companion.session import Session
@@ -152,13 +146,22 @@ for cell, why in failures.items():
     session.say(f"**Failed:** `{cell}`: {why}")
 
 # %% [markdown]
+# ## What is measured
+#
+# A tenth of the training images is held out, the rest is the training set (section 1.3). Every architecture is trained
+# several times on each proxy, on the whole training set, and on the whole training set for as many steps as a proxy
+# takes ("early stopping"). An architecture is chosen by its accuracy on the held-out images; what the figure shows is
+# its accuracy on the test images, after training on the proxy and on the whole training set. DREAM enters twice: as the
+# sampler of DM, and as the whole method.
+
+# %% [markdown]
 # ## What stands behind each number
 
 # %%
-settings.shown(ranking.merged(session.records))
+session.settings(ranking.merged(session.records))
 
 # %% [markdown]
-# ## What holds here
+# ## How the verdicts come about
 # The difference of two rank correlations is taken set by set; how it would change with other architectures of the space
 # is not asked.
 

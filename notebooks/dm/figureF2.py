@@ -7,25 +7,18 @@
 # ---
 
 # %% [markdown]
-# # DM, Figure F2: which networks to embed with
+# # DM, Figure F2: images learned with different network parameter distributions
 #
 # **The claim.** Sets learned with networks of different validation accuracy look different: poor networks leave blurred
 # images with checkerboard patterns, good ones colourful images with twisty patterns. Yet they generalise alike: the
 # images differ in background patterns and agree in semantics.
-#
-# **What is measured.** DM at 10 images per class, with its teacher exchanged: instead of a fresh random
-# network, each step draws one from a pool of networks that were trained on real images until their accuracy on
-# held-out training images lay in a band. *All networks mixed* draws a band first, untrained networks being one of them,
-# and then a network of it. Nothing else differs: start, real images, augmentation, learning rate and evaluation are
-# those of DM. The supplement names the bands; how the networks were trained it does not say, so that is our choice:
-# SGD with learning rate .01, momentum .9 and batches of 64.
 
 # %% tags=["parameters"]
 profile: str = "quick"  # quick, cpu or paper
 datasets: str = ""  # comma-separated; empty: the profile's
 ipcs: str = ""  # images per class, comma-separated; empty: the item's or the profile's
 methods: str = ""  # comma-separated; empty: the item's
-seeds: int = 0  # synthetic sets per cell; 0: the profile's
+seeds: int = 0  # synthetic sets of each method; 0: the profile's
 workers: int = 0  # processes; 0: one per core
 device: str = "auto"
 results: str = ""  # folder of the records; empty: reports/results
@@ -113,18 +106,18 @@ for name in session.study.datasets:
         figure = figures.image_panels(
             panels, row_labels=there[0][1].classes[:10], across=len(panels), title=title
         )
-        session.save_figure(figure, f"{name}-ipc{ipc}", kinds=("png",))
+        session.save_figure(figure, f"{name}-ipc{ipc}")
 
 # %% [markdown]
 # ## Accuracy and looks, in numbers
-# The first set of every row; what holds below is decided over all of them.
+# The table at the top has the first set of every row; verdicts are decided over all of them.
 # *In the pool* counts network states over all bands of a row; untrained networks are new at every step and count
 # as none. *Change* is how far distillation has moved a pixel from the common start (root mean square, in normalised
 # units); *cosine of changes* compares its direction, class by class, with that of untrained networks: 1 where both did
 # the same; both need the states along the way, and are a dash where these are not here. *Fine* and *checkerboard* are
 # shares of the spectral power above 1/4 and above 3/8 of a cycle per pixel (blurred images have little of either),
 # *contrast* is the spread of an image's values, *colour* that between a pixel's channels. Real images of the same
-# classes stand below.
+# classes are its last line.
 
 # %%
 seen = {
@@ -165,8 +158,18 @@ for (name, ipc), part in table[table.networks != "(real images)"].groupby(["data
         part["std"].tolist(),
         title=f"{words.data_set(name)}, IPC {ipc:.0f}, profile {profile}",
     )
-    axes.set_xlabel("networks to embed with, by validation accuracy")
+    axes.set_ylabel("networks to embed with, by validation accuracy")
     session.save_figure(axes.figure, f"{name}-ipc{ipc:.0f}-accuracy")
+
+# %% [markdown]
+# ## What is measured
+#
+# DM at 10 images per class, with its teacher exchanged: instead of a fresh random network, each step draws one from a
+# pool of networks that were trained on real images until their accuracy on held-out training images lay in a band. *All
+# networks mixed* draws a band first, untrained networks being one of them, and then a network of it. Nothing else
+# differs: start, real images, augmentation, learning rate and evaluation are those of DM. The supplement names the
+# bands; how the networks were trained it does not say, so that is our choice: SGD with learning rate .01, momentum .9
+# and batches of 64.
 
 # %% [markdown]
 # ## What stands behind each number
@@ -175,7 +178,7 @@ for (name, ipc), part in table[table.networks != "(real images)"].groupby(["data
 session.settings()
 
 # %% [markdown]
-# ## What holds here
+# ## How the verdicts come about
 
 # %%
 ALIKE = 3.0  # points

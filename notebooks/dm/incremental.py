@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from dreamlib.companion.report.statistics import deviation
-from dreamlib.companion.report.words import stream
+from dreamlib.companion.report.words import class_sequence
 
 Record = Mapping[str, Any]
 
@@ -23,12 +23,12 @@ def by_order(records: Sequence[Record]) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        `stream` ("MNIST in 5 steps"), `method`, `label`, `order`, `step`, `ipc`, `classes` (seen), `mean` (percent,
+        `sequence` ("MNIST in 5 steps"), `method`, `label`, `order`, `step`, `ipc`, `classes` (seen), `mean` (percent,
         over the networks of this memory), `n` (those networks), `images` (stored in the memory) and `seconds` (of
         distilling the whole memory and training on it).
     """
     columns = (
-        "stream",
+        "sequence",
         "method",
         "label",
         "order",
@@ -42,7 +42,7 @@ def by_order(records: Sequence[Record]) -> pd.DataFrame:
     )
     lines = [
         (
-            stream(record["dataset"]),
+            class_sequence(record["dataset"]),
             record["method"],
             record["label"],
             int(record["split"]["order"]),
@@ -65,17 +65,17 @@ def by_step(records: Sequence[Record]) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        `stream`, `method`, `label`, `step`, `ipc`, `classes`; `mean`, `std` (ddof 1, NaN for one) and `n` over all
+        `sequence`, `method`, `label`, `step`, `ipc`, `classes`; `mean`, `std` (ddof 1, NaN for one) and `n` over all
         networks of all orders, as DM's released code pools them; `orders`; `order_std`, the standard deviation between
         the means of the orders; `images` and `seconds` of one order, on average.
     """
     lines = []
     known = by_order(records)
-    for (name, method, ipc, step), found in known.groupby(["stream", "method", "ipc", "step"], sort=False):
+    for (name, method, ipc, step), found in known.groupby(["sequence", "method", "ipc", "step"], sort=False):
         values = np.array([value for at in found.index for value in records[at]["accuracies"]], dtype=float)
         lines.append(
             {
-                "stream": name,
+                "sequence": name,
                 "method": method,
                 "label": found.label.iloc[0],
                 "step": step,
@@ -91,7 +91,7 @@ def by_step(records: Sequence[Record]) -> pd.DataFrame:
             }
         )
     columns = (
-        "stream",
+        "sequence",
         "method",
         "label",
         "step",
@@ -107,9 +107,9 @@ def by_step(records: Sequence[Record]) -> pd.DataFrame:
 
 
 def at_the_end(records: Sequence[Record]) -> list[dict[str, Any]]:
-    """The records of the last step, with the stream as their data set, so that orders pair like seeds."""
+    """The records of the last step, with the class sequence as their data set, so that orders pair like seeds."""
     return [
-        {**record, "dataset": stream(record["dataset"])}
+        {**record, "dataset": class_sequence(record["dataset"])}
         for record in records
         if record["split"]["step"] == record["split"]["steps"]
     ]
@@ -121,7 +121,7 @@ def gains(orders: pd.DataFrame, base: str) -> pd.DataFrame:
     Parameters
     ----------
     orders : DataFrame
-        Of one stream and budget, from :func:`by_order`.
+        Of one class sequence and budget, from :func:`by_order`.
     base : str
         The method to compare with.
 

@@ -7,33 +7,18 @@
 # ---
 
 # %% [markdown]
-# # DM, section 4: the connection to gradient matching
+# # DM, supplement 4: connection to gradient matching
 #
 # **The claim.** For any network with a linear last layer, the gradient of that layer is a weighted feature, so
 # matching mean gradients is matching weighted mean features. If random networks predict every class with the same
 # probability, the weights are constants, and last-layer gradient matching *is* mean feature matching times a constant.
-#
-# **The equations.** An image $x_i$ of class $y$ has the feature $e_i$; the last layer $W = [w_0, \dots, w_{C-1}]$
-# turns it into probabilities $p_{i,j}$, and its loss is $J_i = -\log p_{i,y}$ (Eq. 1). Then
-#
-# $$g_{i,j} = \frac{\partial J_i}{\partial w_j} = (p_{i,j} - [j = y])\, e_i \quad (2, 3) \qquad
-# \frac{1}{N} \sum_i g_{i,j} = \frac{1}{N} \sum_i (p_{i,j} - [j = y])\, e_i \quad (4)$$
-#
-# and where all $p_{i,j} = 1/C$
-#
-# $$\frac{1}{N} \sum_i g_{i,j} = c_j \cdot \frac{1}{N} \sum_i e_i, \qquad
-# c_y = \frac{1-C}{C}, \quad c_{j \neq y} = \frac{1}{C} \quad (5)$$
-#
-# **What is measured.** The equations against automatic differentiation, in double precision, on real images. Then how
-# far real networks are from equal probabilities, and what that does to what both losses are for: their gradients with
-# respect to the synthetic images.
 
 # %% tags=["parameters"]
 profile: str = "quick"  # quick, cpu or paper
 datasets: str = ""  # comma-separated; empty: the profile's
 ipcs: str = ""  # images per class, comma-separated; empty: the item's or the profile's
 methods: str = ""  # comma-separated; empty: the item's
-seeds: int = 0  # synthetic sets per cell; 0: the profile's
+seeds: int = 0  # synthetic sets of each method; 0: the profile's
 workers: int = 0  # processes; 0: one per core
 device: str = "auto"
 results: str = ""  # folder of the records; empty: reports/results
@@ -272,13 +257,31 @@ tables.styled(changes, decimals=3)
 #   through them. At finite weights $p_{i,j}$ itself depends on the images.
 
 # %% [markdown]
+# ## What is measured
+#
+# **The equations.** An image $x_i$ of class $y$ has the feature $e_i$; the last layer $W = [w_0, \dots, w_{C-1}]$
+# turns it into probabilities $p_{i,j}$, and its loss is $J_i = -\log p_{i,y}$ (Eq. 1). Then
+#
+# $$g_{i,j} = \frac{\partial J_i}{\partial w_j} = (p_{i,j} - [j = y])\, e_i \quad (2, 3) \qquad
+# \frac{1}{N} \sum_i g_{i,j} = \frac{1}{N} \sum_i (p_{i,j} - [j = y])\, e_i \quad (4)$$
+#
+# and where all $p_{i,j} = 1/C$
+#
+# $$\frac{1}{N} \sum_i g_{i,j} = c_j \cdot \frac{1}{N} \sum_i e_i, \qquad
+# c_y = \frac{1-C}{C}, \quad c_{j \neq y} = \frac{1}{C} \quad (5)$$
+#
+# **What is measured.** The equations against automatic differentiation, in double precision, on real images. Then how
+# far real networks are from equal probabilities, and what that does to what both losses are for: their gradients with
+# respect to the synthetic images.
+
+# %% [markdown]
 # ## What stands behind each number
 
 # %%
 session.settings()
 
 # %% [markdown]
-# ## What holds here
+# ## How the verdicts come about
 
 # %%
 EXACT = 1e-12

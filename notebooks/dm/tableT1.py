@@ -7,33 +7,19 @@
 # ---
 
 # %% [markdown]
-# # DM, Table T1: compared with generative models and MMD in pixel space
+# # DM, Table T1: comparison to generative models and MMD baseline
 #
 # **The claim.** Images that DM learns teach networks far more than those that GMMN, a VAE (DC-VAE) or BigGAN draw,
 # which are "not more informative than randomly selected real images" (section 2.1). DM without its embedding and its
 # augmentation is vanilla MMD in pixel space: only its linear kernel gives better images than random ones, and it too
 # outperforms all generative models (section 2.2).
-#
-# **What is compared.** Every row gives the same number of images of each class, and networks are trained on them as in
-# DM's own protocol. A generator draws its images once, so that it is judged by as many as the others store: the images
-# that networks see are equal, the bytes stored are not.
-#
-# The supplement names the models and nothing of their training. What stands for them here:
-#
-# - **GMMN**: DiM's generator, moved by MMD with five Gaussian kernels between generated and real images of each class.
-# - **VAE (plain, conditional)**: an encoder, DiM's generator and the evidence bound. The paper has DC-VAE, which adds
-#   two contrastive losses and a discriminator.
-# - **BigGAN (reduced)**: the blocks, the discriminator and the differentiable augmentation of its code for CIFAR-10,
-#   with one step of the discriminator for one of the generator (there: four) and no running mean of the weights.
-# - **MMD**, in pixel space: DM's recipe with another matcher and no augmentation. The paper tried "various kernel
-#   hyperparameters"; here every kernel has one setting, which is ours.
 
 # %% tags=["parameters"]
 profile: str = "quick"  # quick, cpu or paper
 datasets: str = ""  # comma-separated; empty: the profile's
 ipcs: str = ""  # images per class, comma-separated; empty: the item's or the profile's
 methods: str = ""  # comma-separated; empty: the item's
-seeds: int = 0  # synthetic sets per cell; 0: the profile's
+seeds: int = 0  # synthetic sets of each method; 0: the profile's
 workers: int = 0  # processes; 0: one per core
 device: str = "auto"
 results: str = ""  # folder of the records; empty: reports/results
@@ -42,7 +28,6 @@ plugins: str = ""  # Python files with your own parts
 reports: str = "reports"  # where rendered pages and tables go
 
 # %%
-import matplotlib.pyplot as plt
 import pandas as pd
 
 from dreamlib.companion.report import figures, tables, words
@@ -57,7 +42,7 @@ session.about()
 session.run()
 
 # %% [markdown]
-# ## Measured and reported
+# ## How to read the table
 # The supplement's numbers for random images are those of DC's table, where networks on CIFAR-10 are trained without
 # augmentation; the other rows are trained with it. So random images stand here twice: judged like the other rows, and
 # as DC does. Of the kernels the supplement prints the linear one alone.
@@ -80,7 +65,6 @@ table = session.accuracy_table(
     beyond=True,
 )
 session.save(table)
-table
 
 # %%
 frame = table.frame()
@@ -93,9 +77,8 @@ for (name, ipc), part in frame.groupby(["dataset", "ipc"], sort=False):
         part["std"].tolist(),
         part.reported.tolist() if part.reported.notna().any() else None,
         methods=part.method.tolist(),
-        title=f"{words.data_set(name)}, {ipc} image(s) per class, profile {profile}",
+        title=f"{words.data_set(name)}, {words.plural(ipc, 'image')} per class, profile {profile}",
     )
-    plt.setp(axes.get_xticklabels(), rotation=35, ha="right", rotation_mode="anchor")
     session.save_figure(axes.figure, f"{name}-ipc{ipc}")
 
 # %% [markdown]
@@ -110,7 +93,9 @@ for name in session.study.datasets:
         path = session.study.store.set_path(session.cell(method, name, ipc))
         label = session.label(method)
         if not path.is_file():
-            session.say(f"*{label} on {name}: its images are not here; `{session.study.command()}`*")
+            session.say(
+                f"*{label} on {words.data_set(name)}: its images are not here; `{session.study.command()}`*"
+            )
             continue
         found = load_generator(path).draw(10) if method in GENERATIVE else load_set(path)
         # Two of each class: more make the page slow to read.
@@ -121,7 +106,7 @@ for name in session.study.datasets:
             f"{words.data_set(name)}: drawn by the generators, else stored at IPC {ipc}; profile {profile}"
         )
         figure = figures.image_panels(panels, row_labels=classes, across=6, title=title)
-        session.save_figure(figure, f"{name}-images", kinds=("png",))
+        session.save_figure(figure, f"{name}-images")
 
 # %% [markdown]
 # ## What a row stores, and what it took
@@ -144,13 +129,30 @@ lines = [
 tables.styled(pd.DataFrame(lines), decimals=1)
 
 # %% [markdown]
+# ## What is compared
+#
+# Every row gives the same number of images of each class, and networks are trained on them as in DM's own protocol. A
+# generator draws its images once, so that it is judged by as many as the others store: the images that networks see are
+# equal, the bytes stored are not.
+#
+# The supplement names the models and nothing of their training. What stands for them here:
+#
+# - **GMMN**: DiM's generator, moved by MMD with five Gaussian kernels between generated and real images of each class.
+# - **VAE (plain, conditional)**: an encoder, DiM's generator and the evidence bound. The paper has DC-VAE, which adds
+#   two contrastive losses and a discriminator.
+# - **BigGAN (reduced)**: the blocks, the discriminator and the differentiable augmentation of its code for CIFAR-10,
+#   with one step of the discriminator for one of the generator (there: four) and no running mean of the weights.
+# - **MMD**, in pixel space: DM's recipe with another matcher and no augmentation. The paper tried "various kernel
+#   hyperparameters"; here every kernel has one setting, which is ours.
+
+# %% [markdown]
 # ## What stands behind each number
 
 # %%
 session.settings()
 
 # %% [markdown]
-# ## What holds here
+# ## How the verdicts come about
 # Random images are judged like the other rows here. A generative model whose images teach nothing at any budget (a mean
 # below 1.25 times chance) was not trained long enough to speak for its kind, and is left out.
 

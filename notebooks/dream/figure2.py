@@ -7,20 +7,16 @@
 # ---
 
 # %% [markdown]
-# # DREAM, Figure 2: images with and without DREAM
+# # DREAM, Figure 2: image quality and sample diversity
 #
 # **The claim.** With DREAM the distilled images show more obvious characteristics of their class, and more variety.
-#
-# **What is shown.** Six images of six classes, as they are stored, and a number for variety: the mean distance
-# between the images of a class, in units of that distance among real images of the class (1 means as varied as the
-# data). Values outside [0, 1], which DC, DSA and DM produce, cannot be shown; their share is printed.
 
 # %% tags=["parameters"]
 profile: str = "quick"  # quick, cpu or paper
 datasets: str = ""  # comma-separated; empty: the profile's
 ipcs: str = ""  # images per class, comma-separated; empty: the item's or the profile's
 methods: str = ""  # comma-separated; empty: the item's
-seeds: int = 0  # synthetic sets per cell; 0: the profile's
+seeds: int = 0  # synthetic sets of each method; 0: the profile's
 workers: int = 0  # processes; 0: one per core
 device: str = "auto"
 results: str = ""  # folder of the records; empty: reports/results
@@ -50,15 +46,14 @@ for name in session.study.datasets:
         for method in session.study.methods:
             found = session.distilled(method, name, ipc)
             if found is None:
-                session.say(
-                    f"*{session.label(method)} on {name}, IPC {ipc}: the set is not here; `{session.study.command()}`*"
-                )
+                where = f"{session.label(method)}, {session.place(name, ipc)}"
+                session.say(f"*{where}: the set is not here; `{session.study.command()}`*")
                 continue
             classes, shown = min(6, len(found.classes)), min(6, found.stored.shape[1])
             grid = pixels(found.stored[:classes, :shown].flatten(0, 1))
-            title = f"{session.label(method)}, {name}, IPC {ipc}"
+            title = f"{session.label(method)}, {session.place(name, ipc)}"
             axes, _ = figures.image_grid(grid, shown, title=title, row_labels=found.classes[:classes])
-            session.save_figure(axes.figure, f"{name}-{method}-ipc{ipc}", kinds=("png",))
+            session.save_figure(axes.figure, f"{name}-{method}-ipc{ipc}")
             lines.append(
                 {
                     "data set": name,
@@ -71,13 +66,21 @@ for name in session.study.datasets:
 
 # %% [markdown]
 # ## Variety
+# The table at the top of the page has it for the first set of every method.
 
 # %%
 varieties = pd.DataFrame(lines, columns=["data set", "IPC", "method", "variety", "pixels outside [0, 1]"])
 session.save_frame(varieties, digits=3)
 
 # %% [markdown]
-# ## What holds here
+# ## What is shown
+#
+# Six images of six classes, as they are stored, and a number for variety: the mean distance between the images of a
+# class, in units of that distance among real images of the class (1 means as varied as the data). Values outside [0,
+# 1], which DC, DSA and DM produce, cannot be shown; their share is printed.
+
+# %% [markdown]
+# ## How the verdicts come about
 
 # %%
 
@@ -100,7 +103,11 @@ for base, plugged in (("dc", "dc+dream"), ("idc", "dream")):
         claim = f"{session.label(plugged)} gives more variety than {session.label(base)}"
         claims.append((claim, *all_of(found, digits=3, unit="of the real images' variety")))
 claims.append(
-    ("images show more obvious characteristics of their class", None, "a judgement of the eye; see above")
+    (
+        "images show more obvious characteristics of their class",
+        None,
+        "a judgement of the eye: the images are below",
+    )
 )
 session.verdict(claims)
 

@@ -7,20 +7,17 @@
 # ---
 
 # %% [markdown]
-# # DREAM, Figure 3: distilled sets of all data sets
+# # DREAM, Figure 3: example visualizations of the distilled images
 #
 # **What the paper shows.** Example images distilled by DREAM from MNIST, FashionMNIST, SVHN, CIFAR-10, CIFAR-100 and
 # TinyImageNet, without a number.
-#
-# **What is shown here.** The sets of the profile's data sets, as they are stored: under multi-formation (factor 2)
-# one stored image is a mosaic of four training images.
 
 # %% tags=["parameters"]
 profile: str = "quick"  # quick, cpu or paper
 datasets: str = ""  # comma-separated; empty: the profile's
 ipcs: str = ""  # images per class, comma-separated; empty: the item's or the profile's
 methods: str = ""  # comma-separated; empty: the item's
-seeds: int = 0  # synthetic sets per cell; 0: the profile's
+seeds: int = 0  # synthetic sets of each method; 0: the profile's
 workers: int = 0  # processes; 0: one per core
 device: str = "auto"
 results: str = ""  # folder of the records; empty: reports/results
@@ -29,7 +26,7 @@ plugins: str = ""  # Python files with your own parts
 reports: str = "reports"  # where rendered pages and tables go
 
 # %%
-from dreamlib.companion.report import figures
+from dreamlib.companion.report import figures, words
 from dreamlib.companion.session import Session, pixels
 
 session = Session.of_notebook("dream/figure3", globals())
@@ -48,17 +45,22 @@ for name in session.study.datasets:
         for method in session.study.methods:
             found = session.distilled(method, name, ipc)
             if found is None:
-                session.say(
-                    f"*{session.label(method)} on {name}, IPC {ipc}: the set is not here; `{session.study.command()}`*"
-                )
+                where = f"{session.label(method)}, {session.place(name, ipc)}"
+                session.say(f"*{where}: the set is not here; `{session.study.command()}`*")
                 continue
             columns = min(10, found.stored.shape[1])
             classes = min(10, len(found.classes))
             grid = pixels(found.stored[:classes, :columns].flatten(0, 1))
-            title = f"{session.label(method)}, {name}, IPC {ipc}"
+            title = f"{session.label(method)}, {session.place(name, ipc)}"
             axes, _ = figures.image_grid(grid, columns, title=title, row_labels=found.classes[:classes])
-            session.save_figure(axes.figure, f"{name}-{method}-ipc{ipc}", kinds=("png",))
+            session.save_figure(axes.figure, f"{name}-{method}-ipc{ipc}")
             shown_sets += 1
+
+# %% [markdown]
+# ## What is shown
+#
+# The sets of the profile's data sets, as they are stored: under multi-formation (factor 2) one stored image is a mosaic
+# of four training images.
 
 # %% [markdown]
 # ## How they were made
@@ -67,11 +69,17 @@ for name in session.study.datasets:
 session.settings()
 
 # %% [markdown]
-# ## What holds here
+# ## How the verdicts come about
 
 # %%
 session.verdict(
-    [("DREAM distils every data set of the figure", None, f"{shown_sets} set(s) shown under this profile")]
+    [
+        (
+            "DREAM distils every data set of the figure",
+            None,
+            f"{words.plural(shown_sets, 'set')} shown under this profile",
+        )
+    ]
 )
 
 # %%

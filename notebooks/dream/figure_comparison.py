@@ -7,20 +7,17 @@
 # ---
 
 # %% [markdown]
-# # DREAM, README figure (b): DC above, DC+DREAM below
+# # DREAM, README figure (b): comparison of the datasets distilled by DC and by DC with DREAM
 #
 # **The claim.** With DREAM's sampler, DC's images of the same classes are clearer. The paper shows plane, car, dog
 # and cat of CIFAR-100 (those names are CIFAR-10's).
-#
-# **What is shown.** The first images of four classes, DC in the upper row of each pair and DC+DREAM in the lower one,
-# from the same initial noise and the same networks.
 
 # %% tags=["parameters"]
 profile: str = "quick"  # quick, cpu or paper
 datasets: str = ""  # comma-separated; empty: the profile's
 ipcs: str = ""  # images per class, comma-separated; empty: the item's or the profile's
 methods: str = ""  # comma-separated; empty: the item's
-seeds: int = 0  # synthetic sets per cell; 0: the profile's
+seeds: int = 0  # synthetic sets of each method; 0: the profile's
 workers: int = 0  # processes; 0: one per core
 device: str = "auto"
 results: str = ""  # folder of the records; empty: reports/results
@@ -49,7 +46,7 @@ for name in session.study.datasets:
     for ipc in session.study.ipcs:
         sets = [session.distilled(method, name, ipc) for method in session.study.methods]
         if any(found is None for found in sets):
-            session.say(f"*{name}, IPC {ipc}: a set is not here; `{session.study.command()}`*")
+            session.say(f"*{session.place(name, ipc)}: a set is not here; `{session.study.command()}`*")
             continue
         classes = sets[0].classes
         wanted = [one for one in ("airplane", "automobile", "dog", "cat") if one in classes] or list(
@@ -62,13 +59,19 @@ for name in session.study.datasets:
                 rows.append(found.stored[classes.index(one), :columns])
                 labels.append(f"{one}, {session.label(method)}")
         axes, _ = figures.image_grid(
-            pixels(torch.cat(rows)), columns, title=f"{name}, IPC {ipc}", row_labels=labels
+            pixels(torch.cat(rows)), columns, title=session.place(name, ipc), row_labels=labels
         )
-        session.save_figure(axes.figure, f"{name}-ipc{ipc}", kinds=("png",))
+        session.save_figure(axes.figure, f"{name}-ipc{ipc}")
         pairs_shown += 1
 
 # %% [markdown]
-# ## What holds here
+# ## What is shown
+#
+# The first images of four classes, DC in the upper row of each pair and DC+DREAM in the lower one, from the same
+# initial noise and the same networks.
+
+# %% [markdown]
+# ## How the verdicts come about
 
 # %%
 session.verdict(

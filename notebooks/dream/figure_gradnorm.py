@@ -7,24 +7,17 @@
 # ---
 
 # %% [markdown]
-# # DREAM, README figure (a): gradient norms of random and of representative images
+# # DREAM, README figure (a): gradient norm distribution
 #
 # **The claim.** The gradient norms of a class spread widely. A random batch inherits that spread, with images near
 # the decision boundary dominating the mean; a representative one covers the class evenly.
-#
-# **What is measured.** One network, trained for a little on real images as in IDC's schedule. For one class (plane,
-# on CIFAR-10): the norm of the cross-entropy gradient over all weights, for every image, for random batches and for a
-# representative batch; and what the batch is for: how far the batch's mean gradient is from the mean gradient of the
-# whole class,
-#
-# $$\left\lVert \frac{1}{B} \sum_{i \in \mathrm{batch}} g_i - \frac{1}{N} \sum_{i=1}^{N} g_i \right\rVert$$
 
 # %% tags=["parameters"]
 profile: str = "quick"  # quick, cpu or paper
 datasets: str = ""  # comma-separated; empty: the profile's
 ipcs: str = ""  # images per class, comma-separated; empty: the item's or the profile's
 methods: str = ""  # comma-separated; empty: the item's
-seeds: int = 0  # synthetic sets per cell; 0: the profile's
+seeds: int = 0  # synthetic sets of each method; 0: the profile's
 workers: int = 0  # processes; 0: one per core
 device: str = "auto"
 results: str = ""  # folder of the records; empty: reports/results
@@ -37,6 +30,7 @@ reports: str = "reports"  # where rendered pages and tables go
 import numpy as np
 import pandas as pd
 
+from dreamlib.companion.report import words
 from dreamlib.companion.report.statistics import deviation
 from dreamlib.companion.session import Session
 
@@ -56,7 +50,7 @@ for name in session.study.datasets:
         study.norms_random,
         study.norms_representative,
         labels=("random", "representative"),
-        title=f"{name}, class {study.class_name}: {len(study.errors_random)} batches of {study.batch} each",
+        title=f"{words.data_set(name)}, class {study.class_name}: {len(study.errors_random)} batches of {study.batch}",
         xlabel="norm of the gradient",
     )
     session.save_figure(axes.figure, name)
@@ -81,19 +75,29 @@ distances = pd.DataFrame(lines)
 session.save_frame(distances, digits=4)
 
 # %% [markdown]
-# ## What holds here
+# ## What is measured
+#
+# One network, trained for a little on real images as in IDC's schedule. For one class (plane, on CIFAR-10): the norm of
+# the cross-entropy gradient over all weights, for every image, for random batches and for a representative batch; and
+# what the batch is for: how far the batch's mean gradient is from the mean gradient of the whole class,
+#
+# $$\left\lVert \frac{1}{B} \sum_{i \in \mathrm{batch}} g_i - \frac{1}{N} \sum_{i=1}^{N} g_i \right\rVert$$
+
+# %% [markdown]
+# ## How the verdicts come about
 # Batches of one network and one class are no independent evidence about networks or classes, so the numbers are shown
 # and nothing is decided from them.
 
 # %%
 claims = []
 for name, study in compared.items():
+    where = words.data_set(name)
     near, far = (errors.mean() for errors in (study.errors_representative, study.errors_random))
     claims.append(
         (
             "a representative batch stands nearer to the class's mean gradient than a random one",
             None,
-            f"{name}: mean distance {near:.3g} against {far:.3g} ({len(study.errors_random)} batches each), one class "
+            f"{where}: mean distance {near:.3g} against {far:.3g} ({len(study.errors_random)} batches each), one class "
             "and one network",
         )
     )
@@ -102,7 +106,7 @@ for name, study in compared.items():
         (
             "the gradient norms of representative batches spread less than those of random ones",
             None,
-            f"{name}: standard deviation {spread:.3g} against {other:.3g}, one class and one network",
+            f"{where}: standard deviation {spread:.3g} against {other:.3g}, one class and one network",
         )
     )
 session.verdict(claims)

@@ -75,7 +75,7 @@ def gradient_study(
     label : int
         The class.
     batches : int
-        Batches of each sampler; k-means starts anew for each.
+        Batches of each sampler; k-means starts again for each.
     warm_up : int
         SGD steps on real images before the measurement, as IDC trains its networks between matching steps.
     seed : int

@@ -7,31 +7,18 @@
 # ---
 
 # %% [markdown]
-# # DREAM, Table 1: accuracy of many methods
+# # DREAM, Table 1: Top-1 accuracy of models trained on distilled images
 #
 # **The claim.** DREAM matches *representative* real images, found by clustering, instead of random ones. Its
 # supplement compares it with twelve methods on four data sets at 1, 10 and 50 images per class (IPC) and finds it
 # best in most columns, most clearly when IPC is small.
-#
-# **Two things to know.** Each method is judged by its own paper's protocol, so its networks also train for another
-# number of epochs and steps than its neighbour's: the settings list them. And a column that the paper has and this
-# profile has not is shown as such, with the reported numbers alone.
-#
-# **What is compared.** Every method here is one recipe of four exchangeable parts: a sampler, a matcher, a container
-# and a teacher. For a network $\theta$ and class $c$, with real images $\mathcal{T}_c$ chosen by the
-# sampler and synthetic images $\mathcal{S}_c$ decoded from the container,
-#
-# $$\mathcal{S}^{*} = \mathrm{arg\,min}_{\mathcal{S}} \sum_{c} D(m_{\theta}(\mathcal{T}_c), m_{\theta}(\mathcal{S}_c))$$
-#
-# where $m_\theta$ is what the matcher measures: the gradient of the loss (DC, DSA, IDC, DREAM) or the mean feature
-# (DM). DREAM changes only how $\mathcal{T}_c$ is chosen.
 
 # %% tags=["parameters"]
 profile: str = "quick"  # quick, cpu or paper
 datasets: str = ""  # comma-separated; empty: the profile's
 ipcs: str = ""  # images per class, comma-separated; empty: the item's or the profile's
 methods: str = ""  # comma-separated; empty: the item's
-seeds: int = 0  # synthetic sets per cell; 0: the profile's
+seeds: int = 0  # synthetic sets of each method; 0: the profile's
 workers: int = 0  # processes; 0: one per core
 device: str = "auto"
 results: str = ""  # folder of the records; empty: reports/results
@@ -40,7 +27,7 @@ plugins: str = ""  # Python files with your own parts
 reports: str = "reports"  # where rendered pages and tables go
 
 # %%
-from dreamlib.companion.report import figures, tables
+from dreamlib.companion.report import figures, words
 from dreamlib.companion.report.verdicts import all_of
 from dreamlib.companion.session import Session
 
@@ -48,7 +35,7 @@ session = Session.of_notebook("dream/table1", globals())
 session.about()
 
 # %% [markdown]
-# ## Measured and reported
+# ## How to read the table
 # One call computes the cells that are missing and finds the others. Methods that this companion does not implement
 # yet appear with the paper's number only, marked as reported.
 #
@@ -69,16 +56,6 @@ rows = [row for name in PAPER for row in session.listed(name, GROUP)]
 rows += [row for name in chosen if name not in PAPER for row in session.rows(name)]
 table = session.accuracy_table(rows, beyond=True)
 session.save(table)
-table
-
-# %% [markdown]
-# ## Is the order of the methods the paper's?
-# Kendall's rank correlation over the methods that have both numbers: 1 is the paper's order, 0 is no order in common,
-# -1 is its reverse. The 95 % interval says what other synthetic sets, and other runs of the paper's, could have given.
-# It needs two sets of every method.
-
-# %%
-session.agreement(table)
 
 # %% [markdown]
 # ## The same as a picture
@@ -95,10 +72,34 @@ for (name, budget), part in here.groupby(["dataset", "ipc"], sort=False):
         part["std"].tolist(),
         part.reported.tolist() if part.reported.notna().any() else None,
         methods=part.method.tolist(),
-        title=f"{name}, {budget} image(s) per class, profile {profile}",
+        title=f"{words.data_set(name)}, {words.plural(budget, 'image')} per class",
     )
-    axes.tick_params(axis="x", rotation=35)
     session.save_figure(axes.figure, f"{name}-ipc{budget}")
+
+# %% [markdown]
+# ## Is the order of the methods the paper's?
+# Kendall's rank correlation over the methods that have both numbers: 1 is the paper's order, 0 is no order in common,
+# -1 is its reverse. The 95 % interval says what other synthetic sets, and other runs of the paper's, could have given.
+# It needs two sets of every method.
+
+# %%
+session.agreement(table)
+
+# %% [markdown]
+# ## What is measured
+#
+# **Two things to know.** Each method is judged by its own paper's protocol, so its networks also train for another
+# number of epochs and steps than its neighbour's: the settings list them. And a column that the paper has and this
+# profile has not is shown as such, with the reported numbers alone.
+#
+# **What is compared.** Every method here is one recipe of four exchangeable parts: a sampler, a matcher, a container
+# and a teacher. For a network $\theta$ and class $c$, with real images $\mathcal{T}_c$ chosen by the
+# sampler and synthetic images $\mathcal{S}_c$ decoded from the container,
+#
+# $$\mathcal{S}^{*} = \mathrm{arg\,min}_{\mathcal{S}} \sum_{c} D(m_{\theta}(\mathcal{T}_c), m_{\theta}(\mathcal{S}_c))$$
+#
+# where $m_\theta$ is what the matcher measures: the gradient of the loss (DC, DSA, IDC, DREAM) or the mean feature
+# (DM). DREAM changes only how $\mathcal{T}_c$ is chosen.
 
 # %% [markdown]
 # ## What stands behind each number
@@ -126,10 +127,10 @@ claimed = {
     and (gap := table.claimed(known["dream"], known["idc"], place)[0]) is not None
 }
 pairs = session.pairs(claimed)
-tables.styled(pairs)
+session.show(pairs)
 
 # %% [markdown]
-# ## What holds here
+# ## How the verdicts come about
 # The paper's table compares DREAM with other methods. What its sampler does to each of them at equal iterations is no
 # claim of this table: Figure 1 claims fewer iterations.
 

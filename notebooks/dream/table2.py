@@ -7,23 +7,18 @@
 # ---
 
 # %% [markdown]
-# # DREAM, Table 2: what the strategy costs
+# # DREAM, Table 2: time cost of adding the DREAM strategy
 #
 # **The claim.** Clustering happens once in ten inner loops and costs little: on CIFAR-10 0.1 s compared with 0.2 s of
 # matching and image update, so an inner loop takes 0.3 s instead of 0.2 s. Since five to ten times fewer iterations
 # reach the same accuracy, more than 70 % of the time is saved.
-#
-# **What is measured.** The seconds of every distillation are recorded by phase. Divided by the number of matching
-# steps they give the columns of the paper: *clustering* (embedding the class, k-means, nearest images), *update
-# images* (matching loss, its gradient, the step on the images) and the *inner loop*, their sum. Training the matching
-# network between two steps is shown next to it; the paper's table leaves it out.
 
 # %% tags=["parameters"]
 profile: str = "quick"  # quick, cpu or paper
 datasets: str = ""  # comma-separated; empty: the profile's
 ipcs: str = ""  # images per class, comma-separated; empty: the item's or the profile's
 methods: str = ""  # comma-separated; empty: the item's
-seeds: int = 0  # synthetic sets per cell; 0: the profile's
+seeds: int = 0  # synthetic sets of each method; 0: the profile's
 workers: int = 0  # processes; 0: one per core
 device: str = "auto"
 results: str = ""  # folder of the records; empty: reports/results
@@ -77,13 +72,21 @@ costs = pd.DataFrame(lines)
 session.save_frame(costs, digits=4)
 
 # %% [markdown]
+# ## What is measured
+#
+# The seconds of every distillation are recorded by phase. Divided by the number of matching steps they give the columns
+# of the paper: *clustering* (embedding the class, k-means, nearest images), *update images* (matching loss, its
+# gradient, the step on the images) and the *inner loop*, their sum. Training the matching network between two steps is
+# shown next to it; the paper's table leaves it out.
+
+# %% [markdown]
 # ## What stands behind each number
 
 # %%
 session.settings()
 
 # %% [markdown]
-# ## What holds here
+# ## How the verdicts come about
 
 # %%
 claims = []

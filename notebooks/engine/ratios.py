@@ -82,7 +82,7 @@ def ratios(benchmarks: Sequence[dict[str, Any]]) -> pd.DataFrame:
 
 
 def side_by_side(speeds: pd.DataFrame, version: str) -> pd.DataFrame:
-    """How many times as fast as the plain loops a version is: one line per work, one column per kind of machine."""
+    """How many times as fast as the reference loops a version is: one line per work, one column per kind of machine."""
     part = speeds[speeds.version == version]
     table = part.pivot(index="work", columns="machine", values="ratio")
     return table.reindex(list(dict.fromkeys(part.work))).reset_index().rename_axis(columns=None)

@@ -7,33 +7,19 @@
 # ---
 
 # %% [markdown]
-# # The engine: how fast, and at what price
+# # The engine: how fast, and at what price in accuracy
 #
 # **The claim.** It is this project's own: a table should be a coffee break. The released code matches one class
 # after the other, trains one network after the other, and does both operation by operation in float32. This page shows
-# how much faster the same mathematics runs here than a plain version of those loops (`tests/reference.py`) timed in
+# how much faster the same mathematics runs here than a simple version of those loops (`tests/reference.py`) timed in
 # turn with ours, in one process and under the same memory allocator.
-#
-# - **plain** is eager float32: what the records of `quick` and `cpu` were measured with.
-# - **compiled** traces a step, its derivatives included, and lets TorchInductor fuse it; still float32.
-# - **fast** is compiled too, with the convolutions in bfloat16 (weights, losses and updates stay float32) and a k-means
-#   that compares in bfloat16 and stops when a round gains nothing. On a CPU that multiplies bytes (VNNI), DM's
-#   convolutions take bytes, since it compares nothing but means over images; derivatives stay in bfloat16. The steps
-#   of a generator are compiled on a GPU only: on a CPU that costs more than it saves, so *compiled* is *plain* there.
-#   Nor does fast compile what is too short to gain by it, as the cells of `quick` are: their records say so.
-#
-# **Where this was measured.** On the kinds of machine that the first table has a column for, and nowhere else: without
-# a column that starts with *cuda*, nothing of it has ever run on a GPU. Which number formats *fast* uses is asked of
-# the machine and confirmed by a short measurement: where bfloat16 is not in the processor, it stays in float32, and
-# gains less. The ratios are from the last `make bench` on each kind of machine, not from this notebook's run; the
-# accuracies are cells like any other.
 
 # %% tags=["parameters"]
 profile: str = "quick"  # quick, cpu or paper
 datasets: str = ""  # comma-separated; empty: the profile's
 ipcs: str = ""  # images per class, comma-separated; empty: the item's or the profile's
 methods: str = ""  # comma-separated; empty: the item's
-seeds: int = 0  # synthetic sets per cell; 0: the profile's
+seeds: int = 0  # synthetic sets of each method; 0: the profile's
 workers: int = 0  # processes; 0: one per core
 device: str = "auto"
 results: str = ""  # folder of the records; empty: reports/results
@@ -47,7 +33,9 @@ import textwrap
 import matplotlib.pyplot as plt
 import numpy as np
 
-from dreamlib.companion.report.style import PALETTE
+from dreamlib.companion.report import words
+from dreamlib.companion.report.figures import WIDTH
+from dreamlib.companion.report.style import GREY, INK, PALETTE
 from dreamlib.companion.session import Session
 from dreamlib.core.places import project_root
 
@@ -70,7 +58,7 @@ session.about()
 session.run()
 
 # %% [markdown]
-# ## Times faster than the plain loops
+# ## Times faster than the reference loops
 # Each ratio is the median over runs made in turn: reference, plain, compiled, fast, reference, and so on. *Low* and
 # *high* are the least and the largest of them. *Floor* is what the unit's own measured rates allow: the operations of
 # the convolutions over the rate of a large one in the number format of the mode, or the bytes they must move over the
@@ -90,32 +78,35 @@ for record in benchmarks:
 if not any(record["machine"]["device"] == "cuda" for record in benchmarks):
     session.say("**Never run on a GPU.** To measure on one: `make bench DEVICE=cuda`.")
 speeds = ratios(benchmarks)
-session.show(side_by_side(speeds, "fast"))
-session.save_frame(speeds, digits=2)
+session.show(
+    side_by_side(speeds, "fast"), caption="Times as fast as the reference loops, in fast mode.", top=True
+)
+session.save_frame(speeds, digits=2, top=False)
+session.fold("Every version, with seconds and spread", speeds)
 
 # %%
 colours = {"plain": PALETTE[0], "compiled": PALETTE[1], "fast": PALETTE[2], "cached": PALETTE[3]}
 for kind, part in speeds[speeds.version.isin(colours)].groupby("machine", sort=False):
     works = list(dict.fromkeys(part.work))
-    figure, axis = plt.subplots(figsize=(9, 0.6 * len(works) + 1))
+    figure, axis = plt.subplots(figsize=(WIDTH, 0.62 * len(works) + 1))
     for row, work in enumerate(works):
         lines = part[part.work == work]
         place = row + (np.arange(len(lines)) - (len(lines) - 1) / 2) * 0.26
         axis.barh(place, lines.ratio, height=0.24, color=[colours[name] for name in lines.version])
-        axis.plot([lines["aimed at"].iloc[0]], [row], "k|", markersize=20)
+        axis.plot([lines["aimed at"].iloc[0]], [row], "|", color=INK, markersize=20)
     for name in dict.fromkeys(part.version):
         axis.barh(0, 0, color=colours[name], label=name)
-    axis.plot([], [], "k|", markersize=12, label="aimed at")
-    axis.set_yticks(np.arange(len(works)), [textwrap.fill(work, 42) for work in works])
+    axis.plot([], [], "|", color=INK, markersize=12, label="aimed at")
+    axis.set_yticks(np.arange(len(works)), [textwrap.fill(work, 26) for work in works])
     axis.invert_yaxis()
-    axis.axvline(1, color="0.6", linewidth=0.8)
+    axis.axvline(1, color=GREY, linewidth=0.8)
     axis.set_xscale("log")
     axis.set_xlim(left=0.6)
     ticks = [1, 2, 3, 5, 10, 20, 50, 100]
     axis.set_xticks(ticks, [str(tick) for tick in ticks])
     axis.minorticks_off()
-    axis.set_xlabel(f"times faster than the plain loops ({kind})")
-    axis.legend(loc="upper left", bbox_to_anchor=(1.01, 1))
+    axis.set_xlabel(f"times as fast as the reference loops\n({kind})")
+    axis.legend(loc="lower left", bbox_to_anchor=(-0.4, 1), ncols=4, columnspacing=1)
     session.save_figure(figure, kind)
 
 # %% [markdown]
@@ -130,33 +121,22 @@ grown = growth(costs)
 if not grown.empty:
     session.show(grown)
     for kind, part in costs.groupby("machine", sort=False):
-        axes_of = list(dict.fromkeys(part.axis))
-        figure, panels = plt.subplots(
-            2, len(axes_of), figsize=(2.4 * len(axes_of), 4.8), sharey="row", squeeze=False
-        )
-        for column, name in enumerate(axes_of):
-            for number, (work, line) in enumerate(part[part.axis == name].groupby("work", sort=False)):
-                for row, what in enumerate(("seconds", "MiB")):
-                    panels[row][column].plot(
-                        line.value,
-                        line[what],
-                        "o-" if number == 0 else "s--",
-                        color=PALETTE[number],
-                        label=work,
-                    )
-            for row in range(2):
-                panel = panels[row][column]
+        for name, own in part.groupby("axis", sort=False):
+            figure, panels = plt.subplots(2, 1, figsize=(3.6, 4.8), sharex=True)
+            for number, (work, line) in enumerate(own.groupby("work", sort=False)):
+                look = {"marker": "os"[number % 2], "color": PALETTE[number], "label": work}
+                for panel, what in zip(panels, ("seconds", "MiB"), strict=True):
+                    panel.plot(line.value, line[what], **look)
+            for panel, what in zip(panels, ("seconds a step", "MiB at the peak"), strict=True):
                 panel.set_xscale("log")
                 panel.set_yscale("log")
-                values = sorted(set(part[part.axis == name].value))
+                values = sorted(set(own.value))
                 panel.set_xticks(values, [f"{value:g}" for value in values])
                 panel.minorticks_off()
-            panels[1][column].set_xlabel(name)
-        panels[0][0].set_ylabel("seconds a step")
-        panels[1][0].set_ylabel("MiB at the peak")
-        named = panels[0][0].get_legend_handles_labels()
-        panels[0][-1].legend(*named, loc="upper left", bbox_to_anchor=(1.01, 1))
-        session.save_figure(figure, f"cost-{kind}")
+                panel.set_ylabel(what)
+            panels[1].set_xlabel(name)
+            panels[0].legend(loc="best")
+            session.save_figure(figure, f"cost-{kind}-{name}")
 
 # %% [markdown]
 # ## The price in accuracy
@@ -168,13 +148,30 @@ modes = by_mode(session.records)
 session.show(modes)
 
 # %% [markdown]
+# ## What is measured
+#
+# - **plain** is eager float32: what the records of `quick` and `cpu` were measured with.
+# - **compiled** traces a step, its derivatives included, and lets TorchInductor fuse it; still float32.
+# - **fast** is compiled too, with the convolutions in bfloat16 (weights, losses and updates stay float32) and a k-means
+#   that compares in bfloat16 and stops when a round gains nothing. On a CPU that multiplies bytes (VNNI), DM's
+#   convolutions take bytes, since it compares nothing but means over images; derivatives stay in bfloat16. The steps
+#   of a generator are compiled on a GPU only: on a CPU that costs more than it saves, so *compiled* is *plain* there.
+#   Nor does fast compile what is too short to gain by it, as the cells of `quick` are: their records say so.
+#
+# **Where this was measured.** On the kinds of machine that the first table has a column for, and nowhere else: without
+# a column that starts with *cuda*, nothing of it has ever run on a GPU. Which number formats *fast* uses is asked of
+# the machine and confirmed by a short measurement: where bfloat16 is not in the processor, it stays in float32, and
+# gains less. The ratios are from the last `make bench` on each kind of machine, not from this notebook's run; the
+# accuracies are cells like any other.
+
+# %% [markdown]
 # ## What stands behind each number
 
 # %%
 session.settings()
 
 # %% [markdown]
-# ## What holds here
+# ## How the verdicts come about
 
 # %%
 claims = []
@@ -191,8 +188,8 @@ for line in modes[modes["mode"] != "plain"].itertuples():
     changed = mode_change(session.records, name, method, ipc, line.mode)
     claims.append(
         (
-            f"{name}, {method}, IPC {ipc}: {line.mode} changes accuracy by less than one synthetic set differs from "
-            "the next",
+            f"{words.data_set(name)}, {method}, IPC {ipc}: {line.mode} changes accuracy by less than one synthetic set "
+            "differs from the next",
             changed.within(noise) if noise == noise else None,
             changed.words(2)
             + (f"; from set to set {noise:.2f} (standard deviation)" if noise == noise else ""),

@@ -83,10 +83,11 @@ def test_what_a_record_says(tmp_path: Path) -> None:
     found = record(tmp_path, dim)
     assert (found["budget"], found["ipc"], found["method"]) == ("inpc", 1, "dim")
     assert (found["iteration"], found["iterations"]) == (4, 4)
-    assert set(found["seconds"]) == {"first stage", "generator", "network", "distill", "evaluate"}
+    assert set(found["seconds"]) == {"first stage", "generator", "network", "distill", "evaluate", "core"}
     parts = [found["seconds"][name] for name in ("first stage", "generator", "network")]
     assert found["seconds"]["distill"] == pytest.approx(sum(parts))
     first = record(tmp_path, gan)
+    assert found["seconds"]["core"] > first["seconds"]["core"] / 4, "the first stage and its own"
     assert found["seconds"]["first stage"] == pytest.approx(first["seconds"]["distill"] / 2)  # 2 epochs of 4
     tensors, about = read_tensors(Store(tmp_path).set_path(dim))
     assert found["bytes_stored"] == sum(value.numel() * value.element_size() for value in tensors.values())

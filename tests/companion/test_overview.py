@@ -92,7 +92,7 @@ def test_a_picture_shows_images_and_accuracies(tmp_path: Path) -> None:
         keep(tmp_path, method, accuracy)
     session = Session("dream/table1", results=str(tmp_path))
     found = overview.table_of(session)
-    cells = [found.cells[found.index(label), ("digits", 10)] for label in ("Random", "DM")]
+    cells = [found.entries[found.index(label), ("digits", 10)] for label in ("Random", "DM")]
     images = np.full((2, 10, 8, 8, 1), 0.5)
     figure = shown.picture(images, images, cells, label="DM", told="Digits", ink="#123456")
     charts = [axes for part in figure.subfigs for axes in part.axes]

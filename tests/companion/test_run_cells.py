@@ -71,7 +71,15 @@ def test_a_run_writes_records_sets_and_nothing_else(tmp_path: Path) -> None:
     assert record["test_images"] == 450
     assert record["images_stored"] == 10
     assert record["bytes_stored"] == 10 * 64 * 4
-    assert set(record["seconds"]) == {"select", "clustering", "matching", "network", "distill", "evaluate"}
+    assert set(record["seconds"]) == {
+        "select",
+        "clustering",
+        "matching",
+        "network",
+        "distill",
+        "evaluate",
+        "core",
+    }
     assert record["versions"]["torch"] == torch.__version__
     assert record["revision"] == revision()
     before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.json")}

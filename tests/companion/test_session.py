@@ -13,19 +13,50 @@ import numpy as np
 import pandas as pd
 import pytest
 from IPython.display import HTML, Markdown
+from matplotlib.figure import Figure
 
+from dreamlib.companion.report import figures
 from dreamlib.companion.session import Session
 from dreamlib.core.errors import BadValue
 
 
-def test_a_page_of_generators_speaks_of_inpc(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    said: list[str] = []
-    monkeypatch.setattr(Session, "say", lambda self, text: said.append(text))
+class Place:
+    """Where something is displayed, and what replaces it later."""
+
+    def __init__(self, out: list[str]) -> None:
+        self.out, self.at = out, len(out)
+
+    def update(self, value: HTML | Markdown, metadata: object = None) -> None:
+        self.out[self.at - 1] = text_of(value)
+
+
+def text_of(value: HTML | Markdown) -> str:
+    return re.sub(r"\s*\n\s*|(?<=<t[dh])\s+(?=>)", "", str(value.data))
+
+
+@pytest.fixture
+def shown(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What a session displays, as text."""
+    out: list[str] = []
+
+    def display(value: HTML | Markdown, display_id: str = "", metadata: object = None) -> Place:
+        out.append(text_of(value))
+        return Place(out)
+
+    monkeypatch.setattr("dreamlib.companion.session.display", display)
+    return out
+
+
+def test_a_page_of_generators_speaks_of_inpc(tmp_path: Path, shown: list[str]) -> None:
+    told = []
     for item in ("dim/table4", "dm/figureF2"):
+        shown.clear()
         Session(item, results=str(tmp_path)).about()
-    assert "; INPC 10; 1 generator(s) per cell." in said[0]
-    assert "INPC" not in said[1]
-    assert "synthetic set(s) per cell" in said[1]
+        told.append(shown[-1])
+    assert "<details" in told[0]
+    assert "; INPC 10; 1 generator of each method." in told[0]
+    assert "INPC" not in told[1]
+    assert re.search(r"\d synthetic sets? of each method", told[1])
 
 
 PARAMETERS = dict.fromkeys(("datasets", "ipcs", "methods", "data", "plugins"), "")
@@ -70,29 +101,46 @@ def test_a_number_of_another_paper(tmp_path: Path) -> None:
     assert session.reported_number("fig3a", "cifar10", "DiM", "best_lambda") is None
 
 
-@pytest.fixture
-def shown(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """What a session displays, as text."""
-    out: list[str] = []
-
-    def display(value: HTML | Markdown, metadata: object = None) -> None:
-        out.append(re.sub(r"\s*\n\s*|(?<=<t[dh])\s+(?=>)", "", str(value.data)))
-
-    monkeypatch.setattr("dreamlib.companion.session.display", display)
-    return out
-
-
 def test_what_the_paper_does_not_claim_has_a_table_of_its_own(tmp_path: Path, shown: list[str]) -> None:
     session = Session("dream/table1", results=str(tmp_path))
     session.verdict([("a", True, "x"), ("b", None, "y")], [("c", False, "z")])
-    rule, claims, also = shown
-    assert "networks trained on one set are averaged" in rule
-    assert "<th>The paper's claim</th>" in claims
-    assert '<td>a</td><td><span class="verdict">holds</span></td>' in claims
-    assert '<td>b</td><td><span class="verdict">not decided here</span></td>' in claims
+    claims, also = shown
+    assert "networks trained on one set are averaged" in claims
+    assert "<th>The paper&#39;s claim</th>" in claims
+    assert '<td>a</td><td><span class="verdict holds">holds</span></td><td>x</td>' in claims
+    assert '<td>b</td><td><span class="verdict open">not decided here</span></td>' in claims
     assert "<td>c</td>" not in claims
     assert "Also seen here (no claim of the paper)" in also
-    assert '<td>c</td><td><span class="verdict">does not hold</span></td>' in also
+    assert '<td>c</td><td><span class="verdict fails">does not hold</span></td>' in also
+
+
+def test_verdicts_and_table_stand_at_the_top_whenever_they_come(tmp_path: Path, shown: list[str]) -> None:
+    session = Session("dream/table1", results=str(tmp_path), reports=str(tmp_path))
+    session.about()
+    session.say("later")
+    session.save_frame(pd.DataFrame({"first": [1]}), 0)
+    session.save_frame(pd.DataFrame({"second": [2]}), 0)
+    session.verdict([("a", True, "x")])
+    verdicts, table, profile, later, second = shown
+    assert '<td>a</td><td><span class="verdict holds">' in verdicts
+    assert "first" in table
+    assert "Profile quick: what it reduces" in profile
+    assert later == "later"
+    assert "second" in second
+
+
+def test_a_page_whose_claims_are_about_other_methods_says_so(tmp_path: Path, shown: list[str]) -> None:
+    session = Session("dream/table1", results=str(tmp_path))
+    session.about()
+    session.verdict([])
+    assert "not decided here" in shown[0]
+    assert "not among these cells" in shown[0]
+
+
+def test_long_evidence_is_folded_away_whole(tmp_path: Path, shown: list[str]) -> None:
+    places = "; ".join(f"Digits, IPC {ipc}: +1.0 points over 3 sets" for ipc in range(1, 9))
+    Session("dream/table1", results=str(tmp_path)).verdict([("a", True, places)])
+    assert f"<summary>Digits, IPC 1: +1.0 points over 3 sets (7 more)</summary>{places}</details>" in shown[0]
 
 
 def test_a_page_tells_the_front_page_what_it_shows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -113,9 +161,35 @@ def test_a_page_tells_the_front_page_what_it_shows(tmp_path: Path, monkeypatch: 
 
 def test_a_page_of_generators_decides_over_generators(tmp_path: Path, shown: list[str]) -> None:
     Session("dim/table4", results=str(tmp_path)).verdict([("a", None, "x")], heading="This project's claim")
-    assert "over generators leaves out zero" in shown[0]
-    assert "This project's claim" in shown[1]
-    assert len(shown) == 2
+    (told,) = shown
+    assert "over generators leaves out zero" in told
+    assert "This project&#39;s claim" in told
+
+
+def test_methods_have_their_labels_in_a_table(tmp_path: Path, shown: list[str]) -> None:
+    frame = pd.DataFrame({"dataset": ["cifar10"], "method": ["dm+dream"], "base": ["dm"], "low": [1.0]})
+    Session("dream/table1", results=str(tmp_path)).show(frame)
+    (told,) = shown
+    for there in ("CIFAR-10", "DM+DREAM", "compared with", "95 % from"):
+        assert there in told
+    assert "dm+dream" not in told
+
+
+def test_a_figure_is_kept_once_with_its_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    out: list[tuple[dict[str, str], dict[str, dict[str, str]]]] = []
+    monkeypatch.setattr(
+        "dreamlib.companion.session.display",
+        lambda data, metadata, raw: out.append((data, metadata)),
+    )
+    session = Session("dream/table1", results=str(tmp_path), reports=str(tmp_path))
+    axes = figures.bars(["DM"], [88.7], methods=["dm"], title="MNIST, 1 image per class")
+    assert isinstance(axes.figure, Figure)
+    session.save_figure(axes.figure, "mnist ipc1")
+    [(data, metadata)] = out
+    words = "MNIST, 1 image per class: test accuracy (%): DM 88.7."
+    assert metadata == {"dreamlib": {"figure": "figures/table1-mnist-ipc1.svg", "alt": words}}
+    assert sorted(data) == ["image/svg+xml", "text/plain"]
+    assert [path.name for path in (session.folder / "figures").iterdir()] == ["table1-mnist-ipc1.svg"]
 
 
 @pytest.mark.parametrize("said", ["cosine nan", "over 0.0 times as long", "−0.0 points"])
@@ -127,10 +201,11 @@ def test_a_page_never_says_nan(tmp_path: Path, shown: list[str], said: str) -> N
         session.say(said)
 
 
-def test_a_kept_table_has_a_dash_for_what_is_not_there(tmp_path: Path) -> None:
+def test_a_kept_table_has_a_dash_for_what_is_not_there(tmp_path: Path, shown: list[str]) -> None:
     session = Session("dream/table1", results=str(tmp_path), reports=str(tmp_path))
     frame = pd.DataFrame({"a": [float("nan"), float("inf"), -0.0, 0.004], "b": [None, pd.NA, "x", 2]})
-    html = session.save_frame(frame, 1).text
+    session.save_frame(frame, 1)
+    (html,) = shown
     kept = [(session.folder / f"table1.{kind}").read_text() for kind in ("md", "tex")]
     assert "| – | – |\n| – | – |\n| 0.0 | x |\n| 0.004 | 2 |" in kept[0]
     for text in (*kept, html):

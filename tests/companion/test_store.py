@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 import torch
 from tinyruns import cell, leftovers
+from torch import Tensor
 
 from dreamlib.companion import store as store_module
 from dreamlib.companion.cells import make_cell
@@ -400,3 +401,70 @@ def test_results_of_profiles_do_not_meet(store: Store) -> None:
     with store.lock(quick) as first, store.lock(cell()) as second:
         assert first
         assert second
+
+
+def parted(*epochs: int) -> dict[str, Tensor]:
+    """A state with something that changes, and parts that no longer do."""
+    settled = {f"settled.epoch{epoch}.w": torch.full((50,), float(epoch)) for epoch in epochs}
+    return {"now": torch.tensor(float(len(epochs))), **settled}
+
+
+def files_of(store: Store) -> dict[str, int]:
+    folder = store.checkpoint_path(cell(), "distill").parent
+    return {path.name.split(".")[1]: path.stat().st_ino for path in folder.glob("*.distill.safetensors")}
+
+
+def test_what_is_settled_is_written_once_and_read_with_the_rest(store: Store) -> None:
+    store.write_checkpoint(cell(), "distill", parted(0), {"step": 1})
+    first = files_of(store)
+    store.write_checkpoint(cell(), "distill", parted(0, 1), {"step": 2})
+    second = files_of(store)
+    assert second["epoch0"] == first["epoch0"], "a file that is written again is another one"
+    assert store.checkpoint_path(cell(), "distill").stat().st_size < 600
+    again = Store(store.root)
+    found = again.read_checkpoint(cell(), "distill")
+    assert found is not None
+    assert found[1]["step"] == 2
+    assert all(value.equal(found[0][name]) for name, value in parted(0, 1).items())
+    assert found[0].keys() == parted(0, 1).keys()
+    again.write_checkpoint(cell(), "distill", parted(0, 1, 2), {"step": 3})
+    assert {name: number for name, number in files_of(store).items() if name in ("epoch0", "epoch1")} == {
+        name: number for name, number in second.items() if name in ("epoch0", "epoch1")
+    }, "what was read is not written again either"
+    again.drop_checkpoint(cell(), "distill")
+    assert not files_of(store)
+
+
+@pytest.mark.parametrize("harm", [Path.unlink, _cut, _another_key])
+def test_a_checkpoint_whose_part_is_gone_or_another_is_damaged(
+    store: Store, harm: Callable[[Path], None]
+) -> None:
+    store.write_checkpoint(cell(), "distill", parted(0, 1), {"step": 2})
+    path = store.checkpoint_path(cell(), "distill")
+    (part,) = path.parent.glob("*.epoch1.distill.safetensors")
+    harm(part)
+    with store.lock(cell()), pytest.warns(UserWarning, match="set aside"):
+        assert store.read_checkpoint(cell(), "distill") is None
+    store.write_checkpoint(cell(), "distill", parted(0, 1), {"step": 2})  # from the start again
+    found = Store(store.root).read_checkpoint(cell(), "distill")
+    assert found is not None
+    assert found[0]["settled.epoch1.w"].equal(torch.ones(50))
+
+
+def test_a_run_that_starts_over_writes_its_own_parts(store: Store) -> None:
+    store.write_checkpoint(cell(), "distill", parted(0), {"step": 1})
+    store.start_over(cell(), "distill")
+    other = {**parted(0), "settled.epoch0.w": torch.full((50,), 7.0)}
+    store.write_checkpoint(cell(), "distill", other, {"step": 1})
+    found = Store(store.root).read_checkpoint(cell(), "distill")
+    assert found is not None
+    assert found[0]["settled.epoch0.w"].equal(other["settled.epoch0.w"])
+
+
+def test_half_written_parts_are_swept(store: Store) -> None:
+    store.write_checkpoint(cell(), "distill", parted(0), {"step": 1})
+    (part,) = store.checkpoint_path(cell(), "distill").parent.glob("*.epoch0.distill.safetensors")
+    half = part.with_name(f".{part.name}.abc.tmp")
+    half.write_bytes(b"half")
+    with store.lock(cell()):
+        assert not half.exists()

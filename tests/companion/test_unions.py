@@ -67,7 +67,7 @@ def test_the_sets_are_those_of_ordinary_cells() -> None:
 def test_a_union_of_nothing_or_of_unions_is_refused() -> None:
     one = memories()[0]
     for parts in ((), (one,)):
-        with pytest.raises(BadValue, match="expected one or more plain cells"):
+        with pytest.raises(BadValue, match="expected one or more cells of one set each"):
             union(one, parts)
 
 
@@ -87,7 +87,7 @@ def test_a_union_is_judged_on_all_its_sets(tmp_path: Path, method: str) -> None:
     record = store.record(last)
     assert record is not None
     assert record["accuracies"] == evaluate(torch.cat(images), dataset, last.evaluation)
-    assert record["split"] == {"part": "Stream", "steps": 5, "order": 0, "step": 3, "seen": True}
+    assert record["split"] == {"part": "ClassSequence", "steps": 5, "order": 0, "step": 3, "seen": True}
     assert record["classes"] == list(dataset.classes)
     assert record["parts"] == [part.set_name for part in last.parts]
     assert record["images_stored"] == 6 * 2

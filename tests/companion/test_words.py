@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from dreamlib.companion.cli import duration, names_of, numbers_of
 from dreamlib.companion.forecast import span
+from dreamlib.companion.report.words import device, plainly
 from dreamlib.core.errors import BadValue
 
 
@@ -66,3 +67,23 @@ def test_lists() -> None:
 def test_ipc_that_is_no_number(text: str) -> None:
     with pytest.raises(BadValue, match="expected whole numbers separated by commas"):
         numbers_of(text)
+
+
+@pytest.mark.parametrize(
+    ("keys", "told"),
+    [
+        (
+            "evaluation.learner.epochs 100 (published: 1000)",
+            "evaluation: learner: epochs 100 (published: 1000)",
+        ),
+        ("real_batch 64", "real batch 64"),
+        ("kept at 3.5 points, e.g. in tests", "kept at 3.5 points, e.g. in tests"),
+    ],
+)
+def test_names_in_the_code_are_words_on_a_page(keys: str, told: str) -> None:
+    assert plainly(keys) == told
+
+
+def test_a_device_has_no_bracketed_plural() -> None:
+    assert device("AMD EPYC, 1 thread(s)") == "AMD EPYC, 1 thread"
+    assert device("AMD EPYC, 2 thread(s)") == "AMD EPYC, 2 threads"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import time
 from collections import deque
 from collections.abc import Iterator
 
@@ -49,7 +51,7 @@ def test_a_device_that_is_not_there_is_an_error(name: str) -> None:
 
 
 def test_the_machine_is_described() -> None:
-    assert "thread(s)" in backend.describe(torch.device("cpu"))
+    assert re.search(r", \d+ threads?$", backend.describe(torch.device("cpu")))
     assert backend.peak_memory(torch.device("cpu")) > 10 * 2**20
 
 
@@ -66,11 +68,20 @@ def test_a_stopwatch_adds_up_by_phase_and_goes_on_where_it_was() -> None:
         with watch.phase("one"):
             sum(range(1000))
     assert watch.seconds["one"] > watch.seconds["two"] == 0
-    watch.restore({"one": 5.0, "two": 1.0})
+    assert watch.core_seconds > 0
+    watch.restore({"one": 5.0, "two": 1.0}, 7.0)
     with watch.phase("two"):
-        pass
+        sum(range(1000))
+    assert watch.core_seconds > 7
     assert watch.seconds["one"] == 5
     assert watch.seconds["two"] > 1
+
+
+def test_waiting_takes_seconds_of_a_clock_and_none_of_a_processor() -> None:
+    watch = backend.Stopwatch(torch.device("cpu"), "one")
+    with watch.phase("one"):
+        time.sleep(0.2)
+    assert watch.seconds["one"] >= 0.2 > 2 * watch.core_seconds
 
 
 def test_a_stopwatch_marks_the_queue_of_a_gpu_and_waits_when_it_is_read(

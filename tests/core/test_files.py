@@ -185,10 +185,10 @@ def test_a_file_that_is_being_copied_is_looked_at_again(
     write(path)
     whole, contents, looks = path.read_bytes(), files.contents, itertools.count(1)
 
-    def growing(path: Path, check: Any) -> bytes:
+    def growing(path: Path, *how: Any) -> bytes:
         look = next(looks)
         path.write_bytes(whole if settles and look == files.TRIES else whole[: 20 * look])
-        return contents(path, check)
+        return contents(path, *how)
 
     monkeypatch.setattr(files, "contents", growing)
     if settles:

@@ -14,10 +14,6 @@ from dreamlib.criteria.ridge import centred, margin_loss, predict, with_mirrored
 def test_centred_labels_add_up_to_zero() -> None:
     labels = centred(torch.tensor([2, 0]), 4)
     assert labels.tolist() == [[-0.25, -0.25, 0.75, -0.25], [0.75, -0.25, -0.25, -0.25]]
-    # FRePo's start: divided by the root of C / 10.
-    torch.testing.assert_close(
-        centred(torch.arange(100), 100, 10**-0.5), centred(torch.arange(100), 100) / 3.16227766
-    )
 
 
 def test_the_margin_is_the_mean_distance_to_the_second_up_to_one_over_c() -> None:

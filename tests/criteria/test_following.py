@@ -183,3 +183,27 @@ def test_the_set_is_learned_from_at_its_own_rate(
     own = finish(EvaluationRun(made, digits, how))  # type: ignore[arg-type]
     fixed = replace(how, learner=replace(learner, own_rate=False, lr=float(run.stored["rate"])))
     assert own.accuracies == finish(EvaluationRun(made, digits, fixed)).accuracies  # type: ignore[arg-type,attr-defined]
+
+
+def test_a_checkpoint_of_experts_names_what_is_settled_and_one_of_students_holds_no_expert(
+    few: ClassData, experts: Mapping[str, Tensor]
+) -> None:
+    assert MTT.first is not None
+    run, states = Distillation(few, MTT.first, 1, 0), []
+    while not run.done:
+        run.advance()
+        states.append({name: value.clone() for name, value in run.state().items()})
+    one_epoch = sum(value[:, 0].numel() for value in run.stored.values())
+    for step, state in enumerate(states, start=1):
+        settled = {name.split(".")[1] for name in state if name.startswith("settled.")}
+        assert settled == {f"epoch{epoch}" for epoch in range(step // 2 + 1)}, "two batches are an epoch"
+        assert numbers(state, "settled.", "snapshot.") < 3 * one_epoch, "the networks and their momentum"
+        assert all(state[name].equal(states[-1][name]) for name in state if name.startswith("settled."))
+    student = begun(few, experts)
+    student.advance()
+    assert numbers(student.state(), "snapshot.") < 2 * sum(map(Tensor.numel, student.stored.values())) + 500
+
+
+def numbers(state: Mapping[str, Tensor], *but: str) -> int:
+    """How many numbers a state holds besides random streams and what begins with these words."""
+    return sum(value.numel() for name, value in state.items() if not name.startswith(("stream.", *but)))

@@ -70,14 +70,6 @@ def test_features_whose_products_are_a_kernel_predict_what_it_does() -> None:
     torch.testing.assert_close(found, predict(cross, kernel, labels), rtol=1e-9, atol=1e-9)
 
 
-def test_the_dual_form_is_the_primal_one() -> None:
-    """LD's ridge variant: Phi^T (Phi Phi^T + r I)^-1 Y is (Phi^T Phi + r I)^-1 Phi^T Y, with r as it is."""
-    features, labels = numbers(7, 4), numbers(7, 3, seed=1)
-    dual = features.T @ solve(features @ features.T, labels, 0.7, relative=False)
-    primal = torch.linalg.solve(features.T @ features + 0.7 * torch.eye(4), features.T @ labels)
-    torch.testing.assert_close(dual, primal)
-
-
 def test_the_scale_of_a_kernel_changes_nothing() -> None:
     cross, kernel, labels, _ = fixture("ntk")
     for scale in (1e-6, 1e6):
@@ -90,7 +82,6 @@ def test_regularisation_is_added_in_units_of_the_mean_diagonal() -> None:
     added = 0.01 * float(kernel.trace()) / 3
     expected = torch.linalg.solve(kernel + added * torch.eye(3), labels)
     torch.testing.assert_close(solve(kernel, labels, 0.01), expected)
-    torch.testing.assert_close(solve(kernel, labels, added, relative=False), expected)
 
 
 def test_float32_kernels_are_solved_in_float64() -> None:
@@ -121,17 +112,16 @@ def test_gradients_are_finite_differences() -> None:
 
 
 def test_solved_labels_are_where_the_loss_has_no_slope() -> None:
-    """Label Solve: no labels predict the targets better, weighted or not."""
+    """Label Solve: no labels predict the targets better."""
     x, s = noise(40), noise(6, seed=1)
     kernel, targets = FullyConnected(), numbers(40, 3, seed=2)
     cross, own = kernel(x, s), kernel(s, s)
-    for weights in (None, torch.rand(40, generator=generator(), dtype=torch.float64)):
-        labels = solved_labels(cross, own, targets, 1e-3, weights).requires_grad_()
-        loss = kip_loss(predict(cross, own, labels, 1e-3), targets, weights)
-        (slope,) = torch.autograd.grad(loss, labels)
-        assert float(slope.abs().max()) < 1e-10
-        other = kip_loss(predict(cross, own, labels + 0.01, 1e-3), targets, weights)
-        assert float(other.detach()) > float(loss.detach())
+    labels = solved_labels(cross, own, targets, 1e-3).requires_grad_()
+    loss = kip_loss(predict(cross, own, labels, 1e-3), targets)
+    (slope,) = torch.autograd.grad(loss, labels)
+    assert float(slope.abs().max()) < 1e-10
+    other = kip_loss(predict(cross, own, labels + 0.01, 1e-3), targets)
+    assert float(other.detach()) > float(loss.detach())
 
 
 def test_solved_labels_are_the_smallest_of_all_best_ones() -> None:

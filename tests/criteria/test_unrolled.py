@@ -32,9 +32,9 @@ from dreamlib.criteria.unrolled import (
     check,
     cross_entropy,
     forward_of,
+    gradient_descent,
     in_turn,
     on_images,
-    replay,
     squared_error,
     unroll,
     weight_gradient,
@@ -46,6 +46,13 @@ LEARNED = {
     "images": normal(STEPS, BATCH, *SHAPE, seed=1),
     "targets": probabilities(STEPS, BATCH, CLASSES, seed=2),
 }
+
+
+def in_order(learned: Tensors, rates: Tensor) -> list[tuple[Tensor, Tensor]]:
+    """The batches of all steps: DD's, over and over again."""
+    return [in_turn(learned, k) for k in range(len(rates))]
+
+
 REAL, KNOWN = normal(7, *SHAPE, seed=3), torch.eye(CLASSES, dtype=torch.float64)[[0, 1, 2, 0, 1, 2, 0]]
 
 
@@ -90,8 +97,8 @@ def test_the_gradient_is_that_of_finite_differences() -> None:
     final = on_images(forward, REAL, KNOWN)
 
     def loss(learned: Tensors, rates: Tensor) -> Tensor:
-        steps = list(zip(learned["images"], learned["targets"], strict=True))
-        return final(replay(forward, start, steps, rates))[0]
+        *_, end = gradient_descent(forward, start, in_order(learned, rates), rates)
+        return final(end)[0]
 
     found = unroll(forward, start, LEARNED, in_turn, RATES, final)
     close(found.rates, differences(lambda rates: loss(LEARNED, rates), RATES), 1e-7)
@@ -260,7 +267,7 @@ def test_heavy_functions_go_through_an_engine_as_pure_functions(fixed: str) -> N
     assert len(traces) == 2  # one for all steps forwards, one for all steps back
 
 
-def test_replay_goes_through_the_steps_again_and_again() -> None:
+def test_gradient_descent_is_that_of_torch() -> None:
     module = network()
     forward, start = forward_of(module), fresh(module)
     steps = list(zip(LEARNED["images"], LEARNED["targets"], strict=True))
@@ -272,19 +279,11 @@ def test_replay_goes_through_the_steps_again_and_again() -> None:
         optimiser.zero_grad()
         nn.functional.cross_entropy(module(images), targets).backward()
         optimiser.step()
-    found = replay(forward, start, steps, RATES.view(3, STEPS))
+    *_, found = gradient_descent(forward, start, in_order(LEARNED, RATES), RATES)
     close(found, {name: value.detach() for name, value in module.named_parameters()})
-    close(found, replay(forward, start, steps, RATES))
     close(found, unroll(forward, start, LEARNED, in_turn, RATES, on_images(forward, REAL, KNOWN)).weights)
-    both = replay(forward, stacked(start, fresh(module, 1)), steps, RATES)
+    *_, both = gradient_descent(forward, stacked(start, fresh(module, 1)), in_order(LEARNED, RATES), RATES)
     close({name: value[0] for name, value in both.items()}, found)
-
-
-@pytest.mark.parametrize(("steps", "rates"), [(2, 5), (0, 3), (4, 2)])
-def test_replay_wants_a_rate_for_every_step(steps: int, rates: int) -> None:
-    batches = [in_turn(LEARNED, 0)] * steps
-    with pytest.raises(BadValue, match=f"{rates} rates for {steps} steps"):
-        replay(linear, {"w": normal(64, CLASSES)}, batches, torch.ones(rates))
 
 
 @pytest.mark.parametrize("loss", [cross_entropy, squared_error])

@@ -20,10 +20,10 @@ from dreamlib.companion.cells import make_cell
 from dreamlib.companion.report.words import data_set
 from dreamlib.core.errors import BadValue, DataError, UnknownName
 from dreamlib.data import Dataset, check_name, class_count, derive, load, names, origin
-from dreamlib.data.splits import Stream, alike
+from dreamlib.data.splits import ClassSequence, alike
 
 HOLDOUT = "6d8eca0e11"
-STREAM = "6489f7aef3"
+SEQUENCE = "6489f7aef3"
 
 
 def rows(images: Tensor) -> list[bytes]:
@@ -53,7 +53,7 @@ def test_the_test_images_of_the_parent_decide_nothing(digits: Dataset) -> None:
 
 def test_the_draws_are_what_they_always_were() -> None:
     assert load("digits@holdout").fingerprint[:10] == HOLDOUT
-    assert load("digits@5steps-order2-step3").fingerprint[:10] == STREAM
+    assert load("digits@5steps-order2-step3").fingerprint[:10] == SEQUENCE
 
 
 @pytest.mark.parametrize("steps", [1, 3, 5, 10])
@@ -109,12 +109,12 @@ def test_orders_are_pooled(name: str, kind: str) -> None:
 def test_bounds_have_no_gap(count: int, steps: int) -> None:
     if steps > count:
         with pytest.raises(BadValue, match=f"{count} classes cannot arrive in {steps} steps"):
-            Stream(steps, 0, 1, seen=False).classes(count, "name@...")
+            ClassSequence(steps, 0, 1, seen=False).classes(count, "name@...")
         return
-    ends = [Stream(steps, 0, step, seen=False).bounds(count) for step in range(1, steps + 1)]
+    ends = [ClassSequence(steps, 0, step, seen=False).bounds(count) for step in range(1, steps + 1)]
     assert (ends[0][0], ends[-1][1]) == (0, count)
     assert all(before[1] == after[0] for before, after in pairwise(ends))
-    assert [Stream(steps, 0, t, seen=True).bounds(count) for t in range(1, steps + 1)] == [
+    assert [ClassSequence(steps, 0, t, seen=True).bounds(count) for t in range(1, steps + 1)] == [
         (0, end) for _, end in ends
     ]
 

@@ -58,7 +58,7 @@ def test_only_a_training_part_and_a_tenth_of_it_held_out(own: Path) -> None:
         load(f"folder:{own}")
     with pytest.raises(
         DataError, match=r"no folder .*test"
-    ):  # classes of a stream are tested on the parent's images
+    ):  # classes of a sequence are tested on the parent's images
         load(f"folder:{own}@2steps-order0-step1")
 
 

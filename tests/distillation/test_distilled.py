@@ -29,7 +29,8 @@ from dreamlib.core.files import write_tensors
 from dreamlib.core.registry import as_data
 from dreamlib.core.streams import Streams
 from dreamlib.data import load, statistics
-from dreamlib.distillation.sets import FORMATS, DistilledSet, export, load_set
+from dreamlib.distillation.exports import FORMATS, export
+from dreamlib.distillation.sets import DistilledSet, load_set
 
 CLASSES = ("zero", "one/two", "3")
 CIFAR = statistics("cifar10")

@@ -21,7 +21,8 @@ from dreamlib.core.registry import as_data
 from dreamlib.core.streams import Streams
 from dreamlib.data import statistics
 from dreamlib.distillation import sets as distilled
-from dreamlib.distillation.sets import DistilledGenerator, export, load_generator, load_set
+from dreamlib.distillation.exports import export
+from dreamlib.distillation.sets import DistilledGenerator, load_generator, load_set
 
 CLASSES, SHAPE, SMALL = ("zero", "one/two", "3"), (3, 16, 16), Generator(noise=6, width=4)
 CIFAR = statistics("cifar10")

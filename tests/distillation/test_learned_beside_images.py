@@ -20,10 +20,11 @@ from dreamlib.companion.cells import make_cell
 from dreamlib.companion.store import Store
 from dreamlib.core.errors import BadValue
 from dreamlib.core.registry import as_data
-from dreamlib.data import ClassData, Dataset
+from dreamlib.data import ClassData, Dataset, statistics
 from dreamlib.distillation.evaluate import evaluate
+from dreamlib.distillation.exports import export
 from dreamlib.distillation.loop import Distillation
-from dreamlib.distillation.sets import DistilledSet, export, load_set
+from dreamlib.distillation.sets import DistilledSet, load_set
 
 pytestmark = pytest.mark.trains
 
@@ -98,10 +99,32 @@ def test_its_loader_gives_what_its_networks_learn_from(
         torch.testing.assert_close(labels, found.labels[order])
 
 
-def test_pictures_cannot_say_how_long_to_train(few: ClassData, digits: Dataset, tmp_path: Path) -> None:
+@pytest.mark.parametrize("target", ["pictures", "set.parquet"])
+@pytest.mark.parametrize("method", METHODS)
+def test_pictures_carry_it_along(
+    few: ClassData, digits: Dataset, tmp_path: Path, method: str, target: str
+) -> None:
+    """Pixels are rounded; labels, rates, the number of steps and the order of the images are as they were."""
+    _, _, found = loaded(few, digits, tmp_path, method)
+    again = load_set(export(found, tmp_path / target))
+    assert again.labels.equal(found.labels)
+    assert again.steps == found.steps
+    assert (again.rates is None) == (found.rates is None)
+    assert found.rates is None or (again.rates is not None and again.rates.equal(found.rates))
+    assert again.bytes().equal(found.bytes())
+
+
+def test_a_rate_for_every_step_is_more_than_dd_ranking_takes(
+    few: ClassData, digits: Dataset, tmp_path: Path
+) -> None:
     _, _, found = loaded(few, digits, tmp_path, "dd")
-    with pytest.raises(BadValue, match=r"this set has rates of its own"):
-        export(found, tmp_path / "pictures", "images")
+    one = torch.zeros(20, 3, 32, 32)
+    colour = replace(
+        found, images=one, stored=one, normalisation=statistics("cifar10"), about={"dataset": "cifar10"}
+    )
+    with pytest.raises(BadValue, match=r"rates of its own, \(3, 2\) .* takes a single one\n.*safetensors"):
+        export(colour, tmp_path / "folder", "ddranking")
+    assert not (tmp_path / "folder").exists()
 
 
 @pytest.mark.parametrize("method", ["dd", "ld"])

@@ -18,7 +18,8 @@ from dreamlib.core.errors import BadValue, DataError, StoreError, UnknownName
 from dreamlib.core.streams import Streams
 from dreamlib.data import Dataset, load, statistics
 from dreamlib.distillation.evaluate import Evaluation, evaluate
-from dreamlib.distillation.sets import DistilledSet, export, form_of, load_set
+from dreamlib.distillation.exports import export, form_of
+from dreamlib.distillation.sets import DistilledSet, load_set
 from dreamlib.networks import NetworkSpec
 from dreamlib.networks.training import SGD
 

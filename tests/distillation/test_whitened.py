@@ -24,9 +24,10 @@ from dreamlib.core.registry import as_data
 from dreamlib.data import ClassData, Dataset, load
 from dreamlib.data.whitening import KINDS, Whitening
 from dreamlib.distillation.evaluate import Evaluation, EvaluationRun, evaluate
+from dreamlib.distillation.exports import export
 from dreamlib.distillation.loop import Distillation
 from dreamlib.distillation.recipe import Recipe
-from dreamlib.distillation.sets import export, load_set
+from dreamlib.distillation.sets import load_set
 from dreamlib.networks import NetworkSpec
 from dreamlib.networks.training import SGD
 from dreamlib.recipes import methods

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from dreamlib.compute.engine import Engine
 from dreamlib.core.errors import BadValue, Diverged
-from dreamlib.criteria.unrolled import forward_of, replay
+from dreamlib.criteria.unrolled import forward_of, gradient_descent
 from dreamlib.networks import NetworkSpec, build
 from dreamlib.networks.learners import Adam, Replay
 from dreamlib.networks.training import Outputs, TrainingData
@@ -86,7 +86,7 @@ def test_replay_makes_the_sets_own_steps(targets: Tensor) -> None:
     start = {name: value.clone() for name, value in training.stack.tensors.items()}
     hot = targets if targets.is_floating_point() else F.one_hot(targets, CLASSES).float()
     steps = list(zip(IMAGES.split(4), hot.split(4), strict=True))
-    expected = replay(forward_of(module), start, steps, RATES)
+    *_, expected = gradient_descent(forward_of(module), start, steps * len(RATES), RATES.flatten())
     finished(training)
     assert training.step == RATES.numel()
     for name, value in expected.items():

@@ -32,8 +32,10 @@ def texts(page: Path) -> list[str]:
         for output in cell.get("outputs", ()):
             data = output.get("data", {})
             shown = data.get("text/html") or data.get("text/markdown") or output.get("text", "")
-            # A style sheet and a picture inside a page hold numbers that nobody reads.
-            out.append(re.sub(r"(?s)<style>.*?</style>|<svg.*?</svg>|base64,[^\"']*", "", shown))
+            # A style sheet and a picture inside a page hold numbers that nobody reads, and so do addresses.
+            out.append(
+                re.sub(r"(?s)<style>.*?</style>|<svg.*?</svg>|base64,[^\"']*|href=\"[^\"]*\"", "", shown)
+            )
     return out
 
 
@@ -64,6 +66,37 @@ def test_no_committed_page_shows_what_is_no_number() -> None:
         for text in texts(ROOT / page):
             found = re.findall(r"\bnan\b|\binf\b|[-−]0\.0\b|\b0\.0 times", text, flags=re.IGNORECASE)
             assert not found, f"{page}: {found}"
+
+
+def shown(page: Path) -> str:
+    """What a reader sees of a page: no tags, no style, no code."""
+    told = (ROOT / page).with_suffix(".html").read_text(encoding="utf-8")
+    told = re.sub(r"(?s)<style>.*?</style>|<pre>.*?</pre>|<code>.*?</code>", "", told)
+    return re.sub(r"<[^>]*>", " ", told)
+
+
+def test_no_committed_page_shows_what_is_for_the_code() -> None:
+    for page in committed():
+        found = re.findall(r"NBVAL|\w+\(s\)|\b[a-z]+_[a-z_]+\b|dreamlib 0|\b\d+\.\d{3}\b", shown(page))
+        assert not found, f"{page}: {found}"
+
+
+def test_the_claim_the_verdicts_and_the_table_come_first() -> None:
+    for page in committed():
+        told = (ROOT / page).with_suffix(".html").read_text(encoding="utf-8").partition("<main>")[2]
+        marks = [told.index(mark) for mark in ("<strong>The claim.", "dl-verdicts", 'class="toc"', "<h2 ")]
+        assert marks == sorted(marks), page
+        assert told.index("<table", marks[1] + 500) < marks[2]
+        pictures = re.findall(r'<img [^>]*alt="([^"]*)"', told)
+        assert all(len(words) > 20 for words in pictures), page
+
+
+def test_every_measured_number_of_a_committed_table_leads_to_its_record() -> None:
+    for page in committed():
+        told = (ROOT / page).with_suffix(".html").read_text(encoding="utf-8")
+        numbers = re.findall(r'(<a href="[^"]+">)?<b class="measured', told)
+        assert numbers, page
+        assert all(numbers), page
 
 
 def test_no_committed_page_names_a_folder_of_the_machine_that_made_it() -> None:

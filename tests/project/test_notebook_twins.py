@@ -15,11 +15,18 @@ assert SPEC is not None
 assert SPEC.loader is not None
 SYNC = importlib.util.module_from_spec(SPEC)
 SPEC.loader.exec_module(SYNC)
-SOURCES = SYNC.sources()  # a module that lies beside a notebook is none
+SOURCES = SYNC.sources()  # a module that lies next to a notebook is none
 
 
 def test_there_is_a_notebook_for_every_item_and_no_other() -> None:
     assert {f"{path.parent.name}/{path.stem}" for path in SOURCES} == set(PLANS)
+
+
+@pytest.mark.parametrize("source", SOURCES, ids=lambda path: f"{path.parent.name}/{path.stem}")
+def test_a_page_has_the_title_of_its_plan(source: Path) -> None:
+    heading = jupytext.read(source).cells[0].source.splitlines()[0]
+    title = heading.partition(": ")[2]
+    assert title.lower() == PLANS[f"{source.parent.name}/{source.stem}"].title.lower()
 
 
 @pytest.mark.parametrize("source", SOURCES, ids=lambda path: f"{path.parent.name}/{path.stem}")

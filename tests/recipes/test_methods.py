@@ -144,12 +144,3 @@ def test_a_number_that_the_caller_chose_survives_rules_and_profile(profile: str)
         recipe, sources = mine.resolve(dataset, 1, scale)
         assert (recipe.image_lr, recipe.teacher.epochs) == (7.0, 9)
         assert sources["image_lr"] == f"chosen in {mine.name}"
-
-
-def test_a_profile_bounds_a_pool_only_where_there_is_none() -> None:
-    scale = profiles["cpu"].recipe_rules
-    free, bound = (methods["dm"].using(sampler=Representative(pool=pool), name="x") for pool in (None, 64))
-    assert getattr(free.resolve("mnist", 1, scale)[0].matching.sampler, "pool", 0) == 256
-    recipe, sources = bound.resolve("mnist", 1, scale)
-    assert getattr(recipe.matching.sampler, "pool", 0) == 64
-    assert "sampler.pool" not in sources

@@ -453,7 +453,8 @@ def test_methods_are_judged_by_their_own_papers_protocol() -> None:
     judges = {
         "dc": "random random+dream herding herding+dream k-center forgetting whole early-stopping dc dc+dream",
         "dsa": "dsa dm dsa+dream dm+dream dm-lastlayer mmd mmd-polynomial mmd-rbf mmd-laplacian",
-        "idc": "idc idc-dm dream idc+dream idc-dm+dream",
+        "idc": "idc idc-dm dream idc+dream idc-dm+dream idc+centres idc-dm+centres dream-dm "
+        "dream+weighted dream+every1",
         "dim": f"gan dim dim-feature dim-gradient gmmn vae biggan {' '.join(ARMS)}",
         "dim-code": "dim-code",
         "mtt": "mtt mtt-tesla mtt+dream",
@@ -465,6 +466,31 @@ def test_methods_are_judged_by_their_own_papers_protocol() -> None:
     }
     expected = {method: name for name, judged in judges.items() for method in judged.split()}
     assert {name: method.protocol for name, method in methods.items()} == expected
+
+
+@pytest.mark.parametrize("base", ["idc", "idc-dm"])
+def test_dreams_two_choices_have_a_row_each(base: str) -> None:
+    """DREAM supplement, sections 3 and 6: clusters choose the images to start from, and the images to match."""
+    plain, both = methods[base].recipe, methods["dream" if base == "idc" else "dream-dm"].recipe
+    started, matched = methods[f"{base}+centres"].recipe, methods[f"{base}+dream"].recipe
+    assert (started.initial, started.criterion) == (both.initial, plain.criterion)
+    assert (matched.initial, matched.matching.sampler) == (plain.initial, both.matching.sampler)
+    assert plain.initial != both.initial
+    assert plain.matching.sampler != both.matching.sampler
+
+
+@pytest.mark.parametrize("profile", ["cpu"])
+def test_the_arms_of_dreams_claim_differ_in_their_choice_of_images_alone(profile: str) -> None:
+    for base, arms in (
+        ("idc", ("idc+centres", "idc+dream", "dream", "dream+weighted", "dream+every1")),
+        ("idc-dm", ("idc-dm+centres", "idc-dm+dream", "dream-dm")),
+    ):
+        plain = make_cell(profile, base, "cifar10", 10, 0).recipe
+        for arm in arms:
+            recipe = make_cell(profile, arm, "cifar10", 10, 0).recipe
+            assert recipe.matching.real_batch == 128
+            same = replace(recipe.matching, sampler=plain.matching.sampler)
+            assert replace(recipe, initial=plain.initial, criterion=same) == plain, arm
 
 
 # epochs, batch, decay after these fractions, decay by, augmentation, family, CutMix

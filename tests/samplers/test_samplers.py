@@ -125,20 +125,22 @@ def test_a_pool_is_drawn_anew_at_every_choice(data: ClassData) -> None:
     assert not first.sort(1).values.equal(second.sort(1).values)
 
 
-@pytest.mark.parametrize("pool", [None, 137, 1000])
-def test_a_pool_above_the_largest_class_is_all_of_it(data: ClassData, pool: int | None) -> None:
-    index, mask = view(data).candidates(pool)
+@pytest.mark.parametrize("most", [None, 137, 1000])
+def test_candidates_above_the_largest_class_are_all_of_it(data: ClassData, most: int | None) -> None:
+    index, mask = view(data).candidates(most)
     assert mask.sum(1).tolist() == data.sizes.tolist()
     assert all(len(set(row[keep].tolist())) == int(keep.sum()) for row, keep in zip(index, mask, strict=True))
 
 
-def test_a_pool_between_the_smallest_and_the_largest_class_takes_the_smallest(data: ClassData) -> None:
+def test_candidates_between_the_smallest_and_the_largest_class_are_as_many_as_the_smallest_has(
+    data: ClassData,
+) -> None:
     index, _ = view(data).candidates(135)
     assert index.shape == (10, 130)
 
 
-def test_a_pool_smaller_than_the_batch_is_an_error(data: ClassData) -> None:
-    with pytest.raises(BadValue, match="pool 5 is smaller than the 8 images"):
+def test_fewer_candidates_than_the_batch_are_an_error(data: ClassData) -> None:
+    with pytest.raises(BadValue, match="5 candidates of each class, and 8 are to be chosen of them"):
         Representative(pool=5).choose(view(data))
 
 
@@ -234,7 +236,7 @@ def brightest() -> Iterator[type]:
     @register("brightest")
     @dataclass(frozen=True)
     class Brightest:
-        """The brightest images of a random pool."""
+        """The brightest of some candidates drawn at random."""
 
         every: int = 1
         pool: int = 10

@@ -115,7 +115,7 @@ def test_a_band_that_no_network_reaches_says_how_far_they_came(
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
-        ({"bands": ()}, "a pool without bands"),
+        ({"bands": ()}, "a pool of networks without bands"),
         ({"bands": ((20.0, 10.0),)}, r"band \(20.0, 10.0\)"),
         ({"bands": ((90.0, 101.0),)}, "expected \\(low, high\\) in percent"),
         ({"networks": 0}, "networks is 0"),

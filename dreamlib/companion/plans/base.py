@@ -55,7 +55,7 @@ class Plan:
     datasets : tuple of str
         Data sets of the item, most valuable first, where the profile has them, likewise.
     seeds : int
-        Synthetic sets per cell, likewise; 0 takes the profile's.
+        Synthetic sets of each method, likewise; 0 takes the profile's.
     """
 
     item: str
@@ -70,10 +70,11 @@ class Plan:
     def methods_of(self, profile: str) -> tuple[str, ...]:
         """Methods under a profile: all but those that it computes on request only."""
         slow = set(profiles[profile].on_request)
-        return tuple(name for name in self.methods if not slow & {name, *known_methods[name].family})
+        named = profiles[profile].item(self.item).methods or self.methods
+        return tuple(name for name in named if not slow & {name, *known_methods[name].family})
 
     def seeds_of(self, profile: str) -> int:
-        """Synthetic sets per cell under a profile."""
+        """Synthetic sets of each method under a profile."""
         return profiles[profile].item(self.item).seeds or self.seeds or profiles[profile].seeds
 
     def ipcs_of(self, profile: str) -> tuple[int, ...]:

@@ -70,6 +70,7 @@ def changed(base: Cell, name: str, label: str, source: str, change: dict[str, An
     made = make_cell(
         base.profile, base.method, base.dataset, base.ipc, base.seed, recipe_rules=(rule(source, change),)
     )
+    # A variant that changes nothing (the published value) is the base itself: one record, one row.
     same = made.recipe == base.recipe
     return base if same else variant(made, name, label)
 
@@ -150,6 +151,7 @@ def along(profile: str, method: str, dataset: str, ipc: int, seed: int = 0) -> R
 def equal_forwards(profile: str, dataset: str, ipc: int, seed: int = 0) -> Rows:
     """Table 3: IDC at ``ipc`` stored images, and DiM with as many images in an epoch as IDC decodes from them."""
     stored = make_cell(profile, "idc", dataset, ipc, seed)
+    # What IDC makes of a stored image: factor squared, or the sum over its scales.
     decoded = sum(factor**2 for factor in getattr(stored.recipe.container, "factors", (1,)))
     return {"IDC": stored, "DiM": make_cell(profile, "dim", dataset, ipc * decoded, seed)}
 
@@ -196,6 +198,13 @@ def _judged(profile: str, method: str, dataset: str, ipc: int, seed: int) -> lis
     return list(under(make_cell(profile, method, dataset, ipc, seed), _two(profile)).values())
 
 
+def _arms(profile: str, method: str, dataset: str, ipc: int, seed: int) -> list[Cell]:
+    """The control of DiM's second stage: an arm, judged by ConvNet-3 and ResNet-10."""
+    own = profiles[profile].item("dim/control").recipe_rules
+    made = make_cell(profile, method, dataset, ipc, seed, recipe_rules=own)
+    return list(under(made, _two(profile)).values())
+
+
 def _two(profile: str) -> dict[str, NetworkSpec]:
     return {name: judges(profile)[name] for name in ("C3", "R10")}
 
@@ -229,41 +238,50 @@ def _larger(profile: str, method: str, dataset: str, ipc: int, seed: int) -> lis
 
 
 CORESETS = ("random", "herding", "k-center", "forgetting")
+# Weight 0 and the published one, at the first stage's rate and at a twentieth of it, which is the released code's.
+ARMS = ("dim-fast-unmatched", "dim-fast", "dim-unmatched", "dim")
 BY_BUDGET = ("dc", "dsa", "dm", "idc", "kip", "mtt", "frepo", "dim")
 
 PLANS = (
-    Plan("dim/table1", "Image containers and model containers", ("dm", "dsa", "dim"), cells=_unseen, seeds=1),
+    Plan("dim/table1", "Comparison of DiI and DiM", ("dm", "dsa", "dim"), cells=_unseen, seeds=1),
     Plan(
         "dim/table2",
-        "DiM beside coresets, distilled images and its GAN",
+        "Performance comparison to state-of-the-art methods",
         (*CORESETS, "dd", "ld", "dc", "dsa", "dm", "kip", "mtt", "frepo", "gan", "dim"),
     ),
-    Plan("dim/table3", "IDC and DiM at equal forward passes", ("idc", "dim"), cells=_forwards),
-    Plan("dim/table4", "Matching strategies", ("dim",), cells=_rows(matchings), seeds=1),
-    Plan("dim/table5", "When matching starts", ("dim",), cells=_rows(starts), seeds=1),
+    Plan("dim/table3", "Comparison of HaBa, IDC and DiM", ("idc", "dim"), cells=_forwards),
+    Plan(
+        "dim/table4",
+        "Feature matching, gradient matching and logits matching",
+        ("dim",),
+        cells=_rows(matchings),
+        seeds=1,
+    ),
+    Plan("dim/table5", "The epochs of logits matching", ("dim",), cells=_rows(starts), seeds=1),
     Plan("dim/table6", "Diversity of the models pool", ("dim",), cells=_rows(pools), seeds=1),
     Plan(
         "dim/table7",
-        "Unseen architectures",
+        "Performance on unseen architectures",
         ("dim", "dsa", "frepo", "mtt", "kip"),
         cells=_unseen,
         ipcs=(10,),
         seeds=1,
     ),
-    Plan("dim/table8", "DiM and its GAN", ("gan", "dim"), cells=_judged, seeds=1),
-    Plan("dim/table9", "What drawing images costs beside training on them", ()),
-    Plan("dim/table10", "Dimension of the noise", ("dim",), cells=_rows(noises), seeds=1),
-    Plan("dim/figure1c", "Accuracy by budget", BY_BUDGET, seeds=1),
-    Plan("dim/figure1d", "Cost of redeployment", BY_BUDGET, cells=once, seeds=1),
-    Plan("dim/figure3a", "The weight of matching", ("dim",), cells=_rows(weights), seeds=1),
-    Plan("dim/figure3b", "The batch of matching", ("dim",), cells=_rows(batches), seeds=1),
-    Plan("dim/figure3c", "Networks from small to large, by INPC", ("dim",), cells=_larger, seeds=1),
-    Plan("dim/figure4", "The generator", ()),
-    Plan("dim/figure5", "Images along training", ("dim",), sets=True, seeds=1),
-    Plan("dim/figure6", "GAN and DiM along training", ("gan", "dim"), cells=_along, sets=True, seeds=1),
+    Plan("dim/table8", "Performance comparison to GANs", ("gan", "dim"), cells=_judged, seeds=1),
+    Plan("dim/control", "Matching, or a lower rate", ARMS, cells=_arms, ipcs=(50,), seeds=5),
+    Plan("dim/table9", "Effort of the generator", ()),
+    Plan("dim/table10", "Dimension K of the noise", ("dim",), cells=_rows(noises), seeds=1),
+    Plan("dim/figure1c", "Performance under different image numbers", BY_BUDGET, seeds=1),
+    Plan("dim/figure1d", "Redeployment GPU hours", BY_BUDGET, cells=once, seeds=1),
+    Plan("dim/figure3a", "Sensitivity to λ", ("dim",), cells=_rows(weights), seeds=1),
+    Plan("dim/figure3b", "Batch sizes", ("dim",), cells=_rows(batches), seeds=1),
+    Plan("dim/figure3c", "Scalability to large architectures", ("dim",), cells=_larger, seeds=1),
+    Plan("dim/figure4", "Architecture of the generator", ()),
+    Plan("dim/figure5", "Synthetic images during training", ("dim",), sets=True, seeds=1),
+    Plan("dim/figure6", "Synthetic images of GANs and DiM", ("gan", "dim"), cells=_along, sets=True, seeds=1),
     Plan(
         "dim/figure7",
-        "Images of other matching strategies",
+        "Images generated by gradient and feature matching",
         ("dim-gradient", "dim-feature"),
         cells=_along,
         sets=True,

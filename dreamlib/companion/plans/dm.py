@@ -34,17 +34,18 @@ def continual(profile: str, method: str, dataset: str, ipc: int, seed: int) -> l
     seed is a class order. ``"mnist@10steps"`` asks for 10 steps; ``"mnist"`` takes 5, and 5 and 10 from a hundred
     classes on.
     """
-    name, steps_asked = _stream(dataset)
+    name, steps_asked = _sequences(dataset)
     if ipc < 1:
         raise BadValue(
             f"a memory of {ipc} images per class is smaller than its classes; expected at least 1", "IPC=20"
         )
     cells = []
     for steps in steps_asked:
-        stream = f"{name}@{steps}steps-order{seed}"
+        sequence = f"{name}@{steps}steps-order{seed}"
         parts = [
-            _continual(profile, method, f"{stream}-step{step}", ipc, seed) for step in range(1, steps + 1)
+            _continual(profile, method, f"{sequence}-step{step}", ipc, seed) for step in range(1, steps + 1)
         ]
+        # DC's networks and a coreset's learn to tell classes apart; of one class there is nothing to tell.
         learns = _trained_on(parts[0]) != "nothing" or parts[0].recipe.initial.epochs
         if learns and class_count(parts[-1].dataset) == 1:
             raise BadValue(
@@ -52,7 +53,7 @@ def continual(profile: str, method: str, dataset: str, ipc: int, seed: int) -> l
                 f"DATASETS={name}@5steps, or METHODS=random,dm",
             )
         for step in range(1, steps + 1):
-            whole = _continual(profile, method, f"{stream}-upto{step}", ipc, seed)
+            whole = _continual(profile, method, f"{sequence}-upto{step}", ipc, seed)
             cells.append(union(whole, parts[:step]))
     return cells
 
@@ -72,8 +73,8 @@ def _continual(profile: str, method: str, dataset: str, ipc: int, seed: int) -> 
     )
 
 
-def _stream(dataset: str) -> tuple[str, tuple[int, ...]]:
-    """The data set that arrives, and in how many steps: one number, or several streams of it."""
+def _sequences(dataset: str) -> tuple[str, tuple[int, ...]]:
+    """The data set that arrives, and in how many steps: one class sequence, or several."""
     stem, _, tail = dataset.rpartition("@")
     asked = re.fullmatch(r"(\d+)steps", tail) if stem else None
     name = stem if asked else dataset
@@ -97,6 +98,7 @@ def widths(profile: str, method: str, dataset: str, ipc: int, seed: int) -> list
     narrow, wide = profiles[profile].choice("widths", (usual, 8 * usual))
 
     def at(width: int, step: int) -> Cell:
+        # The published width is the method itself, whose cell other tables have too.
         if width == usual == own.evaluation.network.width:
             return make_cell(profile, method, dataset, ipc, seed, step=step)
         change = (rule("DM supplement 2.3: the widths of DM and KIP", {"network.width": width}),)
@@ -225,7 +227,7 @@ def drawn_once(profile: str, method: str, dataset: str, ipc: int, seed: int) -> 
 PLANS = (
     Plan(
         "dm/tableT1",
-        "DM beside generative models and MMD in pixel space",
+        "Comparison to generative models and MMD baseline",
         ("random", "gmmn", "vae", "biggan", "mmd", "mmd-polynomial", "mmd-rbf", "mmd-laplacian", "dm"),
         cells=drawn_once,
         sets=True,
@@ -233,7 +235,7 @@ PLANS = (
     ),
     Plan(
         "dm/continual",
-        "Class-incremental learning from a memory of 20 images per class",
+        "Continual learning",
         ("random", "random+dream", "herding", "herding+dream", "dsa", "dsa+dream", "dm", "dm+dream"),
         cells=continual,
         ipcs=(20,),
@@ -241,7 +243,7 @@ PLANS = (
     ),
     Plan(
         "dm/figureF1",
-        "Architecture search on proxy sets",
+        "Performance rank correlation between proxy-set and whole-dataset training",
         ("whole", "random", "dsa", "dm", "dm+dream", "dream", "early-stopping"),
         cells=search,
         datasets=("cifar10",),
@@ -257,7 +259,7 @@ PLANS = (
     ),
     Plan(
         "dm/figureF2",
-        "Which networks to embed with",
+        "Images learned with different network parameter distributions",
         ("dm",),
         cells=bands,
         sets=True,
@@ -267,12 +269,18 @@ PLANS = (
     ),
     Plan(
         "dm/batchnorm",
-        "Batch norm and ResNets",
+        "ResNet with batch normalization",
         ("dm", "dsa"),
         cells=norms,
         ipcs=(10,),
         datasets=("digits", "cifar10"),
         seeds=1,
     ),
-    Plan("dm/comparisons", "DM beside KIP and GTN", ("dm", "kip", "dsa", "dc"), cells=widths, seeds=1),
+    Plan(
+        "dm/comparisons",
+        "Comparison to GTN and KIP methods",
+        ("dm", "kip", "dsa", "dc"),
+        cells=widths,
+        seeds=1,
+    ),
 )

@@ -16,33 +16,53 @@ PLUGGED = (
     "kip+dream",
     "frepo+dream",
 )
-CURVES = ("dc", "dc+dream", "dsa", "dsa+dream", "idc-dm", "idc-dm+dream")
+# In IDC's frame DREAM is two things, the images to start from and those that are matched: each has a curve, and both.
+CURVES = (
+    *("dc", "dc+dream", "dsa", "dsa+dream"),
+    *("idc-dm", "idc-dm+centres", "idc-dm+dream", "dream-dm"),
+    *("idc", "idc+centres", "idc+dream", "dream", "dream+weighted", "dream+every1"),
+)
 
 PLANS = (
-    Plan("dream/table1", "Top-1 accuracy of many methods", (*DISTILLED, *CORESETS, *PLUGGED)),
     Plan(
-        "dream/table2", "Time cost of the DREAM strategy", ("idc", "dream", "idc+dream"), ipcs=(10,), seeds=1
+        "dream/table1",
+        "Top-1 accuracy of models trained on distilled images",
+        (*DISTILLED, *CORESETS, *PLUGGED),
+    ),
+    Plan(
+        "dream/table2",
+        "Time cost of adding the DREAM strategy",
+        ("idc", "dream", "idc+dream"),
+        ipcs=(10,),
+        seeds=1,
     ),
     Plan(
         "dream/figure1",
-        "Accuracy along distillation, with and without DREAM",
+        "Accuracy curves",
         CURVES,
         cells=course,
         ipcs=(10,),
     ),
     Plan(
         "dream/figure2",
-        "Images with and without DREAM",
+        "Image quality and sample diversity",
         ("dc", "dc+dream", "idc", "dream"),
         sets=True,
         ipcs=(10,),
         seeds=1,
     ),
-    Plan("dream/figure3", "Distilled sets of every data set", ("dream",), sets=True, ipcs=(10,), seeds=1),
-    Plan("dream/figure_gradnorm", "Gradient norms of random and representative images", ()),
+    Plan(
+        "dream/figure3",
+        "Example visualizations of the distilled images",
+        ("dream",),
+        sets=True,
+        ipcs=(10,),
+        seeds=1,
+    ),
+    Plan("dream/figure_gradnorm", "Gradient norm distribution", ()),
     Plan(
         "dream/figure_comparison",
-        "DC above, DC+DREAM below",
+        "Comparison of the datasets distilled by DC and by DC with DREAM",
         ("dc", "dc+dream"),
         sets=True,
         ipcs=(10,),

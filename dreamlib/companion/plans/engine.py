@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from ...compute.engine import MODES
+from ...recipes import methods as known_methods
 from ...recipes import rule
 from ..cells import Cell, make_cell
-from ..profiles import Modes, profiles
-from .base import Plan
+from ..profiles import Modes, Tried, profiles
+from .base import Plan, variant
 
 GENERATORS = ("gan", "dim")
 
@@ -29,7 +30,31 @@ def every_mode(profile: str, method: str, dataset: str, ipc: int, seed: int) -> 
     return made
 
 
+def every_rate(profile: str, method: str, dataset: str, ipc: int, seed: int) -> list[Cell]:
+    """Short runs at several image learning rates, judged on training images that are held out; a rate is a row."""
+    tried: Mapping[str, Tried] = profiles[profile].choice("rates", {})
+    held_out = f"{dataset}@holdout"
+    published, _ = known_methods[method].resolve(held_out, ipc)
+    # IDC's own rule scales the rate at 10 images per class to other budgets.
+    if method not in tried or (published.lr_scaling != "none" and ipc != 10):
+        return []
+    steps = make_cell(profile, method, held_out, ipc, seed).recipe.iterations
+    made = []
+    for factor in tried[method].factors:
+        lr = factor * published.image_lr
+        short = rule("search of rates", {"iterations": round(tried[method].share * steps), "image_lr": lr})
+        cell = make_cell(profile, method, held_out, ipc, seed, recipe_rules=(short,))
+        made.append(variant(cell, f"lr{lr:g}", f"image rate {lr:g}"))
+    return made
+
+
 PLANS = (
+    Plan(
+        "engine/rates",
+        "Image learning rates on held-out training images",
+        ("dm", "dsa", "dc", "idc-dm", "idc"),
+        cells=every_rate,
+    ),
     Plan(
         "engine/speed",
         "How fast, and at what price in accuracy",

@@ -21,8 +21,10 @@ class Item:
     ----------
     datasets, ipcs : tuple
         Data sets and budgets, most valuable first.
+    methods : tuple of str
+        Methods of the item, where they are not all that its plan has.
     seeds : int
-        Synthetic sets per cell.
+        Synthetic sets of each method.
     recipe_rules, evaluation_rules : tuple of Rule
         Applied after the profile's own, by the plan of the item: those of dm/continual and dm/batchnorm ask for them.
     """
@@ -30,6 +32,7 @@ class Item:
     datasets: tuple[str, ...] = ()
     ipcs: tuple[int, ...] = ()
     seeds: int = 0
+    methods: tuple[str, ...] = ()
     recipe_rules: tuple[Rule, ...] = ()
     evaluation_rules: tuple[Rule, ...] = ()
 
@@ -41,6 +44,22 @@ class Modes:
     modes: tuple[str, ...]
     dataset: str = ""
     seeds: int = 10**9
+
+
+@dataclass(frozen=True)
+class Tried:
+    """Image learning rates of a method that are tried on held-out training images (engine/rates).
+
+    Attributes
+    ----------
+    factors : tuple of float
+        By what its published rate is multiplied.
+    share : float
+        Of the profile's own iterations, which a try makes.
+    """
+
+    factors: tuple[float, ...]
+    share: float
 
 
 @dataclass(frozen=True)
@@ -56,7 +75,7 @@ class Profile:
     datasets, ipcs : tuple
         What a study covers unless asked otherwise.
     seeds : int
-        Synthetic sets per cell of a table.
+        Synthetic sets of each method at each place of a table.
     recipe_rules, evaluation_rules : tuple of Rule
         Applied after a method's own rules.
     threads : int

@@ -17,6 +17,7 @@ from .base import (
     Item,
     Modes,
     Profile,
+    Tried,
 )
 
 # In the place of ConvNet-3, ResNet-10 and ResNet-18 of DiM's tables.
@@ -215,6 +216,9 @@ quick = Profile(
             ),
         ),
         "dm/figureF1": Item(ipcs=(10,)),
+        "dream/figure1": Item(methods=("dc", "dc+dream", "dsa", "dsa+dream", "idc-dm", "idc-dm+dream")),
+        "dim/control": Item(DIGITS, (10,), seeds=1),
+        "engine/rates": Item(ipcs=(10,), seeds=1),
         # Forty-four evaluations.
         "dm/batchnorm": Item(evaluation_rules=(rule("profile quick, in this item", {"learner.epochs": 50}),)),
     },
@@ -241,6 +245,7 @@ quick = Profile(
         "pool": {"networks": 5, "held_out": 30, "epochs": 3},
         "resnets": ("resnet10", 16),
         "fewer iterations": 3,
+        "rates": {"dm": Tried((0.2, 1.0), share=0.3)},
         # Compiling takes longer than all the rest.
         "modes": {"dm": Modes(MODES), "": Modes(())},
     },

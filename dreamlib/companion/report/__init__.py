@@ -20,6 +20,7 @@ comparison    every measured accuracy against the reported one, as a sentence an
 front         what the front page says of a profile
 index         writes the front page, ``reports/index.html`` and ``reports/README.md``
 overview      the picture and the table of the README
+glossary      ten words that pages use, in ``reports/glossary.html``
 ============= ================================================================================================
 
 Nothing is imported here, so that ``from dreamlib.companion.report import tables`` does not wait for matplotlib or

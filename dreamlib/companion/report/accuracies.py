@@ -73,14 +73,11 @@ class Wording:
 
 
 @dataclass(frozen=True)
-class Cell:
+class Entry:
     """One row under one column: what was measured, what is reported, and what it cost.
 
     Attributes
     ----------
-    row : Row
-    dataset : str
-    ipc : int
     status : str
         ``"measured"``, ``"missing"`` (could be measured, was not), ``"not implemented"`` or ``"not in this profile"``.
     accuracies : tuple of float
@@ -95,6 +92,8 @@ class Cell:
         The largest of all sets.
     by_seed : dict of int to tuple of float
         The accuracies of every set.
+    keys : dict of int to str
+        The key of every set's record.
     """
 
     row: Row
@@ -107,6 +106,7 @@ class Cell:
     seconds: float | None = None
     peak_memory_bytes: int | None = None
     by_seed: Mapping[int, tuple[float, ...]] = field(default_factory=dict, repr=False, hash=False)
+    keys: Mapping[int, str] = field(default_factory=dict, repr=False, hash=False)
 
     @property
     def n(self) -> int:
@@ -135,31 +135,31 @@ class Accuracies:
 
     Attributes
     ----------
-    rows : tuple of Row
     columns : tuple of (str, int or str)
         Data set and images per class, from left to right.
-    cells : dict
-        ``cells[row index, column]``.
+    entries : dict
+        ``entries[row index, column]``.
     paper, item : str
-        Where the reported numbers come from, unless a cell says otherwise.
+        Where the reported numbers come from, unless an entry says otherwise.
     profile : str
         The one profile of all records; ``""`` when there are none.
     command : str
-        What fills the missing cells.
+        What fills the missing entries.
     caption : str
         First sentence of the caption.
     base : int or None
         Index of the row that every other one is compared with, in a line of its own.
-    wording : Wording
     remarks : tuple of str
         Last sentences of the caption.
     reading : str
         The very last one: what the profile says to a reader who compares with the paper.
+    links : dict of str to str
+        Where the record of a key is, seen from the page.
     """
 
     rows: tuple[Row, ...]
     columns: tuple[Column, ...]
-    cells: Mapping[tuple[int, Column], Cell] = field(repr=False)
+    entries: Mapping[tuple[int, Column], Entry] = field(repr=False)
     paper: str
     item: str
     profile: str
@@ -169,20 +169,21 @@ class Accuracies:
     wording: Wording = Wording()
     remarks: tuple[str, ...] = ()
     reading: str = ""
+    links: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     def best(self, column: Column) -> int | None:
         """Index of the row with the highest measured mean; None unless two rows or more compete."""
         means = {
-            index: cell.mean
+            index: entry.mean
             for index, row in enumerate(self.rows)
-            if (cell := self.cells[index, column]).mean is not None and not (row.bound or row.apart)
+            if (entry := self.entries[index, column]).mean is not None and not (row.bound or row.apart)
         }
         return max(means, key=lambda index: means[index] or 0.0) if len(means) > 1 else None
 
     @property
     def missing(self) -> int:
-        """How many cells could be measured and are not."""
-        return sum(cell.status == MISSING for cell in self.cells.values())
+        """How many entries could be measured and are not."""
+        return sum(entry.status == MISSING for entry in self.entries.values())
 
     @property
     def made_of(self) -> frozenset[Column]:
@@ -193,9 +194,9 @@ class Accuracies:
         """How far a row is above the base row, in points: as measured and as reported; None where there is no both."""
         if self.base in (None, index):
             return None, None
-        cell, base = self.cells[index, column], self.cells[self.base or 0, column]
-        measured = None if cell.mean is None or base.mean is None else cell.mean - base.mean
-        ours, theirs = cell.number, base.number
+        entry, base = self.entries[index, column], self.entries[self.base or 0, column]
+        measured = None if entry.mean is None or base.mean is None else entry.mean - base.mean
+        ours, theirs = entry.number, base.number
         return measured, None if ours is None or theirs is None else ours.value - theirs.value
 
     @property
@@ -204,7 +205,9 @@ class Accuracies:
         return [
             column
             for column in self.columns
-            if any(self.cells[index, column].status in (MEASURED, MISSING) for index in range(len(self.rows)))
+            if any(
+                self.entries[index, column].status in (MEASURED, MISSING) for index in range(len(self.rows))
+            )
         ]
 
     def claimed(self, index: int, base: int, column: Column) -> tuple[float | None, str]:
@@ -215,7 +218,7 @@ class Accuracies:
         found = {
             one: ours.value - theirs.value
             for one in self.columns
-            if (ours := self.cells[index, one].number) and (theirs := self.cells[base, one].number)
+            if (ours := self.entries[index, one].number) and (theirs := self.entries[base, one].number)
         }
         if column in found:
             return found[column], ""
@@ -228,7 +231,7 @@ class Accuracies:
     def compare(self, index: int, base: int, column: Column) -> Evidence:
         """Whether a row is better than another in a column, decided over the sets that both have."""
         claimed, source = self.claimed(index, base, column)
-        ours, theirs = self.cells[index, column].by_seed, self.cells[base, column].by_seed
+        ours, theirs = self.entries[index, column].by_seed, self.entries[base, column].by_seed
         return compare(ours, theirs, claimed, source=source, made=self.wording.made.split()[-1])
 
     def index(self, label: str) -> int:
@@ -251,10 +254,10 @@ class Accuracies:
                 for index, row in enumerate(self.rows)
                 if index != mine
                 and not (row.bound or row.apart)
-                and self.cells[index, column].status == MEASURED
+                and self.entries[index, column].status == MEASURED
             }
             for column in self.measured
-            if self.cells[mine, column].status == MEASURED
+            if self.entries[mine, column].status == MEASURED
         }
 
     def best_in_most(self, label: str) -> tuple[Verdict, str]:
@@ -281,7 +284,7 @@ class Accuracies:
         return all_of(nearest)[1]
 
     def frame(self) -> pd.DataFrame:
-        """One line per cell with all that is known of it; `status` says in words whether it was measured."""
+        """One line per entry with all that is known of it; `status` says in words whether it was measured."""
         frame = pd.DataFrame(
             [self._line(index, column) for index in range(len(self.rows)) for column in self.columns]
         )
@@ -291,26 +294,26 @@ class Accuracies:
         return frame
 
     def _line(self, index: int, column: Column) -> dict[str, object]:
-        row, cell = self.rows[index], self.cells[index, column]
-        number = cell.number
+        row, entry = self.rows[index], self.entries[index, column]
+        number = entry.number
         return {
             "method": row.method or "",
             "label": row.label,
             "group": row.group,
-            "dataset": cell.dataset,
-            "ipc": cell.ipc,
+            "dataset": entry.dataset,
+            "ipc": entry.ipc,
             "profile": self.profile,
-            "status": cell.status,
-            "measured": cell.mean,
-            "std": cell.std,
-            "n": cell.n,
-            "sets": cell.sets,
+            "status": entry.status,
+            "measured": entry.mean,
+            "std": entry.std,
+            "n": entry.n,
+            "sets": entry.sets,
             "reported": number.value if number else None,
             "reported_std": number.std if number else None,
             "reported_from": where(number.paper, number.item) if number else "not reported",
             "reported_budget": number.budget if number else "",
             "reported_note": number.note if number else "",
-            "difference": cell.difference,
-            "seconds": cell.seconds,
-            "peak_memory_bytes": cell.peak_memory_bytes,
+            "difference": entry.difference,
+            "seconds": entry.seconds,
+            "peak_memory_bytes": entry.peak_memory_bytes,
         }

@@ -17,7 +17,7 @@ COLUMNS = ("place", "methods", "tau", "low", "high", "sets")
 
 
 def rank_agreement(
-    measured: Sequence[Sequence[float]], reported: Sequence[tuple[float, float]], *, seed: int = 0
+    measured: Sequence[Sequence[float]], reported: Sequence[tuple[float, float]]
 ) -> tuple[float, float, float]:
     """Kendall's tau-b between measured and reported accuracies, and its 95 % interval.
 
@@ -45,7 +45,7 @@ def rank_agreement(
     tau = float(kendalltau([np.mean(sets) for sets in measured], centre).statistic)
     if min(map(len, measured)) < 2:
         return tau, nothing, nothing
-    source = np.random.default_rng(seed)
+    source = np.random.default_rng(0)
     spread = np.nan_to_num(np.array([deviation for _, deviation in reported]))
     ours = np.stack(
         [source.choice(np.asarray(sets), (DRAWS, len(sets))).mean(1) for sets in measured], axis=1
@@ -82,9 +82,9 @@ def agreement(table: Accuracies) -> pd.DataFrame:
 def _pairs(table: Accuracies, column: Column) -> Mapping[str, tuple[list[float], tuple[float, float]]]:
     found = {}
     for index, row in enumerate(table.rows):
-        cell = table.cells[index, column]
-        if cell.status != MEASURED or cell.number is None or row.bound or row.apart:
+        entry = table.entries[index, column]
+        if entry.status != MEASURED or entry.number is None or row.bound or row.apart:
             continue
-        sets = [float(np.mean(accuracies)) for accuracies in cell.by_seed.values()]
-        found[row.label] = sets, (cell.number.value, cell.number.std or 0.0)
+        sets = [float(np.mean(accuracies)) for accuracies in entry.by_seed.values()]
+        found[row.label] = sets, (entry.number.value, entry.number.std or 0.0)
     return found

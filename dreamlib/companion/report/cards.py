@@ -21,7 +21,6 @@ from .verdicts import Verdict
 from .words import MISSING, number, plural
 
 KINDS = {"page": "html", "notebook": "ipynb", "table": "md", "csv": "csv", "LaTeX": "tex"}
-PICTURES = ("png", "svg")
 COUNTED = {
     "core": "core-hours",
     "clock": "core-hours by the clock (shared machine)",
@@ -181,8 +180,8 @@ def card(root: Path, profile: str, paper: str, item: str) -> Card:
             datasets=tuple(map(str, facts.get("datasets", ()))),
             cost={str(kind): float(spent) for kind, spent in facts.get("cost", {}).items()},
             files=files,
-            picture=_picture(stem),
-            shown=_alt(notebook),
+            picture=_picture(stem, facts.get("figure", "")),
+            shown=str(facts.get("alt", "")),
         )
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise DataError(
@@ -191,12 +190,14 @@ def card(root: Path, profile: str, paper: str, item: str) -> Card:
 
 
 def _facts(notebook: nbformat.NotebookNode) -> dict[str, Any]:
-    """All facts of a notebook; what is told twice is told anew, lists are joined."""
+    """All facts of a notebook: lists are joined, and of the rest the first counts."""
     found: dict[str, Any] = {}
     for cell in notebook.cells:
         for output in cell.get("outputs", ()):
             for name, value in output.get("metadata", {}).get(FACTS, {}).items():
-                found[name] = [*found.get(name, []), *value] if isinstance(value, list) else value
+                found[name] = (
+                    [*found.get(name, []), *value] if isinstance(value, list) else found.get(name, value)
+                )
     return found
 
 
@@ -241,22 +242,12 @@ def table(path: Path) -> pd.DataFrame:
         raise DataError(f"{path} is no table: {error}", "run its notebook again") from error
 
 
-def _picture(stem: Path) -> Path | None:
-    found = (
-        file for kind in PICTURES for file in sorted((stem.parent / "figures").glob(f"{stem.name}-*.{kind}"))
-    )
-    return next(found, None)
-
-
-def _alt(notebook: nbformat.NotebookNode) -> str:
-    """What the first figure of a notebook shows, if the notebook says so."""
-    told = (
-        output.get("metadata", {}).get("alt")
-        for cell in notebook.cells
-        for output in cell.get("outputs", ())
-        if any(kind.startswith("image/") for kind in output.get("data", {}))
-    )
-    return str(next(filter(None, told), ""))
+def _picture(stem: Path, told: str) -> Path | None:
+    """The figure that a page tells of first; a file of its name among the figures where it tells of none."""
+    if told and (path := stem.parent / told).exists():
+        return path
+    found = (stem.parent / "figures").glob(f"{stem.name}-*")
+    return next((path for path in sorted(found) if path.suffix in (".png", ".svg")), None)
 
 
 def reading_order(name: tuple[str, str]) -> tuple[int, list[tuple[int, str]]]:

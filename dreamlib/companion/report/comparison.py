@@ -18,19 +18,6 @@ from .words import data_set, percent, plural, points
 COLUMNS = ["profile", "label", "method", "dataset", "ipc", "measured", "std", "reported", "reported_std"]
 SPREADS = 2  # a measured number is near a reported one within so many of the paper's standard deviations
 SHAPES = {"mnist": "o", "fashionmnist": "s", "cifar10": "D", "svhn": "^", "cifar100": "v", "digits": "P"}
-INK = "#1f2328"
-# What is too dark on a dark page, and what stands there in its place.
-LIGHTER = {
-    INK: "#e4e7eb",
-    "#4b5563": "#9aa4af",
-    "#e5e7eb": "#363c44",
-    "#000000": "#ffffff",
-    "#4d4d4d": "#b9bec5",
-    "#0072b2": "#4ca7e0",
-    "#6a4c93": "#a98bd6",
-    "#8c564b": "#c68e81",
-    "#6b7280": "#9aa4af",
-}
 
 
 def comparable(cards: Iterable[Card]) -> pd.DataFrame:
@@ -79,7 +66,7 @@ def picture(frame: pd.DataFrame, profile: str) -> str:
     style.use()
     # The picture is shown as narrow as 400 pixels: letters are large for its size.
     look: dict[Any, Any] = {"axes.labelsize": 12.5, "axes.titlesize": 13, "axes.grid.axis": "both"}
-    look |= dict.fromkeys(("text.color", "axes.labelcolor", "xtick.color", "ytick.color"), INK)
+    look |= dict.fromkeys(("text.color", "axes.labelcolor", "xtick.color", "ytick.color"), style.INK)
     look |= dict.fromkeys(("xtick.labelsize", "ytick.labelsize", "legend.fontsize"), 11.5)
     methods = frame.drop_duplicates("label")
     with rc_context(look):
@@ -125,8 +112,8 @@ def _mark(method: str, shape: str) -> dict[str, Any]:
 def for_dark_pages(svg: str) -> str:
     """A picture of matplotlib's with a style of its own on dark pages: what is dark in it becomes light."""
     rules = "".join(
-        f'[style*="{part}: {dark}"]{{{part}:{light}!important}}'
-        for dark, light in LIGHTER.items()
+        f'[style*="{part}: {plain}"]{{{part}:{other}!important}}'
+        for plain, other in style.DARK.items()
         for part in ("fill", "stroke")
     )
     head, tag, rest = svg.partition("<defs>")

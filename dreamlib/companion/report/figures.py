@@ -5,21 +5,32 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from textwrap import fill
 from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 from matplotlib import rc_context
 from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
+from matplotlib.container import BarContainer, ErrorbarContainer
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
 from matplotlib.pyplot import subplots
+from matplotlib.text import Text
+from PIL import Image
 
 from ...core.atomic import write_atomically
 from ...core.errors import BadValue
 from .statistics import pooled
-from .style import GREY, MARKERS, PALETTE, colour, line
-from .words import percent
+from .style import BOTH, DARK, GREY, INK, MARKERS, PALETTE, WHITE, colour, line
+from .words import number, percent
 
+WIDTH = 5.2  # inches of a figure: its texts can be read on a screen of 400 pixels, and two stand side by side
+DPI = 180  # of figures that hold images
+SEEN = (1.5, 12.0)  # of 255: mean change of a pixel, and that of one in a thousand, that no eye sees
+ACCURACY = "test accuracy (%)"
 NOTE: dict[str, Any] = {"fontsize": 8.5, "color": GREY}  # small print below a picture
 
 
@@ -246,6 +257,12 @@ def _write(ax: Axes, text: str, at: tuple[float, float], up: float, **look: Any)
     ax.annotate(text, at, **{"xytext": (0, up), "textcoords": "offset points", **words})
 
 
+def _beside(ax: Axes, text: str, at: tuple[float, float], right: float, **look: Any) -> None:
+    """A small text next to a place, ``right`` points away."""
+    words: dict[str, Any] = {"ha": "left", "va": "center", "fontsize": 9, **look}
+    ax.annotate(text, at, **{"xytext": (right, 0), "textcoords": "offset points", **words})
+
+
 def accuracy_curves(
     frame: pd.DataFrame,
     *,
@@ -294,7 +311,7 @@ def accuracy_curves(
             "curve_frame(records)",
         )
     if ax is None:
-        _, ax = subplots(figsize=(6.4, 4.0))
+        _, ax = subplots(figsize=(WIDTH, 3.6))
     reached: dict[str, float | None] = {}
     for method in dict.fromkeys(frame["method"]):
         curve = frame[frame["method"] == method].sort_values("iteration")
@@ -316,17 +333,23 @@ def accuracy_curves(
             if at is not None:
                 tone, ground = (
                     colour(method),
-                    {"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 1},
+                    {"facecolor": WHITE, "edgecolor": "none", "alpha": 0.8, "pad": 1},
                 )
                 ax.plot([at], [target], marker="|", markersize=13, markeredgewidth=2, color=tone, zorder=5)
                 look = {"fontsize": 9, "fontweight": "bold", "color": tone, "bbox": ground}
                 _write(ax, f"{at:.0f}", (at, target), 8, **look)
     ax.set_xlabel(xlabel)
-    ax.set_ylabel("test accuracy (%)")
+    ax.set_ylabel(ACCURACY)
+    end_at_hundred(ax)
     if title:
         ax.set_title(title)
     ax.legend(loc=legend)
     return ax, reached
+
+
+def end_at_hundred(ax: Axes) -> None:
+    """No accuracy is above 100 %, and no axis of accuracies goes on there."""
+    ax.set_ylim(top=min(100.0, ax.get_ylim()[1]))
 
 
 def bars(
@@ -336,22 +359,25 @@ def bars(
     reported: Sequence[float | None] | None = None,
     *,
     methods: Sequence[str] | None = None,
-    ylabel: str = "test accuracy (%)",
+    quantity: str = ACCURACY,
     title: str | None = None,
     ax: Axes | None = None,
 ) -> Axes:
-    """Bars of measured values with error bars; what the paper reports is an open diamond, never a bar.
+    """Lying bars of measured values with whiskers; what the paper reports is an open diamond, never a bar.
 
-    A value that was not measured has no bar and says "missing" in its place.
+    The measured number stands on its own bar, and the diamond at the bar's lower edge, so that neither covers the
+    other. A value that was not measured has no bar and says "missing" in its place.
 
     Parameters
     ----------
     labels : sequence of str
-        Below the bars.
+        Left of the bars, from top to bottom.
     means, stds, reported : sequence of float or None
         One per bar; None or NaN where there is none.
     methods : sequence of str, optional
-        Names that decide the colours; without them all bars are alike.
+        Names that decide the colours; without them all bars are grey.
+    quantity : str
+        What is measured, with its unit. A percentage has an axis from 0 to 100.
 
     Raises
     ------
@@ -363,41 +389,56 @@ def bars(
         if given is not None and len(given) != count:
             raise BadValue(f"{count} labels and {len(given)} {name}", "one per bar")
     # What is None becomes NaN.
-    heights, spread, numbers = (
+    lengths, spread, numbers = (
         np.array(given or [None] * count, dtype=float) for given in (list(means), stds, reported)
     )
     if ax is None:
-        _, ax = subplots(figsize=(max(6.0, 0.75 * count + 1.2), 3.6))
+        _, ax = subplots(figsize=(WIDTH, 0.36 * count + 1.1))
     places = np.arange(count)
-    known = np.isfinite(heights)
-    tones = [colour(method) for method in methods] if methods is not None else [PALETTE[0]] * count
+    known = np.isfinite(lengths)
+    tones = [colour(method) for method in methods] if methods is not None else [GREY] * count
     shown = [tone for tone, there in zip(tones, known, strict=True) if there]
-    ax.bar(places[known], heights[known], width=0.62, color=shown, alpha=0.85, label="measured")
+    ax.barh(places[known], lengths[known], height=0.66, color=shown, label="measured")
     sure = known & np.isfinite(spread)
     ax.errorbar(
-        places[sure], heights[sure], spread[sure], fmt="none", ecolor="#111827", elinewidth=1.2, capsize=3
+        lengths[sure], places[sure], xerr=spread[sure], fmt="none", ecolor=INK, elinewidth=1.2, capsize=2.5
     )
-    tops = np.fmax(heights + np.nan_to_num(spread), numbers)
-    for place, height, top in zip(places[known], heights[known], tops[known], strict=True):
-        _write(ax, percent(height), (place, top), 6)
+    ends = np.fmax(lengths + np.nan_to_num(spread), numbers)
+    top = 100.0 if quantity.endswith("(%)") else 1.12 * float(np.nanmax(ends, initial=0.0) or 1.0)
+    for place, length, wide, tone in zip(
+        places[known], lengths[known], np.nan_to_num(spread[known]), shown, strict=True
+    ):
+        inside = length - wide > 0.12 * top  # else the number would not fit on its bar
+        at = (length - wide, place) if inside else (length + wide, place)
+        side: dict[str, Any] = {"ha": "right" if inside else "left", "color": _on(tone) if inside else INK}
+        _beside(ax, percent(length), at, -4 if inside else 4, **side)
     for place in places[~known]:
-        look = {"xycoords": ("data", "axes fraction"), "fontstyle": "italic", "color": GREY, "rotation": 90}
-        _write(ax, "missing", (place, 0), 4, **look)
+        grey: dict[str, Any] = {"xycoords": ("axes fraction", "data"), "fontstyle": "italic", "color": GREY}
+        _beside(ax, "missing", (0, place), 4, **grey)
     if reported is not None:
         there = np.isfinite(numbers)
-        diamond: dict[str, Any] = {"marker": "D", "markersize": 7, "linestyle": "none", "zorder": 4}
-        diamond |= {"markerfacecolor": "white", "markeredgecolor": "#111827", "markeredgewidth": 1.3}
-        ax.plot(places[there] + 0.2, numbers[there], label="reported by the paper", **diamond)
-        ax.legend(loc="upper left", ncols=2)
-        ax.set_ylim(top=1.25 * np.nanmax(tops, initial=1.0))
-    elif known.any():
-        ax.set_ylim(top=1.1 * np.nanmax(tops))  # room for the numbers below the title
-    ax.set_xticks(places, list(labels))
-    ax.set_xlim(-0.6, count - 0.4)
-    ax.set_ylabel(ylabel)
+        diamond: dict[str, Any] = {"marker": "D", "markersize": 5.5, "linestyle": "none", "zorder": 4}
+        diamond |= {"markerfacecolor": WHITE, "markeredgecolor": INK, "markeredgewidth": 1.2}
+        ax.plot(numbers[there], places[there] + 0.33, label="reported by the paper", **diamond)
+        # A bar has the colour of its method; the legend speaks of all of them.
+        marks = [Patch(color=GREY, label="measured"), *ax.get_lines()[-1:]]
+        ax.legend(handles=marks, loc="lower left", bbox_to_anchor=(0, 1), ncols=2, borderaxespad=0.2)
+    ax.set_xlim(0, top)
+    ax.set_yticks(places, [fill(label, 24) for label in labels])
+    ax.set_ylim(count - 0.4, -0.6)
+    ax.grid(visible=False, axis="y")
+    ax.grid(visible=True, axis="x")
+    ax.tick_params(axis="y", length=0)
+    ax.set_xlabel(quantity)
     if title:
-        ax.set_title(title)
+        ax.set_title(title, pad=22 if reported is not None else None)
     return ax
+
+
+def _on(tone: str) -> str:
+    """Black or white: what is read on a colour."""
+    red, green, blue = to_rgb(tone)
+    return "#1a1d21" if 0.299 * red + 0.587 * green + 0.114 * blue > 0.55 else "#fefefe"
 
 
 def lines(
@@ -407,6 +448,7 @@ def lines(
     ylabel: str,
     logarithmic: bool = False,
     title: str | None = None,
+    methods: Mapping[str, str] | None = None,
     ax: Axes | None = None,
 ) -> Axes:
     """Any quantities as lines, each with a band of one standard deviation.
@@ -419,6 +461,8 @@ def lines(
         What is drawn, with units.
     logarithmic : bool
         A logarithmic x axis that still shows 0.
+    methods : mapping of str to str, optional
+        The method of a label, which then has its look.
 
     Raises
     ------
@@ -428,7 +472,7 @@ def lines(
     if not curves:
         raise BadValue("no curve to draw; expected at least one", "")
     if ax is None:
-        _, ax = subplots(figsize=(6.4, 3.6))
+        _, ax = subplots(figsize=(WIDTH, 3.4))
     for position, (label, (x, means, stds)) in enumerate(curves.items()):
         places, values = np.asarray(x, dtype=float), np.asarray(means, dtype=float)
         spread = np.asarray(stds if stds is not None else np.full(len(values), np.nan), dtype=float)
@@ -438,8 +482,11 @@ def lines(
             )
         tone = PALETTE[position % len(PALETTE)]
         marker = MARKERS[position % len(MARKERS)]
-        ax.plot(places, values, label=label, color=tone, marker=marker, markersize=5)
-        _band(ax, places, values, spread, tone)
+        look: dict[str, Any] = {"color": tone, "marker": marker, "markersize": 5}
+        if methods is not None and label in methods:
+            look = line(methods[label])
+        ax.plot(places, values, label=label, **look)
+        _band(ax, places, values, spread, look["color"])
     if logarithmic:
         ax.set_xscale("symlog", linthresh=1, linscale=0.4)
         shown = sorted({float(place) for x, _, _ in curves.values() for place in x})
@@ -453,23 +500,141 @@ def lines(
     return ax
 
 
-def save(fig: Figure, folder: str | Path, stem: str, kinds: Sequence[str] = ("png", "svg")) -> list[Path]:
-    """Write ``stem.png`` and ``stem.svg``, the same bytes for the same figure: no dates, no random ids.
+# ------------------------------------------------------------------------------------------------------- in words
 
-    ``kinds`` can leave out the SVG of a figure that holds nothing but pixels.
+
+def described(figure: Figure) -> str:
+    """What a figure shows, in words for who cannot see it: each panel's title, axes, and the numbers of its marks."""
+    above = figure.get_suptitle()
+    panels = [told for ax in figure.axes if ax.axison and (told := _panel(ax))]
+    words = " ".join(". ".join([*([above] if above else []), *panels]).split())
+    return words.rstrip(".") + "." if words else "A figure."
+
+
+def _panel(ax: Axes) -> str:
+    title = " ".join(filter(None, (ax.get_title(loc) for loc in ("left", "center", "right"))))
+    rows = [text for tick in ax.get_yticklabels() if (text := tick.get_text().replace("\n", " "))]
+    if ax.images:
+        told = "images" + (f" of {', '.join(dict.fromkeys(rows))}" if rows else "")
+        return ": ".join(filter(None, (title, told)))
+    axes = " by ".join(filter(None, (ax.get_ylabel(), ax.get_xlabel())))
+    if ax.patches and any(isinstance(part, BarContainer) for part in ax.containers):
+        shown = _bars_in_words(ax, rows)
+    else:
+        shown = [told for curve in ax.get_lines() if (told := _line_in_words(curve))]
+        shown += [told for part in ax.containers if (told := _whiskered_in_words(part))]
+        labels = [text.get_text() for text in ax.texts if text.get_text()]
+        shown = shown or ([f"with the words {', '.join(labels)}"] if labels else [])
+    return ": ".join(filter(None, (title, axes, "; ".join(shown))))
+
+
+def _bars_in_words(ax: Axes, rows: Sequence[str]) -> list[str]:
+    """Every bar with its number, and every diamond."""
+    told = []
+    for part in ax.containers:
+        if not isinstance(part, BarContainer):
+            continue
+        name = str(part.get_label())
+        for bar in part.patches:
+            middle = round(bar.get_y() + bar.get_height() / 2)
+            where = rows[middle] if 0 <= middle < len(rows) else ""
+            prefix = f"{name} " if name and not name.startswith("_") and name != "measured" else ""
+            told.append(f"{prefix}{where} {number(bar.get_width())}".strip())
+    for curve in ax.get_lines():
+        if str(curve.get_label()).startswith("reported"):
+            said = zip(
+                np.asarray(curve.get_ydata(), dtype=float), np.asarray(curve.get_xdata(), float), strict=True
+            )
+            told.append(
+                "reported: "
+                + ", ".join(f"{rows[round(place - 0.33)]} {number(value)}" for place, value in said)
+            )
+    return told
+
+
+def _line_in_words(curve: Line2D) -> str:
+    """A line of a legend, from its first point to its last."""
+    name = str(curve.get_label())
+    x, y = (np.asarray(values, dtype=float) for values in (curve.get_xdata(), curve.get_ydata()))
+    there = np.isfinite(y) if len(x) == len(y) else np.zeros(0, dtype=bool)
+    if name.startswith("_") or not there.any():
+        return ""
+    first, last = (f"{number(y[there][at])} at {x[there][at]:g}" for at in (0, -1))
+    return f"{name}: {first}" + (f" to {last}" if there.sum() > 1 else "")
+
+
+def _whiskered_in_words(part: Any) -> str:
+    """The same of a line with whiskers, whose name matplotlib keeps apart."""
+    curve = part.lines[0] if isinstance(part, ErrorbarContainer) else None
+    if curve is None or str(part.get_label()).startswith("_"):
+        return ""
+    shown = Line2D(curve.get_xdata(), curve.get_ydata(), label=str(part.get_label()))
+    return _line_in_words(shown)
+
+
+# ---------------------------------------------------------------------------------------------------------- as a file
+
+
+def save(fig: Figure, folder: str | Path, stem: str) -> Path:
+    """Write a figure once, the same bytes for the same figure: no dates, no random ids.
+
+    Drawings are ``stem.svg``, whose colours follow a dark page. Figures that hold images are ``stem.png``, on a
+    transparent ground and with texts in a grey that is read on both; where the eye sees no difference their colours
+    come from a palette. A file of the other kind, from an earlier run, is removed.
 
     Raises
     ------
     StoreError
         The folder cannot be written.
     """
-    undated: dict[str, dict[str, None]] = {"png": {"Software": None}, "svg": {"Date": None, "Creator": None}}
-    return [_save_as(fig, Path(folder) / f"{stem}.{kind}", undated[kind]) for kind in kinds]
+    pixels = any(ax.images for ax in fig.axes)
+    path = Path(folder) / f"{stem}.{'png' if pixels else 'svg'}"
+    write_atomically(path, lambda temporary: _draw(fig, temporary, pixels=pixels))
+    path.with_suffix(".svg" if pixels else ".png").unlink(missing_ok=True)
+    return path
 
 
-def _save_as(fig: Figure, path: Path, metadata: dict[str, None]) -> Path:
-    def fill(temporary: Path) -> None:
-        with rc_context({"svg.hashsalt": "dreamlib", "svg.fonttype": "path"}):
-            fig.savefig(temporary, format=path.suffix[1:], metadata=metadata)
+def _draw(fig: Figure, path: Path, *, pixels: bool) -> None:
+    if pixels:
+        for text in fig.findobj(Text):
+            text.set_color(BOTH)
+        fig.savefig(path, format="png", metadata={"Software": None}, dpi=DPI)
+        _fewer_colours(path)
+        return
+    with rc_context({"svg.hashsalt": "dreamlib", "svg.fonttype": "path"}):
+        fig.savefig(path, format="svg", metadata={"Date": None, "Creator": None})
+    drawn = path.read_text(encoding="utf-8")
+    path.write_text(
+        drawn.replace("</defs>", f"</defs>\n <style>{_after_dark()}</style>", 1), encoding="utf-8"
+    )
 
-    return write_atomically(path, fill)
+
+def _after_dark() -> str:
+    """The style of a drawing on a dark page; it has to win against the style of every mark."""
+    rules = "".join(
+        f'[style*="{part}: {light}"]{{{part}:{dark}!important}}'
+        for light, dark in DARK.items()
+        for part in ("fill", "stroke")
+    )
+    return f"@media (prefers-color-scheme:dark){{{rules}}}"
+
+
+def _fewer_colours(path: Path) -> None:
+    """Keep the grey of a PNG without its colours, and a palette of 256 instead of colours that look the same."""
+    with Image.open(path) as picture:
+        full = picture.convert("RGBA")
+    colours = np.asarray(full)[..., :3]
+    if (colours == colours[..., :1]).all():
+        small = full.convert("LA")
+    else:
+        small = full.quantize(256, method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
+    change = np.abs(_over_grey(full) - _over_grey(small.convert("RGBA")))
+    alike = change.mean() <= SEEN[0] and np.quantile(change, 0.999) <= SEEN[1]
+    (small if alike else full).save(path, format="PNG", optimize=True, dpi=(DPI, DPI))
+
+
+def _over_grey(picture: Image.Image) -> np.ndarray:
+    """What is seen of a transparent picture, as floats from 0 to 255."""
+    pixels = np.asarray(picture, dtype=np.float32)
+    share = pixels[..., 3:] / 255
+    return np.asarray(pixels[..., :3] * share + 128 * (1 - share))

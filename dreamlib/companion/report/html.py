@@ -1,15 +1,17 @@
-"""Notebooks as single offline pages: nbconvert with one template. No script; formulas as MathML."""
+"""Notebooks as offline pages: nbconvert with one template. No script; formulas as MathML; figures next to the page."""
 
 from __future__ import annotations
 
 import hashlib
 import html
+import io
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import latex2mathml.converter
 import nbformat
@@ -19,6 +21,7 @@ from markupsafe import Markup
 from nbconvert.exporters import TemplateExporter
 from nbconvert.filters import Highlight2HTML, ansi2html
 from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
+from PIL import Image
 from traitlets.config import Config
 
 from ...core.atomic import write_text
@@ -35,6 +38,8 @@ OURS = (
     b'<meta name="notebook" content="',
     b'<p class="kicker">dreamlib</p>',
 )  # in every page, and in the index
+CONTENTS = "\N{OBJECT REPLACEMENT CHARACTER}contents\N{OBJECT REPLACEMENT CHARACTER}"  # where they will stand
+TABLE_STYLE = re.compile(r"<style>\s*\.dl-block.*?</style>\n?", re.DOTALL)
 TEMPLATE = Path(__file__).parent / "templates" / "page.html.j2"
 HIDDEN = {"hide-input", "remove-input"}
 FIRST_TO_SHOW = (
@@ -79,11 +84,11 @@ class About:
     parameters: Mapping[str, Any]
 
 
-def render(notebook_path: str | Path, reading: str = "") -> Path:
+def render(notebook_path: str | Path, reading: str = "", *, inline: bool = False) -> Path:
     """Write the page of an executed notebook next to it.
 
-    Code is folded away, tables scroll sideways, images and styles are inside the file, and TeX in Markdown
-    cells (``$..$``, ``$$..$$``) becomes MathML.
+    Code is folded away, tables scroll sideways, styles are inside the file, figures lie next to it, and TeX in
+    Markdown cells (``$..$``, ``$$..$$``) becomes MathML.
 
     Parameters
     ----------
@@ -91,6 +96,8 @@ def render(notebook_path: str | Path, reading: str = "") -> Path:
         An ``.ipynb``.
     reading : str
         Below the page: what its profile says to a reader who compares with the paper (``Profile.reading``).
+    inline : bool
+        Put the figures into the page, so that the one file can be sent to someone.
 
     Returns
     -------
@@ -109,7 +116,7 @@ def render(notebook_path: str | Path, reading: str = "") -> Path:
     path = Path(notebook_path)
     notebook = _load(path)
     about = describe(path, notebook)
-    renderer = PageRenderer(path.parent)
+    renderer = PageRenderer(path.parent, inline=inline)
     for cell in notebook.cells:  # the header of the page shows the title
         if cell.cell_type == "markdown" and TITLE.search(cell.source):
             cell.source = TITLE.sub("", cell.source, count=1)
@@ -120,11 +127,15 @@ def render(notebook_path: str | Path, reading: str = "") -> Path:
         "plain_title": plain(about.title),
         "source_name": where(about.paper, about.item) if about.paper in PAPERS else about.item,
         "reading": reading,
+        "inline": inline,
         "fingerprint": fingerprint(path),
         "notebook": path.name,
         "files": [file for kind in ("csv", "md", "tex") if (file := path.with_suffix(f".{kind}")).exists()],
     }
     page, _ = PageExporter(renderer).from_notebook_node(notebook, resources=told)
+    if CONTENTS not in page:
+        page = page.replace("<main>", f"<main>{CONTENTS}", 1)
+    page = page.replace(CONTENTS, contents_of(renderer.headings), 1).replace(CONTENTS, "")
     return write_page(path.with_suffix(".html"), page)
 
 
@@ -150,12 +161,13 @@ class PageExporter(TemplateExporter):
         config = {
             "NbConvertBase": {"display_data_priority": list(FIRST_TO_SHOW)},
             "TagRemovePreprocessor": {"enabled": True, **hidden},
-            "RegexRemovePreprocessor": {"patterns": [r"\s*\Z"]},  # cells with nothing in them
+            # Cells with nothing in them, and the one that holds a run to committed numbers.
+            "RegexRemovePreprocessor": {"patterns": [r"\s*\Z", r"# NBVAL_CHECK_OUTPUT"]},
         }
         super().__init__(config=Config(config), template_name="base", template_file=str(TEMPLATE))
-        for tell in (renderer.cell, summary, highlighted, shown_ansi):
+        for tell in (renderer.cell, summary, highlighted, shown_ansi, unstyled):
             self.register_filter(tell.__name__, tell)
-        self.environment.globals["headings"] = renderer.headings  # they grow while the cells are written
+        self.environment.globals["contents"] = Markup(CONTENTS)
 
     def _create_environment(self) -> Environment:
         environment: Environment = super()._create_environment()
@@ -169,6 +181,20 @@ def summary(cell: nbformat.NotebookNode) -> str:
     first = cell.source.strip().partition("\n")[0]
     told = first.lstrip("#% ").rstrip(":. ") if first.startswith("#") else "Code"
     return next(iter(tagged), told)
+
+
+def unstyled(fragment: str) -> Markup:
+    """The HTML of an output without the style of our tables, which the page has already."""
+    return Markup(TABLE_STYLE.sub("", fragment))
+
+
+def contents_of(headings: list[tuple[int, str, str]]) -> str:
+    """Links to the sections of a page; none for a few. Headings are known once all cells are written."""
+    found = [(name, text) for level, name, text in headings if level == 2]
+    if len(found) < 4:
+        return ""
+    lines = "".join(f'<li><a href="#{html.escape(name)}">{text}</a></li>' for name, text in found)
+    return f'<nav class="toc" aria-label="Contents"><ol>{lines}</ol></nav>'
 
 
 def highlighted(source: str) -> Markup:
@@ -255,17 +281,19 @@ def _moment(text: str | None) -> str:
 
 
 class PageRenderer(IPythonRenderer):
-    """Markdown to HTML: formulas as MathML, local images inside the file, headings that can be linked to.
+    """Markdown to HTML: formulas as MathML, figures in their own size, headings that can be linked to.
 
     Parameters
     ----------
     folder : Path
         Where relative image paths start.
+    inline : bool
+        Whether images come inside the file.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, inline: bool = False) -> None:
         # Tags in Markdown are shown, not obeyed: what a notebook says may hold the name of a folder.
-        super().__init__(escape=True, embed_images=True, exclude_anchor_links=True, path=str(folder))
+        super().__init__(escape=True, embed_images=inline, exclude_anchor_links=True, path=str(folder))
         self.headings: list[tuple[int, str, str]] = []
 
     def markdown(self, source: str) -> str:
@@ -297,6 +325,16 @@ class PageRenderer(IPythonRenderer):
         harmless = LINK.match(IGNORED.sub("", html.unescape(url)))
         return str(super().link(text, url if harmless else "#", title))
 
+    def image(self, text: str, url: str, title: str | None = None) -> str:
+        """A figure with its words, as wide as it was drawn, or as the screen allows."""
+        shown = str(super().image(text, url, title))
+        wide = width_of(Path(self.path, unquote(url)))
+        if not wide:
+            return shown
+        # On a narrow screen it shrinks as far as its texts can be read; then it scrolls sideways.
+        size = f'style="width:{wide}px;min-width:{round(SMALLEST * wide)}px"'
+        return f'<span class="figure">{shown.replace("<img ", f"<img {size} ", 1)}</span>'
+
     def inline_math(self, body: str) -> str:
         """``$..$``"""
         return mathml(body, display=False)
@@ -312,6 +350,25 @@ class PageRenderer(IPythonRenderer):
     def block_mermaidjs(self, code: str) -> str:
         """Diagrams would need a script, so they stay text."""
         return f"<pre><code>{html.escape(code)}</code></pre>\n"
+
+
+SMALLEST = 0.62  # of its own size: texts of 10 points are then read at 8 pixels
+_SVG_WIDTH = re.compile(r'<svg [^>]*?width="([\d.]+)pt"')
+
+
+def width_of(figure: Path) -> int:
+    """How wide a figure was drawn, in pixels of a page; 0 for what is no figure of ours."""
+    try:
+        raw = read(figure)
+        if figure.suffix == ".svg":
+            found = _SVG_WIDTH.search(raw[:2000].decode("utf-8"))
+            return round(float(found[1]) * 96 / 72) if found else 0
+        if figure.suffix == ".png":
+            with Image.open(io.BytesIO(raw)) as picture:
+                return round(picture.width * 96 / float(picture.info.get("dpi", (96.0, 96.0))[0]))
+    except (DataError, ValueError, OSError):
+        pass
+    return 0
 
 
 def mathml(source: str, *, display: bool) -> str:

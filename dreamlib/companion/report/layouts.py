@@ -147,18 +147,40 @@ LATEX = Dialect(
 # -------------------------------------------------------------------------------------------------- frames and blocks
 
 
+# What tables call the columns that several of them share.
+HEADS = {
+    "dataset": "data set",
+    "ipc": "IPC",
+    "base": "compared with",
+    "difference": "difference (points)",
+    "low": "95 % from",
+    "high": "to",
+    "needed": "sets needed",
+    "claimed": "paper's difference",
+}
+
+
 def finished(frame: pd.DataFrame, say: Dialect, decimals: int) -> pd.DataFrame:
     """Any frame as texts: numbers with so many decimals, what is not there as a dash, data sets by their names."""
     columns: list[list[str]] = []
     for name, values in frame.items():
         mark = "number" if pd.api.types.is_numeric_dtype(values) else ""
-        words = [data_set(value) if name == "dataset" else _word(value, decimals) for value in values]
-        columns.append([say(str(name), mark), *(say(word, mark) for word in words)])
+        named = name in ("dataset", "data set")
+        words = [data_set(str(value)) if named else _word(value, decimals) for value in values]
+        head = HEADS.get(str(name), str(name))
+        columns.append([say(head, mark), *(_said(word, mark, say) for word in words)])
     texts = pd.DataFrame({place: column[1:] for place, column in enumerate(columns)})
     return texts.set_axis([column[0] for column in columns], axis=1)
 
 
+def _said(word: str, mark: str, say: Dialect) -> str:
+    """A word of a dialect; what is HTML already stays as it is."""
+    return str(word) if isinstance(word, Markup) else say(word, mark)
+
+
 def _word(value: object, decimals: int) -> str:
+    if isinstance(value, Markup):
+        return value
     return (
         number(value, decimals) if value is None or value is pd.NA or isinstance(value, float) else str(value)
     )
@@ -215,6 +237,53 @@ def block(
     }
     template = templates().get_template("table.html.j2")
     return template.render(table=Markup(table), costs=Markup(costs), **about)
+
+
+def verdicts(
+    heading: str, profile: str, claims: Sequence[tuple[str, bool | None, str]], rule: str = ""
+) -> str:
+    """Claims with their verdicts and evidence; long evidence and the rule of all verdicts are folded away.
+
+    Parameters
+    ----------
+    heading : str
+        Above the claims.
+    profile : str
+        Where they were decided.
+    claims : sequence of (str, bool or None, str)
+        The claim, whether it holds, and why.
+    rule : str
+        How a verdict comes about.
+    """
+    word = {
+        True: ("holds", "holds"),
+        False: ("does not hold", "fails"),
+        None: ("not decided here", "open"),
+    }
+    lines = [(claim, *word[holds], *_brief(evidence)) for claim, holds, evidence in claims]
+    template = templates().get_template("verdicts.html.j2")
+    return template.render(heading=heading, profile=profile, claims=lines, rule=rule)
+
+
+BRIEF = 110  # letters of evidence that are shown at once
+
+
+def _brief(evidence: str) -> tuple[str, str]:
+    """The start of an evidence, and the whole of it where that is more."""
+    if len(evidence) <= BRIEF:
+        return evidence, ""
+    first, _, rest = evidence.partition("; ")
+    if len(first) > BRIEF:
+        first = first[: first.rindex(" ", 0, BRIEF)] if " " in first[:BRIEF] else first[:BRIEF]
+        return f"{first.rstrip(',;:([')} (more)", evidence
+    more = rest.count("; ") + 1
+    return f"{first} ({more} more)", evidence
+
+
+def folded(summary: str, body: str | Fragment) -> str:
+    """A sentence, or a table, behind a line that opens it."""
+    inside = Markup(body.text) if isinstance(body, Fragment) else body
+    return templates().get_template("folded.html.j2").render(summary=summary, body=inside)
 
 
 def differences(by_method: Mapping[str, Sequence[str]]) -> str:

@@ -281,11 +281,14 @@ _ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-LN-Za-ln-z]")  # cursor movements; colo
 
 
 def tidy(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
-    """Outputs as a reader of a terminal would have seen them in the end.
+    """Outputs as a reader of a terminal would have seen them in the end, each of them once.
 
     Joins pieces of the same stream, keeps only the last state of a progress bar, drops widgets that need a
     live kernel where there is a text in their place, and drops per-cell timings, which differ in every run.
+    Figures that lie next to the page are referred to, the style of tables is kept once, and no output is there in
+    a second form that a code host would not show.
     """
+    styles: set[str] = set()
     for cell in notebook.cells:
         cell.metadata.pop("papermill", None)
         cell.metadata.pop("execution", None)
@@ -301,6 +304,7 @@ def tidy(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
                 output.data.pop("application/vnd.jupyter.widget-view+json", None)
                 if not output.data:
                     continue
+                _once(output, styles)
             kept.append(output)
         for output in kept:
             if output.output_type == "stream":
@@ -308,6 +312,28 @@ def tidy(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
         cell.outputs = [output for output in kept if output.output_type != "stream" or output.text.strip()]
     notebook.metadata.pop("widgets", None)
     return notebook
+
+
+_STYLE = re.compile(r"<style>.*?</style>\n?", re.DOTALL)
+
+
+def _once(output: nbformat.NotebookNode, styles: set[str]) -> None:
+    """The one form of an output that is kept; ``styles`` are the style sheets that the notebook has already."""
+    about = output.get("metadata", {}).get("dreamlib", {})
+    if "figure" in about:
+        words = " ".join(re.sub(r"[\[\]\\<>*$`|]", "", about["alt"]).replace("_", " ").split())
+        output.data = nbformat.from_dict({"text/markdown": f"![{words}]({about['figure']})"})
+        output.metadata = nbformat.from_dict({})
+    if "text/html" in output.data:
+        for sheet in set(_STYLE.findall(output.data["text/html"])):
+            if sheet in styles:
+                output.data["text/html"] = output.data["text/html"].replace(sheet, "")
+            else:  # in a table of its own it may stand several times
+                first, _, rest = output.data["text/html"].partition(sheet)
+                output.data["text/html"] = first + sheet + rest.replace(sheet, "")
+                styles.add(sheet)
+    if any(kind in output.data for kind in ("text/html", "text/markdown")):
+        output.data.pop("text/plain", None)
 
 
 def _last_states(text: str) -> str:

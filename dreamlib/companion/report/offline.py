@@ -1,4 +1,4 @@
-"""What makes a page offline: it carries no script and loads nothing, and every browser reads it in the same way."""
+"""What makes a page offline: no script, nothing from elsewhere, and markup that every browser reads in the same way."""
 
 from __future__ import annotations
 
@@ -30,6 +30,7 @@ IGNORED = re.compile(r"[\x00-\x20\x7f]")  # what a browser leaves out of an addr
 _INSIDE = re.compile(
     r"(?:#|data:image/(?!svg)[a-z.+-]*[;,]|data:,|data:image/svg\+xml;base64,|$)", re.IGNORECASE
 )
+_BESIDE = re.compile(r"figures/[\w.,@+~%-]+\.(?:svg|png)")  # a figure of the page, in the folder next to it
 LINK = re.compile(r"https?:|mailto:|(?![a-z][a-z0-9+.-]*:)", re.IGNORECASE)
 _CSS_ESCAPE = re.compile(r"\\([0-9a-f]{1,6})\s?", re.IGNORECASE)
 _CSS = re.compile(
@@ -73,7 +74,8 @@ def _loading(tag: str, attributes: str) -> Iterator[str]:
         address = IGNORED.sub("", value)
         link = tag in ("a", "area") and name in ("href", "xlink:href")
         wrong = name.startswith("on")
-        wrong |= bool(_LOADS.fullmatch(name)) and not (LINK if link else _INSIDE).match(address)
+        beside = tag == "img" and name == "src" and _BESIDE.fullmatch(value)
+        wrong |= bool(_LOADS.fullmatch(name)) and not ((LINK if link else _INSIDE).match(address) or beside)
         wrong |= name in ("srcset", "imagesrcset", "srcdoc") and bool(address)
         wrong |= name not in ("alt", "title", "aria-label", "content", "href") and _loads_css(value)
         wrong |= name == "http-equiv" and address.lower() != "content-security-policy"
@@ -90,8 +92,9 @@ def _loads_css(text: str) -> bool:
 def assert_offline(page: str) -> None:
     """Refuse a page that needs anything but itself.
 
-    Ordinary ``<a>`` links may lead anywhere; scripts, event handlers, frames, images, style sheets and fonts from
-    elsewhere may not be there, nor markup that browsers may read in another way than this function does.
+    Ordinary ``<a>`` links may lead anywhere. Images may lie in ``figures/`` next to the page: as images, drawings run
+    no script and load nothing. Scripts, event handlers, frames, images, style sheets and fonts from elsewhere may not
+    be there, nor markup that browsers may read in another way than this function does.
 
     Raises
     ------

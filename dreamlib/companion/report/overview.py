@@ -17,7 +17,7 @@ from PIL import Image
 from ...core.atomic import write_atomically, write_text
 from ...core.errors import DataError, StoreError
 from . import figures, style
-from .accuracies import Accuracies, Cell, Column
+from .accuracies import Accuracies, Column, Entry
 from .agreement import agreement
 from .html import read
 from .layouts import MARKDOWN, markdown
@@ -29,16 +29,16 @@ INKS = {"": "#1f2328", "-dark": "#e4e7eb"}  # letters on light and dark pages, b
 
 
 def compared(table: Accuracies) -> list[Column]:
-    """The columns with most cells that are both measured and reported, by data set as in the table, and by budget."""
+    """The columns with most entries that are both measured and reported, by data set as in the table, and by budget."""
     counts = {column: len(_both(table, column)) for column in table.columns}
     most = sorted((column for column in counts if counts[column]), key=lambda column: -counts[column])
     names = list(dict.fromkeys(name for name, _ in table.columns))
     return sorted(most[:COLUMNS], key=lambda column: (names.index(column[0]), int(column[1])))
 
 
-def _both(table: Accuracies, column: Column) -> dict[int, Cell]:
-    cells = {index: table.cells[index, column] for index in range(len(table.rows))}
-    return {index: cell for index, cell in cells.items() if cell.difference is not None}
+def _both(table: Accuracies, column: Column) -> dict[int, Entry]:
+    entries = {index: table.entries[index, column] for index in range(len(table.rows))}
+    return {index: entry for index, entry in entries.items() if entry.difference is not None}
 
 
 def summary(tables: Iterable[Accuracies]) -> str:
@@ -47,7 +47,7 @@ def summary(tables: Iterable[Accuracies]) -> str:
     Parameters
     ----------
     tables : iterable of Accuracies
-        The first with a cell that is both measured and reported is shown.
+        The first with a entry that is both measured and reported is shown.
 
     Raises
     ------
@@ -60,16 +60,16 @@ def summary(tables: Iterable[Accuracies]) -> str:
     say, places = MARKDOWN, {column: _both(table, column) for column in compared(table)}
     lines = []
     for index, row in enumerate(table.rows):
-        if any(index in cells for cells in places.values()):
-            lines.append([say(row.label), *(_cell(cells.get(index)) for cells in places.values())])
+        if any(index in entries for entries in places.values()):
+            lines.append([say(row.label), *(_entry(entries.get(index)) for entries in places.values())])
     found = agreement(table).set_index("place")
     lines.append(
         [say("rank agreement (Kendall)", "reported"), *(_order(found, table.place(one)) for one in places)]
     )
     heads = [f"{data_set(str(name))}, IPC {budget}" for name, budget in places]
-    cells = [cell for column in places.values() for cell in column.values()]
-    sources = dict.fromkeys(where(cell.number.paper, cell.number.item) for cell in cells if cell.number)
-    stands = {(cell.n, cell.sets) for cell in cells}
+    entries = [entry for column in places.values() for entry in column.values()]
+    sources = dict.fromkeys(where(entry.number.paper, entry.number.item) for entry in entries if entry.number)
+    stands = {(entry.n, entry.sets) for entry in entries}
     on = " or ".join(
         f"{plural(n, 'network')} on {plural(sets, 'synthetic set')}" for n, sets in sorted(stands)
     )
@@ -80,10 +80,10 @@ def summary(tables: Iterable[Accuracies]) -> str:
     return markdown(["", *heads], lines, 1) + f"\n{told}\n"
 
 
-def _cell(cell: Cell | None) -> str:
-    if cell is None or cell.number is None:
+def _entry(entry: Entry | None) -> str:
+    if entry is None or entry.number is None:
         return ""
-    return f"{percent(cell.mean, cell.std)} ({percent(cell.number.value, cell.number.std)})"
+    return f"{percent(entry.mean, entry.std)} ({percent(entry.number.value, entry.number.std)})"
 
 
 def _order(found: pd.DataFrame, place: str) -> str:
@@ -95,7 +95,7 @@ def _order(found: pd.DataFrame, place: str) -> str:
 
 
 def picture(
-    real: np.ndarray, distilled: np.ndarray, cells: Sequence[Cell], *, label: str, told: str, ink: str
+    real: np.ndarray, distilled: np.ndarray, entries: Sequence[Entry], *, label: str, told: str, ink: str
 ) -> Figure:
     """Real images next to distilled ones, and how accurate networks are that were trained on the set of each method.
 
@@ -103,7 +103,7 @@ def picture(
     ----------
     real, distilled : ndarray, (K, C, h, w, 1 or 3)
         K images of each of C classes, floats with 0 black and 1 white.
-    cells : sequence of Cell
+    entries : sequence of Entry
         Measured, of one data set and budget.
     label : str
         What distilled the images.
@@ -118,7 +118,7 @@ def picture(
         look[name] = ink
     look["axes.titlecolor"], look["axes.facecolor"] = ink, "none"
     with rc_context(look):
-        top, height = 0.3 + 0.3 * len(real), 0.21 * len(cells) + 0.8
+        top, height = 0.3 + 0.3 * len(real), 0.21 * len(entries) + 0.8
         figure = Figure(figsize=(6.4, top + height), layout="constrained")
         parts: Any = figure.subfigures(2, 1, height_ratios=(top, height))
         grids, chart = parts
@@ -127,18 +127,20 @@ def picture(
             figures.image_grid(images.reshape(-1, *images.shape[2:]), images.shape[1], title, ax=axes)
             axes.set_xlabel("")
         axes = chart.subplots()
-        ordered = sorted(cells, key=lambda cell: cell.mean or 0.0)
-        for place, cell in enumerate(ordered):
-            tone = style.colour((cell.row.method or "").removesuffix("+common"))
+        ordered = sorted(entries, key=lambda entry: entry.mean or 0.0)
+        for place, entry in enumerate(ordered):
+            tone = style.colour((entry.row.method or "").removesuffix("+common"))
             look = {"color": tone, "edgecolor": "none", "ecolor": ink, "height": 0.72, "capsize": 2}
-            axes.barh(place, cell.mean or 0.0, xerr=cell.std, **look)
-            axes.text(1, place, percent(cell.mean), va="center", fontsize=9, color="white", fontweight="bold")
-            if cell.number:
-                axes.plot(cell.number.value, place, "D", color=ink, markerfacecolor="none", markersize=6)
-        axes.set_yticks(range(len(ordered)), [cell.row.label for cell in ordered])
+            axes.barh(place, entry.mean or 0.0, xerr=entry.std, **look)
+            axes.text(
+                1, place, percent(entry.mean), va="center", fontsize=9, color="white", fontweight="bold"
+            )
+            if entry.number:
+                axes.plot(entry.number.value, place, "D", color=ink, markerfacecolor="none", markersize=6)
+        axes.set_yticks(range(len(ordered)), [entry.row.label for entry in ordered])
         axes.set(xlim=(0, 100), ylim=(-0.6, len(ordered) - 0.4), title=told)
         axes.set_xlabel(
-            "test accuracy (%)" + ("; ◇ as reported" if any(cell.number for cell in ordered) else "")
+            "test accuracy (%)" + ("; ◇ as reported" if any(entry.number for entry in ordered) else "")
         )
     return figure
 
@@ -151,10 +153,10 @@ def save(figure: Figure, path: Path) -> Path:
     return write_atomically(path, lambda temporary: temporary.write_bytes(few.getvalue()))
 
 
-def described(cells: Sequence[Cell], label: str, told: str) -> str:
+def described(entries: Sequence[Entry], label: str, told: str) -> str:
     """What the picture shows, in words, with its numbers."""
-    ordered = sorted(cells, key=lambda cell: -(cell.mean or 0.0))
-    listed = ", ".join(f"{cell.row.label} {percent(cell.mean)}" for cell in ordered)
+    ordered = sorted(entries, key=lambda entry: -(entry.mean or 0.0))
+    listed = ", ".join(f"{entry.row.label} {percent(entry.mean)}" for entry in ordered)
     return (
         f"Real images, images distilled by {label}, and test accuracy in percent by method; {told}: {listed}."
     )

@@ -3,14 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from statistics import fmean
 from typing import Any
 
 import pandas as pd
+from markupsafe import Markup, escape
 
 from . import layouts
 from .layouts import Fragment
-from .statistics import Record, at_its_end, seconds, unique
-from .words import NETWORKS, NOTHING, data_set, duration, size, stream
+from .statistics import Record, at_its_end, deviation, seconds, unique
+from .words import (
+    NETWORKS,
+    NOTHING,
+    class_sequence,
+    data_set,
+    device,
+    duration,
+    network,
+    percent,
+    plainly,
+    size,
+)
 
 
 def of_methods(records: Sequence[Record]) -> pd.DataFrame:
@@ -33,13 +46,47 @@ def of_methods(records: Sequence[Record]) -> pd.DataFrame:
     return told if (told.generator != NOTHING).any() else told.drop(columns="generator")
 
 
-def shown(records: Sequence[Record], caption: str = "") -> Fragment:
-    """The :func:`of_methods` of a page: what all methods share is listed once, below what differs between them."""
+def shown(records: Sequence[Record], caption: str = "", links: Mapping[str, str] | None = None) -> Fragment:
+    """The :func:`of_methods` of a page: what all methods share is listed once, below what differs between them.
+
+    At the end, folded away, every record with its own numbers. ``links`` says where the record of a key is.
+    """
     told = of_methods(records)
     shared = [name for name in told.columns[1:] if len(told) > 1 and told[name].nunique() == 1]
     same = {name: str(told[name].iloc[0]) for name in shared}
     table = layouts.styled(told.drop(columns=shared), caption, same=same)
-    return Fragment(table.text + layouts.differences(differences(records)))
+    every = ""
+    if links and records:
+        listed = of_records(records, links)
+        every = layouts.folded(f"Every record ({len(listed):,})", layouts.styled(listed))
+    return Fragment(table.text + layouts.differences(differences(records)) + every)
+
+
+def of_records(records: Sequence[Record], links: Mapping[str, str]) -> pd.DataFrame:
+    """One line for every record: whose it is, the accuracy over its networks, and a link to its file."""
+    lines = [
+        {
+            "method": record["label"],
+            "data set": record["dataset"],
+            "images/class": record["ipc"],
+            "set": record["seed"],
+            "step": record["iteration"],
+            "judged by": _network(_dig(record, "evaluation", "network")),
+            "accuracy (%)": percent(fmean(record["accuracies"]), deviation(record["accuracies"]))
+            if record["accuracies"]
+            else NOTHING,
+            "networks": len(record["accuracies"]),
+            "file": Markup(f'<a href="{escape(links[record["key"]])}">record</a>')
+            if record["key"] in links
+            else NOTHING,
+        }
+        for record in unique(records)
+    ]
+    return pd.DataFrame(lines)
+
+
+def _link(address: str) -> str:
+    return Markup(f'<a href="{escape(address)}">record</a>') if address else NOTHING
 
 
 def differences(records: Sequence[Record]) -> dict[str, list[str]]:
@@ -59,7 +106,7 @@ def differences(records: Sequence[Record]) -> dict[str, list[str]]:
                 where.append(place)
     return {
         label: [
-            words if len(where) == len(places[label]) else f"{words} ({', '.join(where)})"
+            plainly(words) + ("" if len(where) == len(places[label]) else f" ({', '.join(where)})")
             for words, where in lines.items()
         ]
         for label, lines in found.items()
@@ -75,7 +122,7 @@ def _settings(records: Sequence[Record]) -> dict[str, str]:
     took = [seconds(record, "distill") + seconds(record, "evaluate") for record in records]
     return {
         "method": every("label"),
-        "data sets": _values(stream(record["dataset"]) for record in records),
+        "data sets": _values(class_sequence(record["dataset"]) for record in records),
         "images/class": every("ipc"),
         "normalisation": every("normalisation", "name"),
         "real batch": _values(_real_batch(record) for record in records),
@@ -87,7 +134,7 @@ def _settings(records: Sequence[Record]) -> dict[str, str]:
         "augmentation": _values(_augmentation(record)[0] for record in records),
         "strengths": _values(_augmentation(record)[1] for record in records),
         "cutmix": _values(_anywhere(record.get("evaluation"), "cutmix") for record in records),
-        "network": _values(_words(_dig(record, "evaluation", "network")) for record in records),
+        "network": _values(_network(_dig(record, "evaluation", "network")) for record in records),
         "networks": every("evaluation", "networks"),
         "seeds": every("seed"),
         "seconds": _span(took, duration),
@@ -95,8 +142,8 @@ def _settings(records: Sequence[Record]) -> dict[str, str]:
         "images stored": every("images_stored"),
         "bytes stored": _span(stored, size),
         "mode": _values(_mode(record) for record in records),
-        "device": every("device"),
-        "versions": _values(_words(record.get("versions")) for record in records),
+        "device": _values(device(record.get("device")) for record in records),
+        "versions": _values(_versions(record.get("versions")) for record in records),
         "revision": _values(_short(str(record.get("revision") or "")) for record in records),
     }
 
@@ -109,6 +156,20 @@ def _epochs(record: Record) -> object:
     if epochs is None and isinstance(steps := record.get("steps_trained"), int):
         return f"{steps:,} steps"  # the set's own number, or none where nothing is trained
     return epochs + extra if isinstance(epochs, int) and isinstance(extra, int) else epochs
+
+
+def _network(described: object) -> object:
+    """A network as tables call it, with its width."""
+    if not isinstance(described, Mapping) or "norm" not in described:
+        return _words(described)
+    return network(described) + (f", width {described['width']}" if described.get("width") else "")
+
+
+def _versions(named: object) -> object:
+    """Versions of what computes; this project's own code is named by its revision."""
+    if not isinstance(named, Mapping):
+        return named
+    return ", ".join(f"{name} {version}" for name, version in named.items() if name != "dreamlib")
 
 
 def _mode(record: Record) -> str:
@@ -188,7 +249,7 @@ def _augmentation(record: Record) -> tuple[object, object]:
     if not isinstance(value, Mapping):
         return value, None
     family = value.get("family")
-    named = f"{value.get('strategy')}" + (
+    named = str(value.get("strategy")).replace("_", ", ") + (
         f" ({family})" if family and value.get("strategy") != "none" else ""
     )
     return named, _words({name: one for name, one in value.items() if name not in ("strategy", "family")})
@@ -199,7 +260,7 @@ def _words(value: object) -> object:
     if not isinstance(value, Mapping):
         return value
     told = {name: one for name, one in value.items() if name != "part" and one not in (None, "")}
-    return ", ".join(f"{name} {_words(one)}" for name, one in told.items())
+    return ", ".join(f"{plainly(name)} {_words(one)}" for name, one in told.items())
 
 
 def _values(values: Iterable[object]) -> str:

@@ -1,6 +1,6 @@
 """Numbers of records: which of them count, their means and deviations, and paired differences.
 
-A record is the plain dict of one distilled set and its evaluation; the keys used here are ``method``, ``label``,
+A record is the dict of one distilled set and its evaluation; the keys used here are ``method``, ``label``,
 ``dataset``, ``ipc``, ``seed``, ``profile``, ``key``, ``iteration``, ``iterations``, ``accuracies`` (percent, one per
 trained network) and ``seconds``.
 """

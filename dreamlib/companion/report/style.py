@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import colorsys
 import sys
 import zlib
 from typing import Any
@@ -24,6 +25,27 @@ PALETTE = (
     "#b8a600",
 )
 GREY = "#6b7280"
+INK = "#1f2328"  # texts and marks that are no method's
+WHITE = "#ffffff"
+# What a figure's colours become on a dark page: what is dark on white would be lost there.
+DARK = {
+    INK: "#e4e7eb",
+    GREY: "#9aa4af",
+    WHITE: "#16191d",
+    "#4b5563": "#9aa4af",
+    "#e5e7eb": "#30363d",
+    "#000000": "#ffffff",
+    "#111827": "#f3f4f6",
+    "#4d4d4d": "#b8bec6",
+    "#0072b2": "#3d9fdb",
+    "#6a4c93": "#a98fd0",
+    "#8c564b": "#c08d80",
+    "#3d5a98": "#7c9be0",
+    "#a3416f": "#d1719f",
+    "#c0392b": "#e2685d",
+    "#fefefe": "#0d0f12",
+}
+BOTH = "#808080"  # texts of a picture made of pixels: the one grey that is read on white and on black
 
 # A method keeps its colour in every figure of every paper; X and X+DREAM share one and differ in line and
 # marker.
@@ -39,7 +61,17 @@ COLOURS = {
     "random": PALETTE[8],
     "k-center": PALETTE[9],
     "forgetting": "#94a3b8",
-    "whole": "#000000",
+    "whole": "#111827",
+    "kip": "#12a5a0",
+    "frepo": "#7ca82b",
+    "dd": "#a3416f",
+    "ld": "#d98880",
+    "mmd": "#3d5a98",
+    "gan": "#c0392b",
+    "gmmn": "#5d8a66",
+    "vae": "#b9770e",
+    "biggan": "#7d6fb0",
+    "early-stopping": "#7f8c8d",
 }
 SAME = {"dream": "idc"}  # DREAM as such is IDC with representative matching
 MARKERS = ("o", "s", "D", "^", "v", "P", "X", "h")
@@ -53,7 +85,12 @@ def use() -> None:
             "figure.dpi": 110,
             "savefig.dpi": 220,
             "savefig.bbox": "tight",
-            "savefig.facecolor": "white",
+            "savefig.facecolor": "none",  # a page is light or dark
+            "text.color": INK,
+            "axes.facecolor": "none",
+            "axes.labelcolor": INK,
+            "xtick.color": INK,
+            "ytick.color": INK,
             "figure.constrained_layout.use": True,
             "font.family": "sans-serif",
             "font.sans-serif": ["DejaVu Sans"],
@@ -100,18 +137,28 @@ def with_dream(method: str) -> bool:
 
 
 def colour(method: str) -> str:
-    """The colour of a method as ``#rrggbb``, the same in every figure; X and X+DREAM share it.
+    """The colour of a method as ``#rrggbb``, the same in every figure; X, X+DREAM and other variants of X share it.
 
-    Names without a fixed colour get one of the palette that depends on the name alone.
+    A method without a fixed colour gets one that depends on its name alone, and is nobody else's.
     """
+    name = _known(method)
+    if name in COLOURS:
+        return COLOURS[name]
+    red, green, blue = colorsys.hls_to_rgb(zlib.crc32(name.encode()) % 360 / 360, 0.45, 0.45)
+    return f"#{round(255 * red):02x}{round(255 * green):02x}{round(255 * blue):02x}"
+
+
+def _known(method: str) -> str:
+    """The name under which a method has its colour: ``"random+dsa"`` is random images."""
     name = SAME.get(stem(method), stem(method))
-    return COLOURS.get(name, PALETTE[zlib.crc32(name.encode()) % len(PALETTE)])
+    first = name.partition("+")[0]
+    return first if first in COLOURS else name
 
 
 def line(method: str) -> dict[str, Any]:
     """Keyword arguments for ``plot``: thin with open markers for a base method, strong with DREAM."""
     strong = with_dream(method)
-    name = SAME.get(stem(method), stem(method))
+    name = _known(method)
     order = list(COLOURS)
     position = order.index(name) if name in order else zlib.crc32(name.encode())
     tone = colour(method)

@@ -3,21 +3,23 @@
 All formats follow one plan. A method takes two lines, so that like stands under like: what was measured here, and
 below it what the paper reports, with the difference in brackets (in LaTeX, where pages are narrow, on a third line).
 A table with a base row adds how far each row is above it: as measured, and in italics as reported.
-A method that is not implemented has only the second line and says so. A cell that could be measured and was not says
+A method that is not implemented has only the second line and says so. An entry that could be measured and was not says
 "missing", never nothing.
 """
 
 from __future__ import annotations
 
+import html as markup
 import string
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pandas as pd
+from markupsafe import Markup
 
 from . import layouts
-from .accuracies import Accuracies, Cell, Column
+from .accuracies import Accuracies, Column, Entry
 from .accuracies import Row as Row
 from .accuracies import Wording as Wording
 from .layouts import HTML, LATEX, MARKDOWN, Dialect
@@ -40,7 +42,7 @@ from .words import (
 )
 
 BUDGETS = {
-    "inpc": "images per class that a generator draws anew (INPC), not stored images",
+    "inpc": "images per class that a generator draws again for every epoch (INPC), not stored images",
     "inpc*": "by images per class of an epoch (INPC*): as many for each method as are decoded from this IPC",
     "whole": "trained on the whole training set",
 }
@@ -113,7 +115,7 @@ class AccuracyTable(Accuracies):
         return "\n".join([*lines, ""])
 
     def html(self) -> str:
-        """An HTML fragment with its own style: table, notes, and, folded away, what every cell cost."""
+        """An HTML fragment with its own style: table, notes, and, folded away, what every entry cost."""
         notes = Footnotes()
         table = layouts.html(self.grid(HTML, notes))
         said = "Shaded: best measured of its column."
@@ -165,12 +167,12 @@ class AccuracyTable(Accuracies):
 
     def _heads(self, say: Dialect, notes: Footnotes) -> Iterator[tuple[str, str]]:
         """Data set and budget above every column, with what has to be said of them."""
-        here = {column for (_, column), cell in self.cells.items() if cell.status in (MEASURED, MISSING)}
-        elsewhere = {column for (_, column), cell in self.cells.items() if cell.status == NOT_HERE} - here
+        here = {column for (_, column), entry in self.entries.items() if entry.status in (MEASURED, MISSING)}
+        elsewhere = {column for (_, column), entry in self.entries.items() if entry.status == NOT_HERE} - here
         for dataset in dict.fromkeys(dataset for dataset, _ in self.columns):
             mine = [column for column in self.columns if column[0] == dataset]
-            # A profile may show data sets that no paper used; said once in the heading instead of in every cell.
-            printed = any(cell.number for (_, column), cell in self.cells.items() if column in mine)
+            # A profile may show data sets that no paper used; said once in the heading instead of in every entry.
+            printed = any(entry.number for (_, column), entry in self.entries.items() if column in mine)
             nowhere = all(column in elsewhere for column in mine)
             said = [self.wording.absent] if self._compared and not printed else [NOT_MEASURED] * nowhere
             head = say(data_set(dataset)) + say(notes.mark(*said), "note") + say(NOT_HERE * nowhere, "tag")
@@ -184,15 +186,15 @@ class AccuracyTable(Accuracies):
         self, index: int, say: Dialect, notes: Footnotes, narrow: bool
     ) -> Iterator[tuple[str, list[str]]]:
         """What is said of a row: the kind of every line and its texts."""
-        row, cells = self.rows[index], [self.cells[index, column] for column in self.columns]
+        row, entries = self.rows[index], [self.entries[index, column] for column in self.columns]
         if row.method is not None:
             best = [self.best(column) == index for column in self.columns]
-            yield say("measured", "kind"), list(map(self._measured, cells, best, [say] * len(cells)))
+            yield say("measured", "kind"), list(map(self._measured, entries, best, [say] * len(entries)))
         if row.reported_as is not None or row.method is None:
-            texts = [self._reported(cell, say, notes, narrow) for cell in cells]
+            texts = [self._reported(entry, say, notes, narrow) for entry in entries]
             yield say("reported", "reported"), texts
-        if narrow and any(cell.difference is not None for cell in cells):
-            yield "difference", [say(points(cell.difference)) for cell in cells]
+        if narrow and any(entry.difference is not None for entry in entries):
+            yield "difference", [say(points(entry.difference)) for entry in entries]
         changes = [self.change(index, column) for column in self.columns]
         if any(change is not None for pair in changes for change in pair):
             told = [
@@ -202,17 +204,26 @@ class AccuracyTable(Accuracies):
             ]
             yield say(self._against, "kind"), [text.strip() or say(NOTHING) for text in told]
 
-    def _measured(self, cell: Cell, best: bool, say: Dialect) -> str:
-        """``"61.2 ± 0.8"``, with ``" (n=5)"`` where cells differ; "missing" or "not implemented"."""
-        if cell.mean is None:
-            return say(NOTHING, "quiet") if cell.status == NOT_HERE else say(cell.status, "missing")
-        # Where cells differ in how many networks or sets they stand on, each must say.
-        told = f" (n={cell.n})" if len(self._counts) > 1 else ""
-        return say(percent(cell.mean, cell.std) + told, "best" if best else "measured")
+    def _measured(self, entry: Entry, best: bool, say: Dialect) -> str:
+        """``"61.2 ± 0.8"``, with ``" (n=5)"`` where entries differ; "missing" or "not implemented"."""
+        if entry.mean is None:
+            return say(NOTHING, "quiet") if entry.status == NOT_HERE else say(entry.status, "missing")
+        # Where entries differ in how many networks or sets they stand on, each must say.
+        told = f" (n={entry.n})" if len(self._counts) > 1 else ""
+        shown = say(percent(entry.mean, entry.std) + told, "best" if best else "measured")
+        return self._linked(entry, shown) if say is HTML else shown
 
-    def _reported(self, cell: Cell, say: Dialect, notes: Footnotes, narrow: bool) -> str:
+    def _linked(self, entry: Entry, shown: str) -> str:
+        """A number that leads to its record; one of several records leads to the line that lists them."""
+        known = [self.links[key] for key in entry.keys.values() if key in self.links]
+        if not known:
+            return shown
+        at = known[0] if len(known) == 1 else f"#{_anchor(entry)}"
+        return f'<a href="{markup.escape(at)}">{shown}</a>'
+
+    def _reported(self, entry: Entry, say: Dialect, notes: Footnotes, narrow: bool) -> str:
         """``"(+0.6) 60.6 ± 0.4"``, with footnotes: another source, another budget, the paper's remark."""
-        printed, wanted = cell.number, []
+        printed, wanted = entry.number, []
         if printed is None:
             return say(NOTHING, "quiet")
         if (printed.paper, printed.item) != (self.paper, self.item):
@@ -222,17 +233,17 @@ class AccuracyTable(Accuracies):
         if printed.note and "budget is INPC" not in printed.note:
             wanted.append(printed.note)
         text = say(percent(printed.value, printed.std), "reported") + say(notes.mark(*wanted), "note")
-        if narrow or cell.difference is None:
+        if narrow or entry.difference is None:
             return text
-        side = "level" if abs(cell.difference) < 0.05 else "above" if cell.difference > 0 else "below"
-        return say(f"({points(cell.difference)})", side) + f" {text}"
+        side = "level" if abs(entry.difference) < 0.05 else "above" if entry.difference > 0 else "below"
+        return say(f"({points(entry.difference)})", side) + f" {text}"
 
     # What is said around them
 
     @property
     def _counts(self) -> set[tuple[int, int]]:
-        """On how many networks and sets the cells stand."""
-        return {(cell.n, cell.sets) for cell in self.cells.values() if cell.status == MEASURED}
+        """On how many networks and sets the entries stand."""
+        return {(entry.n, entry.sets) for entry in self.entries.values() if entry.status == MEASURED}
 
     @property
     def _compared(self) -> bool:
@@ -264,26 +275,36 @@ class AccuracyTable(Accuracies):
         return [*sentences, *self.remarks, self.reading if self.profile else "Nothing has been measured yet."]
 
     def _missing(self) -> str:
-        """How many cells are missing, or "" if none is."""
+        """How many entries are missing, or "" if none is."""
         count = self.missing
         return f"{count} cell{'s are' if count != 1 else ' is'} missing." if count else ""
 
     def _costs(self) -> pd.DataFrame:
-        """Sets, networks, seconds and memory of every measured cell."""
+        """Sets, networks, seconds and memory of every measured entry."""
         head = self.wording.head[:1].upper() + self.wording.head[1:]
         return pd.DataFrame(
             {
-                "Method": cell.row.label,
+                "Method": entry.row.label,
                 "Data set": data_set(dataset),
                 head: budget,
-                "Sets": cell.sets,
-                "Networks": cell.n,
-                "Distil and evaluate": duration(cell.seconds),
-                "Peak memory": size(cell.peak_memory_bytes) if cell.peak_memory_bytes else "not recorded",
+                "Sets": entry.sets,
+                "Networks": entry.n,
+                "Distil and evaluate": duration(entry.seconds),
+                "Peak memory": size(entry.peak_memory_bytes) if entry.peak_memory_bytes else "not recorded",
+                **({"Records": self._records(entry)} if self.links else {}),
             }
-            for (_, (dataset, budget)), cell in self.cells.items()
-            if cell.status == MEASURED and (dataset, budget) not in self.made_of
+            for (_, (dataset, budget)), entry in self.entries.items()
+            if entry.status == MEASURED and (dataset, budget) not in self.made_of
         )
+
+    def _records(self, entry: Entry) -> Markup:
+        """A link to the record of every set."""
+        found = [
+            f'<a href="{markup.escape(self.links[key])}">{seed}</a>'
+            for seed, key in entry.keys.items()
+            if key in self.links
+        ]
+        return Markup(f'<span id="{_anchor(entry)}">{", ".join(found)}</span>')
 
     def _panels(self) -> list[list[int]]:
         """Positions of columns in pieces that fit on a page, never parting the columns of one data set."""
@@ -294,6 +315,11 @@ class AccuracyTable(Accuracies):
                 panels.append([])
             panels[-1] += mine
         return panels
+
+
+def _anchor(entry: Entry) -> str:
+    """The name of an entry's line among those that say what entries cost."""
+    return f"records-{next(iter(entry.keys.values()), '')[:12]}"
 
 
 def accuracy_table(
@@ -310,6 +336,7 @@ def accuracy_table(
     caption: str = "",
     reading: str = "",
     beyond: bool = False,
+    links: Mapping[str, str] | None = None,
 ) -> AccuracyTable:
     """Put measured accuracies next to the papers' own.
 
@@ -333,11 +360,13 @@ def accuracy_table(
     fallbacks : sequence of (paper, item)
         Where to look, in this order, for a number `item` does not give; such numbers carry a footnote mark.
     command : str
-        What to type to measure the missing cells.
+        What to type to measure the missing entries.
     caption, reading : str
         First and last sentence of the caption (``Profile.reading``); the legend follows by itself.
     beyond : bool
         Show the item's other columns too, those that this profile does not measure, with their reported numbers.
+    links : dict of str to str, optional
+        Where the record of a key is, seen from the page.
 
     Raises
     ------
@@ -363,7 +392,7 @@ def accuracy_table(
     for (method, dataset, _), found in by_place.items():
         by_whole.setdefault((method, dataset), []).extend(found)
 
-    cells: dict[tuple[int, Column], Cell] = {}
+    entries: dict[tuple[int, Column], Entry] = {}
     for index, row in enumerate(rows):
         for dataset, ipc in columns:
             places = ((paper, item), *fallbacks)
@@ -372,21 +401,22 @@ def accuracy_table(
             )
             number = next((hit for hit in hits if hit is not None), None)
             if (dataset, ipc) not in own and row.method is not None:
-                cells[index, (dataset, ipc)] = Cell(row, dataset, ipc, NOT_HERE, number=number)
+                entries[index, (dataset, ipc)] = Entry(row, dataset, ipc, NOT_HERE, number=number)
                 continue
             method = row.method or ""
             mine = by_whole.get((method, dataset)) if row.bound else by_place.get((method, dataset, ipc))
-            cells[index, (dataset, ipc)] = make_cell(row, dataset, ipc, mine or [], number)
+            entries[index, (dataset, ipc)] = make_entry(row, dataset, ipc, mine or [], number)
     return AccuracyTable(
         rows=tuple(rows),
         columns=columns,
-        cells=cells,
+        entries=entries,
         paper=paper,
         item=item,
         profile=profile,
         command=command,
         caption=caption,
         reading=reading,
+        links=links or {},
     )
 
 
@@ -412,8 +442,8 @@ def _of_dataset(
     return sorted({*mine, *more}) if more else mine
 
 
-def make_cell(row: Row, dataset: str, ipc: int, records: Sequence[Record], number: Reported | None) -> Cell:
-    """The cell of a row that these records, one per seed, stand behind.
+def make_entry(row: Row, dataset: str, ipc: int, records: Sequence[Record], number: Reported | None) -> Entry:
+    """The entry of a row that these records, one per seed, stand behind.
 
     Raises
     ------
@@ -421,13 +451,13 @@ def make_cell(row: Row, dataset: str, ipc: int, records: Sequence[Record], numbe
         Two records of one seed.
     """
     if row.method is None:
-        return Cell(row, dataset, ipc, row.absent, number=number)
+        return Entry(row, dataset, ipc, row.absent, number=number)
     records = [record for record in records if record["accuracies"]]
     if not records:
-        return Cell(row, dataset, ipc, MISSING, number=number)
+        return Entry(row, dataset, ipc, MISSING, number=number)
     by_seed = of_seeds(records)
     peaks = [record["peak_memory_bytes"] for record in records if record.get("peak_memory_bytes")]
-    return Cell(
+    return Entry(
         row=row,
         dataset=dataset,
         ipc=ipc,
@@ -438,4 +468,5 @@ def make_cell(row: Row, dataset: str, ipc: int, records: Sequence[Record], numbe
         seconds=sum(seconds(record, "distill") + seconds(record, "evaluate") for record in records),
         peak_memory_bytes=max(peaks, default=None),
         by_seed=by_seed,
+        keys={int(record["seed"]): str(record.get("key", "")) for record in records},
     )

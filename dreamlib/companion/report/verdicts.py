@@ -8,6 +8,7 @@ mean of these numbers leaves out zero. Every page and table decides by :func:`de
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
@@ -238,16 +239,9 @@ def needed(spread: float, claimed: float | None) -> int | None:
         return quantile(sets) * spread / sets**0.5 < abs(claimed)
 
     # The width falls with every further set, so that halving finds the first that is enough.
-    high = 2
-    while not enough(high):
-        if high >= MOST:
-            return None
-        high *= 2
-    low = high // 2
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (low, middle) if enough(middle) else (middle, high)
-    return max(high, 2)
+    counts = range(2, MOST + 1)
+    place = bisect_left(counts, True, key=enough)
+    return counts[place] if place < len(counts) else None
 
 
 def paired(
@@ -359,6 +353,6 @@ def frame_line(evidence: Evidence) -> dict[str, object]:
     }
 
 
-def interval(evidence: Evidence, digits: int = 1) -> str:
+def interval(evidence: Evidence) -> str:
     """``"+1.2 [−0.3, +2.7]"`` for a table; without an interval, the difference alone."""
-    return "missing" if evidence.difference is None else evidence.size(digits, unit="")
+    return "missing" if evidence.difference is None else evidence.size(unit="")

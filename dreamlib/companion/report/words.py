@@ -12,7 +12,9 @@ from typing import Any, cast
 
 from ...core.errors import BadValue
 
-MEASURED, MISSING, NOT_IMPLEMENTED = "measured", "missing", "not implemented"
+MEASURED = "measured"
+MISSING = "missing"
+NOT_IMPLEMENTED = "not implemented"
 NOT_HERE = "not in this profile"
 NOTHING = "–"
 ROUNDING = 1e-9  # what is below is zero, up to the last bits of a sum
@@ -30,7 +32,7 @@ DATASETS = {
 }
 
 
-_STREAM = re.compile(r"(\d+)steps-order(\d+)-(step|upto)(\d+)")
+_SEQUENCE = re.compile(r"(\d+)steps-order(\d+)-(step|upto)(\d+)")
 
 
 def data_set(name: str) -> str:
@@ -41,17 +43,17 @@ def data_set(name: str) -> str:
     whole, _, part = name.rpartition("@")
     if whole and part == "holdout":
         return f"{data_set(whole)}, tested on held-out training images"
-    if whole and (found := _STREAM.fullmatch(part)):
+    if whole and (found := _SEQUENCE.fullmatch(part)):
         steps, order, kind, step = found.groups()
         which = f"step {step}" if kind == "step" or step == "1" else f"steps 1 to {step}"
         return f"{data_set(whole)}, classes of {which} of {steps} (order {order})"
     return DATASETS.get(name, name)
 
 
-def stream(name: str) -> str:
-    """What a table calls a class-incremental stream, whatever its order and step: "MNIST in 5 steps"."""
+def class_sequence(name: str) -> str:
+    """What a table calls a class sequence, whatever its order and step: "MNIST in 5 steps"."""
     whole, _, part = name.rpartition("@")
-    found = _STREAM.fullmatch(part) if whole else None
+    found = _SEQUENCE.fullmatch(part) if whole else None
     return f"{data_set(whole)} in {found[1]} steps" if found else data_set(name)
 
 
@@ -75,6 +77,20 @@ def network(described: Mapping[str, Any]) -> str:
     name = str(described["name"])
     shown = NETWORKS.get(name, name) + (f"-{described['depth']}" if name == "convnet" else "")
     return shown if described["norm"] == "none" else f"{shown}, {described['norm']} norm"
+
+
+def device(described: object) -> object:
+    """A device without "(s)": ``"AMD EPYC, 1 thread(s)"``, as older records have it, is ``"AMD EPYC, 1 thread"``."""
+    if not isinstance(described, str):
+        return described
+    return re.sub(r"(\d+) thread\(s\)", lambda found: plural(int(found[1]), "thread"), described)
+
+
+def plainly(keys: str) -> str:
+    """Words instead of names in the code: ``"evaluation.real_batch 64"`` is "evaluation: real batch 64"."""
+    path = re.compile(r"(?<![\w/.])(?:[a-z]+\.)+(?=[a-z_]{2,} )")  # "evaluation.learner." of what follows
+    told = path.sub(lambda found: found[0].replace(".", ": "), keys)
+    return re.sub(r"(?<=[a-z])_(?=[a-z])", " ", told)
 
 
 def make_target(paper: str, item: str) -> str:
@@ -102,12 +118,11 @@ def number(value: object, digits: int = 1) -> str:
     return text.replace("-", "−")
 
 
-def percent(mean: float | None, std: float | None = None, digits: int = 1) -> str:
+def percent(mean: float | None, std: float | None = None) -> str:
     """``"61.2 ± 0.8"``, or ``"61.2"`` without a standard deviation; a dash without a mean."""
     if mean is None or not math.isfinite(mean):
         return NOTHING
-    told = f"{mean:.{digits}f}"
-    return told if std is None or not math.isfinite(std) else f"{told} ± {std:.{digits}f}"
+    return f"{mean:.1f}" if std is None or not math.isfinite(std) else f"{mean:.1f} ± {std:.1f}"
 
 
 def points(difference: float | None, digits: int = 1) -> str:
@@ -141,7 +156,7 @@ def sound(text: str) -> str:
     Raises
     ------
     BadValue
-        It does. What is not known is left out of a sentence, with a plain word instead.
+        It does. What is not known is left out of a sentence, with a word instead.
     """
     if found := _UNSOUND.search(text):
         around = text[max(0, found.start() - 40) : found.end() + 20]

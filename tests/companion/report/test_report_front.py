@@ -51,7 +51,9 @@ def report(
     about = {"datasets": datasets or ["mnist"], **told}
     shown = v4.new_output("display_data", {"text/markdown": "1 of 1"}, metadata=facts.told(**about))
     drawn = v4.new_output(
-        "display_data", {"text/markdown": "", "image/png": ""}, metadata={"alt": f"Bars of {name}"}
+        "display_data",
+        {"text/markdown": "", "image/png": ""},
+        metadata=facts.told(figure=f"figures/{place.stem}-bars.png", alt=f"Bars of {name}"),
     )
     cells = [
         v4.new_markdown_cell(f"# Title of {name}\n\n**The claim.** Its claim. More."),

@@ -7,9 +7,11 @@ from xml.etree import ElementTree
 
 import nbformat
 import pytest
+from pandas import DataFrame
 
 from dreamlib.companion.report.html import describe, mathml, render
 from dreamlib.companion.report.index import first_sentence, index
+from dreamlib.companion.report.layouts import folded, styled, verdicts
 from dreamlib.companion.report.offline import assert_offline
 from dreamlib.core.errors import BadValue, DataError, StoreError
 
@@ -96,7 +98,6 @@ def test_render(place: Path) -> None:
         "1 min 15 s",
         '<a href="table1.ipynb">notebook</a>',
         '<a href="table1.csv">csv</a>',
-        "Parameters and their defaults",
         "Parameters of this run",
         "<summary>Load &lt;the&gt; records</summary>",
         '<span class="ansi-red-fg">red</span> &lt;tag&gt;',
@@ -119,7 +120,8 @@ def test_render(place: Path) -> None:
     assert "table1.md" not in text
     assert "gradients" not in text
     assert text.count("<math ") >= 4
-    assert len(re.findall(r"<details", text)) == len(re.findall(r"</details>", text)) == 3
+    assert len(re.findall(r"<details", text)) == len(re.findall(r"</details>", text)) == 2
+    assert '<details class="code" open' not in text
 
 
 def test_math_is_well_formed_mathml(place: Path) -> None:
@@ -147,11 +149,54 @@ def test_mathml() -> None:
         mathml(r"\left( x", display=False)
 
 
-def test_local_images_come_along(place: Path) -> None:
+@pytest.fixture
+def drawn(place: Path) -> Path:
+    """A notebook with a figure next to it."""
     write(place, notebook("# T\n\n![what it shows](figures/a.svg)\n"))
     (place.parent / "figures").mkdir()
-    (place.parent / "figures" / "a.svg").write_text("<svg/>")
-    assert 'src="data:image/svg+xml;base64,PHN2Zy8+" alt="what it shows"' in render(place).read_text()
+    (place.parent / "figures" / "a.svg").write_text('<svg xmlns="http://www.w3.org/2000/svg" width="300pt"/>')
+    return place
+
+
+def test_a_page_refers_to_its_figures(drawn: Path) -> None:
+    text = render(drawn).read_text()
+    assert 'src="figures/a.svg" alt="what it shows"' in text
+    assert "width:400px" in text  # as wide as it was drawn
+    assert "base64" not in text
+
+
+def test_figures_come_along_where_that_is_asked_for(drawn: Path) -> None:
+    text = render(drawn, inline=True).read_text()
+    assert "data:image/svg+xml;base64," in text
+    assert "figures/a.svg" not in text
+
+
+def test_verdicts_come_right_after_the_claim_and_the_contents_below_the_table(place: Path) -> None:
+    v4 = nbformat.v4
+    told = verdicts("The paper's claim", "quick", [("a", True, "x")], "the rule")
+    top = [
+        v4.new_output("display_data", {"text/html": html})
+        for html in (told, styled(DataFrame({"b": [1]})).text, folded("Profile quick: x", "smaller"))
+    ]
+    book = notebook("# T\n\n**The claim.** DREAM is best.\n", outputs=top)
+    book.cells.append(v4.new_markdown_cell("## One\n## Two\n## Three\n## Four"))
+    book.cells.append(v4.new_code_cell("# NBVAL_CHECK_OUTPUT\nprint(session.check())"))
+    text = render(write(place, book)).read_text(encoding="utf-8")
+    below = text.partition("</style>")[2]
+    marks = (
+        "DREAM is best",
+        "dl-verdicts",
+        ">b<",
+        "Profile quick: x",
+        'class="toc"',
+        'id="one"',
+        "Parameters of",
+    )
+    found = [below.index(mark) for mark in marks]
+    assert found == sorted(found)
+    assert "NBVAL" not in text
+    assert text.count("<style>") == 1
+    assert '<a href="../../glossary.html">' in text
 
 
 def test_a_failed_run_says_so(place: Path) -> None:
@@ -215,6 +260,9 @@ def test_pages_that_need_the_network_are_refused(place: Path) -> None:
         '<a href="vbscript:x">',
         '<img src="https&colon;//a.b/c.png">',
         '<img src="beside.png">',
+        '<img src="figures/../../secret.svg">',
+        '<img src="figures/page.html">',
+        '<iframe src="figures/a.svg"></iframe>',
         '<img src="\\\\a.b\\c.png">',
         '<svg><a><animate attributeName="href" values="javascript:alert(1)"/></a></svg>',
         '<svg><set attributeName="href" to="javascript:alert(1)"/></svg>',
@@ -237,6 +285,7 @@ def test_offline_refuses(page: str) -> None:
         '<a href="https://example.org">x</a>',
         '<a href="../../index.html#quick">x</a>',
         '<img src="data:image/png;base64,AAAA">',
+        '<img alt="a" src="figures/table1-mnist-ipc1.svg">',
         '<link rel="icon" href="data:,">',
         '<svg xmlns="http://www.w3.org/2000/svg"><use href="#a"/></svg>',
         "<code>&lt;script src=&quot;https://a.b&quot;&gt;</code>",

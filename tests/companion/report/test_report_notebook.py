@@ -266,3 +266,52 @@ def test_a_temporary_folder_too_long_for_a_socket_is_no_hindrance(
     finally:
         manager.cleanup_connection_file()
     assert not Path(manager.connection_file).parent.exists()
+
+
+def test_tidy_keeps_every_figure_and_style_once() -> None:
+    new = nbformat.v4.new_output
+    about = {"dreamlib": {"figure": "figures/table1-a.svg", "alt": "DM [a_b]: $1 to 2"}}
+    sheet = "<style>\n.dl-block { margin: 0 }\n</style>\n"
+    cells = [
+        nbformat.v4.new_code_cell(
+            "figure",
+            outputs=[
+                new("display_data", {"image/svg+xml": "<svg/>", "text/plain": "DM"}, metadata=about),
+                new("display_data", {"image/png": "AAAA", "text/plain": "a figure of someone else"}),
+            ],
+        ),
+        nbformat.v4.new_code_cell(
+            "tables",
+            outputs=[
+                new("display_data", {"text/html": f"{sheet}<b>1</b>{sheet}", "text/plain": "1"}),
+                new("display_data", {"text/html": f"{sheet}<b>2</b>", "text/plain": "2"}),
+            ],
+        ),
+    ]
+    figure, tables = tidy(nbformat.v4.new_notebook(cells=cells)).cells
+    assert figure.outputs[0].data == {"text/markdown": "![DM a b: 1 to 2](figures/table1-a.svg)"}
+    assert figure.outputs[0].metadata == {}
+    assert figure.outputs[1].data == {"image/png": "AAAA", "text/plain": "a figure of someone else"}
+    assert [one.data for one in tables.outputs] == [
+        {"text/html": f"{sheet}<b>1</b>"},
+        {"text/html": "<b>2</b>"},
+    ]
+
+
+def test_what_comes_late_can_stand_at_the_top(tmp_path: Path) -> None:
+    source = tmp_path / "notebooks" / "dream" / "table1.py"
+    source.parent.mkdir(parents=True)
+    later = """
+# %%
+from IPython.display import Markdown, display
+place = display(Markdown("not yet"), display_id="dreamlib-verdicts")
+
+# %%
+place.update(Markdown("**holds**"))
+"""
+    source.write_text(SOURCE.partition("# %%\nimport os")[0] + later, encoding="utf-8")
+    kept = nbformat.read(run(source, tmp_path / "out" / "table1.ipynb"), as_version=4)
+    shown = [
+        [one.data["text/markdown"] for one in cell.outputs] for cell in kept.cells if cell.cell_type == "code"
+    ]
+    assert shown[-2:] == [["**holds**"], []]

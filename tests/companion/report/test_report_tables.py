@@ -151,7 +151,7 @@ def test_budgets_of_a_generator_are_told(make: Make, numbers: pd.DataFrame) -> N
     table = accuracy_table(
         [], [Row("dim", "DiM", "DiM")], ["cifar10"], [10], numbers, paper="dim", item="table2"
     )
-    assert "images per class that a generator draws anew (INPC)" in table.markdown()
+    assert "images per class that a generator draws again for every epoch (INPC)" in table.markdown()
     assert "as printed in DiM Table 2" in table.markdown()
 
 
@@ -414,7 +414,7 @@ def test_columns_that_only_the_paper_has_are_shown_as_not_in_this_profile(
     table = accuracy_table([make("dc")], ROWS[:4], ["digits", "cifar10"], [10], numbers, beyond=True)
     assert table.columns == (("digits", 10), ("cifar10", 1), ("cifar10", 10))
     assert table.measured == [("digits", 10), ("cifar10", 10)]
-    cell = table.cells[0, ("cifar10", 1)]
+    cell = table.entries[0, ("cifar10", 1)]
     assert (cell.status, cell.mean, cell.number and cell.number.value) == ("not in this profile", None, 28.3)
     assert table.missing == 5  # of the columns that could be measured
     for text in (table.markdown(), table.html(), table.latex()):

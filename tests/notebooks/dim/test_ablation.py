@@ -85,23 +85,23 @@ HERE, THERE = "Digits, INPC 10", "CIFAR-10, INPC 50"
 
 def test_a_record_stands_where_its_method_and_network_say(table: AblationTable) -> None:
     assert table.columns == tuple((span, head) for span in (HERE, THERE) for head in ("C-3", "R-10", "Avg."))
-    assert table.cells[0, (HERE, "C-3")].accuracies == (80.0, 82.0)
-    assert table.cells[1, (HERE, "R-10")].accuracies == (68.0, 74.0)
+    assert table.entries[0, (HERE, "C-3")].accuracies == (80.0, 82.0)
+    assert table.entries[1, (HERE, "R-10")].accuracies == (68.0, 74.0)
     assert table.missing == 0
 
 
 def test_an_average_is_of_one_network_of_each_kind(table: AblationTable) -> None:
-    cell = table.cells[1, (HERE, "Avg.")]
+    cell = table.entries[1, (HERE, "Avg.")]
     pairs = [(90.0 + 68.0) / 2, (92.0 + 74.0) / 2]
     assert cell.mean == np.mean(pairs)
     assert cell.std == np.std(pairs, ddof=1)
     assert cell.n == 2
-    assert table.cells[1, (THERE, "Avg.")].number is not None
+    assert table.entries[1, (THERE, "Avg.")].number is not None
 
 
 def test_an_average_waits_for_all_networks(records: list[dict[str, Any]], printed: pd.DataFrame) -> None:
     table = table_of(records[:1] + records[2:], printed)
-    assert table.cells[0, (HERE, "Avg.")].status == MISSING
+    assert table.entries[0, (HERE, "Avg.")].status == MISSING
     assert table.missing == 2
     assert "missing" in table.markdown()
     assert "make dim-table0" in table.html()
@@ -114,11 +114,11 @@ def test_an_average_of_unequal_networks_is_refused(make: Make, printed: pd.DataF
 
 
 def test_the_papers_place_has_columns_of_its_own(table: AblationTable) -> None:
-    cell = table.cells[1, (THERE, "C-3")]
+    cell = table.entries[1, (THERE, "C-3")]
     assert (cell.status, cell.mean) == (NOT_HERE, None)
     assert cell.number is not None
     assert cell.number.value == 64.0
-    assert table.cells[1, (HERE, "C-3")].number is None
+    assert table.entries[1, (HERE, "C-3")].number is None
     frame = table.frame()
     assert frame[frame.dataset == "cifar10"].measured.isna().all()
     assert not (frame.dataset == "svhn").any()
@@ -133,7 +133,7 @@ def test_measured_and_reported_share_a_column_where_the_place_is_the_same(
     one = judged(make, "dim", "convnet", [70.0, 72.0], dataset="cifar10", ipc=50)
     table = ablation_table([one], rows(), TWO, ["cifar10"], [50], printed, item="table0")
     assert {span for span, _ in table.columns} == {THERE}
-    assert table.cells[1, (THERE, "C-3")].difference == 71.0 - 64.0
+    assert table.entries[1, (THERE, "C-3")].difference == 71.0 - 64.0
 
 
 def test_change_to_the_base_row(table: AblationTable) -> None:
@@ -257,7 +257,7 @@ def test_published_settings_need_no_remark(make: Make, printed: pd.DataFrame) ->
 
 def test_stored_images_are_refused(make: Make, records: list[dict[str, Any]], printed: pd.DataFrame) -> None:
     stored = judged(make, "dim", "convnet", [90.0], budget="ipc")
-    with pytest.raises(BadValue, match="DIM: stored images in a table of images drawn anew"):
+    with pytest.raises(BadValue, match="DIM: stored images in a table of images drawn again for every epoch"):
         table_of([*records[:2], stored], printed)
     assert table_of([*records, stored | {"method": "dm"}], printed).missing == 0
 
@@ -278,9 +278,9 @@ def test_seeds_are_pooled_and_paired(
         for (method, name), values in ACCURACIES.items()
     ]
     table = table_of([*records, *again], printed)
-    cell = table.cells[1, (HERE, "C-3")]
+    cell = table.entries[1, (HERE, "C-3")]
     assert (cell.n, cell.sets, cell.mean) == (4, 2, 91.5)
-    assert table.cells[1, (HERE, "Avg.")].n == 4
+    assert table.entries[1, (HERE, "Avg.")].n == 4
     assert table.changes().n.tolist() == [2, 2]
 
 

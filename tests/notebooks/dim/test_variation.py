@@ -41,6 +41,6 @@ def test_an_ablation_of_nothing_is_missing_beside_the_papers_numbers(tmp_path: P
     table = ablation.of_session(session, rows, base="C3+R10+R18", average=True)
     assert table.missing == 3 * 4  # quick has three of the seven
     assert "make dim-table6 PROFILE=quick" in table.markdown()
-    number = table.cells[6, ("CIFAR-10, INPC 50", "Avg.")].number
+    number = table.entries[6, ("CIFAR-10, INPC 50", "Avg.")].number
     assert number is not None
     assert number.value == 73.9

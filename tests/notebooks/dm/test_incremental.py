@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from dreamlib.companion.report import settings, statistics
-from dreamlib.companion.report.words import stream
+from dreamlib.companion.report.words import class_sequence
 
 
 def record(method: str, order: int, step: int, accuracies: list[float], **more: Any) -> dict[str, Any]:
@@ -18,7 +18,7 @@ def record(method: str, order: int, step: int, accuracies: list[float], **more: 
         "method": method,
         "label": method.upper(),
         "dataset": f"mnist@2steps-order{order}-upto{step}",
-        "split": {"part": "Stream", "steps": 2, "order": order, "step": step, "seen": True},
+        "split": {"part": "ClassSequence", "steps": 2, "order": order, "step": step, "seen": True},
         "classes": list("abcd")[: 2 * step],
         "ipc": 20,
         "seed": order,
@@ -51,7 +51,7 @@ def test_networks_of_all_orders_are_pooled_and_orders_told_apart() -> None:
     pooled = np.array([90.0, 92.0, 70.0, 72.0])
     assert (line["mean"], line["std"], line.n) == (pooled.mean(), pytest.approx(pooled.std(ddof=1)), 4)
     assert (line.orders, line.order_std) == (2, pytest.approx(np.std([91.0, 71.0], ddof=1)))
-    assert (line.stream, line.classes, line.ipc, line.images, line.seconds) == (
+    assert (line.sequence, line.classes, line.ipc, line.images, line.seconds) == (
         "MNIST in 2 steps",
         2,
         20,
@@ -66,14 +66,14 @@ def test_one_network_of_one_order_has_no_spread() -> None:
     assert math.isnan(line["std"])
     assert math.isnan(line.order_std)
     assert incremental.by_step([]).empty
-    assert incremental.by_order([]).columns.tolist()[:2] == ["stream", "method"]
+    assert incremental.by_order([]).columns.tolist()[:2] == ["sequence", "method"]
 
 
-def test_streams_and_budgets_are_not_mixed() -> None:
+def test_sequences_and_budgets_are_not_mixed() -> None:
     other = record("dm", 0, 1, [1.0], dataset="mnist@5steps-order0-upto1")
     frame = incremental.by_step([*RECORDS, other, record("dm", 0, 1, [2.0], ipc=1)])
     assert len(frame) == 6
-    assert set(frame.stream) == {"MNIST in 2 steps", "MNIST in 5 steps"}
+    assert set(frame.sequence) == {"MNIST in 2 steps", "MNIST in 5 steps"}
 
 
 def test_gains_are_paired_by_order() -> None:
@@ -102,15 +102,15 @@ def test_the_end_pairs_orders_like_seeds() -> None:
     pairs = statistics.paired_difference(ends, "dm", "random", names, [20])
     assert (pairs.difference[0], pairs.n[0]) == (pytest.approx(2.5), 2)
     assert incremental.by_step(ends).step.tolist() == [2, 2]
-    assert incremental.by_step(ends).stream.tolist() == names * 2
+    assert incremental.by_step(ends).sequence.tolist() == names * 2
 
 
-def test_settings_name_the_stream_once() -> None:
+def test_settings_name_the_class_sequence_once() -> None:
     frame = settings.of_methods(RECORDS)
     assert frame["data sets"].tolist() == ["MNIST in 2 steps"] * 2
 
 
-def test_words_of_a_stream() -> None:
-    assert stream("cifar100@10steps-order4-step9") == "CIFAR-100 in 10 steps"
-    assert stream("cifar10@holdout") == "CIFAR-10, tested on held-out training images"
-    assert stream("digits") == "Digits"
+def test_words_of_a_class_sequence() -> None:
+    assert class_sequence("cifar100@10steps-order4-step9") == "CIFAR-100 in 10 steps"
+    assert class_sequence("cifar10@holdout") == "CIFAR-10, tested on held-out training images"
+    assert class_sequence("digits") == "Digits"

@@ -1,4 +1,4 @@
-"""Networks that are one plain chain of convolutions: VGG-11 and AlexNet, both in their CIFAR form."""
+"""Networks that are one chain of convolutions: VGG-11 and AlexNet, both in their CIFAR form."""
 
 from __future__ import annotations
 
