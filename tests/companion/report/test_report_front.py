@@ -18,7 +18,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from dreamlib.companion.report import comparison, facts
+from dreamlib.companion.report import comparison, facts, style
 from dreamlib.companion.report.cards import card
 from dreamlib.companion.report.front import thumbnail
 from dreamlib.companion.report.html import render
@@ -195,8 +195,8 @@ def test_the_picture_of_numbers_is_for_light_and_dark_pages(pages: dict[str, str
     ElementTree.fromstring(svg)
     rules = re.search(r"<style>@media \(prefers-color-scheme: dark\)\{(.*?)\}</style>", svg)
     assert rules is not None
-    assert comparison.INK in svg.replace(rules[0], ""), "there is something to be made lighter"
-    assert f'[style*="fill: {comparison.INK}"]' in rules[1]
+    assert style.INK in svg.replace(rules[0], ""), "there is something to be made lighter"
+    assert f'[style*="fill: {style.INK}"]' in rules[1]
     assert (
         5 * 72 * 0.95
         <= float(ElementTree.fromstring(svg).get("width", "").removesuffix("pt"))
