@@ -170,7 +170,7 @@ for (name, ipc), part in costs[costs.seed == 0].groupby(["dataset", "ipc"], sort
     session.save_figure(axes.figure, f"{name}-ipc{ipc}")
 
 # %%
-shown = costs[costs.final].drop(columns=["step", "final", "method"])
+shown = costs[costs.final.astype(bool)].drop(columns=["step", "final", "method"])
 tables.styled(
     shown.rename(
         columns={
