@@ -184,7 +184,7 @@ def _choice(profile: str, said: str) -> argparse.ArgumentParser:
     choice.add_argument("--ipc", default="", help="images per class, comma-separated; default: the profile's")
     choice.add_argument("--methods", default="", help="comma-separated; default: the item's")
     choice.add_argument(
-        "--seeds", type=whole, default=0, help="synthetic sets per cell; default: the profile's"
+        "--seeds", type=whole, default=0, help="synthetic sets of each method; default: the profile's"
     )
     choice.add_argument("--results", default=None, help="results folder (default: reports/results)")
     choice.add_argument("--data", default=None, help="data folder (default: DREAMLIB_DATA, else data)")

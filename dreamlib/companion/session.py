@@ -163,8 +163,8 @@ class Session:
         budget, made = ("INPC", "generator") if self._drawn else ("IPC", "synthetic set")
         return (
             f"{self.profile.summary}. Data sets: {', '.join(map(words.data_set, self.study.datasets))}; {budget} "
-            f"{', '.join(map(str, self.study.ipcs))}; {words.plural(self.study.seeds, made)} per cell. All accuracies "
-            "are last-epoch top-1 on the whole test set; the test set is read once per network, after training."
+            f"{', '.join(map(str, self.study.ipcs))}; {words.plural(self.study.seeds, made)} of each method. All "
+            "accuracies are last-epoch top-1 on the whole test set, which is read once per network, after training."
         )
 
     def _at_the_top(self, place: str, shown: Any) -> None:

@@ -87,6 +87,7 @@ def pixels(encoded: bytes, label: str, mode: str | None) -> np.ndarray:
             frames = 1 if image.format == "MPO" else getattr(image, "n_frames", 1)
             # Nobody says what lies behind a transparent pixel, so that has to be asked for.
             target = mode or (None if transparent else PLAIN.get(found))
+            # Before anything is measured: a phone stores photographs lying on their side.
             ImageOps.exif_transpose(image, in_place=True)
             eight: Image.Image = image
             if target and frames == 1 and found in SIXTEEN:

@@ -117,6 +117,8 @@ def load(
     name = check_name(name)
     parent, split = splits.parse(name)
     if split is not None:
+        # A part is cut out of its whole. Whether that needs test images depends on the part: a held-out one brings its
+        # own.
         whole = load(
             parent,
             root,

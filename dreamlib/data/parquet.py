@@ -205,6 +205,7 @@ def _unpacked(file: Path, opened: Any, columns: list[str]) -> Any:
     batches, size = [], declared
     if declared <= most:
         size = 0
+        # What is really unpacked is counted too: a file may say less of itself.
         for batch in opened.iter_batches(BATCH, columns=columns):
             batches.append(batch)
             size += batch.nbytes

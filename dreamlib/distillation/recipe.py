@@ -100,6 +100,7 @@ class Recipe:
     @property
     def first(self) -> Recipe | None:
         """The recipe that has to run first: of an earlier stage, or of experts; None: there is none."""
+        # The criterion says what it goes on from (an earlier stage, experts), else the teacher does.
         return self.criterion.before(self) or self.teacher.before(self)
 
     @property

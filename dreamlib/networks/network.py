@@ -110,6 +110,7 @@ def build(
     # On the meta device PyTorch's own initialisation does nothing: weights are drawn once, and from our seed.
     with torch.device("meta"):
         body, size = BODIES[spec.name](spec, (channels, height, width))
+        # IDC's form starts convolutions from He's distribution, DD's form all weights from Glorot's.
         network = Network(body, size, num_classes, spec.form == "idc", spec.form == "xavier")
     device = torch.device(device)
     if device.type != "meta":

@@ -105,6 +105,7 @@ def blocks(found: list[Layer]) -> list[Layer]:
     """The same with what follows a linear layer or a convolution (a norm, an activation) counted to it."""
     out: list[Layer] = []
     for layer in found:
+        # Only what has sizes begins a block; norms and activations belong to the one before.
         if out and not layer.detail:
             last = out[-1]
             out[-1] = replace(

@@ -75,6 +75,7 @@ def _stem(spec: NetworkSpec, shape: Shape) -> tuple[nn.Sequential, tuple[int, in
     inputs, height, width = shape
     channels, side = scaled(spec, 64), min(height, width)
     kernel, factor = (3, 1) if side <= 64 else (3, 2) if side <= 128 else (7, 4)
+    # He's stem divides by 4 in two steps, by its stride and by a pooling; the AP variants pool by 4 at once.
     stride = 2 if factor == 4 and spec.pooling == "none" else 1
     layers = [_conv(spec, inputs, channels, kernel, stride), norm(spec, channels), activation(spec)]
     if factor > 1:

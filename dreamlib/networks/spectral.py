@@ -37,6 +37,7 @@ class Spectral(nn.Module):
         if self.training:
             self._turn()
         # The norm of uW is what u, W and its right singular vector give, and has the same derivative.
+        # A copy of u, since the next call turns u in place while this call's graph may still need it.
         return self.weight / (self.u.clone() @ self.weight.flatten(1)).norm()
 
     @torch.no_grad()

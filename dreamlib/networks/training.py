@@ -343,6 +343,7 @@ def learn_batch(
     """
     tensors = network.state_dict()
     how, learn, given = _prepare_batch(engine, network, images[None], labels[None], schedule, generator)
+    # Prepared as for K networks, of which this is the only one.
     one = pytree.tree_map(lambda value: value[0], given)
     _, _, gradients, statistics = engine.run((key, how), learn, tensors, *one)
     for name, value in statistics.items():
@@ -579,6 +580,7 @@ class Training:
         self.velocity = [torch.zeros_like(weight) for weight in stack.weights()]
         self.order = torch.empty(0, dtype=torch.int64, device=generator.device)
         self.step = 0
+        # The last batch of an epoch may be smaller, and is a step like the others.
         self.per_epoch = -(-size // settings.batch)
         self.stop_after = steps
 

@@ -103,6 +103,7 @@ class Method:
 
     def facts(self, dataset: str, ipc: int) -> dict[str, Any]:
         """What rules ask of a cell. A part of a data set has the settings of the data set it comes from."""
+        # A container without tiles is one of factor 1.
         factor = getattr(self.recipe.container, "factor", 1)
         return {
             "dataset": origin(dataset),

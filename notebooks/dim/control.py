@@ -42,9 +42,9 @@ session.run()
 
 # %% [markdown]
 # ## The four arms
-# Four generators that go on from one and the same GAN: with the weight of matching at 0 or as published, and at the rate
-# of the first stage or at a twentieth of it. The paper has no such table. What matching is worth is read between two
-# arms of one rate; what the rate is worth, between two arms of one weight. *DiM* is the published arm.
+# Four generators that go on from one and the same GAN: with the weight of matching at 0 or as published, and at the
+# rate of the first stage or at a twentieth of it. The paper has no such table. What matching is worth is read between
+# two arms of one rate; what the rate is worth, between two arms of one weight. *DiM* is the published arm.
 
 # %%
 rows = [tables.Row(name, session.label(name), None) for name in session.study.methods]

@@ -11,7 +11,7 @@
 #
 # **The claim.** $\lambda$ weighs the matching loss against the generator's own: $\mathcal{L} = \mathcal{L}_g + \lambda
 # \mathcal{L}_m$. 0.01 is best under ConvNet-3 (C-3) and ResNet-10. A larger one, such as 1, weakens
-# $\mathcal{L}_g$ and with it what the images show; too small a one leaves a plain GAN (CIFAR-10, INPC = 50).
+# $\mathcal{L}_g$ and with it what the images show; too small a one leaves the GAN as it is (CIFAR-10, INPC = 50).
 
 # %% tags=["parameters"]
 profile: str = "quick"  # quick, cpu or paper

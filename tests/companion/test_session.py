@@ -51,9 +51,9 @@ def test_a_page_of_generators_speaks_of_inpc(tmp_path: Path, shown: list[str]) -
         Session(item, results=str(tmp_path)).about()
         told.append(shown[-1])
     assert "<details" in told[0]
-    assert "; INPC 10; 1 generator per cell." in told[0]
+    assert "; INPC 10; 1 generator of each method." in told[0]
     assert "INPC" not in told[1]
-    assert re.search(r"\d synthetic sets? per cell", told[1])
+    assert re.search(r"\d synthetic sets? of each method", told[1])
 
 
 PARAMETERS = dict.fromkeys(("datasets", "ipcs", "methods", "data", "plugins"), "")

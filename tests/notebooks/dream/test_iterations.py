@@ -1,0 +1,53 @@
+"""By how many times fewer iterations a curve reaches another one's end."""
+
+from __future__ import annotations
+
+import pytest
+from iterations import times_fewer
+
+
+def course(method: str, seed: int, *means: float) -> list[dict[str, object]]:
+    """Records of one set, kept after 0, 10, 20, ... steps; two networks that lie one point from their mean."""
+    last = 10 * (len(means) - 1)
+    about = {"method": method, "dataset": "digits", "ipc": 10, "seed": seed, "iterations": last}
+    return [
+        {**about, "key": f"{method}{seed}{at}", "iteration": 10 * at, "accuracies": [mean - 1, mean + 1]}
+        for at, mean in enumerate(means)
+    ]
+
+
+def test_a_set_is_compared_with_the_base_of_its_seed_and_means_are_geometric() -> None:
+    records = [
+        *(course("x", 0, 10, 20, 30, 40, 50) + course("x", 1, 0, 0, 0, 0, 20)),
+        *course("x+dream", 0, 10, 50, 60, 60, 60),  # at step 10 of 40: 4 times
+        *course("x+dream", 1, 0, 10, 10, 10, 20),  # at step 40: once
+    ]
+    found = times_fewer(records, "x+dream", "x", "digits", 10)
+    assert found.times == pytest.approx(2.0)
+    assert found.reached == found.evidence.sets == 2
+    assert found.words().startswith("2.0 [")
+    assert found.words().endswith("2 sets")
+
+
+def test_where_a_curve_crosses_between_two_kept_steps_is_interpolated() -> None:
+    records = course("x", 0, 0, 0, 30) + course("y", 0, 20, 40, 40)
+    assert times_fewer(records, "y", "x", "digits", 10).times == pytest.approx(
+        20 / 10
+    )  # not before it was kept
+    records = course("x", 0, 0, 0, 30) + course("y", 0, 0, 20, 40)
+    assert times_fewer(records, "y", "x", "digits", 10).times == pytest.approx(20 / 15)
+
+
+def test_a_set_that_never_reaches_it_counts_as_one_and_is_told() -> None:
+    found = times_fewer(course("x", 0, 0, 50) + course("y", 0, 0, 40), "y", "x", "digits", 10)
+    assert (found.times, found.reached) == (1.0, 0)
+    assert found.words() == "1.0, 1 set, 1 of which does not reach it"
+
+
+def test_a_curve_that_is_not_whole_and_a_base_without_an_end_say_nothing() -> None:
+    whole = course("x", 0, 0, 50) + course("y", 0, 0, 60, 70)
+    assert times_fewer(whole[:-1], "y", "x", "digits", 10).words() == "not measured here"
+    assert times_fewer(whole[1:], "z", "x", "digits", 10).times is None
+    assert (
+        times_fewer(course("x", 0, 0, 50)[:1] + course("y", 0, 0, 60), "y", "x", "digits", 10).times is None
+    )
