@@ -181,12 +181,12 @@ def printable(markup: str) -> tuple[str, str, bool]:
         tag.insert_before(soup.new_tag("br"))
     for kept in soup.select("span.spread, tbody span.tag"):  # no line ends in them
         kept.string = kept.get_text().replace(" ", "\N{NO-BREAK SPACE}")
-    # A group's name reaches over its row; as a head it would be ruled off.
-    for group in soup.select("tbody tr > th > span.group"):
-        row = group.find_parent("tr")
-        assert row is not None  # the selector asks for one
+    for row in soup.select("tbody tr:has(> th > span.group)"):  # as a head, it would be ruled off
+        columns = _columns(row)
         first, *rest = row(["th", "td"])
-        first.name, first["colspan"], group.name = "td", str(_columns(row)), "b"
+        first.name, first["colspan"] = "td", str(columns)
+        for group in first("span"):
+            group.name = "b"
         for cell in rest:
             cell.decompose()
     for table in soup("table"):
