@@ -103,8 +103,8 @@ session.agreement(table)
 
 # %% [markdown]
 # ## What each method costs
-# Processor time to make a set and to judge it, under the settings of this page and on the machine that they name. Waiting
-# is not in it, so that a machine which others use too gives the same hours. Accuracies are those of the table.
+# Processor time to make a set and to judge it, under the settings of this page and on the machine that they name.
+# Waiting is not in it, so that a machine which others use too gives the same hours. Accuracies are those of the table.
 
 # %%
 session.show(statistics.costs(session.records), digits=3)
