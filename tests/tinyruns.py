@@ -108,7 +108,14 @@ def runs(pid: int) -> bool:
         return False
 
 
-# A fresh interpreter takes seconds to import torch, so these commands are forked from a server that has done so.
+# A fresh interpreter takes seconds to import torch, so these commands are forked from a server that has done so: what
+# the command line imports on its way to a run is named here, since its own module imports none of it.
+PRELOADED = [
+    "dreamlib.companion.cli",
+    "dreamlib.companion.run",
+    "dreamlib.companion.worker",
+    "sklearn.datasets",
+]
 
 
 @pytest.fixture(autouse=True)
@@ -127,7 +134,7 @@ class Command:
 
     def __init__(self, arguments: Sequence[str], log: Path, **environment: object) -> None:
         context = get_context("forkserver")
-        context.set_forkserver_preload(["dreamlib.companion.cli", "sklearn.datasets"])
+        context.set_forkserver_preload(PRELOADED)
         extra = {name: str(value) for name, value in environment.items()}
         self.log = log
         self.process: BaseProcess = context.Process(target=_main, args=(list(arguments), extra, str(log)))
@@ -160,6 +167,7 @@ class Command:
 
 
 def _main(arguments: list[str], environment: dict[str, str], log: str) -> None:
+    assert "torch" in sys.modules, "every command of a test would take seconds to import it"
     # As in a fresh process: multiprocessing has left these alone, but pytest's options must not be inherited.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     tqdm.set_lock(threading.RLock())  # its default is a semaphore that a killed process leaves behind
