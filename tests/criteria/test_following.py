@@ -170,8 +170,7 @@ def test_in_one_call_the_experts_are_trained_first(few: ClassData, experts: Mapp
 def test_compiled_it_is_the_same_to_rounding(few: ClassData, experts: Mapping[str, Tensor]) -> None:
     short: dict[str, Any] = {"iterations": 1, "student_steps": 1, "augment": Siamese("none")}
     plain, compiled = (
-        finish(begun(few, experts, ipc=1, mode=mode, **short))
-        for mode in ("plain", "compiled")
+        finish(begun(few, experts, ipc=1, mode=mode, **short)) for mode in ("plain", "compiled")
     )
     for name, value in plain.stored.items():
         torch.testing.assert_close(compiled.stored[name], value, rtol=1e-3, atol=1e-4)

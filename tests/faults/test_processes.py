@@ -157,7 +157,7 @@ def test_when_all_workers_are_killed_the_command_says_so(tmp_path: Path) -> None
     assert "Traceback" not in command.text
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
 def test_workers_end_with_their_parent_and_save(tmp_path: Path, number: signal.Signals) -> None:
     """A cluster and a terminal signal all processes at once; a parent that is killed cannot even tell its workers."""
     log = tmp_path / "events"
