@@ -86,7 +86,7 @@ def leftovers(results: Path, *ends: str) -> list[str]:
     return sorted(path.name for path in results.rglob("*") if path.name.endswith(ends))
 
 
-def until(holds: Callable[[], object], seconds: float = 60) -> None:
+def until(holds: Callable[[], object], seconds: float = 300) -> None:
     """Wait until something holds, or fail."""
     end = time.monotonic() + seconds
     while not holds():
@@ -150,7 +150,7 @@ class Command:
         """Wait until the plug-in notes that a task begins its steps, or the process has ended."""
         until(lambda: len(events(log, "drive")) > more_than or not self.process.is_alive())
 
-    def end(self, seconds: float = 90) -> int:
+    def end(self, seconds: float = 300) -> int:
         """Exit code; a process that hangs is killed, and fails the test."""
         self.process.join(seconds)
         hangs = self.process.is_alive()

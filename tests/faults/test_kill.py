@@ -29,8 +29,8 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     folder, methods = tmp_path_factory.mktemp("undisturbed"), ",".join(KINDS)
     assert Command(run_words(folder, methods, "--plugins", PLUGINS), folder / "log").end() == 0
     found = numbers(folder)
-    assert len(found) == len(methods.split(",")) + 3, (
-        "KIP, FRePo and MTT are judged by their own and a common protocol"
+    assert len(found) == len(methods.split(",")) + 5, (
+        "KIP, FRePo, MTT, DD and LD are judged by their own and a common protocol"
     )
     return found
 
