@@ -45,7 +45,7 @@ study  = --profile "$$GIVEN_PROFILE" --seeds "$$GIVEN_SEEDS" $(call optional,DAT
 choice = $(study) --workers "$$GIVEN_WORKERS" --device "$$GIVEN_DEVICE" $(if $(value INLINE),--inline)
 
 .DEFAULT_GOAL := help
-.PHONY: help all dream dm dim engine $(DREAM) $(DM) $(DIM) $(ENGINE) bench status index paper docs install check test nightly lint sync clean
+.PHONY: help all dream dm dim engine $(DREAM) $(DM) $(DIM) $(ENGINE) bench status index picture paper docs install check test nightly lint sync clean
 
 help: ## this list
 	@echo "make TARGET [PROFILE=quick|cpu|paper] [DATASETS=mnist,cifar10] [IPC=1,10] [METHODS=dm,dream] [SEEDS=3] [PLUGINS=file.py] [INLINE=1]"
@@ -84,8 +84,11 @@ bench: $(stamp) ## speed, memory and the floor of the engine next to reference l
 status: $(stamp) ## what is done, missing and failed under PROFILE
 	@exec $(python) -m dreamlib status $(study)
 
-index: $(stamp) ## rewrite reports/index.html
+index: $(stamp) ## rewrite the front page, reports/index.html and reports/README.md
 	@exec $(python) -m dreamlib index
+
+picture: $(stamp) ## bring the picture and the table of README.md in line with the records
+	@exec $(python) -m dreamlib picture $(call optional,RESULTS,results)
 
 paper: $(press) ## the pages of one paper as reports/PROFILE/PAPER.pdf (PAPER=dream|dm|dim)
 	@exec $(python) -m dreamlib paper "$$GIVEN_PAPER" --profile "$$GIVEN_PROFILE"

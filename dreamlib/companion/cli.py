@@ -19,6 +19,7 @@ from ..core import plugins
 from ..core.errors import BadValue, DreamlibError, StoreError
 from ..core.places import path_of, project_root
 from .interrupts import Interrupts
+from .lists import names_of, numbers_of, whole
 
 MAKE = "make {target} PROFILE={profile}"  # what fills a page that is not there
 FILES = ("data", "plugins", "reports", "results", "set", "to")  # what names a file or a folder
@@ -39,27 +40,6 @@ def duration(text: str) -> float:
     if not re.fullmatch(r"(\d+(\.\d+)?[smhd])+", text):
         raise BadValue(f"duration {text!r}; expected a number with s, m, h or d", "--for 9m")
     return sum(float(number) * UNITS[unit] for number, unit in re.findall(r"(\d+(?:\.\d+)?)([smhd])", text))
-
-
-def names_of(text: str) -> tuple[str, ...]:
-    """The parts of a comma-separated list."""
-    return tuple(part.strip() for part in text.split(",") if part.strip())
-
-
-def whole(text: str) -> int:
-    """A whole number in plain digits: Python would take "1_0" and the digits of every script."""
-    if not re.fullmatch(r"-?[0-9]{1,18}", text.strip()):
-        raise argparse.ArgumentTypeError(f"{text!r}; expected a whole number")
-    return int(text)
-
-
-def numbers_of(text: str) -> tuple[int, ...]:
-    """The numbers of a comma-separated list."""
-    try:
-        return tuple(whole(part) for part in names_of(text))
-    except argparse.ArgumentTypeError as error:
-        hint = "--ipc 1,10, or IPC=1,10 to make"
-        raise BadValue(f"IPC {text!r}; expected whole numbers separated by commas", hint) from error
 
 
 def parser() -> argparse.ArgumentParser:
@@ -162,6 +142,11 @@ def parser() -> argparse.ArgumentParser:
 
     index = commands.add_parser("index", help="rewrite reports/index.html")
     index.add_argument("--reports", default="reports")
+
+    picture = commands.add_parser(
+        "picture", help="bring the README's picture and table in line with the records"
+    )
+    picture.add_argument("--results", default="", help="results folder (default: reports/results)")
 
     commands.add_parser("list", help="items, methods, data sets and profiles")
 
@@ -489,6 +474,14 @@ def _index(args: argparse.Namespace) -> int:
     return 0
 
 
+def _picture(args: argparse.Namespace) -> int:
+    from .overview import rewrite
+
+    for path in rewrite(project_root(), args.results):
+        print(path)
+    return 0
+
+
 def _rewrite_index(reports: Path) -> Path:
     """The page of all pages, with every profile's own words, and next to it the words of all pages."""
     from .profiles import profiles
@@ -496,8 +489,10 @@ def _rewrite_index(reports: Path) -> Path:
     from .report.index import index
 
     glossary(reports, project_root() / "docs" / "glossary.md")
-    readings = {name: profile.reading for name, profile in profiles.items()}
-    return index(reports, notebooks=project_root() / "notebooks", command=MAKE, profiles=readings)
+    # The published protocol first.
+    readings = {name: profiles[name].reading for name in reversed(list(profiles))}
+    kept = [name for name in readings if name != "quick"]  # whose reports git does not ignore
+    return index(reports, notebooks=project_root() / "notebooks", command=MAKE, profiles=readings, kept=kept)
 
 
 def _list(args: argparse.Namespace) -> int:
@@ -543,6 +538,7 @@ COMMANDS = {
     "notebook": _notebook,
     "paper": _paper,
     "index": _index,
+    "picture": _picture,
     "list": _list,
     "completion": _completion,
 }

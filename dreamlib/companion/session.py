@@ -31,9 +31,10 @@ from ..distillation.loop import BESIDE
 from ..distillation.sets import DistilledSet, load_set
 from ..recipes import methods as all_methods
 from .cells import COMMON, Cell, make_cell
+from .lists import names_of, numbers_of
 from .plans import plan
 from .profiles import profiles
-from .report import expected, figures, layouts, settings, style, tables, verdicts, words
+from .report import expected, facts, figures, layouts, settings, style, tables, verdicts, words
 from .report.agreement import FEWEST, agreement
 from .report.reported import load_reported
 from .report.statistics import Record, comparison, paired_difference
@@ -82,8 +83,6 @@ class Session:
         plugins: str = "",
         reports: str = "reports",
     ) -> None:
-        from .cli import names_of, numbers_of
-
         _check_injected()
         self.plugin_files = names_of(plugins)
         load_plugins(self.plugin_files)
@@ -167,13 +166,13 @@ class Session:
             "accuracies are last-epoch top-1 on the whole test set, which is read once per network, after training."
         )
 
-    def _at_the_top(self, place: str, shown: Any) -> None:
+    def _at_the_top(self, place: str, shown: Any, **about: Any) -> None:
         """Show something in its place at the top of the page; here, where the place is taken or was not kept."""
         kept = self._places.pop(place, None)
         if kept is None:
-            display(shown)
+            display(shown, **about)
         else:
-            kept.update(shown)
+            kept.update(shown, **about)
 
     def show(self, frame: pd.DataFrame, digits: int = 2, caption: str = "", *, top: bool = False) -> None:
         """Show a table in the look of the page, from inside a loop; methods are called what tables call them.
@@ -236,7 +235,13 @@ class Session:
         )
         first, second = (claims, also) if claims or not also else (also, ())
         told = self._told(other if first is also else heading, first or [absent], rule)
-        self._at_the_top("verdicts", HTML(told))
+        card = facts.told(
+            claims=facts.lines(claims),
+            also=facts.lines(also),
+            datasets=list(self.study.datasets),
+            cost=facts.cost(self.records),
+        )
+        self._at_the_top("verdicts", HTML(told), metadata=card)
         if second:
             display(HTML(self._told(f"Also {other[0].lower()}{other[1:]}", second, "")))
 
@@ -323,9 +328,9 @@ class Session:
         if found.empty:
             self.say(f"No column here has measured and reported numbers of {FEWEST} methods.")
         else:
-            self.show(
-                found.rename(columns={"place": "column", "tau": "Kendall's tau", "sets": "sets, at least"})
-            )
+            names = {"place": "column", "tau": "Kendall's tau", "sets": "sets, at least"}
+            shown = HTML(layouts.styled(found.rename(columns=names)).text)
+            display(shown, metadata=facts.told(agreement=facts.plain(found)))
 
     @property
     def links(self) -> dict[str, str]:

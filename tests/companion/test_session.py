@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import re
 import sys
 from importlib.machinery import PathFinder
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 from IPython.display import HTML, Markdown
@@ -23,7 +26,7 @@ class Place:
     def __init__(self, out: list[str]) -> None:
         self.out, self.at = out, len(out)
 
-    def update(self, value: HTML | Markdown) -> None:
+    def update(self, value: HTML | Markdown, metadata: object = None) -> None:
         self.out[self.at - 1] = text_of(value)
 
 
@@ -36,7 +39,7 @@ def shown(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """What a session displays, as text."""
     out: list[str] = []
 
-    def display(value: HTML | Markdown, display_id: str = "") -> Place:
+    def display(value: HTML | Markdown, display_id: str = "", metadata: object = None) -> Place:
         out.append(text_of(value))
         return Place(out)
 
@@ -138,6 +141,22 @@ def test_long_evidence_is_folded_away_whole(tmp_path: Path, shown: list[str]) ->
     places = "; ".join(f"Digits, IPC {ipc}: +1.0 points over 3 sets" for ipc in range(1, 9))
     Session("dream/table1", results=str(tmp_path)).verdict([("a", True, places)])
     assert f"<summary>Digits, IPC 1: +1.0 points over 3 sets (7 more)</summary>{places}</details>" in shown[0]
+
+
+def test_a_page_tells_the_front_page_what_it_shows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    told: dict[str, Any] = {}
+
+    def display(value: object, metadata: dict[str, Any] | None = None) -> None:
+        told.update((metadata or {}).get("dreamlib", {}))
+
+    monkeypatch.setattr("dreamlib.companion.session.display", display)
+    session = Session("dream/table1", results=str(tmp_path), workers=-1)
+    session.run()
+    session.verdict([("a", np.True_, "x"), ("b", None, "y")], [("c", False, "z")])
+    session.agreement(session.accuracy_table([]))
+    claims = {"claims": [["a", True, "x"], ["b", None, "y"]], "also": [["c", False, "z"]]}
+    assert told == {"datasets": ["digits"], "cost": {}, **claims}
+    assert json.loads(json.dumps(told)) == told, "it goes into a notebook"
 
 
 def test_a_page_of_generators_decides_over_generators(tmp_path: Path, shown: list[str]) -> None:

@@ -14,7 +14,12 @@ figures       curves, bars, histograms and image grids that any notebook can use
 notebook      runs one notebook with checked parameters
 html          turns a notebook into one page: nbconvert with the one template ``page.html.j2``
 offline       what makes a page offline: it loads nothing and runs nothing
-index         lists all pages in ``reports/index.html``
+facts         what a page says of itself in a form that the front page reads
+cards         the card of a report, read from the report
+comparison    every measured accuracy against the reported one, as a sentence and as a picture
+front         what the front page says of a profile
+index         writes the front page, ``reports/index.html`` and ``reports/README.md``
+overview      the picture and the table of the README
 glossary      ten words that pages use, in ``reports/glossary.html``
 ============= ================================================================================================
 

@@ -1,23 +1,27 @@
-"""The page of all pages, ``reports/index.html``: every notebook by profile and paper, run or not."""
+"""The page of all pages, ``reports/index.html``, and the same for code hosts, ``reports/README.md``."""
 
 from __future__ import annotations
 
-import io
+import base64
 import re
 import warnings
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
-from typing import Any
 
-import pandas as pd
+from markupsafe import Markup
 
+from ...core.atomic import write_text
 from ...core.errors import DataError
-from .html import About, PageRenderer, describe, read, shows, write_page
+from .cards import VERDICTS, Card, card, reading_order
+from .comparison import comparable, picture
+from .front import Section, choices, chosen, thumbnail
+from .html import PageRenderer, read, write_page
 from .layouts import templates
-from .reported import PAPERS, where
-from .words import MISSING, make_target
+from .reported import PAPERS
+from .words import data_set, make_target
 
-KINDS = ("html", "ipynb", "csv", "md", "tex")
+FIXED = "findings.md"  # what was found that is no number of a report; in the reports folder
+OURS = "<!-- made by make index -->"  # the first line of a list that may be replaced
 
 
 def index(
@@ -26,21 +30,24 @@ def index(
     notebooks: str | Path | None = None,
     command: str = "python -m dreamlib notebook {paper}/{item} --profile {profile}",
     profiles: Mapping[str, str],
+    kept: Collection[str] = (),
 ) -> Path:
-    """Write ``reports/index.html``: every notebook by profile and paper, run or not.
+    """Write ``reports/index.html``: what holds so far, and a card for every report that there is.
 
     Parameters
     ----------
     reports_root : str or Path
         Holds ``<profile>/<paper>/<item>.ipynb`` and what belongs to it.
     notebooks : str or Path, optional
-        Holds ``<paper>/<item>.ipynb``; by default ``notebooks`` next to `reports_root`. What is there and was not
-        run is listed with the command that runs it.
+        Holds ``<paper>/<item>.ipynb``; by default ``notebooks`` next to `reports_root`. Says how many were not run.
     command : str
-        That command, with ``{profile}``, ``{paper}``, ``{item}`` and ``{target}``, the name of make's target.
+        What runs one, with ``{profile}``, ``{paper}``, ``{item}`` and ``{target}``, the name of make's target.
     profiles : dict of str to str
         What each profile says to a reader (``Profile.reading``). They are always shown, in this order; others that
         have reports follow.
+    kept : collection of str
+        Profiles whose reports are part of the repository. They alone are in ``README.md`` and have findings; the
+        others show that the machine runs. Empty: no ``README.md`` is written.
 
     Returns
     -------
@@ -57,95 +64,83 @@ def index(
     # A module next to notebooks is not one of them: it has no twin.
     known = {(file.parent.name, file.stem) for file in sources.glob("*/*.ipynb")}
     made = {
-        (file.parts[-3], file.parts[-2], file.stem.removesuffix(".failed"))
+        (file.parts[-3], (file.parts[-2], file.stem.removesuffix(".failed")))
         for file in root.glob("*/*/*.ipynb")
     }
-    shown = [*profiles, *sorted({profile for profile, _, _ in made} - set(profiles))]
-    renderer = PageRenderer(root)
-    sections = []
-    for profile in shown:
-        names = known | {(paper, item) for one, paper, item in made if one == profile}
-        entries = [
-            _entry(root, profile, *name, command, renderer) for name in sorted(names, key=reading_order)
-        ]
-        there = [entry for entry in entries if entry["about"] is not None]
-        papers = {entry["paper"]: [one for one in there if one["paper"] == entry["paper"]] for entry in there}
-        todo = [entry for entry in entries if entry["about"] is None]
-        sections.append((profile, profiles.get(profile, ""), papers, todo))
-    page = templates().get_template("index.html.j2").render(sections=sections, papers=PAPERS)
-    return write_page(root / "index.html", page)
+    shown = [*profiles, *sorted({profile for profile, _ in made} - set(profiles))]
+    sections = [
+        _section(root, name, profiles.get(name, ""), {item for one, item in made if one == name}, known)
+        for name in shown
+    ]
+    fixed = read(root / FIXED).decode() if (root / FIXED).exists() else ""
+    tell = {"papers": PAPERS, "data_set": data_set, "verdicts": VERDICTS, "command": _command(command)}
+    mine = [section for section in sections if section.profile in kept]
+    if mine:
+        _write_list(root, mine, fixed, tell)
+    return write_page(root / "index.html", _page(root, sections, mine, fixed, tell))
 
 
-def _entry(
-    root: Path, profile: str, paper: str, item: str, command: str, renderer: PageRenderer
-) -> dict[str, Any]:
-    """What the list shows of a notebook under a profile: title and claim, status, files, and what to type."""
-    stem = root / profile / paper / item
-    notebook = stem.with_name(f"{item}.ipynb")
-    files = {kind: stem.with_name(f"{item}.{kind}") for kind in KINDS}
-    files["failed run"] = stem.with_name(f"{item}.failed.ipynb")
-    about = None
+def _section(
+    root: Path, profile: str, reading: str, made: Iterable[tuple[str, str]], known: set[tuple[str, str]]
+) -> Section:
+    made = sorted(made, key=reading_order)
+    cards = tuple(_card(root, profile, *name) for name in made)
+    both = comparable(cards)
+    drawn = picture(both, profile) if len(both) else ""
+    return Section(profile, reading, cards, len(known - set(made)), both, drawn)
+
+
+def _card(root: Path, profile: str, paper: str, item: str) -> Card:
     try:
-        about = describe(notebook) if notebook.exists() else None
-        status = _status(stem, about)
+        return card(root, profile, paper, item)
     except DataError as error:  # one bad file stops no other
-        status = "unreadable"
-        warnings.warn(f"{paper}/{item} under {profile} is listed as unreadable: {error}", stacklevel=3)
-    todo = command.format(profile=profile, paper=paper, item=item, target=make_target(paper, item))
-    return {
-        "paper": paper,
-        "name": where(paper, item),
-        "short": where("", item).strip(),
-        "about": about,
-        "title": renderer.line(about.title) if about else "",
-        "claim": renderer.line(first_sentence(about.claim)) if about else "",
-        "status": status,
-        "links": [(kind, file.relative_to(root).as_posix()) for kind, file in files.items() if file.exists()],
-        "command": "" if status == "rendered" else todo,
-    }
+        warnings.warn(f"{paper}/{item} under {profile} is listed as unreadable: {error}", stacklevel=4)
+        return Card(profile, paper, item, status="unreadable")
 
 
-def _status(stem: Path, about: About | None) -> str:
-    """Where an item stands, in words: "rendered", "3 cells missing", "not executed" for a notebook without a run."""
-    notebook, page = stem.with_name(f"{stem.name}.ipynb"), stem.with_name(f"{stem.name}.html")
-    if stem.with_name(f"{stem.name}.failed.ipynb").exists() or (about is not None and about.failed):
-        return "failed"
-    if about is None:
-        return "not run"
-    if not about.when:
-        return "not executed"
-    if not page.exists():
-        return "no page"
-    if not shows(page, notebook):
-        return "stale page"
-    missing = _missing(stem.with_name(f"{stem.name}.csv"))
-    return f"{missing} cell{'s' * (missing != 1)} missing" if missing else "rendered"
+def _command(template: str) -> object:
+    def command(profile: str, paper: str, item: str) -> str:
+        """What to type for a report."""
+        return template.format(profile=profile, paper=paper, item=item, target=make_target(paper, item))
+
+    return command
 
 
-def _missing(table: Path) -> int:
-    """Cells of an accuracy table's CSV that could be measured and were not; 0 for any other file."""
-    raw = read(table) if table.exists() else b""
-    if not raw.strip():
-        return 0
-    try:
-        frame = pd.read_csv(io.BytesIO(raw))
-    except ValueError as error:
-        raise DataError(f"{table} is no table: {error}", "run its notebook again") from error
-    return int((frame["status"] == MISSING).sum()) if "status" in frame else 0
+def _page(
+    root: Path, sections: list[Section], mine: list[Section], fixed: str, tell: Mapping[str, object]
+) -> str:
+    renderer = PageRenderer(root)
+    groups = choices([one for section in sections for one in section.cards])
+    template = templates().get_template("index.html.j2")
+    return template.render(
+        sections=sections,
+        mine=mine,
+        findings={section.profile: [renderer.line(line) for line in section.findings] for section in mine},
+        fixed=Markup(renderer.markdown(fixed)),
+        groups=groups,
+        chosen=lambda one: chosen(one, groups),
+        line=renderer.line,
+        first_sentence=first_sentence,
+        thumbnail=thumbnail,
+        drawn=lambda svg: base64.b64encode(svg.encode()).decode(),
+        **tell,
+    )
+
+
+def _write_list(root: Path, mine: list[Section], fixed: str, tell: Mapping[str, object]) -> None:
+    """``README.md`` and its pictures; a file of this name that is not ours is left as it is."""
+    path = root / "README.md"
+    if path.exists() and not read(path).startswith(OURS.encode()):
+        return
+    for section in mine:
+        if section.picture:
+            write_text(root / "front" / f"{section.profile}.svg", section.picture)
+    template = templates().get_template("front.md.j2")
+    page = template.render(ours=OURS, sections=mine, fixed=fixed, first_sentence=first_sentence, **tell)
+    write_text(path, re.sub(r"\n{3,}", "\n\n", page))
 
 
 def first_sentence(text: str) -> str:
     """Up to the first full stop that ends a sentence, outside formulas."""
     match = re.match(r"(?:\$[^$]*\$|[^$])*?[.!?](?=\s+[A-Z*_(]|\s*$)", text)
     return match.group(0) if match else text
-
-
-def reading_order(name: tuple[str, str]) -> tuple[int, list[tuple[int, str]]]:
-    """Papers as in the project's name, then tables and figures by number: table2 before table10."""
-    paper, item = name
-    order = list(PAPERS)
-    pieces = re.findall(r"\d+|\D+", item)
-    return (
-        order.index(paper) if paper in order else len(order),
-        [(int(piece), "") if piece.isdigit() else (0, piece) for piece in pieces],
-    )

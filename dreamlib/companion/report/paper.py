@@ -23,8 +23,8 @@ from bs4 import BeautifulSoup
 
 from ...core.atomic import write_atomically
 from ...core.errors import DataError, DreamlibError
+from .cards import reading_order
 from .html import About, describe, plain
-from .index import reading_order
 from .reported import PAPERS
 from .words import make_target
 

@@ -385,31 +385,31 @@ def test_index(tmp_path: Path) -> None:
     assert_offline(text)
     for there in (
         '<a href="quick/dream/table1.html">DREAM, Table 1: <em>accuracy</em> &amp; more of <math',
-        '<a href="quick/dream/table1.ipynb">ipynb</a>',
+        '<a href="quick/dream/table1.ipynb">notebook</a>',
         '<a href="quick/dream/table1.csv">csv</a>',
-        '<a href="quick/dream/table1.tex">tex</a>',
+        '<a href="quick/dream/table1.tex">LaTeX</a>',
         "<p>Representative images are better than random ones.</p>",
-        '<span class="status rendered">rendered</span>',
-        '<span class="status 2 cells missing">2 cells missing</span>',
-        '<span class="status not executed">not executed</span>',
-        '<span class="status no page">no page</span>',
-        '<span class="status stale page">stale page</span>',
-        "2026-03-01 14:05 UTC, 1 min 15 s",
-        "python -m dreamlib notebook dm/table10 --profile cpu",
+        "<dt>State</dt><dd>2 cells missing</dd>",
+        "<dt>State</dt><dd>not executed</dd>",
+        "<dt>State</dt><dd>no page</dd>",
+        "<dt>State</dt><dd>stale page</dd>",
+        "<dt>State</dt><dd>failed</dd>",
+        "<dt>Run</dt><dd>2026-03-01 14:05 UTC</dd>",
+        "python -m dreamlib notebook dm/table2 --profile quick",
         '<a href="quick/dm/table2.failed.ipynb">failed run</a>',
         "Profile mine &lt;x&gt;",
         "How to read a report",
-        "<p>Words of cpu &amp; more.</p>",
+        "<strong>Profile cpu</strong>: not run.",
+        "Not run here: 2 of 7 tables and figures",
     ):
         assert there in text, there
     assert "table1.md" not in text
-    assert text.index(">DM Table 2<") < text.index(">DM Table 10<")
-    assert (
-        text.index('id="quick"')
-        < text.index('id="cpu"')
-        < text.index('id="paper"')
-        < text.index("mine &lt;x&gt;")
-    )
+    assert "dm/table10" not in text, "what there is not has no entry"
+    assert text.count("<dt>State</dt>") == text.count("<article") - 1, "what is rendered says nothing of it"
+    order = ['id="quick"', "mine &lt;x&gt;", 'id="cpu"', 'id="paper"']
+    assert sorted(order, key=text.index) == order, "what was not run comes last"
+    papers = re.findall(r"<article.*?href=\"quick/(\w+)/", text, re.DOTALL)
+    assert papers == ["dream", "dream", "dream", "dm", "dim"]
 
 
 def test_a_page_that_is_not_ours_is_left_as_it_is(tmp_path: Path) -> None:
@@ -434,8 +434,9 @@ def test_one_bad_notebook_does_not_stop_the_others(tmp_path: Path, text: str) ->
     bad.write_text(text, errors="surrogateescape")
     with pytest.warns(UserWarning, match="dream/table2 under quick is listed as unreadable"):
         page = index(tmp_path, profiles=READINGS).read_text()
-    assert '<span class="status rendered">rendered</span>' in page
-    assert '<td class="status unreadable">unreadable</td>' in page
+    assert '<a href="quick/dream/table1.html">DREAM, Table 1' in page
+    assert "<h3>DREAM Table 2</h3>" in page
+    assert "<dt>State</dt><dd>unreadable</dd>" in page
 
 
 def test_index_of_nothing(tmp_path: Path) -> None:

@@ -1,0 +1,261 @@
+"""The card of a report: what the front page shows of it, read from the report itself (:mod:`.facts`)."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import nbformat
+import pandas as pd
+
+from ...core.errors import DataError
+from .facts import FACTS
+from .html import About, describe, read, shows
+from .reported import PAPERS, where
+from .verdicts import Verdict
+from .words import MISSING, number, plural
+
+KINDS = {"page": "html", "notebook": "ipynb", "table": "md", "csv": "csv", "LaTeX": "tex"}
+COUNTED = {
+    "core": "core-hours",
+    "clock": "core-hours by the clock (shared machine)",
+    "device": "device-hours",
+}
+VERDICTS: dict[Verdict, str] = {True: "holds", False: "does not hold", None: "not decided"}
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One line of a page's verdicts."""
+
+    text: str
+    holds: Verdict
+    evidence: str
+
+    @property
+    def verdict(self) -> str:
+        """In words."""
+        return VERDICTS[self.holds]
+
+
+@dataclass(frozen=True)
+class Card:
+    """What the front page shows of a report.
+
+    Attributes
+    ----------
+    profile, paper, item : str
+        Its place.
+    about : About or None
+        Title, claim and run; None where there is no notebook that can be read.
+    status : str
+        "rendered", "3 cells missing", "failed", "not executed", "no page", "stale page", "unreadable", "not run".
+    claims, also : tuple of Claim
+        What the paper claims, and what else was decided.
+    agreement : tuple of dict
+        Lines of :func:`~dreamlib.companion.report.agreement.agreement`.
+    datasets : tuple of str
+    cost : dict of str to float
+        As :func:`~dreamlib.companion.report.facts.cost` gives it.
+    files : dict of str to Path
+        What there is of :data:`KINDS`, and "failed run".
+    picture : Path or None
+        The first of its figures; ``shown`` says what it shows.
+    """
+
+    profile: str
+    paper: str
+    item: str
+    about: About | None = None
+    status: str = "not run"
+    claims: tuple[Claim, ...] = ()
+    also: tuple[Claim, ...] = ()
+    agreement: tuple[Mapping[str, Any], ...] = ()
+    datasets: tuple[str, ...] = ()
+    cost: Mapping[str, float] = field(default_factory=dict, hash=False)
+    files: Mapping[str, Path] = field(default_factory=dict, hash=False)
+    picture: Path | None = None
+    shown: str = ""
+
+    @property
+    def name(self) -> str:
+        """``"DREAM Table 1"``."""
+        return where(self.paper, self.item)
+
+    def address(self, kind: str) -> str:
+        """One of its files as a link from the folder of all reports; "picture" too."""
+        path = self.picture if kind == "picture" else self.files.get(kind)
+        return quote("/".join(path.parts[-4 if kind == "picture" else -3 :])) if path else ""
+
+    @property
+    def facts(self) -> dict[str, str]:
+        """What is said of it below its claim, by name; what is not known is left out."""
+        told = {
+            "Verdicts": self.verdicts,
+            "Order": f"Kendall's τ {self.order}" if self.order else "",
+            "Computing": self.hours,
+            "State": "" if self.status == "rendered" else self.status,
+            "Run": self.about.when if self.about else "",
+        }
+        return {name: text for name, text in told.items() if text}
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """How many claims of the paper hold, do not hold and are not decided; what there is none of is left out."""
+        words = [claim.verdict for claim in self.claims]
+        return {word: words.count(word) for word in VERDICTS.values() if word in words}
+
+    @property
+    def verdicts(self) -> str:
+        """:attr:`counts` in words: ``"2 claims hold, 1 does not hold"``."""
+        return claims_in_words(self.counts)
+
+    @property
+    def order(self) -> str:
+        """How far its methods stand in the paper's order: ``"0.67 on MNIST, IPC 1 (4 methods)"``."""
+        lines = [
+            f"{number(line['tau'], 2)} on {line['place']} ({line['methods']} methods)"
+            for line in self.agreement
+        ]
+        return "; ".join(lines)
+
+    @property
+    def hours(self) -> str:
+        """:attr:`cost` in words: ``"2.3 core-hours"``; "shared machine" where processor time is not known."""
+        return ", ".join(
+            f"{_hours(self.cost[kind])} {unit}" for kind, unit in COUNTED.items() if self.cost.get(kind)
+        )
+
+
+def claims_in_words(counts: Mapping[str, int], thing: str = "claim") -> str:
+    """``"2 claims hold, 1 does not hold, 3 are not decided"``; empty for none, and without ``thing`` "2 hold, ..."."""
+    one = {"holds": "holds", "does not hold": "does not hold", "not decided": "is not decided"}
+    many = {"holds": "hold", "does not hold": "do not hold", "not decided": "are not decided"}
+    parts = [f"{count} {(one if count == 1 else many)[word]}" for word, count in counts.items()]
+    if parts and thing:
+        count, _, rest = parts[0].partition(" ")
+        parts[0] = f"{plural(int(count), thing)} {rest}"
+    return ", ".join(parts)
+
+
+def _hours(seconds: float) -> str:
+    value = seconds / 3600
+    return "less than 0.1" if value < 0.05 else f"{value:.1f}" if value < 9.95 else f"{value:,.0f}"
+
+
+def card(root: Path, profile: str, paper: str, item: str) -> Card:
+    """The card of a report, from what lies under ``<root>/<profile>/<paper>``.
+
+    Raises
+    ------
+    DataError
+        Its notebook or its table cannot be read.
+    """
+    stem = root / profile / paper / item
+    paths = {kind: stem.with_name(f"{item}.{ending}") for kind, ending in KINDS.items()}
+    paths["failed run"] = stem.with_name(f"{item}.failed.ipynb")
+    files = {kind: path for kind, path in paths.items() if path.exists()}
+    if "notebook" not in files:
+        return Card(
+            profile, paper, item, files=files, status="failed" if "failed run" in files else "not run"
+        )
+    about = describe(files["notebook"])  # what cannot be read is noticed here
+    notebook = nbformat.reads(read(files["notebook"]).decode(), as_version=4)
+    try:
+        facts = _facts(notebook)
+        return Card(
+            profile,
+            paper,
+            item,
+            about,
+            _status(files, about),
+            claims=_claims(facts.get("claims", ())),
+            also=_claims(facts.get("also", ())),
+            agreement=tuple(map(dict, facts.get("agreement", ()))),
+            datasets=tuple(map(str, facts.get("datasets", ()))),
+            cost={str(kind): float(spent) for kind, spent in facts.get("cost", {}).items()},
+            files=files,
+            picture=_picture(stem, facts.get("figure", "")),
+            shown=str(facts.get("alt", "")),
+        )
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise DataError(
+            f"{files['notebook']} says something else of itself than a page does: {error!r}", "run it again"
+        ) from error
+
+
+def _facts(notebook: nbformat.NotebookNode) -> dict[str, Any]:
+    """All facts of a notebook: lists are joined, and of the rest the first counts."""
+    found: dict[str, Any] = {}
+    for cell in notebook.cells:
+        for output in cell.get("outputs", ()):
+            for name, value in output.get("metadata", {}).get(FACTS, {}).items():
+                found[name] = (
+                    [*found.get(name, []), *value] if isinstance(value, list) else found.get(name, value)
+                )
+    return found
+
+
+def _claims(lines: Iterable[Sequence[Any]]) -> tuple[Claim, ...]:
+    return tuple(Claim(str(text), holds, str(evidence)) for text, holds, evidence in lines)
+
+
+def _status(files: Mapping[str, Path], about: About) -> str:
+    """Where an item stands, in words: "rendered", "3 cells missing", "not executed" for a notebook without a run."""
+    if "failed run" in files or about.failed:
+        return "failed"
+    if not about.when:
+        return "not executed"
+    if "page" not in files:
+        return "no page"
+    if not shows(files["page"], files["notebook"]):
+        return "stale page"
+    missing = _missing(files["csv"]) if "csv" in files else 0
+    return f"{plural(missing, 'cell')} missing" if missing else "rendered"
+
+
+def _missing(path: Path) -> int:
+    """Cells of an accuracy table's CSV that could be measured and were not; 0 for any other file."""
+    frame = table(path)
+    return int((frame["status"] == MISSING).sum()) if "status" in frame else 0
+
+
+def table(path: Path) -> pd.DataFrame:
+    """The table of a report, as its CSV has it; empty where the file is.
+
+    Raises
+    ------
+    DataError
+        It is no table.
+    """
+    raw = read(path)
+    if not raw.strip():
+        return pd.DataFrame()
+    try:
+        return pd.read_csv(io.BytesIO(raw))
+    except ValueError as error:
+        raise DataError(f"{path} is no table: {error}", "run its notebook again") from error
+
+
+def _picture(stem: Path, told: str) -> Path | None:
+    """The figure that a page tells of first; a file of its name among the figures where it tells of none."""
+    if told and (path := stem.parent / told).exists():
+        return path
+    found = (stem.parent / "figures").glob(f"{stem.name}-*")
+    return next((path for path in sorted(found) if path.suffix in (".png", ".svg")), None)
+
+
+def reading_order(name: tuple[str, str]) -> tuple[int, list[tuple[int, str]]]:
+    """Papers as in the project's name, then tables and figures by number: table2 before table10."""
+    paper, item = name
+    order = list(PAPERS)
+    pieces = re.findall(r"\d+|\D+", item)
+    return (
+        order.index(paper) if paper in order else len(order),
+        [(int(piece), "") if piece.isdigit() else (0, piece) for piece in pieces],
+    )

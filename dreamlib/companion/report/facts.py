@@ -1,0 +1,60 @@
+"""What a page says of itself in a form that the front page reads: its verdicts, its agreement, what it cost.
+
+A session tells these facts where a page shows them: they lie in the executed notebook, in the metadata of the output
+that shows them. So a card on the front page never says anything else than its page.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import pandas as pd
+
+from .statistics import Record, seconds, unique
+
+FACTS = "dreamlib"  # their name among the metadata of an output
+
+
+def told(**facts: Any) -> dict[str, Any]:
+    """Facts as the metadata of an output: ``display(table, metadata=told(claims=lines(claims)))``."""
+    return {FACTS: facts}
+
+
+def lines(claims: Iterable[Sequence[Any]]) -> list[list[Any]]:
+    """Claims with their verdicts and evidence, as JSON has them."""
+    return [[text, None if holds is None else bool(holds), evidence] for text, holds, evidence in claims]
+
+
+def plain(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    """A frame as JSON has it, line by line; what is not there is None."""
+    return [
+        {str(name): None if pd.isna(value) else value for name, value in line.items()}
+        for line in frame.to_dict("records")
+    ]
+
+
+def cost(records: Iterable[Record]) -> dict[str, float]:
+    """Seconds of work behind records, by how they were counted.
+
+    ``"core"`` are processor seconds. Where a record does not say them, ``"clock"`` has clock time times threads: on a
+    machine that others used too, the waiting is in it. ``"device"`` is clock time of accelerators. A set that is judged
+    several times was made once, and counts once.
+    """
+    total: dict[str, float] = {}
+    made = set()
+    for position, record in enumerate(unique(records)):
+        threads = re.search(r"(\d+) thread", str(record.get("device", "")))  # only processors say how many
+        several = int(threads[1]) if threads else 1
+        name = record.get("set_sha256") or position
+        judged = seconds(record, "evaluate") * several
+        whole = judged if name in made else judged + seconds(record, "distill") * several
+        kind = "clock" if threads else "device"
+        if threads and (core := seconds(record, "core")):
+            # What a record counts begins with the making of its set.
+            kind, whole = "core", min(core, judged) if name in made else core
+        made.add(name)
+        if whole:
+            total[kind] = total.get(kind, 0.0) + whole
+    return total
