@@ -27,7 +27,7 @@ plugins: str = ""  # Python files with your own parts
 reports: str = "reports"  # where rendered pages and tables go
 
 # %%
-from dreamlib.companion.report import figures, words
+from dreamlib.companion.report import figures, statistics, words
 from dreamlib.companion.report.verdicts import all_of
 from dreamlib.companion.session import Session
 
@@ -100,6 +100,14 @@ session.agreement(table)
 #
 # where $m_\theta$ is what the matcher measures: the gradient of the loss (DC, DSA, IDC, DREAM) or the mean feature
 # (DM). DREAM changes only how $\mathcal{T}_c$ is chosen.
+
+# %% [markdown]
+# ## What each method costs
+# Processor time to make a set and to judge it, under the settings of this page and on the machine that they name.
+# Waiting is not in it, so that a machine which others use too gives the same hours. Accuracies are those of the table.
+
+# %%
+session.show(statistics.costs(session.records), digits=3)
 
 # %% [markdown]
 # ## What stands behind each number
