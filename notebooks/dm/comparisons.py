@@ -157,7 +157,7 @@ for record in records:
             "device": record["device"],
         }
     )
-costs = pd.DataFrame(costs, columns=COSTS)
+costs = pd.DataFrame(costs, columns=COSTS).astype({"final": bool})
 for (name, ipc), part in costs[costs.seed == 0].groupby(["dataset", "ipc"], sort=False):
     known = frame[
         (frame.dataset == name) & (frame.ipc == ipc) & frame.label.str.startswith("KIP")
@@ -170,7 +170,7 @@ for (name, ipc), part in costs[costs.seed == 0].groupby(["dataset", "ipc"], sort
     session.save_figure(axes.figure, f"{name}-ipc{ipc}")
 
 # %%
-shown = costs[costs.final.astype(bool)].drop(columns=["step", "final", "method"])
+shown = costs[costs.final].drop(columns=["step", "final", "method"])
 tables.styled(
     shown.rename(
         columns={
