@@ -116,7 +116,7 @@ $(stamp): requirements.lock pyproject.toml
 	@touch $@
 
 test: $(stamp) lint ## lint, types, unit, property and fault tests, and nbval over every notebook under quick
-	$(python) -m pytest -n 2 --dist loadfile
+	$(python) -m pytest -n 2 --dist worksteal
 	@# The folder is named by the code, so that notebooks are never judged by the records of other code.
 	results=build/test-results-$$($(python) -m dreamlib.companion.source) && \
 	  $(python) -m dreamlib run all --profile quick --results $$results --quiet && \
@@ -124,7 +124,7 @@ test: $(stamp) lint ## lint, types, unit, property and fault tests, and nbval ov
 
 check: $(stamp) ## lint, and the tests that neither train, compile nor start processes: a minute, while you think
 	$(python) -m ruff check .
-	$(python) -m pytest -n 2 -q -m "not nightly and not trains and not compiles and not processes"
+	$(python) -m pytest -n 2 --dist worksteal -q -m "not nightly and not trains and not compiles and not processes"
 
 nightly: $(stamp) ## break parts on purpose, which nbval must notice; compute some committed records again; bad input
 	$(python) -m pytest -m nightly tests/nightly tests/faults

@@ -13,11 +13,14 @@ import sys
 from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
+from urllib.parse import unquote
 
 ROOT = Path(__file__).resolve().parents[1]
 STAGE, SITE = ROOT / "build" / "docs-source", ROOT / "build" / "docs"
 PAPERS = {"dream": "DREAM", "dm": "DM", "dim": "DiM", "engine": "The engine"}
 LINK = re.compile(r"\[([^\[\]]*)\]\((?!https?:|mailto:|#)([^()#\s]+)(#[^()\s]*)?\)")
+RECORD = re.compile(r'<a href="\.\./[^"]*">(.*?)</a>', re.DOTALL)
+FIGURE = re.compile(r"\]\((figures/[^()]+)\)")
 LOADS = {"script": "src", "img": "src", "link": "href", "iframe": "src", "source": "src", "object": "data"}
 ELSEWHERE = re.compile(r"\s*(?:https?:)?//", re.IGNORECASE)
 
@@ -68,6 +71,12 @@ def notebook(file: Path, place: Path) -> None:
         target = place.stem if place.parent.name == "dream" else f"{place.parent.name}-{place.stem}"
         said = f"*Not run when this site was made: what follows has no results. `make {target}` runs it.*"
         page["cells"].insert(1, {"cell_type": "markdown", "id": "not-run", "metadata": {}, "source": said})
+    for output in (output for cell in cells for output in cell["outputs"]):
+        shown = output.get("data", {})
+        if "text/html" in shown:  # records stay in the repository
+            shown["text/html"] = RECORD.sub(r"\1", "".join(shown["text/html"]))
+        for name in FIGURE.findall("".join(shown.get("text/markdown", ""))):
+            put(file.parent / unquote(name), place.parent / unquote(name))
     staged = STAGE / place.relative_to(ROOT)
     staged.parent.mkdir(parents=True, exist_ok=True)
     staged.write_text(json.dumps(page), encoding="utf-8")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -56,7 +56,7 @@ def recipe(method: str, **changes: Any) -> Recipe:
     small = {"sampler.every": 2} if method.endswith("dream") else {}
     if out.initial.epochs:
         small |= {"initial.epochs": 2, "embedding.batch": 64}
-    return _changed(out, small | {path.replace("__", "."): value for path, value in changes.items()})
+    return changed(out, small | {path.replace("__", "."): value for path, value in changes.items()})
 
 
 def generative(method: str, **changes: Any) -> Recipe:
@@ -80,7 +80,7 @@ def generative(method: str, **changes: Any) -> Recipe:
             "teacher.images": 20,
             "teacher.batch": 8,
         }
-    return _changed(out, small | {path.replace("__", "."): value for path, value in changes.items()})
+    return changed(out, small | {path.replace("__", "."): value for path, value in changes.items()})
 
 
 def following(method: str = "mtt", **changes: Any) -> Recipe:
@@ -102,10 +102,11 @@ def following(method: str = "mtt", **changes: Any) -> Recipe:
         "teacher.latest": 2,
         "teacher.ahead": 1,
     }
-    return _changed(out, small | {path.replace("__", "."): value for path, value in changes.items()})
+    return changed(out, small | {path.replace("__", "."): value for path, value in changes.items()})
 
 
-def _changed(out: Recipe, changes: dict[str, Any]) -> Recipe:
+def changed(out: Recipe, changes: Mapping[str, Any]) -> Recipe:
+    """A recipe with the fields at dotted paths replaced."""
     for path, value in changes.items():
         out = change(out, path, value)
     return out

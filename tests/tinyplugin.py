@@ -23,6 +23,8 @@ from dreamlib.criteria import generative
 from dreamlib.networks import NetworkSpec
 from dreamlib.recipes import Search, SearchSpace, methods, rule
 
+SMALL = NetworkSpec(width=8, depth=2)
+
 profiles.register(
     Profile(
         "tiny",
@@ -94,6 +96,8 @@ profiles.register(
                 },
                 method="frepo",
             ),
+            rule("tiny", {"network": SMALL, "iterations": 8, "real_batch": 20}, method=("dd", "ld")),
+            rule("tiny", {"held_out": 30, "every": 3}, method="ld"),
             # Steps for hours: whoever starts it must be stopped.
             rule("tiny", {"iterations": 1_000_000}, method="endless"),
         ),
@@ -101,6 +105,7 @@ profiles.register(
             rule("tiny", {"networks": 2, "network.depth": 2, "network.width": 8}, learner=("SGD", "Fit")),
             rule("tiny", {"learner.epochs": 10}, learner="SGD"),
             rule("tiny", {"learner.updates": 20}, learner="Fit"),
+            rule("tiny", {"networks": 2, "network": SMALL}, protocol=("dd", "ld")),
         ),
         search=Search(
             SearchSpace((4,), (1,), ("none", "batch"), ("relu",), ("avg",)),

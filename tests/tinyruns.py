@@ -86,7 +86,7 @@ def leftovers(results: Path, *ends: str) -> list[str]:
     return sorted(path.name for path in results.rglob("*") if path.name.endswith(ends))
 
 
-def until(holds: Callable[[], object], seconds: float = 60) -> None:
+def until(holds: Callable[[], object], seconds: float = 300) -> None:
     """Wait until something holds, or fail."""
     end = time.monotonic() + seconds
     while not holds():
@@ -108,7 +108,14 @@ def runs(pid: int) -> bool:
         return False
 
 
-# A fresh interpreter takes seconds to import torch, so these commands are forked from a server that has done so.
+# A fresh interpreter takes seconds to import torch, so these commands are forked from a server that has done so: what
+# the command line imports on its way to a run is named here, since its own module imports none of it.
+PRELOADED = [
+    "dreamlib.companion.cli",
+    "dreamlib.companion.run",
+    "dreamlib.companion.worker",
+    "sklearn.datasets",
+]
 
 
 @pytest.fixture(autouse=True)
@@ -127,7 +134,7 @@ class Command:
 
     def __init__(self, arguments: Sequence[str], log: Path, **environment: object) -> None:
         context = get_context("forkserver")
-        context.set_forkserver_preload(["dreamlib.companion.cli", "sklearn.datasets"])
+        context.set_forkserver_preload(PRELOADED)
         extra = {name: str(value) for name, value in environment.items()}
         self.log = log
         self.process: BaseProcess = context.Process(target=_main, args=(list(arguments), extra, str(log)))
@@ -143,7 +150,7 @@ class Command:
         """Wait until the plug-in notes that a task begins its steps, or the process has ended."""
         until(lambda: len(events(log, "drive")) > more_than or not self.process.is_alive())
 
-    def end(self, seconds: float = 90) -> int:
+    def end(self, seconds: float = 300) -> int:
         """Exit code; a process that hangs is killed, and fails the test."""
         self.process.join(seconds)
         hangs = self.process.is_alive()
@@ -160,6 +167,7 @@ class Command:
 
 
 def _main(arguments: list[str], environment: dict[str, str], log: str) -> None:
+    assert "torch" in sys.modules, "every command of a test would take seconds to import it"
     # As in a fresh process: multiprocessing has left these alone, but pytest's options must not be inherited.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     tqdm.set_lock(threading.RLock())  # its default is a semaphore that a killed process leaves behind

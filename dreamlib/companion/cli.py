@@ -271,10 +271,10 @@ def _status(args: argparse.Namespace) -> int:
         store, missing, failed, begun = entry.store, entry.missing(), entry.failures(), []
         for cell in missing:
             for one, phase in (*((one, "distill") for one in cell.sets), (cell, "evaluate")):
-                found = store.read_checkpoint(one, phase)
+                found = store.progress(one, phase)
                 if found is not None:
                     name = one.set_name if phase == "distill" else one.name
-                    begun.append(f"{name}: {phase} at step {found[1]['step']} of {found[1]['steps']}")
+                    begun.append(f"{name}: {phase} at step {found['step']} of {found['steps']}")
         left = expected_seconds(entry.cells, store)
         wanted = "unknown until a first cell has been timed" if left is None else span(left)
         print(

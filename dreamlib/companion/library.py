@@ -96,7 +96,7 @@ def find(
     Raises
     ------
     UnknownName, BadValue
-        For a data set, a method or a profile that there is not.
+        For a data set, a method or a profile that there is not, and a method that has no sets.
     StoreError
         If there is no such set: it says which there are, and what makes this one.
     """
@@ -107,6 +107,11 @@ def find(
     others = tuple(one for one in profiles if one not in BEST_FIRST)
     tried = (known("profile", profile, profiles),) if profile else (*BEST_FIRST, *others)
     for cell in map(asked.cell, tried):
+        if cell.recipe.whole:
+            raise BadValue(
+                f"{cell.method!r} trains on the whole training set and has no set of its own",
+                f"dreamlib.data.load({asked.dataset!r})",
+            )
         if present(store.set_path(cell)):
             return store, cell
     there = [f"{one} ({where})" for where, one in available(store)]

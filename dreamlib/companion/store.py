@@ -25,6 +25,7 @@ from ..core.files import (
     COURSE,
     below,
     read_json,
+    read_metadata,
     read_tensors,
     tensors_digest,
     with_prefix,
@@ -223,6 +224,21 @@ class Store:
     def checkpoint_path(self, cell: Cell, phase: str) -> Path:
         """The checkpoint of a phase: ``"distill"``, one for all cells of a set, or ``"evaluate"``."""
         return self._work(cell) / f"{_key(cell, phase)[:24]}.{phase}.safetensors"
+
+    def progress(self, cell: Cell, phase: str) -> dict[str, Any] | None:
+        """The metadata of an unfinished phase, its ``step`` of ``steps`` among them, or None; its state is not read."""
+        path = self.checkpoint_path(cell, phase)
+        try:
+            about = read_metadata(path)
+            if about.get("key") != _key(cell, phase):
+                raise Damaged(f"{path} belongs to another cell", "")
+        except FileNotFoundError:
+            return None
+        except Damaged as error:
+            self._pass_over(cell, path, error)
+            return None
+        data = about.get("origin", {}).get("data")
+        return about if phase == "evaluate" or self.fits(cell, {"data_fingerprint": data}, path) else None
 
     def read_checkpoint(self, cell: Cell, phase: str) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
         """The state and metadata of an unfinished phase, or None; one of whose parts a file is missing is damaged."""

@@ -188,14 +188,14 @@ session.verdict(claims, made="set or generator")
 print(
     session.check(
         {  # mean accuracies of quick in percent, and how far another CPU may miss them
-            "dc, IPC 1": (80, 2),
-            "dsa, IPC 1": (88, 2),
-            "dm, IPC 1": (89, 2),
-            "idc, IPC 1": (89, 2),
-            "dim, INPC 1": (57, 20),
-            "dc, IPC 10": (80, 5),
-            "dm, IPC 10": (90, 2),
-            "dim, INPC 10": (63, 20),
+            "dc, IPC 1": (78, 2),
+            "dsa, IPC 1": (86, 2),
+            "dm, IPC 1": (86, 2),
+            "idc, IPC 1": (85, 2),
+            "dim, INPC 1": (32, 12),
+            "dc, IPC 10": (72, 5),
+            "dm, IPC 10": (85, 1.5),
+            "dim, INPC 10": (57, 15),
         },
         reported=(
             "dim/table2",

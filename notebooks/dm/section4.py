@@ -369,8 +369,8 @@ fresh, last = (next(iter(trained.values()))[at] for at in (0, -1))
 print(
     session.check(
         {  # mean accuracies of quick in percent, and how far another CPU may miss them
-            "dm, IPC 10": (90, 2),
-            "dm-lastlayer, IPC 10": (90, 2),
+            "dm, IPC 10": (85, 1.5),
+            "dm-lastlayer, IPC 10": (85, 2),
         },
         {  # measured, expected, and how far they may lie apart
             "cosine with DM's image gradient, untrained": (fresh.cosine["last layer"].mean(), 1, 0.05),

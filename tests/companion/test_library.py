@@ -109,6 +109,8 @@ def test_a_name_that_has_no_set_says_which_have_and_what_makes_it(store: Store, 
         dreamlib.load_set("digits/dream/ipc1", profile="large")
     with pytest.raises(BadValue, match="IPC is 0"):
         dreamlib.load_set("digits/dream/ipc0")
+    with pytest.raises(BadValue, match="'whole' trains on the whole training set and has no set of its own"):
+        dreamlib.load_set("digits/whole/ipc1")
     with pytest.raises(BadValue, match="is no name of a set"):
         find("digits/dream")
 
@@ -154,6 +156,27 @@ def test_a_set_of_ones_own_data_is_found_and_refused_when_they_are_others(
         pytest.raises(StoreError, match=r"is no distilled set of folder:.* as it is now"),
     ):
         dreamlib.load_set(f"{own}/random/ipc1")
+
+
+def test_a_generator_is_drawn_from_by_name(store: Store, digits: Dataset) -> None:
+    cell = of(method="gan", ipc=3)
+    stream = torch.Generator().manual_seed(0)
+    stored = cell.recipe.container.start(None, 1, digits.shape, digits.num_classes, stream)
+    about = {
+        **cell.describe(),
+        "container": cell.describe()["recipe"]["container"],
+        "classes": list(digits.classes),
+        "shape": list(digits.shape),
+        "normalisation": digits.normalisation.about(),
+        "data_fingerprint": digits.fingerprint,
+    }
+    store.write_set(cell, stored, {}, about)
+    found = dreamlib.load_set("digits/gan/ipc5")
+    assert found.about["drawn"] == {"per_class": 5, "seed": 0}
+    again = dreamlib.load_generator(store.set_path(cell)).draw(5)
+    assert found.images.equal(again.images)
+    assert "# digits/gan/ipc5\n" in card(found)
+    assert "drawn once from a generator" in card(found)
 
 
 def front(text: str) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from typing import Any
 import papermill
 import pytest
 from IPython.core.interactiveshell import InteractiveShell
-from tinyruns import PLUGIN, cell, numbers, run_words, words
+from tinyruns import PLUGIN, Command, cell, numbers, run_words, words
 
 import dreamlib
 from dreamlib.companion import cli, session
@@ -211,12 +211,12 @@ def test_more_is_said_when_asked(tmp_path: Path, caplog: pytest.LogCaptureFixtur
 
 
 def test_workers_say_more_too(tmp_path: Path) -> None:
-    words = [sys.executable, "-m", "dreamlib", "-v", *run_words(tmp_path, "dm,dc", workers=2)]
-    done = subprocess.run(words, capture_output=True, text=True, check=True)
+    command = Command(["-v", *run_words(tmp_path, "dm,dc", workers=2)], tmp_path / "log")
+    assert command.end() == 0
     for one in (cell("dm"), cell("dc")):
-        (line,) = (line for line in done.stderr.splitlines() if f"{one.name}: finished" in line)
+        (line,) = (line for line in command.text.splitlines() if f"{one.name}: finished" in line)
         assert re.match(r"dreamlib \d+: ", line), "the process that says so has a number"
-        assert f"{one.name}: distill from step 0 of " in done.stderr
+        assert f"{one.name}: distill from step 0 of " in command.text
 
 
 def test_a_worker_that_nobody_sends_an_order_says_what_to_type() -> None:

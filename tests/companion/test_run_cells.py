@@ -200,14 +200,13 @@ def signal_in(monkeypatch: pytest.MonkeyPatch, kind: type, place: str, at: int, 
     monkeypatch.setattr(kind, place, call)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize(
-    ("kind", "place", "phase"),
+    ("number", "kind", "place", "phase"),
     [
         # After the image update, before the network is trained on it: a step torn here would change the result.
-        (Learning, "_train_on_synthetic", "distill"),
-        (Comparison, "gradients", "distill"),
-        (Stack, "learn", "evaluate"),
+        (signal.SIGINT, Learning, "_train_on_synthetic", "distill"),
+        (signal.SIGTERM, Comparison, "gradients", "distill"),
+        (signal.SIGINT, Stack, "learn", "evaluate"),
     ],
 )
 def test_a_signal_in_the_middle_of_a_step_waits_for_its_end(

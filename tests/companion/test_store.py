@@ -68,13 +68,24 @@ def test_checkpoint_roundtrip(store: Store) -> None:
     for phase in ("distill", "evaluate"):
         assert store.read_checkpoint(cell(), phase) is None
         store.write_checkpoint(cell(), phase, state, {"step": 3})
+    for phase in ("distill", "evaluate"):
+        about = store.progress(cell(), phase)
+        assert about is not None
+        assert about["step"] == 3
     early = cell(step=0)
+    assert store.progress(early, "distill") is not None
+    assert store.progress(early, "evaluate") is None
     assert store.read_checkpoint(early, "distill") is not None, "one distillation for all cells of a set"
     assert store.read_checkpoint(early, "evaluate") is None
     store.drop_checkpoint(cell(), "distill")
     store.drop_checkpoint(cell(), "distill")
     assert store.read_checkpoint(cell(), "distill") is None
     assert store.read_checkpoint(cell(), "evaluate") is not None
+    assert store.progress(cell(), "distill") is None
+    path = store.checkpoint_path(cell(), "evaluate")
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.warns(UserWarning, match="passed over"):
+        assert store.progress(cell(), "evaluate") is None
 
 
 def test_the_folder_is_an_argument_a_variable_or_the_default(

@@ -79,7 +79,7 @@ def test_a_function_that_differentiates_twice_is_compiled_once() -> None:
     assert len(calls) == 1  # traced, not called again
 
 
-@pytest.mark.parametrize("matcher", [Feature(), Gradient("cosine"), Gradient("mse", "convolutions")])
+@pytest.mark.parametrize("matcher", [Feature(), Gradient("mse", "convolutions")])
 def test_compiled_distillation_is_the_plain_one(matcher: Feature | Gradient, digits: ClassData) -> None:
     plain, compiled = (distill(digits, recipe(matcher, mode), 2) for mode in ("plain", "compiled"))
     close(compiled.stored["images"], plain.stored["images"], 1e-5)
@@ -274,7 +274,7 @@ def test_a_network_with_running_statistics_is_matched_plainly() -> None:
 
 @pytest.mark.parametrize(
     ("norm", "mode", "off"),
-    [("instance", "compiled", 1e-5), ("batch", "fast", 1e-5), ("instance", "fast", 0.2)],
+    [("batch", "fast", 1e-5), ("instance", "fast", 0.2)],
 )
 def test_several_networks_learn_the_same_in_every_mode(norm: str, mode: str, off: float) -> None:
     images = torch.randn(20, 1, 8, 8, generator=generator())

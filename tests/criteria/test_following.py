@@ -10,11 +10,11 @@ import pytest
 import reference
 import torch
 from runs import finish, same
-from tiny import following
+from tiny import changed, following
 from torch import Tensor
 
 from dreamlib.augment import Siamese
-from dreamlib.containers import SGD, Paced, Pixels
+from dreamlib.containers import SGD, Images, Paced, Pixels
 from dreamlib.core.errors import BadValue, Diverged
 from dreamlib.criteria import Trajectory
 from dreamlib.data import ClassData, Dataset
@@ -33,15 +33,15 @@ def experts(few: ClassData) -> Mapping[str, Tensor]:
 
 
 def begun(data: ClassData, start: Mapping[str, Tensor], ipc: int = 2, **more: Any) -> Distillation:
-    return Distillation(data, replace(MTT, **more), ipc, 0, start=start)
+    """The recipe above with other fields, its criterion's among them."""
+    return Distillation(data, changed(MTT, more), ipc, 0, start=start)
 
 
 @pytest.mark.parametrize("exact", [False, True])
 def test_students_come_nearer_and_images_and_rate_have_moved(
     few: ClassData, experts: Mapping[str, Tensor], exact: bool
 ) -> None:
-    how = replace(MTT.criterion, exact=exact)  # type: ignore[type-var]
-    run = begun(few, experts, criterion=how, iterations=60)
+    run = begun(few, experts, exact=exact, iterations=60)
     run.advance()
     begins = {name: value.clone() for name, value in run.stored.items()}
     finish(run)
@@ -52,7 +52,9 @@ def test_students_come_nearer_and_images_and_rate_have_moved(
     assert float(run.stored["rate"]) != pytest.approx(0.01, abs=1e-6)
 
 
-def test_a_step_is_what_its_function_finds(few: ClassData, experts: Mapping[str, Tensor]) -> None:
+def test_a_step_is_what_its_function_finds(
+    few: ClassData, experts: Mapping[str, Tensor], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """SGD with momentum 0.5 at rates of their own: after one step, x - lr g."""
     run = begun(few, experts, iterations=2)
     run.advance()
@@ -60,7 +62,12 @@ def test_a_step_is_what_its_function_finds(few: ClassData, experts: Mapping[str,
     found: list[Any] = []
     assert run.criterion is not None
     gradients = run.criterion.gradients
-    run.criterion.gradients = lambda *given: found.append(gradients(*given)) or found[-1]  # type: ignore[method-assign,func-returns-value]
+
+    def noted(*given: Any) -> Any:
+        found.append(gradients(*given))
+        return found[-1]
+
+    monkeypatch.setattr(run.criterion, "gradients", noted)
     run.advance()
     run.advance()
     first, second = (pull.gradients for pull in found)
@@ -90,8 +97,7 @@ def test_a_step_is_backpropagation_through_all_of_the_student(
 
 def test_batches_go_through_permutations_of_all_images(few: ClassData, experts: Mapping[str, Tensor]) -> None:
     """Released code: 20 images in batches of 15 are batches of 15 and 5, and then begin again in another order."""
-    how = replace(MTT.criterion, student_steps=4, augment=Siamese("none"))  # type: ignore[type-var]
-    run = begun(few, experts, criterion=how)
+    run = begun(few, experts, student_steps=4, augment=Siamese("none"))
     run.advance()
     descent: Any = run.criterion
     batch_of = descent._batch_of(descent._drawn())
@@ -110,8 +116,7 @@ def test_batches_go_through_permutations_of_all_images(few: ClassData, experts: 
 def test_every_image_of_every_step_is_augmented_with_numbers_of_its_own(
     few: ClassData, experts: Mapping[str, Tensor]
 ) -> None:
-    how = replace(MTT.criterion, synthetic_batch=None, augment=Siamese("scale"))  # type: ignore[type-var]
-    run = begun(few, experts, criterion=how)
+    run = begun(few, experts, synthetic_batch=None, augment=Siamese("scale"))
     run.advance()
     descent: Any = run.criterion
     batch_of = descent._batch_of(descent._drawn())
@@ -163,10 +168,9 @@ def test_in_one_call_the_experts_are_trained_first(few: ClassData, experts: Mapp
 
 @pytest.mark.compiles
 def test_compiled_it_is_the_same_to_rounding(few: ClassData, experts: Mapping[str, Tensor]) -> None:
-    how = replace(MTT.criterion, student_steps=1, augment=Siamese("none"))  # type: ignore[type-var]
+    short: dict[str, Any] = {"iterations": 1, "student_steps": 1, "augment": Siamese("none")}
     plain, compiled = (
-        finish(begun(few, experts, ipc=1, mode=mode, iterations=1, criterion=how))
-        for mode in ("plain", "compiled")
+        finish(begun(few, experts, ipc=1, mode=mode, **short)) for mode in ("plain", "compiled")
     )
     for name, value in plain.stored.items():
         torch.testing.assert_close(compiled.stored[name], value, rtol=1e-3, atol=1e-4)
@@ -180,9 +184,10 @@ def test_the_set_is_learned_from_at_its_own_rate(
     made = MTT.container.training_set(run.stored, digits.shape, 10, digits.normalisation)
     learner = training.SGD(epochs=30, batch=20, decay_at=(), own_rate=True)
     how = Evaluation("mtt", learner, MTT.network, networks=2)
-    own = finish(EvaluationRun(made, digits, how))  # type: ignore[arg-type]
+    assert isinstance(made, Images)
+    own = finish(EvaluationRun(made, digits, how))
     fixed = replace(how, learner=replace(learner, own_rate=False, lr=float(run.stored["rate"])))
-    assert own.accuracies == finish(EvaluationRun(made, digits, fixed)).accuracies  # type: ignore[arg-type,attr-defined]
+    assert own.accuracies == finish(EvaluationRun(made, digits, fixed)).accuracies
 
 
 def test_a_checkpoint_of_experts_names_what_is_settled_and_one_of_students_holds_no_expert(

@@ -308,10 +308,10 @@ def test_parts_bound_the_memory() -> None:
         return peak_bytes(step, noise(count), noise(count, seed=1)) / (8 * count**2)
 
     flat, deep = FullyConnected(depth=3), Convolutional(depth=1)
-    assert peak(flat, 256, 256**2) > 20
-    assert peak(flat, 256, 256**2 // 32) < 8
-    assert peak(deep, 64, 64**2 * 9 * 16) > 1000
-    assert peak(deep, 64, 64**2 * 9 * 16 // 32) < 200
+    assert peak(flat, 128, 128**2) > 20
+    assert peak(flat, 128, 128**2 // 32) < 8
+    assert peak(deep, 32, 32**2 * 9 * 16) > 1000
+    assert peak(deep, 32, 32**2 * 9 * 16 // 32) < 200
 
 
 @pytest.mark.parametrize("kernel", SMALL, ids=str)

@@ -24,6 +24,7 @@ from dreamlib.data import ClassData, Dataset
 from dreamlib.distillation.evaluate import EvaluationRun, evaluate
 from dreamlib.distillation.learners import Fit
 from dreamlib.distillation.loop import Distillation
+from dreamlib.distillation.recipe import change
 from dreamlib.distillation.sets import load_set
 from dreamlib.recipes import methods
 from dreamlib.samplers import WeightedRepresentative
@@ -67,7 +68,7 @@ def test_gradients_are_those_of_finite_differences(few: ClassData, method: str) 
 def test_gradients_through_features_are_those_of_finite_differences(few: ClassData, mirrored: bool) -> None:
     """FRePo: of images through the features, of labels through the prediction and their margin (facts 9)."""
     recipe = cell_of("frepo").recipe
-    recipe = replace(recipe, criterion=replace(recipe.criterion, mirrored=mirrored))  # type: ignore[type-var]
+    recipe = change(recipe, "criterion.mirrored", mirrored)
     run: Any = Distillation(few, recipe, 1, 3)
     while not run.stored:
         run.advance()
@@ -167,15 +168,13 @@ def test_rows_count_by_the_shares_that_the_sampler_gives(few: ClassData, method:
     margin = 0.1 if method.startswith("frepo") else 0.0  # which counts in every one
     rows = torch.stack(single).double() + margin
     assert float(weighted) == pytest.approx(float((rows.view(10, 8) * shares).sum() / 10) - margin, rel=1e-5)
-    assert methods[method].recipe.criterion == replace(
-        methods[method.removesuffix("-weighted")].recipe.criterion,  # type: ignore[type-var]
-        sampler=WeightedRepresentative(),
-    )
+    plain = methods[method.removesuffix("-weighted")].recipe
+    assert methods[method].recipe.criterion == change(plain, "sampler", WeightedRepresentative()).criterion
 
 
 def test_a_singular_kernel_is_an_error_that_leaves_the_last_good_state(few: ClassData) -> None:
     recipe = cell_of("kip").recipe
-    recipe = replace(recipe, criterion=replace(recipe.criterion, regularisation=0.0))  # type: ignore[type-var]
+    recipe = change(recipe, "criterion.regularisation", 0.0)
     run = Distillation(few, recipe, 1, 3)
     while run.matched < 2:
         run.advance()
@@ -278,7 +277,7 @@ def test_only_the_network_of_the_step_learns_and_from_the_sets_labels(few: Class
 def test_frepo_predicts_from_features_and_keeps_labels_apart(few: ClassData, mirrored: bool) -> None:
     """Its loss written out; the second term is of labels alone, at most 1 / C a label (facts 9, item 3)."""
     recipe = cell_of("frepo").recipe
-    recipe = replace(recipe, criterion=replace(recipe.criterion, mirrored=mirrored))  # type: ignore[type-var]
+    recipe = change(recipe, "criterion.mirrored", mirrored)
     run: Any = Distillation(few, recipe, 1, 3)
     while not run.stored:
         run.advance()

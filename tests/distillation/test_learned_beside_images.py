@@ -1,13 +1,7 @@
-"""What LD and DD learn beside images is judged, stored, loaded, exported, and survives a kill."""
+"""What LD and DD learn beside images is judged, stored, loaded and exported."""
 
 from __future__ import annotations
 
-import json
-import os
-import signal
-import subprocess
-import sys
-import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -125,38 +119,3 @@ def test_a_rate_for_every_step_is_more_than_dd_ranking_takes(
     with pytest.raises(BadValue, match=r"rates of its own, \(3, 2\) .* takes a single one\n.*safetensors"):
         export(colour, tmp_path / "folder", "ddranking")
     assert not (tmp_path / "folder").exists()
-
-
-@pytest.mark.parametrize("method", ["dd", "ld"])
-def test_killed_and_run_again_it_ends_with_the_same_record(tmp_path: Path, method: str) -> None:
-    def command(results: str) -> list[str]:
-        words = f"--profile quick --methods {method}-short --datasets digits --ipc 1 --seeds 1 --no-forecast".split()
-        plugin = ["--plugins", str(tmp_path / "shorter.py")]
-        where = ["--results", str(tmp_path / results)]
-        return [sys.executable, "-m", "dreamlib", "run", "dream/table1", *words, *plugin, *where]
-
-    short = f'from dreamlib.recipes import methods\n\nmethods.register(methods["{method}"].using('
-    (tmp_path / "shorter.py").write_text(f'{short}iterations=30, name="{method}-short"))\n')
-    environment = {**os.environ, "DREAMLIB_CHECKPOINT_SECONDS": "0"}
-    subprocess.run(command("whole"), check=True, env=environment, capture_output=True)
-    unfinished = tmp_path / "killed" / "quick" / "unfinished"
-    for _ in range(2):
-        victim = subprocess.Popen(
-            command("killed"), env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        )
-        stamp = max((file.stat().st_mtime_ns for file in unfinished.glob("*.safetensors")), default=0)
-        while victim.poll() is None and not any(
-            file.stat().st_mtime_ns > stamp for file in unfinished.glob("*.safetensors")
-        ):
-            time.sleep(0.02)
-        victim.send_signal(signal.SIGKILL)
-        assert victim.wait() == -signal.SIGKILL
-    subprocess.run(command("killed"), check=True, env=environment, capture_output=True)
-
-    def record(results: str) -> dict[str, Any]:
-        (file,) = (tmp_path / results / "quick").glob(f"digits-{method}-short-ipc1-*.json")
-        found: dict[str, Any] = json.loads(file.read_text())
-        return found
-
-    whole, killed = record("whole"), record("killed")
-    assert (whole["accuracies"], whole["set_sha256"]) == (killed["accuracies"], killed["set_sha256"])

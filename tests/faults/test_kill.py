@@ -18,13 +18,8 @@ from dreamlib.companion.store import Store
 pytestmark = pytest.mark.processes
 
 METHODS = "dm,dc,dream"
-KINDS = {
-    METHODS: 8,
-    "dim": 5,
-    "kip,frepo": 5,
-    "mtt": 5,
-    ",".join(sorted(TOYS)): 5,
-}  # and how often killed at a file
+# What learns images, labels, rates, a generator; and how often it is killed at a file.
+KINDS = {METHODS: 5, "dim": 3, "kip,frepo": 3, "mtt": 3, "dd,ld": 3, ",".join(sorted(TOYS)): 3}
 PLUGINS = ",".join((PLUGIN, *TOYS.values()))
 
 
@@ -34,8 +29,8 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     folder, methods = tmp_path_factory.mktemp("undisturbed"), ",".join(KINDS)
     assert Command(run_words(folder, methods, "--plugins", PLUGINS), folder / "log").end() == 0
     found = numbers(folder)
-    assert len(found) == len(methods.split(",")) + 3, (
-        "KIP, FRePo and MTT are judged by their own and a common protocol"
+    assert len(found) == len(methods.split(",")) + 5, (
+        "KIP, FRePo, MTT, DD and LD are judged by their own and a common protocol"
     )
     return found
 

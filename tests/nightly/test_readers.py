@@ -55,6 +55,7 @@ def read(what: str, script: str, folder: Path, home: Path) -> Any:
         capture_output=True,
         text=True,
         env={**os.environ, **offline, "PYTHONPATH": ""},
+        cwd=folder.parent,  # not here: DD-Ranking may leave its random images where it runs
         check=False,
     )
     assert done.returncode == 0, done.stderr[-2000:]

@@ -1,6 +1,7 @@
 """The Makefile names every item, and passes on what it is given."""
 
 import os
+import re
 import signal
 import subprocess
 import time
@@ -8,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from dreamlib.companion.cells import make_cell
 from dreamlib.companion.plans import PLANS
 
 pytestmark = pytest.mark.processes
@@ -111,3 +113,8 @@ def test_the_readmes_example_is_the_file_it_names() -> None:
     text, code = (ROOT / "README.md").read_text(), (ROOT / "examples" / "farthest.py").read_text()
     assert f"```python\n{code}```" in text
     assert len(code.splitlines()) < 30
+
+
+def test_the_generator_that_the_readme_loads_is_that_of_quick() -> None:
+    named = re.findall(r"quick/sets/(\S+)\.safetensors", (ROOT / "README.md").read_text())
+    assert named == [make_cell("quick", "dim", "digits", 10, 0).set_name]

@@ -166,24 +166,19 @@ def finished(frame: pd.DataFrame, say: Dialect, decimals: int) -> pd.DataFrame:
     for name, values in frame.items():
         mark = "number" if pd.api.types.is_numeric_dtype(values) else ""
         named = name in ("dataset", "data set")
-        words = [data_set(str(value)) if named else _word(value, decimals) for value in values]
+        shown = [data_set(str(value)) if named else value for value in values]
         head = HEADS.get(str(name), str(name))
-        columns.append([say(head, mark), *(_said(word, mark, say) for word in words)])
+        columns.append([say(head, mark), *(_said(value, mark, say, decimals) for value in shown)])
     texts = pd.DataFrame({place: column[1:] for place, column in enumerate(columns)})
     return texts.set_axis([column[0] for column in columns], axis=1)
 
 
-def _said(word: str, mark: str, say: Dialect) -> str:
-    """A word of a dialect; what is HTML already stays as it is."""
-    return str(word) if isinstance(word, Markup) else say(word, mark)
-
-
-def _word(value: object, decimals: int) -> str:
-    if isinstance(value, Markup):
-        return value
-    return (
-        number(value, decimals) if value is None or value is pd.NA or isinstance(value, float) else str(value)
-    )
+def _said(value: object, mark: str, say: Dialect, decimals: int) -> str:
+    """A value as a text of a dialect; a fragment of HTML stays as it is."""
+    if isinstance(value, Fragment):
+        return value.text
+    known = value is None or value is pd.NA or isinstance(value, float)
+    return say(number(value, decimals) if known else str(value), mark)
 
 
 def html(texts: pd.DataFrame) -> str:

@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import base64
 import json
+import re
+import shutil
 import tempfile
 from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 from typing import Any
+from urllib.parse import unquote
 
 import nbformat
 from bs4 import BeautifulSoup
@@ -29,6 +32,10 @@ TEMPLATE = Path(__file__).parent / "templates" / "paper.typ"
 MARKDOWN = "gfm+tex_math_dollars-gfm_auto_identifiers"
 HTML = "html-auto_identifiers"
 WIDE = 11  # a table of more columns than these stands on a page of its own, on its side
+FIGURES = "figures"  # next to the pages
+FIGURE = re.compile(
+    rf"!\[(?P<words>.*)\]\((?P<place>{FIGURES}/[^()]+)\)\s*", re.DOTALL
+)  # what a kept figure is
 PICTURES = {"image/svg+xml": "svg", "image/png": "png", "image/jpeg": "jpg"}  # the best first
 
 
@@ -74,6 +81,10 @@ def bind(reports: str | Path, paper: str, profile: str, *, notebooks: str | Path
     press = Press()
     with tempfile.TemporaryDirectory(prefix="dreamlib-paper-") as scratch:
         press.folder = Path(scratch)
+        if (figures := root / paper / FIGURES).is_dir():
+            shutil.copytree(
+                figures, press.folder / FIGURES
+            )  # Typst reads nothing that lies outside of its folder
         sections = [press.section(page) for page in there.values()]
         missing = [
             f"make {make_target(paper, item)} PROFILE={profile}" for item in items if item not in there
@@ -127,6 +138,8 @@ class Press:
                 yield self.table(data["text/html"])
             elif picture:
                 yield self.picture(data[picture], picture, plain(about.title))
+            elif file := FIGURE.fullmatch(data.get("text/markdown", "")):
+                yield f"#drawn({_quoted(unquote(file['place']))}, {_quoted(file['words'])})"
             elif "text/markdown" in data:
                 yield self.words(data["text/markdown"], MARKDOWN)
             elif "text/plain" in data:
@@ -175,18 +188,20 @@ def printable(markup: str) -> tuple[str, str, bool]:
     soup = BeautifulSoup(markup, "html.parser")
     for style in soup("style"):
         style.decompose()
+    for link in soup.select('a:not([href^="http"])'):  # a PDF has no records next to it
+        link.unwrap()
     for best in soup.select("b.best"):
         best.wrap(soup.new_tag("mark"))
     for tag in soup.select("span.tag"):  # on a page it stands on a line of its own
         tag.insert_before(soup.new_tag("br"))
     for kept in soup.select("span.spread, tbody span.tag"):  # no line ends in them
         kept.string = kept.get_text().replace(" ", "\N{NO-BREAK SPACE}")
-    # A group's name reaches over its row; as a head it would be ruled off.
-    for group in soup.select("tbody tr > th > span.group"):
-        row = group.find_parent("tr")
-        assert row is not None  # the selector asks for one
+    for row in soup.select("tbody tr:has(> th > span.group)"):  # as a head, it would be ruled off
+        columns = _columns(row)
         first, *rest = row(["th", "td"])
-        first.name, first["colspan"], group.name = "td", str(_columns(row)), "b"
+        first.name, first["colspan"] = "td", str(columns)
+        for group in first("span"):
+            group.name = "b"
         for cell in rest:
             cell.decompose()
     for table in soup("table"):

@@ -7,7 +7,7 @@ from statistics import fmean
 from typing import Any
 
 import pandas as pd
-from markupsafe import Markup, escape
+from markupsafe import escape
 
 from . import layouts
 from .layouts import Fragment
@@ -76,17 +76,15 @@ def of_records(records: Sequence[Record], links: Mapping[str, str]) -> pd.DataFr
             if record["accuracies"]
             else NOTHING,
             "networks": len(record["accuracies"]),
-            "file": Markup(f'<a href="{escape(links[record["key"]])}">record</a>')
-            if record["key"] in links
-            else NOTHING,
+            "file": _link(links.get(record["key"], "")),
         }
         for record in unique(records)
     ]
     return pd.DataFrame(lines)
 
 
-def _link(address: str) -> str:
-    return Markup(f'<a href="{escape(address)}">record</a>') if address else NOTHING
+def _link(address: str) -> Fragment | str:
+    return Fragment(f'<a href="{escape(address)}">record</a>') if address else NOTHING
 
 
 def differences(records: Sequence[Record]) -> dict[str, list[str]]:

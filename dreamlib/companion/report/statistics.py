@@ -74,6 +74,38 @@ def seconds(record: Record, phase: str) -> float:
     return float(record.get("seconds", {}).get(phase) or 0.0)
 
 
+def costs(records: Sequence[Record]) -> pd.DataFrame:
+    """What a set of each method costs, and what it is worth, from the dearest to the cheapest of a place.
+
+    Returns
+    -------
+    DataFrame
+        One line per data set, budget and method: `dataset`, `ipc`, `method`, `core_hours` (processor time to make and
+        to judge a set, mean over sets; with what it goes on from, and waiting is not in it), `accuracy` (mean over sets
+        of the mean over networks) and `sets`. Records that do not say their processor time are left out.
+    """
+    found: dict[tuple[str, int, str], list[Record]] = {}
+    for record in unique(records):
+        if at_its_end(record) and seconds(record, "core"):
+            place = (str(record["dataset"]), int(record["ipc"] or 0), str(record["method"]))
+            found.setdefault(place, []).append(record)
+    lines = [
+        {
+            "dataset": dataset,
+            "ipc": ipc,
+            "method": method,
+            "core_hours": float(np.mean([seconds(record, "core") for record in mine])) / 3600,
+            "accuracy": float(np.mean([np.mean(record["accuracies"]) for record in mine])),
+            "sets": len(mine),
+        }
+        for (dataset, ipc, method), mine in found.items()
+    ]
+    frame = pd.DataFrame(lines, columns=["dataset", "ipc", "method", "core_hours", "accuracy", "sets"])
+    return frame.sort_values(
+        ["dataset", "ipc", "core_hours"], ascending=[True, True, False], ignore_index=True
+    )
+
+
 DIFFERENCE = (
     "dataset",
     "ipc",

@@ -16,13 +16,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pandas as pd
-from markupsafe import Markup
 
 from . import layouts
 from .accuracies import Accuracies, Column, Entry
 from .accuracies import Row as Row
 from .accuracies import Wording as Wording
-from .layouts import HTML, LATEX, MARKDOWN, Dialect
+from .layouts import HTML, LATEX, MARKDOWN, Dialect, Fragment
 from .layouts import styled as styled
 from .reported import Reported, find, where
 from .reported import rows as numbers_of
@@ -297,14 +296,14 @@ class AccuracyTable(Accuracies):
             if entry.status == MEASURED and (dataset, budget) not in self.made_of
         )
 
-    def _records(self, entry: Entry) -> Markup:
+    def _records(self, entry: Entry) -> Fragment:
         """A link to the record of every set."""
         found = [
             f'<a href="{markup.escape(self.links[key])}">{seed}</a>'
             for seed, key in entry.keys.items()
             if key in self.links
         ]
-        return Markup(f'<span id="{_anchor(entry)}">{", ".join(found)}</span>')
+        return Fragment(f'<span id="{_anchor(entry)}">{", ".join(found)}</span>')
 
     def _panels(self) -> list[list[int]]:
         """Positions of columns in pieces that fit on a page, never parting the columns of one data set."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from pathlib import Path
 
@@ -22,7 +23,7 @@ def table_of(page: Path) -> str:
     """The first accuracy table of an executed notebook, as it stands there."""
     for cell in nbformat.read(page, as_version=4).cells:
         for output in cell.get("outputs", ()):
-            if "dl-caption" in output.get("data", {}).get("text/html", ""):
+            if 'class="measured best"' in output.get("data", {}).get("text/html", ""):
                 return str(output.data["text/html"])
     raise AssertionError(page)
 
@@ -97,6 +98,7 @@ def test_a_page_is_bound_and_what_is_missing_is_listed(tmp_path: Path) -> None:
     page = tmp_path / "paper" / "dream" / PAGE.name
     page.parent.mkdir(parents=True)
     page.write_bytes(PAGE.read_bytes())
+    shutil.copytree(PAGE.parent / "figures", page.parent / "figures")
     made = bind(tmp_path, "dream", "paper", notebooks=ROOT / "notebooks", reading="Small.")
     first = made.read_bytes()
     assert made == tmp_path / "paper" / "dream.pdf"

@@ -170,6 +170,27 @@ def test_html_escapes_and_keeps_non_ascii(table: AccuracyTable) -> None:
     assert table._repr_html_() == page
 
 
+def test_every_measured_number_leads_to_its_records(make: Make, numbers: pd.DataFrame) -> None:
+    records = [make("dc", seed=seed, key=f"key-of-dc-{seed}") for seed in (0, 1)] + [
+        make("dm", key="key-of-dm")
+    ]
+    links = {record["key"]: f"../../results/cpu/{record['key']}.json" for record in records}
+    rows = [Row("dc", "DC", "DC"), Row("dm", "DM", "DM")]
+    table = accuracy_table(records, rows, ["cifar10"], [10], numbers, links=links)
+    html = table.html()
+    assert '<a href="../../results/cpu/key-of-dm.json"><b class="measured' in html
+    assert (
+        '<a href="#records-key-of-dc-0"><b class="measured' in html
+    )  # of two sets: to the line that lists both
+    line = html.partition('<span id="records-key-of-dc-0">')[2].partition("</span>")[0]
+    assert line == ", ".join(
+        f'<a href="../../results/cpu/key-of-dc-{seed}.json">{seed}</a>' for seed in (0, 1)
+    )
+    assert "results" not in table.markdown() + table.latex()
+    every = shown(records, links=links).text.partition("Every record (3)")[2]
+    assert all(f'<a href="{address}">record</a>' in every for address in links.values())
+
+
 def test_markdown_escapes(table: AccuracyTable) -> None:
     assert r"| DM \<b\> & Söhne\_1 | measured |" in table.markdown()
     widths = {one.count("|") for one in table.markdown().split("\n\n")[0].splitlines()}

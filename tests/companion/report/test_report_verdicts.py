@@ -278,6 +278,7 @@ DIRECT = {
     "dm-figureF1": 1,  # seconds
     "dm-section4": 2,  # equations, probabilities of untrained networks
     "dream-table2": 1,  # seconds
+    "engine-rates": 1,  # which rate the profile has
     "engine-speed": 1,  # times faster
 }
 
