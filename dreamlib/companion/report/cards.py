@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 import nbformat
 import pandas as pd
@@ -21,6 +21,7 @@ from .verdicts import Verdict
 from .words import MISSING, number, plural
 
 KINDS = {"page": "html", "notebook": "ipynb", "table": "md", "csv": "csv", "LaTeX": "tex"}
+FIGURE = re.compile(r"!\[([^\]]*)\]\((figures/[^)]+)\)")  # as a page shows it
 COUNTED = {
     "core": "core-hours",
     "clock": "core-hours by the clock (shared machine)",
@@ -167,7 +168,7 @@ def card(root: Path, profile: str, paper: str, item: str) -> Card:
     about = describe(files["notebook"])  # what cannot be read is noticed here
     notebook = nbformat.reads(read(files["notebook"]).decode(), as_version=4)
     try:
-        facts = _facts(notebook)
+        facts, (shown, address) = _facts(notebook), _figure(notebook)
         return Card(
             profile,
             paper,
@@ -180,8 +181,8 @@ def card(root: Path, profile: str, paper: str, item: str) -> Card:
             datasets=tuple(map(str, facts.get("datasets", ()))),
             cost={str(kind): float(spent) for kind, spent in facts.get("cost", {}).items()},
             files=files,
-            picture=_picture(stem, facts.get("figure", "")),
-            shown=str(facts.get("alt", "")),
+            picture=_picture(stem, address),
+            shown=shown,
         )
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise DataError(
@@ -242,9 +243,20 @@ def table(path: Path) -> pd.DataFrame:
         raise DataError(f"{path} is no table: {error}", "run its notebook again") from error
 
 
-def _picture(stem: Path, told: str) -> Path | None:
-    """The figure that a page tells of first; a file of its name among the figures where it tells of none."""
-    if told and (path := stem.parent / told).exists():
+def _figure(notebook: nbformat.NotebookNode) -> tuple[str, str]:
+    """What the first figure of a notebook shows, and its address; empty for none."""
+    texts = (
+        str(output.get("data", {}).get("text/markdown", ""))
+        for cell in notebook.cells
+        for output in cell.get("outputs", ())
+    )
+    found = next(filter(None, (FIGURE.search(text) for text in texts)), None)
+    return (found[1], unquote(found[2])) if found else ("", "")
+
+
+def _picture(stem: Path, address: str) -> Path | None:
+    """The figure at this address, else the first of its name."""
+    if address and (path := stem.parent / address).exists():
         return path
     found = (stem.parent / "figures").glob(f"{stem.name}-*")
     return next((path for path in sorted(found) if path.suffix in (".png", ".svg")), None)

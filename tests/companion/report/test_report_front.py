@@ -18,7 +18,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from dreamlib.companion.report import comparison, facts
+from dreamlib.companion.report import comparison, facts, style
 from dreamlib.companion.report.cards import card
 from dreamlib.companion.report.front import thumbnail
 from dreamlib.companion.report.html import render
@@ -51,22 +51,20 @@ def report(
     about = {"datasets": datasets or ["mnist"], **told}
     shown = v4.new_output("display_data", {"text/markdown": "1 of 1"}, metadata=facts.told(**about))
     drawn = v4.new_output(
-        "display_data",
-        {"text/markdown": "", "image/png": ""},
-        metadata=facts.told(figure=f"figures/{place.stem}-bars.png", alt=f"Bars of {name}"),
+        "display_data", {"text/markdown": f"![Bars of {name}](figures/{place.stem}-bars.png)"}
     )
     cells = [
         v4.new_markdown_cell(f"# Title of {name}\n\n**The claim.** Its claim. More."),
         v4.new_code_cell("x", outputs=[shown, drawn]),
     ]
     run = {"end_time": "2026-03-01T14:05:00.5+00:00", "parameters": {}}
+    figure = place.parent / "figures" / f"{place.stem}-bars.png"
+    figure.parent.mkdir(exist_ok=True)
+    Image.fromarray(np.full((600, 900, 3), 200, np.uint8)).save(figure)
     nbformat.write(v4.new_notebook(cells=cells, metadata={"papermill": run}), place)
     render(place)
     if table is not None:
         table.save(place.parent, place.stem)
-    figure = place.parent / "figures" / f"{place.stem}-bars.png"
-    figure.parent.mkdir(exist_ok=True)
-    Image.fromarray(np.full((600, 900, 3), 200, np.uint8)).save(figure)
     return place
 
 
@@ -197,8 +195,8 @@ def test_the_picture_of_numbers_is_for_light_and_dark_pages(pages: dict[str, str
     ElementTree.fromstring(svg)
     rules = re.search(r"<style>@media \(prefers-color-scheme: dark\)\{(.*?)\}</style>", svg)
     assert rules is not None
-    assert comparison.INK in svg.replace(rules[0], ""), "there is something to be made lighter"
-    assert f'[style*="fill: {comparison.INK}"]' in rules[1]
+    assert style.INK in svg.replace(rules[0], ""), "there is something to be made lighter"
+    assert f'[style*="fill: {style.INK}"]' in rules[1]
     assert (
         5 * 72 * 0.95
         <= float(ElementTree.fromstring(svg).get("width", "").removesuffix("pt"))
