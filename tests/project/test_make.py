@@ -115,6 +115,6 @@ def test_the_readmes_example_is_the_file_it_names() -> None:
     assert len(code.splitlines()) < 30
 
 
-def test_the_generator_that_the_readme_loads_is_that_of_quick() -> None:
-    named = re.findall(r"quick/sets/(\S+)\.safetensors", (ROOT / "README.md").read_text())
+def test_the_generator_that_the_page_on_sets_loads_is_that_of_quick() -> None:
+    named = re.findall(r"quick/sets/(\S+)\.safetensors", (ROOT / "docs" / "sets.md").read_text())
     assert named == [make_cell("quick", "dim", "digits", 10, 0).set_name]

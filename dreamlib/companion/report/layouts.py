@@ -19,7 +19,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from ...core.atomic import write_text
-from .words import data_set, number
+from .words import data_set, number, plainly
 
 
 @dataclass(frozen=True)
@@ -167,7 +167,7 @@ def finished(frame: pd.DataFrame, say: Dialect, decimals: int) -> pd.DataFrame:
         mark = "number" if pd.api.types.is_numeric_dtype(values) else ""
         named = name in ("dataset", "data set")
         shown = [data_set(str(value)) if named else value for value in values]
-        head = HEADS.get(str(name), str(name))
+        head = HEADS.get(str(name), plainly(str(name)))
         columns.append([say(head, mark), *(_said(value, mark, say, decimals) for value in shown)])
     texts = pd.DataFrame({place: column[1:] for place, column in enumerate(columns)})
     return texts.set_axis([column[0] for column in columns], axis=1)
