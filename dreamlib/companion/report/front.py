@@ -14,6 +14,7 @@ from PIL import Image
 from .cards import VERDICTS, Card, claims_in_words
 from .comparison import in_words
 from .html import read
+from .reported import PAPERS
 
 MOST = 6  # decided claims of a profile; the others are on its pages
 THUMB = (480, 320)  # pixels at most: twice the size at which it is shown
@@ -62,7 +63,7 @@ class Section:
             for one in self.cards
             if one.order
         ]
-        claims = [(one, claim) for one in self.cards for claim in one.claims]
+        claims = [(one, claim) for one in self.cards if one.paper in PAPERS for claim in one.claims]
         verdicts = [claim.verdict for _, claim in claims]
         counts = {word: verdicts.count(word) for word in VERDICTS.values() if word in verdicts}
         told.append(f"Of the papers' claims, {claims_in_words(counts, '')}." if claims else "")
