@@ -90,7 +90,7 @@ def reports(tmp_path: Path, table: Any) -> Path:
     report(root, "quick/dm/figureF1", datasets=["digits"], claims=[["Quick shows something", True, ""]])
     report(root, "paper/engine/speed", claims=[["This project is fast", True, ""]])
     (root / "findings.md").write_text("- **Nothing collapsed.** It was *short*.\n")
-    for item in ("dream/table1", "dream/table2", "dim/table2", "dm/figureF1"):
+    for item in ("dream/table1", "dream/table2", "dim/table2", "dm/figureF1", "engine/speed"):
         twin = tmp_path / "notebooks" / f"{item}.ipynb"
         twin.parent.mkdir(parents=True, exist_ok=True)
         twin.write_text("")
@@ -142,7 +142,7 @@ def test_a_card_says_what_its_report_says(pages: dict[str, str], kind: str) -> N
 
 @pytest.mark.parametrize("kind", ["html", "md"])
 def test_what_was_not_run_is_a_line(pages: dict[str, str], kind: str) -> None:
-    assert "Not run here: 2 of 4 tables and figures" in pages[kind]
+    assert "Not run here: 2 of 5 tables and figures" in pages[kind]
     assert re.search(r"Profile cpu(?:\*\*|</strong>): not run\. Scaled down\.", pages[kind])
     assert "dream/table2" not in pages[kind]
 
