@@ -111,6 +111,6 @@ def test_a_page_is_checked_against_its_own_parameters_alone(tmp_path: Path) -> N
 
 def test_a_missing_cell_stops_the_page(tmp_path: Path) -> None:
     session = Session("dream/figure1", results=str(tmp_path))
-    with pytest.raises(AssertionError, match="84 cells are missing; fill them with: make figure1"):
+    with pytest.raises(AssertionError, match="42 cells are missing; fill them with: make figure1"):
         session.check()
-    assert session.check(failures=84).startswith("0 of 84 cells measured")
+    assert session.check(failures=42).startswith("0 of 42 cells measured")
