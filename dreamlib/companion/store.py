@@ -40,6 +40,7 @@ from .cells import Cell
 
 SCHEMA = 1
 MOST_OF_A_NOTE = 2**16  # bytes; our own have some hundred
+READINGS = 4  # of a note that is no note, before it is taken for one of a stranger
 # What a record says of how it was measured, where it does; tables and forecasts reckon with it.
 MEASURED: dict[str, type] = {
     "accuracies_on": dict,
@@ -386,8 +387,7 @@ class Store:
             path = self._lock_path(cell)
             if not path.is_file():  # a pipe that lies there would never end
                 return None
-            with path.open("rb") as stream:
-                found = Holder(**json.loads(stream.read(MOST_OF_A_NOTE)))
+            found = Holder(**_read_note(path))
             if all(_number(value) for pace in found.paces.values() for value in pace.values()):
                 return found
         return None
@@ -507,6 +507,19 @@ def _check_whole(path: Path, record: dict[str, Any], cell: Cell) -> None:
             raise Damaged(f"{path} holds accuracies outside 0 to 100", "")
     if not all(map(_number, record.get("seconds", {}).values())):
         raise Damaged(f"{path} holds seconds that are no durations", "")
+
+
+def _read_note(path: Path) -> dict[str, Any]:
+    """The note in a lock; ValueError for what is none."""
+    for left in reversed(range(READINGS)):
+        try:
+            with path.open("rb") as stream:
+                return dict(json.loads(stream.read(MOST_OF_A_NOTE)))
+        except ValueError:
+            # A reader may see the first half of a new note and the second of the old one: the next look is whole.
+            if not left:
+                raise
+    raise AssertionError("unreachable")
 
 
 def _number(value: object) -> bool:

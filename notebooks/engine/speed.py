@@ -150,7 +150,7 @@ session.show(modes)
 # %% [markdown]
 # ## What is measured
 #
-# - **plain** is eager float32: what the records of `quick` and `cpu` were measured with.
+# - **plain** is eager float32: what the records of `quick` were measured with.
 # - **compiled** traces a step, its derivatives included, and lets TorchInductor fuse it; still float32.
 # - **fast** is compiled too, with the convolutions in bfloat16 (weights, losses and updates stay float32) and a k-means
 #   that compares in bfloat16 and stops when a round gains nothing. On a CPU that multiplies bytes (VNNI), DM's
