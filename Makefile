@@ -135,8 +135,7 @@ page_modules = $(filter-out $(patsubst %.ipynb,%.py,$(wildcard notebooks/*/*.ipy
 lint: $(stamp) ## ruff and mypy
 	$(python) -m ruff check .
 	$(python) -m ruff format --check .
-	$(python) -m mypy
-	$(python) -m mypy $(page_modules)
+	$(python) -m mypy dreamlib $(page_modules)
 
 sync: $(stamp) ## bring the .ipynb twins in line with the .py sources
 	$(python) notebooks/_sync.py
