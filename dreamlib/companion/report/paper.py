@@ -190,6 +190,10 @@ def printable(markup: str) -> tuple[str, str, bool]:
         style.decompose()
     for link in soup.select('a:not([href^="http"])'):  # a PDF has no records next to it
         link.unwrap()
+    for evidence in soup.select("td details"):  # long evidence: below its summary stands all of it
+        for summary in evidence("summary"):
+            summary.decompose()
+        evidence.unwrap()
     for best in soup.select("b.best"):
         best.wrap(soup.new_tag("mark"))
     for tag in soup.select("span.tag"):  # on a page it stands on a line of its own

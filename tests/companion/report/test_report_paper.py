@@ -45,6 +45,18 @@ def test_not_a_word_of_a_table_is_lost() -> None:
     assert "What every cell cost" in folded
 
 
+def test_long_evidence_stays_in_its_place() -> None:
+    """On a page it is folded away in its place; a PDF has nothing to unfold."""
+    places = "; ".join(f"Digits, IPC {ipc}: +1.0 points over 3 sets" for ipc in range(1, 9))
+    shown, folded, _ = printable(
+        layouts.verdicts("The claim", "quick", [("a is best", True, places)], "the rule")
+    )
+    row = BeautifulSoup(shown, "html.parser").select("tbody tr")[0]
+    assert [cell.get_text() for cell in row("td")] == ["a is best", "holds", places]
+    assert places not in folded
+    assert "the rule" in folded
+
+
 def test_looks_become_tags() -> None:
     soup = BeautifulSoup(printable(table_of(PAGE))[0], "html.parser")
     best = [mark.get_text() for mark in soup("mark")]
