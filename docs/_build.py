@@ -97,7 +97,7 @@ def text(source: Path, end: str = "") -> None:
         file = (source.parent / target).resolve()
         if not file.exists():
             raise SystemExit(f"{source.relative_to(ROOT)} links to {target}, which is not there")
-        # A site has no page for a folder; and the list of reports is for code hosts, the site has the reports themselves.
+        # A site has no page for a folder, and has the reports themselves in place of their list for code hosts.
         if file.is_dir() or file == ROOT / "reports" / "README.md":
             return str(words)
         if file.suffix not in (".md", ".ipynb"):
