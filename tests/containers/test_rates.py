@@ -45,7 +45,7 @@ def test_images_may_stay() -> None:
 @pytest.mark.parametrize("fields", [{"epochs": 0}, {"rate": 0.0}, {"rate": float("nan")}, {"rate": -1.0}])
 def test_steps_need_epochs_and_a_rate(fields: dict[str, float]) -> None:
     with pytest.raises(BadValue, match="expected at least 1, and a rate above 0"):
-        Steps(**fields).check(SHAPE, CLASSES, 1)  # type: ignore[arg-type]
+        Steps(**fields).check(SHAPE, CLASSES, 1)  # type: ignore[arg-type]  # wrong ones, on purpose
 
 
 def test_a_falling_rate_is_pytorchs_adam_with_its_schedule() -> None:
@@ -67,4 +67,4 @@ def test_a_falling_rate_is_pytorchs_adam_with_its_schedule() -> None:
 @pytest.mark.parametrize("fields", [{"every": 0}, {"by": 0.0}, {"by": float("nan")}])
 def test_a_fall_has_a_size(fields: dict[str, float]) -> None:
     with pytest.raises(BadValue, match="a rate that is multiplied by"):
-        Falling(**fields)  # type: ignore[arg-type]
+        Falling(**fields)  # type: ignore[arg-type]  # wrong ones, on purpose

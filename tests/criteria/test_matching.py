@@ -105,7 +105,7 @@ class Shared(Random):
 
     skew: float = 0.0
 
-    def choose(self, view: View) -> Weighted:  # type: ignore[override]
+    def choose(self, view: View) -> Weighted:  # type: ignore[override]  # a sampler may say weights
         choice = super().choose(view)
         shares = 1 + self.skew * torch.arange(view.batch).expand(choice.shape)
         return Weighted(choice, shares / shares.sum(1, keepdim=True))

@@ -76,7 +76,7 @@ def test_its_loader_gives_what_its_networks_learn_from(
     few: ClassData, digits: Dataset, tmp_path: Path, method: str
 ) -> None:
     _, run, found = loaded(few, digits, tmp_path, method)
-    batches: list[tuple[Tensor, Tensor]] = [tuple(batch) for batch in found.loader()]  # type: ignore[misc]
+    batches: list[tuple[Tensor, Tensor]] = [tuple(batch) for batch in found.loader()]  # type: ignore[misc]  # a batch is a list of two
     if method == "dd":
         # Steps in order, one image of every class each; a rate for every step of every epoch.
         assert found.rates is not None

@@ -51,8 +51,8 @@ def test_ld_looks_at_more_images_at_once_where_there_are_more() -> None:
         for method in ("ld", "ld-ridge"):
             cell = make_cell("paper", method, dataset, ipc, 0)
             recipe, learner = cell.recipe, cell.evaluation.learner
-            assert (recipe.criterion.batch, recipe.teacher.window) == (batch, window)  # type: ignore[attr-defined]
-            assert learner.batch == batch  # type: ignore[attr-defined]
+            assert (recipe.criterion.batch, recipe.teacher.window) == (batch, window)  # type: ignore[attr-defined]  # of LD's own parts
+            assert learner.batch == batch  # type: ignore[attr-defined]  # of LD's own parts
     assert make_cell("paper", "ld-ridge", "mnist", 1, 0).evaluation.protocol == "ld-ridge"
 
 

@@ -69,7 +69,7 @@ def test_without_published_settings_they_are_those_of_cifar10_without_whitening(
             "teacher": expected.teacher,
             "whitening": expected.whitening,
         }
-        assert replace(found, **alike) == expected  # type: ignore[arg-type]
+        assert replace(found, **alike) == expected  # type: ignore[arg-type]  # fields by name
 
 
 def test_experts_are_a_hundred_plain_networks_of_fifty_epochs_and_all_budgets_share_them() -> None:

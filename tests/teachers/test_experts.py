@@ -79,7 +79,7 @@ def test_there_is_a_snapshot_before_the_first_epoch_and_after_each(few: ClassDat
     while not run.done:
         run.advance()
         if run.matched % 3 == 0:
-            tensors = run.criterion.training.stack.tensors  # type: ignore[union-attr]
+            tensors = run.criterion.training.stack.tensors  # type: ignore[union-attr]  # of a run that trains experts
             kept.append({name: value.clone() for name, value in tensors.items()})
     assert list(run.snapshots) == [3]
     for name, value in weights(run.snapshots[3]).items():
@@ -146,7 +146,7 @@ def test_experts_are_those_of_all_budgets_and_variants(few: ClassData) -> None:
     assert other.first == first
     assert student(whitening="kornia").first != first
     assert student(network=replace(SPEC, width=4)).first != first
-    assert Distillation(few, first, 1, 0).stored.keys() == Distillation(few, first, 10, 0).stored.keys()  # type: ignore[arg-type]
+    assert Distillation(few, first, 1, 0).stored.keys() == Distillation(few, first, 10, 0).stored.keys()  # type: ignore[arg-type]  # MTT has a first stage
 
 
 def segments(
