@@ -10,7 +10,7 @@ import math
 import os
 import warnings
 from collections.abc import Callable, Hashable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import partial
 from typing import Any
 
@@ -22,7 +22,7 @@ from torch.utils import _pytree as pytree
 
 from ..core.errors import unknown
 from .formats import FLOAT32, Formats, cache_folder, formats_of
-from .operations import FASTER, ROUGHER
+from .operations import FewerProducts, replacements
 from .replay import Replay, side_by_side
 
 # plain: eager float32, one operation after the other; the numbers every other mode is measured against.
@@ -30,7 +30,7 @@ from .replay import Replay, side_by_side
 # fast: compiled, and convolutions in bfloat16 where the machine has it (``formats.py``). Weights, images, losses
 # and updates stay float32, and a GPU may round the factors of what is left in float32 to ten bits (TF32), which the
 # other two modes forbid. On a CPU that can multiply bytes, feature matching rounds its maps to those: it compares
-# nothing but means over images.
+# nothing but means over images. A CPU without bfloat16 makes its convolutions in float32, with fewer products.
 MODES = ("plain", "compiled", "fast")
 
 # The last-level cache of a common CPU, 32 MiB. A constant, not the machine's own: it decides the order of sums and
@@ -231,7 +231,8 @@ class Engine:
         """
         with _tf32(self.mode == "fast", self.device):
             if self.eager:
-                return function(*arguments)
+                with FewerProducts() if self.formats.winograd else nullcontext():
+                    return function(*arguments)
             flat, form = pytree.tree_flatten(arguments)
             rounded = averages and self.formats.bytes
             program = self._program_key(key, form, flat, rounded)
@@ -362,7 +363,7 @@ class _Compiled:
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # the compiler's warnings about itself
-                table = ROUGHER if rounded else FASTER
+                table = replacements(engine.formats, rounded)
                 # Fake tensors: the trace needs shapes only, so tracing costs no computation and no memory.
                 trace = make_fx(flattened, table, tracing_mode="fake", _allow_non_fake_inputs=True)
                 traced = trace(*flat)

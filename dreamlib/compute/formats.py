@@ -1,18 +1,20 @@
-"""Number formats that a machine multiplies fast: as the processor reports them, confirmed by a short measurement.
+"""What makes convolutions fast on a machine: as the processor reports it, confirmed by a short measurement.
 
 A processor without bfloat16 in hardware computes it all the same, by widening and rounding every number: several times
-slower than float32. So fast mode checks first.
+slower than float32. So fast mode checks first. Where float32 is the fastest format, fewer products are left to gain
+(:mod:`dreamlib.compute.winograd`).
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import os
 import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 import torch
@@ -22,12 +24,20 @@ from torch import Tensor
 from ..core.atomic import write_text
 from ..core.errors import StoreError
 from ..data.cache import folder
-from . import rough
+from . import rough, winograd
+from .machine import LIMITS
+
+# Maps and weights in float32, channels last, to a call that convolves them in another way.
+Convolution = Callable[[Tensor, Tensor], Callable[[], Tensor]]
 
 # A format that the processor reports is used where a convolution in it is at least this many times as fast as in
 # float32. In hardware bfloat16 is about twice as fast, emulated about a fifth as fast. The threshold lies between the
 # two, with room for what else the machine does during the measurement.
 PAYS = 0.7
+
+# Winograd's algorithm is used where a convolution by it is at least this many times as fast. With 8 numbers in a vector
+# it is 2 to 3 times as fast; with 16, for which it is not written, about as fast.
+FEWER_PAYS = 1.3
 
 
 @dataclass(frozen=True)
@@ -40,10 +50,13 @@ class Formats:
         Of convolutions and matrix products: ``"bfloat16"``, or ``"float32"`` where nothing shorter pays.
     bytes : bool
         Whether forward convolutions of which only means over images are asked are rounded further, to bytes.
+    winograd : bool
+        Whether 3x3 convolutions in float32 are made with fewer products.
     """
 
     short: str = "bfloat16"
     bytes: bool = False
+    winograd: bool = False
 
     @property
     def dtype(self) -> torch.dtype:
@@ -53,7 +66,10 @@ class Formats:
     @property
     def words(self) -> str:
         """For a record and a page."""
-        return f"{self.short}, bytes where means are compared" if self.bytes else self.short
+        how = ["bytes where means are compared"] * self.bytes + [
+            "3x3 convolutions by Winograd"
+        ] * self.winograd
+        return ", ".join([self.short, *how])
 
 
 FLOAT32 = Formats("float32")
@@ -64,14 +80,17 @@ def formats_of(device: torch.device) -> Formats:
     """The formats that are faster on a device.
 
     A GPU reports whether it has bfloat16. A CPU reports it too, and bfloat16 is then timed on one convolution, once per
-    machine. The ratio is kept in the cache folder, so that all processes of a machine decide alike.
+    machine; without it, Winograd's algorithm is. The ratios are kept in the cache folder, so that all processes of a
+    machine decide alike.
     """
     if device.type == "cuda":
         return Formats("bfloat16" if torch.cuda.is_bf16_supported(including_emulation=False) else "float32")
-    if device.type != "cpu" or not _has_bfloat16():
-        return Formats("float32")
-    ratios = _kept_ratios()
-    return Formats("bfloat16", rough.available(device)) if ratios["bfloat16"] >= PAYS else Formats("float32")
+    if device.type != "cpu":
+        return FLOAT32
+    if _has_bfloat16() and _kept_ratio("bfloat16", _in_bfloat16) >= PAYS:
+        return Formats("bfloat16", rough.available(device))
+    fewer = winograd.available(device) and _kept_ratio("winograd", _by_winograd) >= FEWER_PAYS
+    return Formats("float32", winograd=fewer)
 
 
 def _has_bfloat16() -> bool:
@@ -82,43 +101,56 @@ def _has_bfloat16() -> bool:
     return hardware and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
-def _kept_ratios() -> dict[str, float]:
-    """The measured ratios of this machine: from its file, or measured now and kept."""
-    # All that decides the ratio names the file: another PyTorch or processor measures again.
-    about = ["one thread", torch.__version__, sorted(torch.cpu.get_capabilities().items())]
-    name = hashlib.sha256(json.dumps(about).encode()).hexdigest()[:16]
-    path = folder() / f"formats-{name}.json"
-    if (known := _read(path)) is not None:
+def _kept_ratio(name: str, faster: Convolution) -> float:
+    """How many times as fast a convolution is on this machine: from its file, or measured now and kept."""
+    # All that decides the ratio names the file: another PyTorch, processor or limit measures again.
+    limits = [os.environ.get(limit) for limit in LIMITS]
+    about = ["one thread", torch.__version__, sorted(torch.cpu.get_capabilities().items()), limits]
+    path = folder() / f"{name}-{hashlib.sha256(json.dumps(about).encode()).hexdigest()[:16]}.json"
+    if (known := _read(path, name)) is not None:
         return known
-    ratios = {"bfloat16": _ratio()}
+    ratio = _ratio(faster)
     # Of processes that measure at the same time, the first decides for all.
-    if (known := _read(path)) is not None:
+    if (known := _read(path, name)) is not None:
         return known
     with suppress(StoreError):  # a folder that cannot be written: measured again by the next process
-        write_text(path, json.dumps(ratios) + "\n")
-    return ratios
+        write_text(path, json.dumps({name: ratio}) + "\n")
+    return ratio
 
 
-def _read(path: Path) -> dict[str, float] | None:
+def _read(path: Path, name: str) -> float | None:
     with suppress(OSError, ValueError, KeyError, TypeError):
-        return {"bfloat16": float(json.loads(path.read_text(encoding="utf-8"))["bfloat16"])}
+        return float(json.loads(path.read_text(encoding="utf-8"))[name])
     return None
 
 
-def _ratio() -> float:
-    """How many times as fast a convolution of ConvNet-3 is in bfloat16 as in float32; some tenths of a second."""
-    images = torch.rand(8, 64, 16, 16, generator=torch.Generator().manual_seed(0))
-    weight = torch.rand(64, 64, 3, 3, generator=torch.Generator().manual_seed(1))
+def _direct(x: Tensor, weight: Tensor) -> Tensor:
+    return F.conv2d(x, weight, padding=1)
+
+
+def _in_bfloat16(x: Tensor, weight: Tensor) -> Callable[[], Tensor]:
+    return partial(_direct, *(_channels_last(t.to(torch.bfloat16)) for t in (x, weight)))
+
+
+def _by_winograd(x: Tensor, weight: Tensor) -> Callable[[], Tensor]:
+    return partial(torch.ops.dreamlib.winograd, x, weight, None, False)
+
+
+def _channels_last(values: Tensor) -> Tensor:
+    return values.contiguous(memory_format=torch.channels_last)
+
+
+def _ratio(faster: Convolution) -> float:
+    """How many times as fast as directly in float32 a convolution of ConvNet-3 is; some tenths of a second."""
+    x = _channels_last(torch.rand(8, 64, 16, 16, generator=torch.Generator().manual_seed(0)))
+    weight = _channels_last(torch.rand(64, 64, 3, 3, generator=torch.Generator().manual_seed(1)))
+    kinds = partial(_direct, x, weight), faster(x, weight)
 
     def seconds(call: Callable[[], Tensor]) -> float:
         start = time.perf_counter()
         call()
         return time.perf_counter() - start
 
-    kinds = []
-    for dtype in (torch.float32, torch.bfloat16):
-        x, w = (t.to(dtype).contiguous(memory_format=torch.channels_last) for t in (images, weight))
-        kinds.append(lambda x=x, w=w: F.conv2d(x, w, padding=1))
     # On one thread: two that wait for each other on a busy machine would time the waiting.
     threads = torch.get_num_threads()
     torch.set_num_threads(1)

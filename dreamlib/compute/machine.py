@@ -24,7 +24,7 @@ _LEVELS = {
 }
 
 # Settings that keep libraries from using all of a processor. A time measured under one of them is not the machine's.
-_LIMITS = ("ONEDNN_MAX_CPU_ISA", "ATEN_CPU_CAPABILITY", "DNNL_MAX_CPU_ISA")
+LIMITS = ("ONEDNN_MAX_CPU_ISA", "ATEN_CPU_CAPABILITY", "DNNL_MAX_CPU_ISA")
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ def this_machine(device: torch.device) -> Machine:
     found = torch.cpu.get_capabilities()
     names = (level for level, needed in _LEVELS.items() if all(found.get(name) for name in needed))
     instructions = next(names, str(found.get("architecture", "unknown")))
-    limits = " ".join(f"{name}={os.environ[name]}" for name in _LIMITS if os.environ.get(name))
+    limits = " ".join(f"{name}={os.environ[name]}" for name in LIMITS if os.environ.get(name))
     kind = "-".join([device.type, instructions, str(threads), *([_slug(limits)] if limits else [])])
     cores = int(found.get("num_physical_cores") or os.cpu_count() or 1)
     return Machine(kind, device.type, _processor(found), instructions, cores, threads, _caches(found), limits)

@@ -1,16 +1,21 @@
 """Operations that are replaced in a trace by equivalent ones that compile to faster code.
 
-:data:`FASTER` changes nothing but rounding; :data:`ROUGHER` is for means over images (:mod:`.rough`).
+:data:`FASTER` changes nothing but rounding; :data:`ROUGHER` is for means over images (:mod:`.rough`), and
+:data:`FEWER_PRODUCTS` for CPUs without a format that is shorter than float32 (:mod:`.winograd`).
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.utils import _pytree as pytree
+from torch.utils._python_dispatch import TorchDispatchMode
 
-from . import rough
+from . import rough, winograd
+from .formats import Formats
 
 VECTOR = 32  # the most numbers in one vector register: bfloat16 in 512 bits
 LEAST_CHANNELS = 3  # of a convolution on a CPU: one channel is 4 times slower than three
@@ -332,3 +337,80 @@ def _rough_convolution(x: Tensor, weight: Tensor, *rest: Any) -> Tensor:
 ROUGHER = FASTER | {
     torch.ops.aten.convolution.default: _rough_convolution,
 }
+
+
+def _winograd_convolution(
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    stride: list[int],
+    padding: list[int],
+    dilation: list[int],
+    transposed: bool,
+    output_padding: list[int],
+    groups: int,
+) -> Tensor:
+    if not winograd.fits(x, weight, stride, padding, dilation, transposed, groups):
+        return NotImplemented
+    out: Tensor = torch.ops.dreamlib.winograd(x, weight, bias, False)
+    return out
+
+
+def _winograd_convolution_backward(
+    gradient: Tensor,
+    x: Tensor,
+    weight: Tensor,
+    biases: list[int] | None,
+    stride: list[int],
+    padding: list[int],
+    dilation: list[int],
+    transposed: bool,
+    output_padding: list[int],
+    groups: int,
+    wanted: list[bool],
+) -> tuple[Tensor | None, ...]:
+    if not winograd.fits(x, weight, stride, padding, dilation, transposed, groups):
+        return NotImplemented
+    gradient = _channels_last(gradient)
+    of_x = torch.ops.dreamlib.winograd(gradient, weight, None, True) if wanted[0] else None
+    of_weight = torch.ops.dreamlib.winograd_gradient(x, gradient) if wanted[1] else None
+    return of_x, of_weight, gradient.sum((0, 2, 3)) if wanted[2] else None
+
+
+# In eager mode these are the only ones: other operations stay as they are.
+FEWER_PRODUCTS: dict[Any, Any] = {
+    torch.ops.aten.convolution.default: _winograd_convolution,
+    torch.ops.aten.convolution_backward.default: _winograd_convolution_backward,
+}
+
+
+def replacements(formats: Formats, averages: bool) -> dict[Any, Any]:
+    """What a trace replaces, by operation; ``averages`` as for :meth:`~dreamlib.compute.engine.Engine.run`."""
+    if averages and formats.bytes:
+        return ROUGHER
+    if not formats.winograd:
+        return FASTER
+    return FASTER | {name: _first(own, FASTER[name]) for name, own in FEWER_PRODUCTS.items()}
+
+
+def _first(own: Callable[..., Any], other: Callable[..., Any]) -> Callable[..., Any]:
+    """The first of two replacements that takes the arguments."""
+
+    def either(*arguments: Any, **named: Any) -> Any:
+        out = own(*arguments, **named)
+        return other(*arguments, **named) if out is NotImplemented else out
+
+    return either
+
+
+class FewerProducts(TorchDispatchMode):
+    """Inside this context, convolutions of eager mode are those of :data:`FEWER_PRODUCTS`, derivatives included."""
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        if own := FEWER_PRODUCTS.get(func):
+            out = own(*args, **(kwargs or {}))
+            if out is not NotImplemented:
+                return pytree.tree_map_only(Tensor, Tensor.contiguous, out)
+        return func(*args, **(kwargs or {}))

@@ -140,7 +140,8 @@ def test_fast_is_near_and_repeats_itself_to_the_bit(
     assert fast.engine.eager != compiles
     moved = plain.stored["images"] - plain.snapshots[0]["images"]
     close(fast.stored["images"] - fast.snapshots[0]["images"], moved, 0.1)
-    assert not torch.equal(fast.stored["images"], plain.stored["images"])
+    if compiles or fast.engine.formats.short != "float32":
+        assert not torch.equal(fast.stored["images"], plain.stored["images"])
     assert torch.equal(fast.stored["images"], again.stored["images"])
 
 
@@ -195,7 +196,8 @@ def test_a_shortened_network_multiplies_in_bfloat16_and_gives_float32() -> None:
     x = torch.randn(5, 64, generator=generator(0))
     assert Engine("plain", CPU).autocast(layer) is layer
     layer.requires_grad_(False)
-    found, exact = Engine("fast", CPU).autocast(lambda x: [layer(x)])(x)[0], layer(x)
+    found = Engine("fast", CPU, formats=Formats("bfloat16")).autocast(lambda x: [layer(x)])(x)[0]
+    exact = layer(x)
     assert found.dtype == torch.float32
     assert not torch.equal(found, exact)
     close(found, exact, 0.02)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from dreamlib.compute import formats
+from dreamlib.compute import formats, winograd
 from dreamlib.compute.engine import Engine
 from dreamlib.compute.formats import FLOAT32, Formats, formats_of
 from dreamlib.samplers import kmeans
@@ -29,22 +29,38 @@ def asked(cache: Path, **environment: str) -> str:
     return done.stdout.strip()
 
 
-def test_a_library_without_bfloat16_gets_float32(tmp_path: Path) -> None:
-    """What a processor with AVX2 alone gets: oneDNN says what it has, whatever the processor could do."""
-    assert asked(tmp_path, ONEDNN_MAX_CPU_ISA="AVX2") == "Formats(short='float32', bytes=False)"
-    assert not list(tmp_path.iterdir()), "nothing had to be measured"
+AVX2 = {"ONEDNN_MAX_CPU_ISA": "AVX2"}  # what a processor with AVX2 alone has, as oneDNN says
+DIRECT = "Formats(short='float32', bytes=False, winograd=False)"
+FEWER = "Formats(short='float32', bytes=False, winograd=True)"
 
 
-@pytest.mark.skipif(formats_of(CPU) == FLOAT32, reason="this processor has no bfloat16 to measure")
-def test_the_ratio_is_measured_once_and_decides(tmp_path: Path) -> None:
+@pytest.mark.skipif(formats_of(CPU).short != "bfloat16", reason="this processor has no bfloat16 to measure")
+def test_the_ratio_of_bfloat16_is_measured_once_and_decides(tmp_path: Path) -> None:
     first = asked(tmp_path)
-    (kept,) = tmp_path.glob("formats-*.json")
+    (kept,) = tmp_path.glob("bfloat16-*.json")
     ratio = json.loads(kept.read_text())["bfloat16"]
     assert ("bfloat16" in first) == (ratio >= formats.PAYS)
     kept.write_text('{"bfloat16": 0.3}')  # as on a machine that emulates it
-    assert asked(tmp_path) == "Formats(short='float32', bytes=False)"
+    assert "bfloat16" not in asked(tmp_path)
     kept.write_text("no JSON")
     assert asked(tmp_path) == first
+
+
+@pytest.mark.skipif(not winograd.available(CPU), reason="no C++ compiler with OpenMP")
+def test_without_bfloat16_the_ratio_of_fewer_products_decides(tmp_path: Path) -> None:
+    assert asked(tmp_path, **AVX2) == FEWER
+    assert not list(tmp_path.glob("bfloat16-*")), "nothing of it had to be measured"
+    (kept,) = tmp_path.glob("winograd-*.json")
+    assert json.loads(kept.read_text())["winograd"] >= formats.FEWER_PAYS
+    kept.write_text('{"winograd": 1.1}')  # as where a direct convolution has twice as wide vectors
+    assert asked(tmp_path, **AVX2) == DIRECT
+    kept.write_text("{}")
+    assert asked(tmp_path, **AVX2) == FEWER
+
+
+def test_without_bfloat16_and_a_compiler_nothing_is_gained(tmp_path: Path) -> None:
+    assert asked(tmp_path, CXX="/bin/false", **AVX2) == DIRECT
+    assert not list(tmp_path.iterdir()), "nothing had to be measured"
 
 
 def test_a_cache_that_cannot_be_written_is_no_error(tmp_path: Path) -> None:
@@ -83,3 +99,4 @@ def test_fast_clustering_compares_in_the_format_it_is_given() -> None:
 def test_formats_are_said_in_words() -> None:
     assert FLOAT32.words == "float32"
     assert Formats("bfloat16", bytes=True).words == "bfloat16, bytes where means are compared"
+    assert Formats("float32", winograd=True).words == "float32, 3x3 convolutions by Winograd"
