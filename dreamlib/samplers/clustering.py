@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from ..compute.formats import formats_of
 from ..core.errors import BadValue
 
 # Fast mode only, ours: a class stops when a round lowers its inertia by less than this share (0.02 %).
@@ -56,7 +57,7 @@ def kmeans(
     rounds: int = 100,
     tolerance: float = 1e-4,
     fast: bool = False,
-    short: torch.dtype = torch.bfloat16,
+    short: torch.dtype | None = None,
 ) -> Clusters:
     """Lloyd's algorithm on every class at once, from k random points of each class.
 
@@ -85,8 +86,9 @@ def kmeans(
         Compare points and centres in ``short``, and stop a class also when a round has lowered its inertia by less
         than :data:`GAIN`: the last half of the rounds up to ``tolerance`` move single points. Centres are still
         averaged in the format of ``points``. The inertia ends within 1 % of that without ``fast``.
-    short : torch.dtype
-        Without effect unless ``fast``.
+    short : torch.dtype, optional
+        Without effect unless ``fast``. Default: what is faster on the machine, bfloat16 or float32
+        (:func:`~dreamlib.compute.formats.formats_of`).
 
     Raises
     ------
@@ -118,6 +120,8 @@ def kmeans(
     start = keys.masked_fill(~mask, -1).topk(k, dim=1).indices
     centres = centred.gather(1, start.unsqueeze(2).expand(-1, -1, width))
     if fast:
+        if short is None:
+            short = formats_of(points.device).dtype
         squares = centred.square().sum(2)
         threshold = squares.new_full((classes,), tolerance)
         # A CPU is fastest while one class stays in its cache; a GPU takes all at once.

@@ -62,7 +62,7 @@ session.run()
 # Each ratio is the median over runs made in turn: reference, plain, compiled, fast, reference, and so on. *Low* and
 # *high* are the least and the largest of them. *Floor* is what the unit's own measured rates allow: the operations of
 # the convolutions over the rate of a large one in the number format of the mode, or the bytes they must move over the
-# rate of a copy, whichever is longer.
+# rate of a copy, whichever is longer. By Winograd's algorithm fewer operations count.
 
 # %%
 benchmarks = load_benchmarks(project_root() / "reports" / "results" / "bench")
@@ -154,15 +154,16 @@ session.show(modes)
 # - **compiled** traces a step, its derivatives included, and lets TorchInductor fuse it; still float32.
 # - **fast** is compiled too, with the convolutions in bfloat16 (weights, losses and updates stay float32) and a k-means
 #   that compares in bfloat16 and stops when a round gains nothing. On a CPU that multiplies bytes (VNNI), DM's
-#   convolutions take bytes, since it compares nothing but means over images; derivatives stay in bfloat16. The steps
-#   of a generator are compiled on a GPU only: on a CPU that costs more than it saves, so *compiled* is *plain* there.
-#   Nor does fast compile what is too short to gain by it, as the cells of `quick` are: their records say so.
+#   convolutions take bytes, since it compares nothing but means over images; derivatives stay in bfloat16. A CPU
+#   without bfloat16 keeps float32 and makes 3x3 convolutions with a quarter of the products (Winograd's algorithm).
+#   The steps of a generator are compiled on a GPU only: on a CPU that costs more than it saves, so *compiled* is
+#   *plain* there. Nor does fast compile what is too short to gain by it, as the cells of `quick` are: their records say
+#   so.
 #
 # **Where this was measured.** On the kinds of machine that the first table has a column for, and nowhere else: without
-# a column that starts with *cuda*, nothing of it has ever run on a GPU. Which number formats *fast* uses is asked of
-# the machine and confirmed by a short measurement: where bfloat16 is not in the processor, it stays in float32, and
-# gains less. The ratios are from the last `make bench` on each kind of machine, not from this notebook's run; the
-# accuracies are cells like any other.
+# a column that starts with *cuda*, nothing of it has ever run on a GPU. What *fast* uses is asked of the machine and
+# confirmed by a short measurement, made once and kept. The ratios are from the last `make bench` on each kind of
+# machine, not from this notebook's run; the accuracies are cells like any other.
 
 # %% [markdown]
 # ## What stands behind each number
