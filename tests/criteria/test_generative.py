@@ -474,7 +474,8 @@ def test_a_fast_step_is_near_the_plain_one_and_repeats_itself_to_the_bit(
         return run, list(pulls)
 
     (plain, exact), (fast, short), (again, _) = once("plain"), once("fast"), once("fast")
-    assert not same(fast.stored, plain.stored)
+    # Where nothing shorter pays, a network this narrow is computed as in plain mode.
+    assert same(fast.stored, plain.stored) == (fast.engine.formats.short == "float32")
     assert same(fast.stored, again.stored)
     assert fast.losses[0][1] == pytest.approx(plain.losses[0][1], rel=0.05, abs=0.02)
     assert len(short) == len(exact) == (2 if plain.criterion.partner else 1)
