@@ -10,6 +10,7 @@ from __future__ import annotations
 import ctypes
 import hashlib
 import os
+import shlex
 import shutil
 import subprocess
 import tempfile
@@ -43,16 +44,16 @@ def available(device: torch.device) -> bool:
 @cache
 def _library() -> ctypes.CDLL | None:
     """The built algorithm, from the cache folder or built now; None without a compiler or a folder to write to."""
-    compiler = os.environ.get("CXX") or next(filter(None, map(shutil.which, _COMPILERS)), None)
+    compiler = shlex.split(os.environ.get("CXX", "")) or list(filter(None, map(shutil.which, _COMPILERS)))[:1]
     # Of a folder that several machines share, each takes what was built for its own instructions.
     about = [
         _SOURCE.read_text(encoding="utf-8"),
         *_FLAGS,
-        str(compiler),
+        *compiler,
         *map(str, sorted(torch.cpu.get_capabilities().items())),
     ]
     path = folder() / f"winograd-{hashlib.sha256('|'.join(about).encode()).hexdigest()[:16]}.so"
-    if compiler is None:
+    if not compiler:
         return None
     with suppress(OSError, subprocess.SubprocessError):
         if not path.is_file():
@@ -73,13 +74,13 @@ def _load(path: Path) -> ctypes.CDLL | None:
     return None
 
 
-def _build(compiler: str, path: Path) -> None:
+def _build(compiler: list[str], path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=path.parent, prefix="building-") as name:
         compiled, linked = Path(name, "winograd.o"), Path(name, "winograd.so")
         for command in (
-            [compiler, *_FLAGS, str(_SOURCE), "-o", str(compiled)],
-            [compiler, "-shared", str(compiled), "-o", str(linked)],
+            [*compiler, *_FLAGS, str(_SOURCE), "-o", str(compiled)],
+            [*compiler, "-shared", str(compiled), "-o", str(linked)],
         ):
             subprocess.run(command, check=True, capture_output=True, timeout=120)
         # At once: another process either finds a whole file or none.
