@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -164,6 +165,16 @@ def test_one_looks_at_an_unfinished_generator_by_a_picture(tmp_path: Path) -> No
     with Image.open(path) as picture:
         assert picture.format == "PNG"
         assert picture.size == (8 * 10 + 2, 10 * 10 + 2)  # eight images, ten classes, two pixels between
+        drawn = np.asarray(picture)
+    # The images of its last look: class 3, image 5.
+    images = torch.rand(10, 8, 1, 8, 8, generator=torch.Generator().manual_seed(0))
+    Store(tmp_path).write_preview(cell("gan"), images)
+    with Image.open(path) as picture:
+        again = np.asarray(picture)
+    assert again.shape == drawn.shape
+    assert (again[2 + 30 : 40, 2 + 50 : 60] == (images[3, 5, 0] * 255).round().numpy()).all()
+    assert not again[:, :2].any()
+    assert not again[30:32].any()
     torn = path.with_name(f".{path.name}.123.tmp")
     torn.write_bytes(b"half a picture")
     run([cell("gan")], tmp_path)
