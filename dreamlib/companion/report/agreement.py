@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
-from scipy.stats import kendalltau
 
 from .accuracies import Accuracies, Column
 from .words import MEASURED
@@ -41,6 +40,8 @@ def rank_agreement(
     nothing = float("nan")
     if len(measured) < FEWEST:
         return nothing, nothing, nothing
+    from scipy.stats import kendalltau  # a second to import, and few pages have enough methods
+
     centre = np.array([value for value, _ in reported])
     tau = float(kendalltau([np.mean(sets) for sets in measured], centre).statistic)
     if min(map(len, measured)) < 2:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 
 import numpy as np
-from scipy.stats import t
+from scipy.special import stdtrit  # Student's t: scipy.stats has it too, and takes a second to import
 
 from ...core.errors import BadValue
 from .words import plural, points
@@ -223,7 +223,7 @@ def _rounded(value: float) -> float:
 @cache
 def quantile(sets: int, places: int = 1) -> float:
     """The 97.5 % point of Student's t for the mean of so many sets; of one of several ``places``, further out."""
-    return float(t.ppf(1 - 0.025 / places, sets - 1))
+    return float(stdtrit(sets - 1, 1 - 0.025 / places))
 
 
 def needed(spread: float, claimed: float | None) -> int | None:
