@@ -89,7 +89,8 @@ def formats_of(device: torch.device) -> Formats:
         return FLOAT32
     if _has_bfloat16() and _kept_ratio("bfloat16", _in_bfloat16) >= PAYS:
         return Formats("bfloat16", rough.available(device))
-    fewer = winograd.available(device) and _kept_ratio("winograd", _by_winograd) >= FEWER_PAYS
+    code = winograd.built()
+    fewer = code is not None and _kept_ratio("winograd", _by_winograd, code.name) >= FEWER_PAYS
     return Formats("float32", winograd=fewer)
 
 
@@ -101,11 +102,14 @@ def _has_bfloat16() -> bool:
     return hardware and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
-def _kept_ratio(name: str, faster: Convolution) -> float:
-    """How many times as fast a convolution is on this machine: from its file, or measured now and kept."""
+def _kept_ratio(name: str, faster: Convolution, code: str = "") -> float:
+    """How many times as fast a convolution is on this machine: from its file, or measured now and kept.
+
+    ``code`` names what is measured, where it is ours.
+    """
     # All that decides the ratio names the file: another PyTorch, processor or limit measures again.
     limits = [os.environ.get(limit) for limit in LIMITS]
-    about = ["one thread", torch.__version__, sorted(torch.cpu.get_capabilities().items()), limits]
+    about = ["one thread", torch.__version__, sorted(torch.cpu.get_capabilities().items()), limits, code]
     path = folder() / f"{name}-{hashlib.sha256(json.dumps(about).encode()).hexdigest()[:16]}.json"
     if (known := _read(path, name)) is not None:
         return known

@@ -350,7 +350,7 @@ def _winograd_convolution(
     output_padding: list[int],
     groups: int,
 ) -> Tensor:
-    if not winograd.fits(x, weight, stride, padding, dilation, transposed, groups):
+    if not winograd.fits(x, weight, stride, padding, dilation, transposed, groups, bias):
         return NotImplemented
     out: Tensor = torch.ops.dreamlib.winograd(x, weight, bias, False)
     return out
@@ -412,5 +412,6 @@ class FewerProducts(TorchDispatchMode):
         if own := FEWER_PRODUCTS.get(func):
             out = own(*args, **(kwargs or {}))
             if out is not NotImplemented:
+                # Row-major, as in plain mode: norms and pooling of eager mode are slow on channels last.
                 return pytree.tree_map_only(Tensor, Tensor.contiguous, out)
         return func(*args, **(kwargs or {}))

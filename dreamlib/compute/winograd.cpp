@@ -24,9 +24,9 @@ using index = std::ptrdiff_t;
 
 constexpr index W = 8;      // numbers in a vector
 constexpr index PANEL = 16; // columns of a matrix product that are computed together: two vectors
-constexpr index ROWS = 6;   // and its rows: 6 * 2 sums, 2 vectors of one factor and one of the other fill 16 registers
+constexpr index ROWS = 6;   // and its rows: 6 * 2 sums, 2 vectors of one factor, one of the other: 15 of 16 registers
 constexpr index P = 36;     // places of a transformed tile
-constexpr index PAD = 16;   // numbers between two places, so that equal offsets do not fall on one line of the cache
+constexpr index PAD = 16;   // numbers between two places, so that equal offsets do not share a set of the cache
 
 typedef float vec __attribute__((vector_size(32), aligned(4), may_alias));
 
@@ -252,7 +252,7 @@ int winograd_convolution(const float *x, const float *u, const float *bias, floa
                          index c, index o, int threads) {
     const Maps in{n, h, w, c}, out{n, h, w, o};
     const index tiles = in.tiles();
-    // Tiles that a thread takes at a time: their transforms stay in its cache, and every thread has some.
+    // Tiles that a thread takes at a time: their transforms stay in its cache. Fewer where there are few.
     const index block = std::min<index>(48, up(up(tiles, threads), ROWS) * ROWS);
     const index of_v = block * c + PAD, of_m = block * o + PAD;
     float *memory = room(threads * P * (of_v + of_m));

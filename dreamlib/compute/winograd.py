@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ctypes
 import hashlib
+import logging
 import os
 import shlex
 import shutil
@@ -23,6 +24,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..core.atomic import write_atomically
+from ..core.errors import StoreError
 from ..data.cache import folder
 
 PANEL = 16  # channels come in multiples of it, as in winograd.cpp
@@ -30,7 +33,8 @@ LEAST_SIDE = 4  # of maps: one tile
 LEAST_TILES = 32  # with fewer, transforming the weights costs what fewer products save
 
 _SOURCE = Path(__file__).with_name("winograd.cpp")
-_COMPILERS = ("g++", "clang++", "c++")
+_COMPILERS = ("g++", "c++")
+log = logging.getLogger(__name__)
 # Threads are OpenMP's: those of the library that PyTorch has loaded. Linking another one would give this code threads
 # of its own, which wait on the cores that PyTorch's need. So the name is left open, and found when it is loaded.
 _FLAGS = ("-std=c++17", "-O3", "-march=native", "-fPIC", "-fopenmp", "-c")
@@ -38,30 +42,31 @@ _FLAGS = ("-std=c++17", "-O3", "-march=native", "-fPIC", "-fopenmp", "-c")
 
 def available(device: torch.device) -> bool:
     """Whether this machine can build and load the algorithm for a device."""
-    return device.type == "cpu" and _library() is not None
+    return device.type == "cpu" and built() is not None
 
 
 @cache
-def _library() -> ctypes.CDLL | None:
-    """The built algorithm, from the cache folder or built now; None without a compiler or a folder to write to."""
-    compiler = shlex.split(os.environ.get("CXX", "")) or list(filter(None, map(shutil.which, _COMPILERS)))[:1]
-    # Of a folder that several machines share, each takes what was built for its own instructions.
-    about = [
-        _SOURCE.read_text(encoding="utf-8"),
-        *_FLAGS,
-        *compiler,
-        *map(str, sorted(torch.cpu.get_capabilities().items())),
-    ]
-    path = folder() / f"winograd-{hashlib.sha256('|'.join(about).encode()).hexdigest()[:16]}.so"
-    if not compiler:
-        return None
-    with suppress(OSError, subprocess.SubprocessError):
-        if not path.is_file():
+def built() -> Path | None:
+    """Where the algorithm lies for this machine, built now if it was not; None if it cannot be built or loaded.
+
+    Processes that find another compiler, or none, may decide otherwise.
+    """
+    with suppress(OSError, ValueError, StoreError, subprocess.SubprocessError):
+        own = shlex.split(os.environ.get("CXX", ""))
+        compiler = own or list(filter(None, map(shutil.which, _COMPILERS)))[:1]
+        if not compiler:
+            return None
+        # Of a folder that several machines share, each takes what was built for its own instructions.
+        machine = map(str, sorted(torch.cpu.get_capabilities().items()))
+        about = [_SOURCE.read_text(encoding="utf-8"), *_FLAGS, *compiler, *machine]
+        name = f"winograd-{hashlib.sha256('|'.join(about).encode()).hexdigest()[:16]}.so"
+        path = folder().resolve() / name
+        was_there = path.is_file()
+        if not was_there:
             _build(compiler, path)
-        if (library := _load(path)) is None:
-            _build(compiler, path)  # what lies there is damaged
-            library = _load(path)
-        return library
+        if _load(path) is None and was_there:
+            _build(compiler, path)  # what lay there was damaged
+        return path if _load(path) is not None else None
     return None
 
 
@@ -75,16 +80,20 @@ def _load(path: Path) -> ctypes.CDLL | None:
 
 
 def _build(compiler: list[str], path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix="building-") as name:
+    with tempfile.TemporaryDirectory(prefix="dreamlib-") as name:
         compiled, linked = Path(name, "winograd.o"), Path(name, "winograd.so")
         for command in (
             [*compiler, *_FLAGS, str(_SOURCE), "-o", str(compiled)],
             [*compiler, "-shared", str(compiled), "-o", str(linked)],
         ):
-            subprocess.run(command, check=True, capture_output=True, timeout=120)
-        # At once: another process either finds a whole file or none.
-        linked.replace(path)
+            done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=120)
+            if done.returncode:
+                log.info(
+                    "fast mode without Winograd's algorithm: %s", " ".join(done.stderr.splitlines()[-1:])
+                )
+            done.check_returncode()
+        # Another process finds a whole file or none.
+        write_atomically(path, lambda to: to.write_bytes(linked.read_bytes()))
 
 
 def fits(
@@ -95,17 +104,21 @@ def fits(
     dilation: Sequence[int],
     transposed: bool,
     groups: int,
+    bias: Tensor | None = None,
 ) -> bool:
     """Whether a convolution is one that the algorithm computes, and computes faster.
 
-    Takes the arguments of ``aten.convolution``: maps (N, c, h, w), weights (o, c, 3, 3), float32 both.
+    Takes the arguments of ``aten.convolution``: maps (N, c, h, w), weights (o, c, 3, 3), biases (o), all float32. What
+    does not belong together is left to PyTorch, which says so.
     """
     if x.ndim != 4 or x.device.type != "cpu" or x.dtype != torch.float32 or weight.dtype != torch.float32:
         return False
-    images, _, height, width = x.shape
+    if bias is not None and (bias.shape != weight.shape[:1] or bias.dtype != torch.float32):
+        return False
+    images, given, height, width = x.shape
     outputs, channels, *size = weight.shape
     usual = [*stride, *padding, *dilation, groups] == [1] * 7 and not transposed and size == [3, 3]
-    whole = channels % PANEL == 0 and outputs % PANEL == 0
+    whole = given == channels and channels % PANEL == 0 and outputs % PANEL == 0
     tiles = images * -(-height // 4) * -(-width // 4)
     return usual and whole and min(height, width) >= LEAST_SIDE and tiles >= LEAST_TILES
 
@@ -119,6 +132,7 @@ def _convolution(x: Tensor, weight: Tensor, bias: Tensor | None, mirrored: bool)
     """
     library, x, threads = _loaded(), _channels_last(x), torch.get_num_threads()
     outputs, channels = weight.shape[:2]
+    _check_operands(x, outputs if mirrored else channels, weight.shape[:2], weight, bias)
     of_output, of_channel, *of_pixel = weight.stride()
     if mirrored:
         outputs, channels, of_output, of_channel = channels, outputs, of_channel, of_output
@@ -144,6 +158,8 @@ def _gradient(x: Tensor, gradient: Tensor) -> Tensor:
     """Gradient (o, c, 3, 3) by the weights, of maps (N, c, h, w) and the gradient (N, o, h, w) by the results."""
     library, x, gradient = _loaded(), _channels_last(x), _channels_last(gradient)
     channels, outputs = x.shape[1], gradient.shape[1]
+    _check_operands(x, channels, (channels, outputs), gradient)
+    torch._check(len(x) > 0 and x.shape[2:] == gradient.shape[2:] and len(x) == len(gradient))
     out = x.new_empty(3, 3, channels, outputs)
     sizes = _sizes(len(x), *x.shape[2:], channels, outputs)
     given = _at(x), _at(gradient), _at(out), *sizes, torch.get_num_threads()
@@ -156,10 +172,18 @@ def _(x: Tensor, gradient: Tensor) -> Tensor:
     return x.new_empty(gradient.shape[1], x.shape[1], 3, 3)
 
 
+@cache
 def _loaded() -> ctypes.CDLL:
-    library = _library()
+    path = built()
+    library = None if path is None else _load(path)
     assert library is not None, "asked for where available() is false"
     return library
+
+
+def _check_operands(x: Tensor, channels: int, sides: Sequence[int], *others: Tensor | None) -> None:
+    """What the C++ code takes for granted; engines ask :func:`fits` first, which leaves other operands to PyTorch."""
+    torch._check(x.shape[1] == channels and all(side % PANEL == 0 for side in sides))
+    torch._check(all(value is None or value.dtype == torch.float32 for value in (x, *others)))
 
 
 def _channels_last(maps: Tensor) -> Tensor:
