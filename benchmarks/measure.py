@@ -15,8 +15,9 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 
-from dreamlib.compute import backend, winograd
+from dreamlib.compute import backend
 from dreamlib.compute.formats import Formats, formats_of
+from dreamlib.compute.operations import ProductsCounted
 
 from .works import Call, Work
 
@@ -72,15 +73,11 @@ def _resident() -> int:
 
 
 class _Traffic(TorchDispatchMode):
-    """Bytes that convolutions and matrix products read and write: what remains when all else is fused into them.
-
-    Also the floating-point operations that Winograd's algorithm saves where it fits, its transforms not counted.
-    """
+    """Bytes that convolutions and matrix products read and write: what remains when all else is fused into them."""
 
     def __init__(self) -> None:
         super().__init__()
         self.bytes = 0
-        self.saved = 0.0
 
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
@@ -96,21 +93,7 @@ class _Traffic(TorchDispatchMode):
             results = out if isinstance(out, tuple) else (out,)
             tensors = [x for x in (*args, *results) if isinstance(x, Tensor)]
             self.bytes += sum(x.numel() * x.element_size() for x in tensors)
-        if func is torch.ops.aten.convolution.default:
-            self.saved += _saved(*args[:2], *args[3:7], args[8])
-        if func is torch.ops.aten.convolution_backward.default:
-            # By the maps and by the weights: each costs as much as the convolution.
-            self.saved += sum(args[10][:2]) * _saved(*args[1:3], *args[4:8], args[9])
         return out
-
-
-def _saved(x: Tensor, weight: Tensor, *how: Any) -> float:
-    """Floating-point operations of a convolution less those of its 36 products for every tile of 4x4 results."""
-    if not winograd.fits(x, weight, *how):
-        return 0.0
-    images, _, height, width = x.shape
-    tiles = images * -(-height // 4) * -(-width // 4)
-    return 2.0 * weight.shape[0] * weight.shape[1] * (9 * images * height * width - 36 * tiles)
 
 
 def floor(work: Work, rates: dict[str, float], formats: Formats) -> dict[str, float]:
@@ -120,11 +103,11 @@ def floor(work: Work, rates: dict[str, float], formats: Formats) -> dict[str, fl
     fewer products. Derivatives of convolutions are never in bytes.
     """
     assert work.operations is not None
-    with FlopCounterMode(display=False) as flops, _Traffic() as traffic:
+    with FlopCounterMode(display=False) as flops, _Traffic() as traffic, ProductsCounted() as products:
         work.operations()
     operations, moved = float(flops.get_total_flops()), float(traffic.bytes)
     rate, width = rates[formats.short], formats.dtype.itemsize
-    saved = traffic.saved if formats.winograd else 0.0
+    saved = products.saved if formats.winograd else 0.0
     in_bytes, short = 0.0, (operations - saved) / rate
     if work.averages and formats.bytes:
         in_bytes, width = float(flops.get_flop_counts()["Global"][torch.ops.aten.convolution]), 1

@@ -22,7 +22,7 @@ from torch.utils import _pytree as pytree
 
 from ..core.errors import unknown
 from .formats import FLOAT32, Formats, cache_folder, formats_of
-from .operations import FewerProducts, replacements
+from .operations import FewerProducts, ProductsCounted, replacements
 from .replay import Replay, side_by_side
 
 # plain: eager float32, one operation after the other; the numbers every other mode is measured against.
@@ -58,6 +58,10 @@ _OPTIONS: dict[str, dict[str, Any]] = {
 # more than it saves. Counted, not timed, so that a cell runs the same code whenever and wherever it starts.
 WORTH_COMPILING = {"cpu": 1e13, "cuda": 5e14}
 
+# Floating-point operations that must be saved for every operation of a function, for eager fast mode to replace its
+# convolutions: then all its operations go through Python, some 35 microseconds each. Counted, like the one above.
+SAVED = 1e7
+
 BRANCHES = 5  # calls that a CUDA graph runs in parallel; each takes memory of its own
 
 
@@ -70,6 +74,7 @@ class Programs:
     def __init__(self) -> None:
         self.compiled: dict[Hashable, _Compiled] = {}
         self.recorded: dict[Hashable, _Recorded] = {}
+        self.fewer: dict[Hashable, bool] = {}  # whether eager fast mode gains by other convolutions
         self._warned: set[str] = set()
 
     def warn_once(self, error: Exception, how: str) -> None:
@@ -230,10 +235,18 @@ class Engine:
         Tracing first, by ``make_fx``, leaves a list of tensor operations without any derivative to take.
         """
         with _tf32(self.mode == "fast", self.device):
-            if self.eager:
-                with FewerProducts() if self.formats.winograd else nullcontext():
-                    return function(*arguments)
+            if self.eager and not self.formats.winograd:
+                return function(*arguments)
             flat, form = pytree.tree_flatten(arguments)
+            if self.eager:
+                program = self._program_key(key, form, flat, False)
+                if program not in self.programs.fewer:
+                    # One call more of the first of its kind: all that count then have the same bits.
+                    with ProductsCounted() as counted:
+                        function(*arguments)
+                    self.programs.fewer[program] = counted.saved >= SAVED * counted.calls
+                with FewerProducts() if self.programs.fewer[program] else nullcontext():
+                    return function(*arguments)
             rounded = averages and self.formats.bytes
             program = self._program_key(key, form, flat, rounded)
             with torch.no_grad():

@@ -51,7 +51,7 @@ class Formats:
     bytes : bool
         Whether forward convolutions of which only means over images are asked are rounded further, to bytes.
     winograd : bool
-        Whether 3x3 convolutions in float32 are made with fewer products.
+        Whether large 3x3 convolutions in float32 are made with fewer products.
     """
 
     short: str = "bfloat16"
@@ -67,7 +67,7 @@ class Formats:
     def words(self) -> str:
         """For a record and a page."""
         how = ["bytes where means are compared"] * self.bytes + [
-            "3x3 convolutions by Winograd"
+            "large 3x3 convolutions by Winograd"
         ] * self.winograd
         return ", ".join([self.short, *how])
 

@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -339,42 +339,29 @@ ROUGHER = FASTER | {
 }
 
 
-def _winograd_convolution(
-    x: Tensor,
-    weight: Tensor,
-    bias: Tensor | None,
-    stride: list[int],
-    padding: list[int],
-    dilation: list[int],
-    transposed: bool,
-    output_padding: list[int],
-    groups: int,
-) -> Tensor:
-    if not winograd.fits(x, weight, stride, padding, dilation, transposed, groups, bias):
+def _winograd_convolution(x: Tensor, weight: Tensor, bias: Tensor | None, *how: Any) -> Tensor:
+    if not winograd.fits(x, weight, *_shape_of(how), bias=bias):
         return NotImplemented
     out: Tensor = torch.ops.dreamlib.winograd(x, weight, bias, False)
     return out
 
 
 def _winograd_convolution_backward(
-    gradient: Tensor,
-    x: Tensor,
-    weight: Tensor,
-    biases: list[int] | None,
-    stride: list[int],
-    padding: list[int],
-    dilation: list[int],
-    transposed: bool,
-    output_padding: list[int],
-    groups: int,
-    wanted: list[bool],
+    gradient: Tensor, x: Tensor, weight: Tensor, biases: list[int] | None, *how: Any
 ) -> tuple[Tensor | None, ...]:
-    if not winograd.fits(x, weight, stride, padding, dilation, transposed, groups):
+    *shape, wanted = how
+    if not winograd.fits(x, weight, *_shape_of(shape)):
         return NotImplemented
     gradient = _channels_last(gradient)
     of_x = torch.ops.dreamlib.winograd(gradient, weight, None, True) if wanted[0] else None
     of_weight = torch.ops.dreamlib.winograd_gradient(x, gradient) if wanted[1] else None
     return of_x, of_weight, gradient.sum((0, 2, 3)) if wanted[2] else None
+
+
+def _shape_of(how: Sequence[Any]) -> tuple[list[int], list[int], list[int], bool, int]:
+    """Stride, padding, dilation, transposed and groups: what follows the tensors of a convolution, less one."""
+    stride, padding, dilation, transposed, _, groups = how
+    return stride, padding, dilation, transposed, groups
 
 
 # In eager mode these are the only ones: other operations stay as they are.
@@ -414,4 +401,24 @@ class FewerProducts(TorchDispatchMode):
             if out is not NotImplemented:
                 # Row-major, as in plain mode: norms and pooling of eager mode are slow on channels last.
                 return pytree.tree_map_only(Tensor, Tensor.contiguous, out)
+        return func(*args, **(kwargs or {}))
+
+
+class ProductsCounted(TorchDispatchMode):
+    """Counts what :class:`FewerProducts` would save, and the operations that it would send through Python."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.calls, self.saved = 0, 0.0
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        self.calls += 1
+        if func is torch.ops.aten.convolution.default:
+            self.saved += winograd.saved(*args[:2], *_shape_of(args[3:]))
+        if func is torch.ops.aten.convolution_backward.default:
+            _, x, weight, _, *how, wanted = args
+            # By the maps and by the weights: each costs as much as the convolution.
+            self.saved += sum(wanted[:2]) * winograd.saved(x, weight, *_shape_of(how))
         return func(*args, **(kwargs or {}))

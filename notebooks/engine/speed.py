@@ -155,7 +155,7 @@ session.show(modes)
 # - **fast** is compiled too, with the convolutions in bfloat16 (weights, losses and updates stay float32) and a k-means
 #   that compares in bfloat16 and stops when a round gains nothing. On a CPU that multiplies bytes (VNNI), DM's
 #   convolutions take bytes, since it compares nothing but means over images; derivatives stay in bfloat16. A CPU
-#   without bfloat16 keeps float32 and makes 3x3 convolutions with a quarter of the products (Winograd's algorithm).
+#   without bfloat16 keeps float32 and makes large 3x3 convolutions with down to a quarter of the products (Winograd).
 #   The steps of a generator are compiled on a GPU only: on a CPU that costs more than it saves, so *compiled* is
 #   *plain* there. Nor does fast compile what is too short to gain by it, as the cells of `quick` are: their records say
 #   so.

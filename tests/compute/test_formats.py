@@ -108,4 +108,4 @@ def test_fast_clustering_compares_in_the_format_it_is_given() -> None:
 def test_formats_are_said_in_words() -> None:
     assert FLOAT32.words == "float32"
     assert Formats("bfloat16", bytes=True).words == "bfloat16, bytes where means are compared"
-    assert Formats("float32", winograd=True).words == "float32, 3x3 convolutions by Winograd"
+    assert Formats("float32", winograd=True).words == "float32, large 3x3 convolutions by Winograd"

@@ -98,7 +98,7 @@ def test_an_engine_takes_gradients_of_gradients_through_it(
     compiled: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As gradient matching does: a gradient by the images of a distance between gradients by the weights."""
-    x, weight = random(8, 16, 16, 16), random(16, 16, 3, 3, seed=1)
+    x, weight = random(32, 32, 32, 32), random(32, 32, 3, 3, seed=1) / 10
 
     def matching(images: Tensor, weights: Tensor) -> Tensor:
         with torch.enable_grad():
@@ -109,7 +109,7 @@ def test_an_engine_takes_gradients_of_gradients_through_it(
 
     exact = matching(x.double(), weight.double())
     engine = Engine("fast", CPU, eager=not compiled, formats=FEWER)
-    assert engine.words == "float32, 3x3 convolutions by Winograd" + ", not compiled" * (not compiled)
+    assert engine.words == "float32, large 3x3 convolutions by Winograd" + ", not compiled" * (not compiled)
     found = engine.run("matching", matching, x.clone(), weight.clone())
     assert_near(found, exact, 1e-3)  # seven convolutions, one on the other
     with monkeypatch.context() as patch:
@@ -152,6 +152,44 @@ def test_other_convolutions_are_left_as_they_are(change: dict[str, object]) -> N
     usual = torch.ops.aten.convolution.default(*given.values())
     with FewerProducts():
         assert torch.ops.aten.convolution.default(*given.values()).equal(usual)
+
+
+@needs_library
+def test_eager_work_that_saves_little_is_left_as_it_is() -> None:
+    """Replacing convolutions sends every operation through Python, which costs more than small ones gain."""
+
+    def layer(images: Tensor, weights: Tensor) -> Tensor:
+        return F.conv2d(images, weights, padding=1).relu()
+
+    engine, plain = Engine("fast", CPU, eager=True, formats=FEWER), Engine("plain", CPU)
+    small, large = (random(count, 32, 32, 32) for count in (1, 32))
+    weight = random(32, 32, 3, 3, seed=1)
+    assert engine.run("layer", layer, small, weight).equal(plain.run("layer", layer, small, weight))
+    first = engine.run("layer", layer, large, weight)
+    assert not first.equal(plain.run("layer", layer, large, weight))
+    assert first.equal(engine.run("layer", layer, large, weight)), "the first call has the bits of all others"
+
+
+@needs_library
+def test_what_is_saved_is_three_quarters_of_whole_tiles() -> None:
+    how = [1, 1], [1, 1], [1, 1], False, 1
+    weight, direct = random(16, 32, 3, 3), 2 * 16 * 32 * 9
+    assert winograd.saved(random(8, 32, 16, 16), weight, *how) == direct * 8 * 16 * 16 * 3 / 4
+    assert winograd.saved(random(8, 32, 14, 14), weight, *how) == direct * (8 * 14 * 14 - 8 * 16 * 4)
+    assert winograd.saved(random(8, 32, 16, 16), weight, [2, 2], *how[1:]) == 0
+
+
+@needs_library
+def test_operands_that_do_not_belong_together_are_an_error_as_ever() -> None:
+    with FewerProducts():
+        with pytest.raises(RuntimeError, match="16 channels"):
+            F.conv2d(random(8, 32, 16, 16), random(16, 16, 3, 3), padding=1)
+        with pytest.raises(RuntimeError, match="bias"):
+            F.conv2d(random(8, 16, 16, 16), random(16, 16, 3, 3), random(8), padding=1)
+    with pytest.raises(RuntimeError):
+        torch.ops.dreamlib.winograd(random(8, 24, 16, 16), random(16, 16, 3, 3), None, False)
+    with pytest.raises(RuntimeError):
+        torch.ops.dreamlib.winograd_gradient(random(8, 16, 16, 16), random(7, 16, 16, 16))
 
 
 LOADED = "import torch; from dreamlib.compute import winograd; print(winograd.available(torch.device('cpu')))"

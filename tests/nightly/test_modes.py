@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 import pytest
 import torch
@@ -37,10 +38,14 @@ def noise() -> Dataset:
     return Dataset("cifar10", images, labels, images, labels, tuple("abcdefghij"), measured(images))
 
 
-def matching(method: str, mode: str, dataset: Dataset) -> Callable[[], object]:
+def matching(
+    method: str, mode: str, dataset: Dataset, width: int = 64, iterations: int | None = None
+) -> Callable[[], object]:
     recipe, _ = methods[method].resolve("cifar10", 1)
-    recipe = replace(recipe, mode=mode, network=replace(recipe.network, width=64))
-    recipe = change(recipe, "real_batch", 64)
+    recipe = replace(recipe, mode=mode, network=replace(recipe.network, width=width))
+    recipe = change(recipe, "real_batch", width)
+    if iterations is not None:
+        recipe = replace(recipe, iterations=iterations)
     run = Distillation(ClassData(dataset), recipe, 1, 0)
     run.advance()  # chooses the images to start from
     return run.advance
@@ -57,11 +62,13 @@ def ratios() -> dict[str, float]:
     backend.tune_allocator()
     torch.set_num_threads(1)
     dataset, found = noise(), {}
-    for work in ("dm", "dsa", "evaluation"):
-        steps = {
-            mode: evaluating(mode, dataset) if work == "evaluation" else matching(work, mode, dataset)
-            for mode in MODES
-        }
+    for work in ("dm", "dsa", "evaluation", "small"):
+        make = {
+            "evaluation": evaluating,
+            # Small and short, so that fast mode does not compile it: what a mode costs by itself is seen here.
+            "small": partial(matching, "dsa", width=8, iterations=50),
+        }.get(work, partial(matching, work))
+        steps = {mode: make(mode=mode, dataset=dataset) for mode in MODES}
         times: dict[str, list[float]] = {mode: [] for mode in MODES}
         for step in steps.values():
             step()  # compiles
