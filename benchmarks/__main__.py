@@ -59,7 +59,7 @@ def main(words: list[str]) -> int:
     warnings.filterwarnings("error", "running (uncompiled|without)")
     rate = rates(device)
     machine, formats = this_machine(device), formats_of(device)
-    words = {"float32": "in float32", "bfloat16": "in bfloat16", "uint8": "in bytes"}
+    words = {"float32": "in float32", "bfloat16": "in bfloat16"}
     speeds = ", ".join(f"{rate[name] / 1e9:.0f} {said}" for name, said in words.items() if name in rate)
     print(
         f"{machine.words}\n{speeds} (GFLOP/s); {rate['bytes'] / 1e9:.0f} GB/s copied; "

@@ -99,8 +99,7 @@ class _Traffic(TorchDispatchMode):
 def floor(work: Work, rates: dict[str, float], formats: Formats) -> dict[str, float]:
     """Operations and bytes of a work, and the seconds they take at the unit's measured rates.
 
-    In float32, and as fast mode does them: in the short format that pays, in bytes where it may and they pay, or with
-    fewer products. Derivatives of convolutions are never in bytes.
+    In float32, and as fast mode does them: in the short format that pays, and with fewer products.
     """
     assert work.operations is not None
     with FlopCounterMode(display=False) as flops, _Traffic() as traffic, ProductsCounted() as products:
@@ -108,18 +107,17 @@ def floor(work: Work, rates: dict[str, float], formats: Formats) -> dict[str, fl
     operations, moved = float(flops.get_total_flops()), float(traffic.bytes)
     rate, width = rates[formats.short], formats.dtype.itemsize
     saved = products.saved if formats.winograd else 0.0
-    in_bytes, short = 0.0, (operations - saved) / rate
-    if work.averages and formats.bytes:
-        in_bytes, width = float(flops.get_flop_counts()["Global"][torch.ops.aten.convolution]), 1
-        short = (operations - in_bytes) / rate + in_bytes / rates["uint8"]
+    # Of four products in a whole tile one is left, in the short format where it may be rough.
+    left = saved / 3
+    rough = work.averages and formats.rough
+    fast = left / (rate if rough else rates["float32"]) + (operations - saved - left) / rate
     return {
         "operations": operations,
-        "operations_in_bytes": in_bytes,
         "operations_saved": saved,
         "bytes": moved,
         "seconds_float32": max(operations / rates["float32"], moved / rates["bytes"]),
         # Fewer bytes to move, where the values of a convolution are shorter.
-        "seconds_fast": max(short, moved * width / 4 / rates["bytes"]),
+        "seconds_fast": max(fast, moved * width / 4 / rates["bytes"]),
     }
 
 
@@ -143,13 +141,6 @@ def rates(device: torch.device) -> dict[str, float]:
         product = 2 * side**3 / _best(lambda a=a: a @ a, device)
         convolution = convolved / _best(lambda x=x, w=w: torch.nn.functional.conv2d(x, w, padding=1), device)
         out[name] = max(product, convolution)
-    if formats.bytes:
-        # Four times the images, because this operation also packs its weights.
-        maps = torch.randint(256, (256, *x.shape[1:]), dtype=torch.uint8)
-        maps = maps.contiguous(memory_format=torch.channels_last)
-        levels = torch.randint(-127, 128, w.shape, dtype=torch.int8)
-        given = maps, torch.tensor([1.0, 0.0]), levels, torch.ones(len(w)), None, [1, 1], [1, 1], [1, 1]
-        out["uint8"] = 4 * convolved / _best(lambda: torch.ops.dreamlib.convolution_of_bytes(*given), device)
     big = torch.zeros(2**26, device=device)
     other = torch.empty_like(big)
     out["bytes"] = 2 * big.numel() * 4 / _best(lambda: other.copy_(big), device)

@@ -62,7 +62,7 @@ class Work:
     operations : callable, optional
         A version whose floating-point operations and convolution traffic are those that cannot be avoided.
     averages : bool
-        Whether fast mode may do its convolutions in bytes.
+        Whether fast mode may be rough (:class:`~dreamlib.compute.formats.Formats`).
     notes : callable
         Facts to print beside the ratio, known after the runs (the inertia of a clustering).
     """
@@ -130,7 +130,7 @@ def step(
 
         return once
 
-    averages = getattr(recipe.matching.matcher, "averages", False)
+    averages = bool(getattr(recipe.matching.matcher, "averages", ()))
     return Work(
         name, title, reference_loop, {mode: run(mode) for mode in MODES}, targets, reference_loop, averages
     )

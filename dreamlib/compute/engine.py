@@ -21,7 +21,7 @@ from torch.fx.experimental.proxy_tensor import make_fx
 from torch.utils import _pytree as pytree
 
 from ..core.errors import unknown
-from .formats import FLOAT32, Formats, cache_folder, formats_of
+from .formats import FEWER_PRODUCTS, FLOAT32, Formats, cache_folder, formats_of
 from .operations import FewerProducts, ProductsCounted, replacements
 from .replay import Replay, side_by_side
 
@@ -29,8 +29,8 @@ from .replay import Replay, side_by_side
 # compiled: the same float32 operations, fused by TorchInductor. Sums are ordered differently, so the last bits differ.
 # fast: compiled, and convolutions in bfloat16 where the machine has it (``formats.py``). Weights, images, losses
 # and updates stay float32, and a GPU may round the factors of what is left in float32 to ten bits (TF32), which the
-# other two modes forbid. On a CPU that can multiply bytes, feature matching rounds its maps to those: it compares
-# nothing but means over images. A CPU without bfloat16 makes its convolutions in float32, with fewer products.
+# other two modes forbid. A CPU makes its large convolutions with fewer products, in float32; for feature matching
+# those too are rounded to bfloat16, where the machine has it: that compares nothing but means over images.
 MODES = ("plain", "compiled", "fast")
 
 # The last-level cache of a common CPU, 32 MiB. A constant, not the machine's own: it decides the order of sums and
@@ -227,7 +227,7 @@ class Engine:
             (Nested) lists, tuples and dicts of tensors.
         averages : bool
             The result depends on means over images only: fast mode may then round further
-            (:mod:`dreamlib.compute.rough`).
+            (:class:`~dreamlib.compute.formats.Formats`).
 
         Notes
         -----
@@ -235,7 +235,8 @@ class Engine:
         Tracing first, by ``make_fx``, leaves a list of tensor operations without any derivative to take.
         """
         with _tf32(self.mode == "fast", self.device):
-            if self.eager and not self.formats.winograd:
+            # Beside bfloat16, fewer products gain too little to send all operations through Python for them.
+            if self.eager and self.formats != FEWER_PRODUCTS:
                 return function(*arguments)
             flat, form = pytree.tree_flatten(arguments)
             if self.eager:
@@ -247,7 +248,7 @@ class Engine:
                     self.programs.fewer[program] = counted.saved >= SAVED * counted.calls
                 with FewerProducts() if self.programs.fewer[program] else nullcontext():
                     return function(*arguments)
-            rounded = averages and self.formats.bytes
+            rounded = averages and self.formats.rough
             program = self._program_key(key, form, flat, rounded)
             with torch.no_grad():
                 if not self.records:

@@ -1,7 +1,7 @@
 """What makes convolutions fast on a machine: as the processor reports it, confirmed by a short measurement.
 
 A processor without bfloat16 in hardware computes it all the same, by widening and rounding every number: several times
-slower than float32. So fast mode checks first. Where float32 is the fastest format, fewer products are left to gain
+slower than float32. So fast mode checks first. In either format, large convolutions can be made with fewer products
 (:mod:`dreamlib.compute.winograd`).
 """
 
@@ -24,7 +24,7 @@ from torch import Tensor
 from ..core.atomic import write_text
 from ..core.errors import StoreError
 from ..data.cache import folder
-from . import rough, winograd
+from . import winograd
 from .machine import LIMITS
 
 # Maps and weights in float32, channels last, to a call that convolves them in another way.
@@ -35,9 +35,9 @@ Convolution = Callable[[Tensor, Tensor], Callable[[], Tensor]]
 # two, with room for what else the machine does during the measurement.
 PAYS = 0.7
 
-# Winograd's algorithm is used where a convolution by it is at least this many times as fast. With 8 numbers in a vector
-# it is 2 to 3 times as fast; with 16, for which it is not written, about as fast.
-FEWER_PAYS = 1.3
+# Winograd's algorithm is used where a convolution by it is at least this many times as fast as a direct one in the
+# fastest format. It is 2 to 3 times as fast in float32, and 1.2 to 1.6 times in bfloat16.
+FEWER_PAYS = 1.1
 
 
 @dataclass(frozen=True)
@@ -48,15 +48,15 @@ class Formats:
     ----------
     short : str
         Of convolutions and matrix products: ``"bfloat16"``, or ``"float32"`` where nothing shorter pays.
-    bytes : bool
-        Whether forward convolutions of which only means over images are asked are rounded further, to bytes.
     winograd : bool
-        Whether large 3x3 convolutions in float32 are made with fewer products.
+        Whether large 3x3 convolutions are made with fewer products, in float32; their maps are in ``short``.
+    rough : bool
+        Whether the factors of those products too are in ``short``, where only means over images are asked.
     """
 
     short: str = "bfloat16"
-    bytes: bool = False
     winograd: bool = False
+    rough: bool = False
 
     @property
     def dtype(self) -> torch.dtype:
@@ -66,13 +66,12 @@ class Formats:
     @property
     def words(self) -> str:
         """For a record and a page."""
-        how = ["bytes where means are compared"] * self.bytes + [
-            "large 3x3 convolutions by Winograd"
-        ] * self.winograd
-        return ", ".join([self.short, *how])
+        rough = f" (products in {self.short} where means are compared)" * self.rough
+        return self.short + f", large 3x3 convolutions by Winograd{rough}" * self.winograd
 
 
 FLOAT32 = Formats("float32")
+FEWER_PRODUCTS = Formats("float32", winograd=True)
 
 
 @cache
@@ -80,18 +79,23 @@ def formats_of(device: torch.device) -> Formats:
     """The formats that are faster on a device.
 
     A GPU reports whether it has bfloat16. A CPU reports it too, and bfloat16 is then timed on one convolution, once per
-    machine; without it, Winograd's algorithm is. The ratios are kept in the cache folder, so that all processes of a
-    machine decide alike.
+    machine; so is Winograd's algorithm. The ratios are kept in the cache folder, so that all processes of a machine
+    decide alike.
     """
     if device.type == "cuda":
         return Formats("bfloat16" if torch.cuda.is_bf16_supported(including_emulation=False) else "float32")
     if device.type != "cpu":
         return FLOAT32
-    if _has_bfloat16() and _kept_ratio("bfloat16", _in_bfloat16) >= PAYS:
-        return Formats("bfloat16", rough.available(device))
-    code = winograd.built()
-    fewer = code is not None and _kept_ratio("winograd", _by_winograd, code.name) >= FEWER_PAYS
-    return Formats("float32", winograd=fewer)
+    half = _kept_ratio("bfloat16", _in_bfloat16) if _has_bfloat16() else 0.0
+    short, direct = ("bfloat16", max(1.0, half)) if half >= PAYS else ("float32", 1.0)
+    if (code := winograd.built()) is None:
+        return Formats(short)
+    fewer = partial(_by_winograd, torch.bfloat16 if short == "bfloat16" else torch.float32)
+    ratio = _kept_ratio(f"winograd-{short}", partial(fewer, False), code.name)
+    if ratio < FEWER_PAYS * direct:
+        return Formats(short)
+    rough = short == "bfloat16" and _kept_ratio("winograd-rough", partial(fewer, True), code.name) > ratio
+    return Formats(short, winograd=True, rough=rough)
 
 
 def _has_bfloat16() -> bool:
@@ -103,7 +107,7 @@ def _has_bfloat16() -> bool:
 
 
 def _kept_ratio(name: str, faster: Convolution, code: str = "") -> float:
-    """How many times as fast a convolution is on this machine: from its file, or measured now and kept.
+    """How many times as fast as directly in float32 a convolution is here: from its file, or measured now and kept.
 
     ``code`` names what is measured, where it is ours.
     """
@@ -136,8 +140,8 @@ def _in_bfloat16(x: Tensor, weight: Tensor) -> Callable[[], Tensor]:
     return partial(_direct, *(_channels_last(t.to(torch.bfloat16)) for t in (x, weight)))
 
 
-def _by_winograd(x: Tensor, weight: Tensor) -> Callable[[], Tensor]:
-    return partial(torch.ops.dreamlib.winograd, x, weight, None, False)
+def _by_winograd(dtype: torch.dtype, rough: bool, x: Tensor, weight: Tensor) -> Callable[[], Tensor]:
+    return partial(torch.ops.dreamlib.winograd, x.to(dtype), weight.to(dtype), None, False, rough)
 
 
 def _channels_last(values: Tensor) -> Tensor:

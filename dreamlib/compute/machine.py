@@ -34,7 +34,8 @@ class Machine:
     Attributes
     ----------
     kind : str
-        Names all machines like it: ``"cpu-avx512-bf16-2"`` (two threads), ``"cuda-nvidia-h200"``. Fit for a file name.
+        Names all machines like it: ``"cpu-avx512-bf16-family26-2"`` (of the processor's family, two threads),
+        ``"cuda-nvidia-h200"``. Fit for a file name.
     device : str
         ``"cpu"``, ``"cuda"``.
     processor : str
@@ -79,7 +80,9 @@ def this_machine(device: torch.device) -> Machine:
     names = (level for level, needed in _LEVELS.items() if all(found.get(name) for name in needed))
     instructions = next(names, str(found.get("architecture", "unknown")))
     limits = " ".join(f"{name}={os.environ[name]}" for name in LIMITS if os.environ.get(name))
-    kind = "-".join([device.type, instructions, str(threads), *([_slug(limits)] if limits else [])])
+    # Processors with the same instructions differ in the width of the units that carry them out.
+    family = f"family{about['cpu family']}" if "cpu family" in (about := _first_processor()) else ""
+    kind = "-".join(filter(None, [device.type, instructions, family, str(threads), _slug(limits)]))
     cores = int(found.get("num_physical_cores") or os.cpu_count() or 1)
     return Machine(kind, device.type, _processor(found), instructions, cores, threads, _caches(found), limits)
 

@@ -1,12 +1,12 @@
 """Operations that are replaced in a trace by equivalent ones that compile to faster code.
 
-:data:`FASTER` changes nothing but rounding; :data:`ROUGHER` is for means over images (:mod:`.rough`), and
-:data:`FEWER_PRODUCTS` for CPUs without a format that is shorter than float32 (:mod:`.winograd`).
+:data:`FASTER` changes nothing but the order of sums; :func:`fewer_products` is for CPUs (:mod:`.winograd`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.utils import _pytree as pytree
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from . import rough, winograd
+from . import winograd
 from .formats import Formats
 
 VECTOR = 32  # the most numbers in one vector register: bfloat16 in 512 bits
@@ -328,33 +328,22 @@ FASTER: dict[Any, Any] = {
 }
 
 
-def _rough_convolution(x: Tensor, weight: Tensor, *rest: Any) -> Tensor:
-    out = rough.convolution(x, weight, *rest)
-    return _convolution(x, weight, *rest) if out is NotImplemented else out
-
-
-# For results that depend on means over images only.
-ROUGHER = FASTER | {
-    torch.ops.aten.convolution.default: _rough_convolution,
-}
-
-
-def _winograd_convolution(x: Tensor, weight: Tensor, bias: Tensor | None, *how: Any) -> Tensor:
+def _winograd_convolution(rough: bool, x: Tensor, weight: Tensor, bias: Tensor | None, *how: Any) -> Tensor:
     if not winograd.fits(x, weight, *_shape_of(how), bias=bias):
         return NotImplemented
-    out: Tensor = torch.ops.dreamlib.winograd(x, weight, bias, False)
+    out: Tensor = torch.ops.dreamlib.winograd(x, weight, bias, False, rough)
     return out
 
 
 def _winograd_convolution_backward(
-    gradient: Tensor, x: Tensor, weight: Tensor, biases: list[int] | None, *how: Any
+    rough: bool, gradient: Tensor, x: Tensor, weight: Tensor, biases: list[int] | None, *how: Any
 ) -> tuple[Tensor | None, ...]:
     *shape, wanted = how
     if not winograd.fits(x, weight, *_shape_of(shape)):
         return NotImplemented
     gradient = _channels_last(gradient)
-    of_x = torch.ops.dreamlib.winograd(gradient, weight, None, True) if wanted[0] else None
-    of_weight = torch.ops.dreamlib.winograd_gradient(x, gradient) if wanted[1] else None
+    of_x = torch.ops.dreamlib.winograd(gradient, weight, None, True, rough) if wanted[0] else None
+    of_weight = torch.ops.dreamlib.winograd_gradient(x, gradient, rough) if wanted[1] else None
     return of_x, of_weight, gradient.sum((0, 2, 3)) if wanted[2] else None
 
 
@@ -364,20 +353,20 @@ def _shape_of(how: Sequence[Any]) -> tuple[list[int], list[int], list[int], bool
     return stride, padding, dilation, transposed, groups
 
 
-# In eager mode these are the only ones: other operations stay as they are.
-FEWER_PRODUCTS: dict[Any, Any] = {
-    torch.ops.aten.convolution.default: _winograd_convolution,
-    torch.ops.aten.convolution_backward.default: _winograd_convolution_backward,
-}
+def fewer_products(rough: bool) -> dict[Any, Any]:
+    """Convolutions and their derivatives by Winograd's algorithm; ``rough``: its factors are rounded to bfloat16."""
+    return {
+        torch.ops.aten.convolution.default: partial(_winograd_convolution, rough),
+        torch.ops.aten.convolution_backward.default: partial(_winograd_convolution_backward, rough),
+    }
 
 
 def replacements(formats: Formats, averages: bool) -> dict[Any, Any]:
     """What a trace replaces, by operation; ``averages`` as for :meth:`~dreamlib.compute.engine.Engine.run`."""
-    if averages and formats.bytes:
-        return ROUGHER
     if not formats.winograd:
         return FASTER
-    return FASTER | {name: _first(own, FASTER[name]) for name, own in FEWER_PRODUCTS.items()}
+    fewer = fewer_products(averages and formats.rough)
+    return FASTER | {name: _first(own, FASTER[name]) for name, own in fewer.items()}
 
 
 def _first(own: Callable[..., Any], other: Callable[..., Any]) -> Callable[..., Any]:
@@ -391,12 +380,19 @@ def _first(own: Callable[..., Any], other: Callable[..., Any]) -> Callable[..., 
 
 
 class FewerProducts(TorchDispatchMode):
-    """Inside this context, convolutions of eager mode are those of :data:`FEWER_PRODUCTS`, derivatives included."""
+    """Inside this context, convolutions of eager mode are those of :func:`fewer_products`, derivatives included.
+
+    Other operations stay as they are.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.own = fewer_products(rough=False)
 
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
-        if own := FEWER_PRODUCTS.get(func):
+        if own := self.own.get(func):
             out = own(*args, **(kwargs or {}))
             if out is not NotImplemented:
                 # Row-major, as in plain mode: norms and pooling of eager mode are slow on channels last.

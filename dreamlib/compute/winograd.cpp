@@ -9,11 +9,17 @@
 // Summed over the channels of d, the middle is 36 independent matrix products, one for every place p of the 6x6:
 // (tiles x channels) times (channels x output channels). Its transpose gives the gradient by the weights.
 //
-// Maps are float32 and channels last: (n, h, w, c) in memory. Channels of both sides are multiples of PANEL.
+// Maps are float32 or bfloat16 and channels last: (n, h, w, c) in memory. Transforms and sums are float32. So are the
+// factors of the products, or they are rounded to bfloat16 (the template parameter F), of which a processor may multiply
+// twice as many. Channels of both sides are multiples of PANEL.
 
 #include <algorithm>
 #include <cstddef>
+#include <cstdint>
 #include <cstdlib>
+#ifdef __AVX512BF16__
+#include <immintrin.h>
+#endif
 #ifdef _OPENMP
 #include <omp.h>
 #endif
@@ -22,17 +28,79 @@ namespace {
 
 using index = std::ptrdiff_t;
 
-constexpr index W = 8;      // numbers in a vector
-constexpr index PANEL = 16; // columns of a matrix product that are computed together: two vectors
-constexpr index ROWS = 6;   // and its rows: 6 * 2 sums, 2 vectors of one factor, one of the other: 15 of 16 registers
-constexpr index P = 36;     // places of a transformed tile
-constexpr index PAD = 16;   // numbers between two places, so that equal offsets do not share a set of the cache
+#ifdef __AVX512F__
+constexpr index W = 16;    // numbers in a vector
+constexpr index ROWS = 12; // of a matrix product that are computed together, see PANEL
+#else
+constexpr index W = 8;
+constexpr index ROWS = 6;
+#endif
+// Columns that are computed together: two vectors. That takes ROWS * 2 sums, 2 vectors of one factor, and one of the
+// other: 15 of 16 registers, or 27 of AVX-512's 32.
+constexpr index PANEL = 2 * W;
+constexpr index SHORT = W / 2; // rows of a product with few rows, a divisor of PANEL
+constexpr index P = 36;        // places of a transformed tile
+constexpr index PAD = 16;      // numbers between two places, so that equal offsets do not share a set of the cache
 
-typedef float vec __attribute__((vector_size(32), aligned(4), may_alias));
+typedef float vec __attribute__((vector_size(4 * W), aligned(4), may_alias));
+typedef std::uint32_t words __attribute__((vector_size(4 * W)));
+typedef std::uint16_t halves __attribute__((vector_size(2 * W), aligned(2), may_alias));
+
+struct bfloat16 {
+    std::uint16_t bits; // the upper half of a float32
+};
+
+// To the nearest bfloat16, of two to the even one, in the upper half of each word; the lower half is of no use.
+inline words rounded(vec value) {
+    words bits = (words)value, number = (words)(value == value); // all bits, or none for NaN, which no sum may change
+    return ((bits + 0x7fff + ((bits >> 16) & 1)) & number) | (0x7fc00000 & ~number);
+}
 
 inline vec load(const float *from) { return *reinterpret_cast<const vec *>(from); }
+inline vec load(const bfloat16 *from) {
+    return (vec)(__builtin_convertvector(*reinterpret_cast<const halves *>(from), words) << 16);
+}
 inline void store(float *to, vec value) { *reinterpret_cast<vec *>(to) = value; }
-inline vec all(float value) { return vec{value, value, value, value, value, value, value, value}; }
+inline void store(bfloat16 *to, vec value) {
+#ifdef __AVX512BF16__
+    *reinterpret_cast<halves *>(to) = (halves)_mm512_cvtneps_pbh((__m512)value);
+#else
+    *reinterpret_cast<halves *>(to) = __builtin_convertvector(rounded(value) >> 16, halves);
+#endif
+}
+inline vec all(float value) { return value - vec{}; }
+
+// How factors of products lie in memory: those of DEPTH following terms of a sum are next to each other.
+template <typename F> struct Factors;
+
+template <> struct Factors<float> {
+    static constexpr index DEPTH = 1;
+    typedef vec Vector;
+    static Vector load(const float *from) { return ::load(from); }
+    static Vector all(const float *from) { return ::all(*from); }
+    static vec add(vec sum, Vector a, Vector b) { return sum + a * b; }
+    static void store(float *to, const vec (*terms)[P], index p) { ::store(to, terms[0][p]); }
+};
+
+template <> struct Factors<bfloat16> {
+    static constexpr index DEPTH = 2;
+    typedef std::uint32_t Vector __attribute__((vector_size(4 * W), aligned(2), may_alias));
+    typedef std::uint32_t Pair __attribute__((aligned(2), may_alias));
+    static Vector load(const bfloat16 *from) { return *reinterpret_cast<const Vector *>(from); }
+    static Vector all(const bfloat16 *from) { return *reinterpret_cast<const Pair *>(from) - Vector{}; }
+    static vec add(vec sum, Vector a, Vector b) {
+#ifdef __AVX512BF16__
+        return (vec)_mm512_dpbf16_ps((__m512)sum, (__m512bh)a, (__m512bh)b);
+#else
+        sum += (vec)(words)(a << 16) * (vec)(words)(b << 16);
+        return sum + (vec)(words)(a & 0xffff0000) * (vec)(words)(b & 0xffff0000);
+#endif
+    }
+    static void store(bfloat16 *to, const vec (*terms)[P], index p) {
+        *reinterpret_cast<Vector *>(to) = (rounded(terms[0][p]) >> 16) | (rounded(terms[1][p]) & 0xffff0000);
+    }
+};
+
 inline index up(index a, index b) { return (a + b - 1) / b; }
 
 int me() {
@@ -43,31 +111,33 @@ int me() {
 #endif
 }
 
-// The transforms of one row or column.
+// The transforms of one row or column: values of polynomials at the points 0, A, -A, B, -B and infinity. With these two
+// points rounding costs half of what it does with the usual 1 and 2 (measured); they and their powers are exact.
+constexpr float A = 3 / 4.f, B = 3 / 2.f;
 
 // B': six pixels to six places.
 inline void of_pixels(const vec *d, vec *t) {
-    vec a = d[4] - 4.f * d[2], b = d[3] - 4.f * d[1], c = d[4] - d[2], e = 2.f * (d[3] - d[1]);
-    t[0] = 4.f * d[0] - 5.f * d[2] + d[4];
+    vec a = d[4] - B * B * d[2], b = A * (d[3] - B * B * d[1]), c = d[4] - A * A * d[2], e = B * (d[3] - A * A * d[1]);
+    t[0] = A * A * B * B * d[0] - (A * A + B * B) * d[2] + d[4];
     t[1] = a + b;
     t[2] = a - b;
     t[3] = c + e;
     t[4] = c - e;
-    t[5] = 4.f * d[1] - 5.f * d[3] + d[5];
+    t[5] = A * A * B * B * d[1] - (A * A + B * B) * d[3] + d[5];
 }
 
 // A': six places to four results.
 inline void to_results(const vec *m, vec *y) {
-    vec a = m[1] + m[2], b = m[1] - m[2], c = m[3] + m[4], e = m[3] - m[4];
+    vec a = m[1] + m[2], b = A * (m[1] - m[2]), c = m[3] + m[4], e = B * (m[3] - m[4]);
     y[0] = m[0] + a + c;
-    y[1] = b + 2.f * e;
-    y[2] = a + 4.f * c;
-    y[3] = b + 8.f * e + m[5];
+    y[1] = b + e;
+    y[2] = A * A * a + B * B * c;
+    y[3] = A * A * b + B * B * e + m[5];
 }
 
 // A: four gradients of results to six places.
 inline void of_results(const vec *y, vec *m) {
-    vec a = y[0] + y[2], b = y[1] + y[3], c = y[0] + 4.f * y[2], e = 2.f * y[1] + 8.f * y[3];
+    vec a = y[0] + A * A * y[2], b = A * (y[1] + A * A * y[3]), c = y[0] + B * B * y[2], e = B * (y[1] + B * B * y[3]);
     m[0] = y[0];
     m[1] = a + b;
     m[2] = a - b;
@@ -76,12 +146,14 @@ inline void of_results(const vec *y, vec *m) {
     m[5] = y[3];
 }
 
-// G: three weights to six places.
-constexpr float G[6][3] = {{1 / 4.f, 0, 0},
-                           {-1 / 6.f, -1 / 6.f, -1 / 6.f},
-                           {-1 / 6.f, 1 / 6.f, -1 / 6.f},
-                           {1 / 24.f, 1 / 12.f, 1 / 6.f},
-                           {1 / 24.f, -1 / 12.f, 1 / 6.f},
+// G: three weights to six places; each point's row is divided by its distances from the others.
+constexpr float AT_0 = 1 / (A * A * B * B), AT_A = 1 / (2 * A * A * (A * A - B * B)),
+                AT_B = 1 / (2 * B * B * (B * B - A * A));
+constexpr float G[6][3] = {{AT_0, 0, 0},
+                           {AT_A, A * AT_A, A * A * AT_A},
+                           {AT_A, -A * AT_A, A * A * AT_A},
+                           {AT_B, B * AT_B, B * B * AT_B},
+                           {AT_B, -B * AT_B, B * B * AT_B},
                            {0, 0, 1}};
 
 // Maps of one side of a convolution, and how their tiles are counted: image by image, row by row.
@@ -102,7 +174,8 @@ struct Maps {
 };
 
 // B' d B of W channels of a tile, whose pixels outside the image are zero.
-inline void transform_pixels(const float *x, const Maps &maps, Maps::Place at, vec *out) {
+template <typename T>
+inline void transform_pixels(const T *x, const Maps &maps, Maps::Place at, vec *out) {
     vec half[6][6];
     for (index i = 0; i < 6; i++) {
         vec row[6];
@@ -122,7 +195,8 @@ inline void transform_pixels(const float *x, const Maps &maps, Maps::Place at, v
 }
 
 // A dy A' of W channels of a tile.
-inline void transform_gradients(const float *dy, const Maps &maps, Maps::Place at, vec *out) {
+template <typename T>
+inline void transform_gradients(const T *dy, const Maps &maps, Maps::Place at, vec *out) {
     vec half[4][6];
     for (index i = 0; i < 4; i++) {
         vec row[4];
@@ -141,7 +215,8 @@ inline void transform_gradients(const float *dy, const Maps &maps, Maps::Place a
 }
 
 // A' m A of W channels of a tile, plus the bias; results outside the image are dropped.
-inline void transform_results(const float *m, index between, const float *bias, float *y, const Maps &maps,
+template <typename T>
+inline void transform_results(const float *m, index between, const float *bias, T *y, const Maps &maps,
                               Maps::Place at) {
     vec half[4][6], shift = bias ? load(bias) : all(0);
     for (index j = 0; j < 6; j++) {
@@ -176,22 +251,22 @@ inline void transform_weights_back(const float *du, index between, float *dg, in
 }
 
 // N rows and PANEL columns of a matrix product: out[r] (+)= sum over k of a[r * row + k * step] * b[k].
-template <int N>
-inline void multiply(const float *a, index row, index step, const float *b, index count, float *out, index to,
-                     bool add) {
+template <int N, typename F>
+inline void multiply(const F *a, index row, index step, const F *b, index count, float *out, index to, bool add) {
+    using Of = Factors<F>;
     vec sum[N][2];
-#pragma GCC unroll 6
+#pragma GCC unroll 16
     for (int r = 0; r < N; r++) sum[r][0] = sum[r][1] = all(0);
-    for (index k = 0; k < count; k++) {
-        vec left = load(b + k * PANEL), right = load(b + k * PANEL + W);
-#pragma GCC unroll 6
+    for (index k = 0; k < count; k += Of::DEPTH) {
+        auto left = Of::load(b + k * PANEL), right = Of::load(b + k * PANEL + W * Of::DEPTH);
+#pragma GCC unroll 16
         for (int r = 0; r < N; r++) {
-            vec value = all(a[r * row + k * step]);
-            sum[r][0] += value * left;
-            sum[r][1] += value * right;
+            auto value = Of::all(a + r * row + k * step);
+            sum[r][0] = Of::add(sum[r][0], value, left);
+            sum[r][1] = Of::add(sum[r][1], value, right);
         }
     }
-#pragma GCC unroll 6
+#pragma GCC unroll 16
     for (int r = 0; r < N; r++) {
         float *at = out + r * to;
         store(at, add ? load(at) + sum[r][0] : sum[r][0]);
@@ -199,67 +274,74 @@ inline void multiply(const float *a, index row, index step, const float *b, inde
     }
 }
 
-void multiply_rows(index n, const float *a, index row, index step, const float *b, index count, float *out, index to,
-                   bool add) {
-    switch (n) {
-    case 6: return multiply<6>(a, row, step, b, count, out, to, add);
-    case 5: return multiply<5>(a, row, step, b, count, out, to, add);
-    case 4: return multiply<4>(a, row, step, b, count, out, to, add);
-    case 3: return multiply<3>(a, row, step, b, count, out, to, add);
-    case 2: return multiply<2>(a, row, step, b, count, out, to, add);
-    default: return multiply<1>(a, row, step, b, count, out, to, add);
-    }
+// The same of the first n rows, from 1 to N.
+template <int N, typename F>
+void multiply_rows(index n, const F *a, index row, index step, const F *b, index count, float *out, index to) {
+    if (n == N) return multiply<N>(a, row, step, b, count, out, to, false);
+    if constexpr (N > 1) multiply_rows<N - 1>(n, a, row, step, b, count, out, to);
 }
 
-float *room(index numbers) {
-    return static_cast<float *>(std::aligned_alloc(64, up(numbers * index(sizeof(float)), 64) * 64));
-}
-
-} // namespace
-
-extern "C" {
+// Room for numbers, freed at the end of a scope; null where memory is lacking.
+template <typename T> struct Room {
+    T *const at;
+    explicit Room(index numbers)
+        : at(static_cast<T *>(std::aligned_alloc(64, up(numbers * index(sizeof(T)), 64) * 64))) {}
+    ~Room() { std::free(at); }
+    Room(const Room &) = delete;
+};
 
 // u = G g G', as (P, o / PANEL, c, PANEL): the columns of a product lie together. The weights g (o, c, 3, 3) have the
 // given strides. Mirrored weights, with c and o exchanged by their strides, give the gradient by the pixels.
-void winograd_weights(const float *g, float *u, index o, index c, index of_o, index of_c, index of_row, index of_column,
-                      int mirrored, int threads) {
+template <typename F>
+void transform_weights(const float *g, F *u, index o, index c, index of_o, index of_c, index of_row, index of_column,
+                       int mirrored, int threads) {
+    constexpr index DEPTH = Factors<F>::DEPTH;
+    const index parts = c / DEPTH, of_place = o * c;
 #pragma omp parallel for num_threads(threads)
-    for (index part = 0; part < o / PANEL * c; part++) {
-        index q = part / c, k = part % c;
-        float weight[3][3][PANEL], half[6][3][PANEL];
-        for (index y = 0; y < 3; y++)
-            for (index x = 0; x < 3; x++) {
-                index row = mirrored ? 2 - y : y, column = mirrored ? 2 - x : x;
-                const float *from = g + q * PANEL * of_o + k * of_c + row * of_row + column * of_column;
-                for (index i = 0; i < PANEL; i++) weight[y][x][i] = from[i * of_o];
+    for (index part = 0; part < o / PANEL * parts; part++) {
+        const index q = part / parts, k = part % parts * DEPTH;
+        for (index first = 0; first < PANEL; first += W) {
+            vec values[DEPTH][P];
+            for (index d = 0; d < DEPTH; d++) {
+                vec weight[3][3], half[6][3];
+                for (index y = 0; y < 3; y++)
+                    for (index x = 0; x < 3; x++) {
+                        index row = mirrored ? 2 - y : y, column = mirrored ? 2 - x : x;
+                        const float *from = g + (k + d) * of_c + row * of_row + column * of_column;
+                        for (index i = 0; i < W; i++) weight[y][x][i] = from[(q * PANEL + first + i) * of_o];
+                    }
+                for (index i = 0; i < 6; i++)
+                    for (index x = 0; x < 3; x++)
+                        half[i][x] = G[i][0] * weight[0][x] + G[i][1] * weight[1][x] + G[i][2] * weight[2][x];
+                for (index i = 0; i < 6; i++)
+                    for (index j = 0; j < 6; j++)
+                        values[d][i * 6 + j] = G[j][0] * half[i][0] + G[j][1] * half[i][1] + G[j][2] * half[i][2];
             }
-        for (index a = 0; a < 6; a++)
-            for (index x = 0; x < 3; x++)
-                for (index i = 0; i < PANEL; i++)
-                    half[a][x][i] = G[a][0] * weight[0][x][i] + G[a][1] * weight[1][x][i] + G[a][2] * weight[2][x][i];
-        for (index a = 0; a < 6; a++)
-            for (index b = 0; b < 6; b++) {
-                float *to = u + (((a * 6 + b) * (o / PANEL) + q) * c + k) * PANEL;
-                for (index i = 0; i < PANEL; i++)
-                    to[i] = G[b][0] * half[a][0][i] + G[b][1] * half[a][1][i] + G[b][2] * half[a][2][i];
-            }
+            F *to = u + (q * c + k) * PANEL + first * DEPTH;
+            for (index p = 0; p < P; p++) Factors<F>::store(to + p * of_place, values, p);
+        }
     }
 }
 
-// y (n, h, w, o), the convolution of x (n, h, w, c) with the transformed weights u, plus the bias (o) unless it is
-// null. Returns 0, or 1 where memory is lacking. No result depends on the number of threads.
-int winograd_convolution(const float *x, const float *u, const float *bias, float *y, index n, index h, index w,
-                         index c, index o, int threads) {
+// y (n, h, w, o), the convolution of x (n, h, w, c) with the weights g, whose strides are as above, plus the bias (o)
+// unless it is null. Returns 0, or 1 where memory is lacking. No result depends on the number of threads.
+template <typename F, typename T>
+int convolution(const T *x, const float *g, const float *bias, T *y, index n, index h, index w, index c, index o,
+                index of_o, index of_c, index of_row, index of_column, int mirrored, int threads) {
     const Maps in{n, h, w, c}, out{n, h, w, o};
     const index tiles = in.tiles();
     // Tiles that a thread takes at a time: their transforms stay in its cache. Fewer where there are few.
     const index block = std::min<index>(48, up(up(tiles, threads), ROWS) * ROWS);
     const index of_v = block * c + PAD, of_m = block * o + PAD;
-    float *memory = room(threads * P * (of_v + of_m));
-    if (!memory) return 1;
+    const Room<F> weights(P * o * c), pixels(threads * P * of_v);
+    const Room<float> results(threads * P * of_m);
+    if (!weights.at || !pixels.at || !results.at) return 1;
+    F *u = weights.at;
+    transform_weights(g, u, o, c, of_o, of_c, of_row, of_column, mirrored, threads);
 #pragma omp parallel for num_threads(threads) schedule(dynamic, 1)
     for (index first = 0; first < tiles; first += block) {
-        float *v = memory + me() * P * (of_v + of_m), *m = v + P * of_v;
+        F *v = pixels.at + me() * P * of_v;
+        float *m = results.at + me() * P * of_m;
         const index count = std::min(block, tiles - first);
         for (index t = 0; t < count; t++) {
             const Maps::Place at = in.place(first + t);
@@ -272,62 +354,104 @@ int winograd_convolution(const float *x, const float *u, const float *bias, floa
         for (index p = 0; p < P; p++)
             for (index q = 0; q < o / PANEL; q++)
                 for (index t = 0; t < count; t += ROWS)
-                    multiply_rows(std::min(ROWS, count - t), v + p * of_v + t * c, c, 1,
-                                  u + (p * (o / PANEL) + q) * c * PANEL, c, m + p * of_m + t * o + q * PANEL, o, false);
+                    multiply_rows<ROWS>(std::min(ROWS, count - t), v + p * of_v + t * c, c, 1,
+                                        u + (p * (o / PANEL) + q) * c * PANEL, c, m + p * of_m + t * o + q * PANEL, o);
         for (index t = 0; t < count; t++) {
             const Maps::Place at = out.place(first + t);
             for (index k = 0; k < o; k += W)
                 transform_results(m + t * o + k, of_m, bias ? bias + k : nullptr, y + at.image + k, out, at);
         }
     }
-    std::free(memory);
     return 0;
 }
 
 // dg (3, 3, c, o), the gradient by the weights: of x (n, h, w, c) and the gradient dy (n, h, w, o) by the results.
 // Returns as above.
-int winograd_gradient(const float *x, const float *dy, float *dg, index n, index h, index w, index c, index o,
-                      int threads) {
+template <typename F, typename T>
+int gradient(const T *x, const T *dy, float *dg, index n, index h, index w, index c, index o, int threads) {
+    constexpr index DEPTH = Factors<F>::DEPTH;
     const Maps in{n, h, w, c}, out{n, h, w, o};
     const index tiles = in.tiles();
-    const index block = std::min<index>(256, tiles); // transforms of all threads stay in the cache that they share
+    const index block = up(std::min<index>(128, tiles), DEPTH) * DEPTH; // in the cache that all threads share
     const index of_v = block * c + PAD, of_d = block * o + PAD, of_u = c * o + PAD;
-    float *v = room(P * (of_v + of_d + of_u));
-    if (!v) return 1;
-    float *d = v + P * of_v, *du = d + P * of_d;
+    const Room<F> pixels(P * of_v), gradients(P * of_d);
+    const Room<float> weights(P * of_u);
+    if (!pixels.at || !gradients.at || !weights.at) return 1;
+    F *v = pixels.at, *d = gradients.at;
+    float *du = weights.at;
 #pragma omp parallel num_threads(threads)
     {
         for (index first = 0; first < tiles; first += block) {
             const index count = std::min(block, tiles - first);
 #pragma omp for schedule(static)
-            for (index t = 0; t < count; t++) {
-                const Maps::Place of_x = in.place(first + t), of_y = out.place(first + t);
-                vec values[P];
+            for (index t = 0; t < count; t += DEPTH) {
+                // DEPTH tiles, whose products are added up; zeros where there are not as many.
+                vec values[DEPTH][P] = {};
+                const index terms = std::min(DEPTH, count - t);
                 for (index k = 0; k < c; k += W) {
-                    transform_pixels(x + of_x.image + k, in, of_x, values);
-                    float *to = v + (k / PANEL * block + t) * PANEL + k % PANEL;
-                    for (index p = 0; p < P; p++) store(to + p * of_v, values[p]);
+                    for (index i = 0; i < terms; i++) {
+                        const Maps::Place at = in.place(first + t + i);
+                        transform_pixels(x + at.image + k, in, at, values[i]);
+                    }
+                    F *to = v + (k / PANEL * block + t) * PANEL + k % PANEL * DEPTH;
+                    for (index p = 0; p < P; p++) Factors<F>::store(to + p * of_v, values, p);
                 }
                 for (index k = 0; k < o; k += W) {
-                    transform_gradients(dy + of_y.image + k, out, of_y, values);
-                    float *to = d + (k / PANEL * block + t) * PANEL + k % PANEL;
-                    for (index p = 0; p < P; p++) store(to + p * of_d, values[p]);
+                    for (index i = 0; i < terms; i++) {
+                        const Maps::Place at = out.place(first + t + i);
+                        transform_gradients(dy + at.image + k, out, at, values[i]);
+                    }
+                    F *to = d + (k / PANEL * block + t) * PANEL + k % PANEL * DEPTH;
+                    for (index p = 0; p < P; p++) Factors<F>::store(to + p * of_d, values, p);
                 }
             }
             // The sum over tiles, place by place: block after block, so its order does not depend on the threads.
 #pragma omp for schedule(dynamic, 1)
             for (index p = 0; p < P; p++)
                 for (index q = 0; q < o / PANEL; q++)
-                    for (index k = 0; k < c; k += 4) // four rows: a divisor of PANEL
-                        multiply<4>(v + p * of_v + k / PANEL * block * PANEL + k % PANEL, 1, PANEL,
-                                    d + p * of_d + q * block * PANEL, count, du + p * of_u + k * o + q * PANEL, o,
-                                    first > 0);
+                    for (index k = 0; k < c; k += SHORT)
+                        multiply<SHORT>(v + p * of_v + k / PANEL * block * PANEL + k % PANEL * DEPTH, DEPTH, PANEL,
+                                        d + p * of_d + q * block * PANEL, count, du + p * of_u + k * o + q * PANEL, o,
+                                        first > 0);
         }
 #pragma omp for schedule(static)
         for (index k = 0; k < c; k++)
             for (index q = 0; q < o; q += W) transform_weights_back(du + k * o + q, of_u, dg + k * o + q, c * o);
     }
-    std::free(v);
     return 0;
+}
+
+template <typename T> const T *of(const void *maps) { return static_cast<const T *>(maps); }
+template <typename T> T *of(void *maps) { return static_cast<T *>(maps); }
+
+} // namespace
+
+// What Python calls. The maps x, y and dy are float32, or bfloat16 if ``halved``; the factors of products are float32, or
+// bfloat16 if ``rough``.
+extern "C" {
+
+index winograd_panel() { return PANEL; }
+
+int winograd_convolution(const void *x, const float *g, const float *bias, void *y, index n, index h, index w, index c,
+                         index o, index of_o, index of_c, index of_row, index of_column, int mirrored, int halved,
+                         int rough, int threads) {
+    auto run = [&](auto factor, auto pixel) {
+        using F = decltype(factor);
+        using T = decltype(pixel);
+        return convolution<F>(of<T>(x), g, bias, of<T>(y), n, h, w, c, o, of_o, of_c, of_row, of_column, mirrored,
+                              threads);
+    };
+    if (halved) return rough ? run(bfloat16(), bfloat16()) : run(float(), bfloat16());
+    return rough ? run(bfloat16(), float()) : run(float(), float());
+}
+
+int winograd_gradient(const void *x, const void *dy, float *dg, index n, index h, index w, index c, index o, int halved,
+                      int rough, int threads) {
+    auto run = [&](auto factor, auto pixel) {
+        using T = decltype(pixel);
+        return gradient<decltype(factor)>(of<T>(x), of<T>(dy), dg, n, h, w, c, o, threads);
+    };
+    if (halved) return rough ? run(bfloat16(), bfloat16()) : run(float(), bfloat16());
+    return rough ? run(bfloat16(), float()) : run(float(), float());
 }
 }

@@ -28,7 +28,7 @@ from ..core.atomic import write_atomically
 from ..core.errors import StoreError
 from ..data.cache import folder
 
-PANEL = 16  # channels come in multiples of it, as in winograd.cpp
+_KINDS = (torch.float32, torch.bfloat16)  # of maps
 LEAST_SIDE = 4  # of maps: one tile
 LEAST_TILES = 32  # with fewer, transforming the weights costs what fewer products save
 
@@ -73,8 +73,8 @@ def built() -> Path | None:
 def _load(path: Path) -> ctypes.CDLL | None:
     with suppress(OSError, AttributeError):
         library = ctypes.CDLL(str(path))
-        for name in ("winograd_convolution", "winograd_gradient", "winograd_weights"):
-            getattr(library, name)
+        for name in ("convolution", "gradient", "panel"):
+            getattr(library, f"winograd_{name}")
         return library
     return None
 
@@ -108,19 +108,25 @@ def fits(
 ) -> bool:
     """Whether a convolution is one that the algorithm computes, and computes faster.
 
-    Takes the arguments of ``aten.convolution``: maps (N, c, h, w), weights (o, c, 3, 3), biases (o), all float32. What
-    does not belong together is left to PyTorch, which says so.
+    Takes the arguments of ``aten.convolution``: maps (N, c, h, w), weights (o, c, 3, 3), biases (o), all float32 or all
+    bfloat16. What does not belong together is left to PyTorch, which says so.
     """
-    if x.ndim != 4 or x.device.type != "cpu" or x.dtype != torch.float32 or weight.dtype != torch.float32:
+    if x.ndim != 4 or x.device.type != "cpu" or x.dtype not in _KINDS or weight.dtype != x.dtype:
         return False
-    if bias is not None and (bias.shape != weight.shape[:1] or bias.dtype != torch.float32):
+    if bias is not None and (bias.shape != weight.shape[:1] or bias.dtype != x.dtype):
         return False
     images, given, height, width = x.shape
     outputs, channels, *size = weight.shape
     usual = [*stride, *padding, *dilation, groups] == [1] * 7 and not transposed and size == [3, 3]
-    whole = given == channels and channels % PANEL == 0 and outputs % PANEL == 0
+    whole = given == channels and channels % panel() == 0 and outputs % panel() == 0
     enough = min(height, width) >= LEAST_SIDE and _tiles(images, height, width) >= LEAST_TILES
     return usual and whole and enough
+
+
+@cache
+def panel() -> int:
+    """Channels come in multiples of it: two vectors of the processor, 16 or 32."""
+    return int(_loaded().winograd_panel())
 
 
 def saved(x: Tensor, weight: Tensor, *how: Any) -> float:
@@ -142,51 +148,46 @@ def _tiles(images: int, height: int, width: int) -> int:
 
 
 @torch.library.custom_op("dreamlib::winograd", mutates_args=())
-def _convolution(x: Tensor, weight: Tensor, bias: Tensor | None, mirrored: bool) -> Tensor:
+def _convolution(x: Tensor, weight: Tensor, bias: Tensor | None, mirrored: bool, rough: bool) -> Tensor:
     """Convolution (N, o, h, w) of maps (N, c, h, w) with weights (o, c, 3, 3), one row of zeros on each side.
 
     ``mirrored``: the transposed convolution instead, of maps (N, o, h, w) with the same weights: the gradient by the
-    maps. What is returned is stored channels last.
+    maps. ``rough``: the factors of products are rounded to bfloat16. What is returned is stored channels last.
     """
-    library, x, threads = _loaded(), _channels_last(x), torch.get_num_threads()
-    outputs, channels = weight.shape[:2]
-    _check_operands(x, outputs if mirrored else channels, weight.shape[:2], weight, bias)
+    x, (outputs, channels) = _channels_last(x), weight.shape[:2]
+    _check_operands(outputs if mirrored else channels, weight.shape[:2], x, weight, bias)
+    # Weights and biases are few numbers, next to the maps.
+    weight, bias = weight.float(), None if bias is None else bias.float().contiguous()
     of_output, of_channel, *of_pixel = weight.stride()
     if mirrored:
         outputs, channels, of_output, of_channel = channels, outputs, of_channel, of_output
-    transformed = x.new_empty(36, outputs // PANEL, channels, PANEL)
-    strides = _sizes(outputs, channels, of_output, of_channel, *of_pixel)
-    library.winograd_weights(_at(weight), _at(transformed), *strides, int(mirrored), threads)
     out = _empty(x, outputs)
-    bias = None if bias is None else bias.contiguous()
-    sizes = _sizes(len(x), *x.shape[2:], channels, outputs)
-    _check(
-        library.winograd_convolution(_at(x), _at(transformed), _at(bias), _at(out), *sizes, threads), "maps"
-    )
+    sizes = len(x), *x.shape[2:], channels, outputs, of_output, of_channel, *of_pixel
+    given = _at(x), _at(weight), _at(bias), _at(out), *_sizes(*sizes), mirrored
+    _check(_loaded().winograd_convolution(*given, *_how(x, rough)), "maps")
     return out
 
 
 @_convolution.register_fake
-def _(x: Tensor, weight: Tensor, bias: Tensor | None, mirrored: bool) -> Tensor:
+def _(x: Tensor, weight: Tensor, bias: Tensor | None, mirrored: bool, rough: bool) -> Tensor:
     return _empty(x, weight.shape[1 if mirrored else 0])
 
 
 @torch.library.custom_op("dreamlib::winograd_gradient", mutates_args=())
-def _gradient(x: Tensor, gradient: Tensor) -> Tensor:
+def _gradient(x: Tensor, gradient: Tensor, rough: bool) -> Tensor:
     """Gradient (o, c, 3, 3) by the weights, of maps (N, c, h, w) and the gradient (N, o, h, w) by the results."""
-    library, x, gradient = _loaded(), _channels_last(x), _channels_last(gradient)
+    x, gradient = _channels_last(x), _channels_last(gradient)
     channels, outputs = x.shape[1], gradient.shape[1]
-    _check_operands(x, channels, (channels, outputs), gradient)
+    _check_operands(channels, (channels, outputs), x, gradient)
     torch._check(len(x) > 0 and x.shape[2:] == gradient.shape[2:] and len(x) == len(gradient))
-    out = x.new_empty(3, 3, channels, outputs)
-    sizes = _sizes(len(x), *x.shape[2:], channels, outputs)
-    given = _at(x), _at(gradient), _at(out), *sizes, torch.get_num_threads()
-    _check(library.winograd_gradient(*given), "gradient")
-    return out.permute(3, 2, 0, 1).contiguous()
+    out = x.new_empty(3, 3, channels, outputs, dtype=torch.float32)
+    given = _at(x), _at(gradient), _at(out), *_sizes(len(x), *x.shape[2:], channels, outputs)
+    _check(_loaded().winograd_gradient(*given, *_how(x, rough)), "gradient")
+    return out.permute(3, 2, 0, 1).to(x.dtype).contiguous()
 
 
 @_gradient.register_fake
-def _(x: Tensor, gradient: Tensor) -> Tensor:
+def _(x: Tensor, gradient: Tensor, rough: bool) -> Tensor:
     return x.new_empty(gradient.shape[1], x.shape[1], 3, 3)
 
 
@@ -198,10 +199,14 @@ def _loaded() -> ctypes.CDLL:
     return library
 
 
-def _check_operands(x: Tensor, channels: int, sides: Sequence[int], *others: Tensor | None) -> None:
+def _check_operands(channels: int, sides: Sequence[int], x: Tensor, *others: Tensor | None) -> None:
     """What the C++ code takes for granted; engines ask :func:`fits` first, which leaves other operands to PyTorch."""
-    torch._check(x.shape[1] == channels and all(side % PANEL == 0 for side in sides))
-    torch._check(all(value is None or value.dtype == torch.float32 for value in (x, *others)))
+    torch._check(x.shape[1] == channels and all(side % panel() == 0 for side in sides))
+    torch._check(x.dtype in _KINDS and all(value is None or value.dtype == x.dtype for value in others))
+
+
+def _how(maps: Tensor, rough: bool) -> tuple[bool, bool, int]:
+    return maps.dtype == torch.bfloat16, rough, torch.get_num_threads()
 
 
 def _channels_last(maps: Tensor) -> Tensor:

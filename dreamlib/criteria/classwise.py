@@ -130,8 +130,9 @@ class Classwise:
         transform: Transform,
     ) -> tuple[Tensor, Tensors]:
         compared, data, engine = self.compared, self.scene.data, self.scene.engine
-        # A matcher that compares only means lets fast mode round its convolutions to bytes (compute/rough.py).
-        run = partial(engine.run, averages=getattr(compared.matcher, "averages", False))
+        # Fast mode may round further what a matcher compares only in means over many images.
+        averages = getattr(compared.matcher, "averages", ())
+        measure, match = (partial(engine.run, averages=side in averages) for side in ("real", "synthetic"))
         # A recorded step (CUDA graph) has to do the same whatever was drawn, so there every class goes through every
         # augmentation. Elsewhere each augmentation runs only for the classes that drew it.
         whole = engine.records
@@ -142,11 +143,11 @@ class Classwise:
             real, share = data.take(choice[classes], classes), self._rows(shares, classes)
             if whole:
                 given = weights, classes, real, self._rows(drawn, classes), *share
-                targets.append(run(self._key("augmented real"), self._augmented_real, *given))
+                targets.append(measure(self._key("augmented real"), self._augmented_real, *given))
             else:
                 with torch.no_grad():
                     real = self._of(transform, classes)(real)
-                targets.append(run(self._key("real"), compared.measured, weights, real, classes, *share))
+                targets.append(measure(self._key("real"), compared.measured, weights, real, classes, *share))
         target = [torch.cat(pieces) for pieces in zip(*targets, strict=True)]
 
         # 2. Compare the synthetic images with them. Chunks may be larger here: there are fewer images per class.
@@ -159,10 +160,10 @@ class Classwise:
             held = {**mine, **shared}
             if whole:
                 about = weights, classes, held, seen, wanted, self._rows(drawn, classes)
-                loss, gradients = run(self._key("augmented synthetic"), self._augmented_pull, *about)
+                loss, gradients = match(self._key("augmented synthetic"), self._augmented_pull, *about)
             else:
                 matching_gradient, augment = (
-                    partial(run, self._key("synthetic"), compared.matching_gradient),
+                    partial(match, self._key("synthetic"), compared.matching_gradient),
                     self._of(transform, classes),
                 )
                 loss, gradients = compared.stored_gradient(

@@ -55,8 +55,9 @@ class Matcher(Protocol):
     classes; class c of one measurement is only ever compared with class c of the other, so that classes can be
     processed in chunks without changing the sum.
 
-    A matcher that compares only means over images sets ``averages = True``. Fast mode then rounds its convolutions
-    further (:mod:`dreamlib.compute.rough`).
+    A matcher says in ``averages`` of which images it compares only means over many: ``("real", "synthetic")``, or
+    ``("real",)``. Fast mode may round the convolutions of those further (:class:`~dreamlib.compute.formats.Formats`);
+    the errors of single images cancel.
     """
 
     def measure(self, network: Network, images: Tensor, labels: Tensor, differentiable: bool) -> list[Tensor]:

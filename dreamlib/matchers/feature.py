@@ -29,7 +29,7 @@ class Feature:
         ``"mse"``, the published choice of both, or ``"l1"``.
     """
 
-    averages: ClassVar[bool] = True
+    averages: ClassVar[tuple[str, ...]] = ("real", "synthetic")
     metric: str = "mse"
 
     def measure(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -47,6 +48,8 @@ class Gradient:
         ``"weights"`` (DC, DSA), ``"convolutions"`` (IDC, DREAM) or ``"classifier"``; see :func:`matched_weights`.
     """
 
+    # The gradient of a class is a mean over its images: hundreds of real ones, and as few as one synthetic image.
+    averages: ClassVar[tuple[str, ...]] = ("real",)
     metric: str = "cosine"
     layers: str = "weights"
 

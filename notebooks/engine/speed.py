@@ -68,7 +68,7 @@ session.run()
 benchmarks = load_benchmarks(project_root() / "reports" / "results" / "bench")
 for record in benchmarks:
     rate = record["rates"]
-    named = {"float32": "in float32", "bfloat16": "in bfloat16", "uint8": "in bytes"}
+    named = {"float32": "in float32", "bfloat16": "in bfloat16"}
     speed = ", ".join(f"{rate[name] / 1e9:.0f} {said}" for name, said in named.items() if name in rate)
     session.say(
         f"**{record['kind']}**: {record['words']}; {speed} (GFLOP/s); {rate['bytes'] / 1e9:.0f} GB/s copied; fast mode "
@@ -153,10 +153,9 @@ session.show(modes)
 # - **plain** is eager float32: what the records of `quick` were measured with.
 # - **compiled** traces a step, its derivatives included, and lets TorchInductor fuse it; still float32.
 # - **fast** is compiled too, with the convolutions in bfloat16 (weights, losses and updates stay float32) and a k-means
-#   that compares in bfloat16 and stops when a round gains nothing. On a CPU that multiplies bytes (VNNI), DM's
-#   convolutions take bytes, since it compares nothing but means over images; derivatives stay in bfloat16. A CPU
-#   without bfloat16 keeps float32 and makes large 3x3 convolutions with down to a quarter of the products (Winograd).
-#   The steps of a generator are compiled on a GPU only: on a CPU that costs more than it saves, so *compiled* is
+#   that compares in bfloat16 and stops when a round gains nothing. A CPU without bfloat16 keeps float32. A CPU makes
+#   large 3x3 convolutions with down to a quarter of the products (Winograd), in float32; those of DM, which compares
+#   nothing but means over images, in bfloat16, where it has it. The steps of a generator are compiled on a GPU only: on a CPU that costs more than it saves, so *compiled* is
 #   *plain* there. Nor does fast compile what is too short to gain by it, as the cells of `quick` are: their records say
 #   so.
 #

@@ -393,3 +393,8 @@ def test_a_trace_has_a_bounded_number_of_classes(mode: str, expected: int) -> No
     assert Engine(mode, CPU).groups(100, 1) == expected
     assert Engine(mode, "cuda").groups(7, 2**30) == 7
     assert Engine(mode, CPU).groups(100, 2**30) == 1
+
+
+def test_groups_are_a_divisor_so_that_all_chunks_have_one_size() -> None:
+    """Room for 4 of 10 classes: 2 at a time, since the rest of 4 would be compiled again."""
+    assert Engine("fast", CPU, formats=Formats("bfloat16")).groups(10, engines.CACHE_BYTES // 4) == 2

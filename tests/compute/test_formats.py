@@ -30,8 +30,7 @@ def asked(cache: Path, **environment: str) -> str:
 
 
 AVX2 = {"ONEDNN_MAX_CPU_ISA": "AVX2"}  # what a processor with AVX2 alone has, as oneDNN says
-DIRECT = "Formats(short='float32', bytes=False, winograd=False)"
-FEWER = "Formats(short='float32', bytes=False, winograd=True)"
+DIRECT, FEWER = str(Formats("float32")), str(Formats("float32", winograd=True))
 
 
 @pytest.mark.skipif(formats_of(CPU).short != "bfloat16", reason="this processor has no bfloat16 to measure")
@@ -40,10 +39,23 @@ def test_the_ratio_of_bfloat16_is_measured_once_and_decides(tmp_path: Path) -> N
     (kept,) = tmp_path.glob("bfloat16-*.json")
     ratio = json.loads(kept.read_text())["bfloat16"]
     assert ("bfloat16" in first) == (ratio >= formats.PAYS)
+    if ratio < formats.PAYS or not winograd.available(CPU):
+        return
+    # Fewer products are compared with direct convolutions in bfloat16, and rougher ones with those.
+    (of_fewer,), (of_rough,) = (tmp_path.glob(f"winograd-{name}-*.json") for name in ("bfloat16", "rough"))
+    for fewer, rough, expected in (
+        (1.0, 9.0, Formats("bfloat16")),
+        (1.3, 1.2, Formats("bfloat16", winograd=True)),
+        (1.3, 1.4, Formats("bfloat16", winograd=True, rough=True)),
+    ):
+        of_fewer.write_text(json.dumps({"winograd-bfloat16": fewer * ratio}))
+        of_rough.write_text(json.dumps({"winograd-rough": rough * ratio}))
+        assert asked(tmp_path) == str(expected)
     kept.write_text('{"bfloat16": 0.3}')  # as on a machine that emulates it
     assert "bfloat16" not in asked(tmp_path)
     kept.write_text("no JSON")
-    assert asked(tmp_path) == first
+    assert asked(tmp_path) == asked(tmp_path)
+    assert formats.PAYS <= json.loads(kept.read_text())["bfloat16"] == pytest.approx(ratio, rel=0.5)
 
 
 # oneDNN can be limited where the processor is of that family.
@@ -55,12 +67,12 @@ x86 = pytest.mark.skipif(not torch.cpu.get_capabilities().get("avx2"), reason="n
 def test_without_bfloat16_the_ratio_of_fewer_products_decides(tmp_path: Path) -> None:
     first = asked(tmp_path, **AVX2)
     assert not list(tmp_path.glob("bfloat16-*")), "nothing of it had to be measured"
-    (kept,) = tmp_path.glob("winograd-*.json")
-    ratio = json.loads(kept.read_text())["winograd"]
+    (kept,) = tmp_path.glob("winograd-float32-*.json")
+    ratio = json.loads(kept.read_text())["winograd-float32"]
     assert first == (FEWER if ratio >= formats.FEWER_PAYS else DIRECT)
-    kept.write_text('{"winograd": 1.1}')  # as where a direct convolution has twice as wide vectors
+    kept.write_text('{"winograd-float32": 1.0}')
     assert asked(tmp_path, **AVX2) == DIRECT
-    kept.write_text('{"winograd": 2.0}')
+    kept.write_text('{"winograd-float32": 2.0}')
     assert asked(tmp_path, **AVX2) == FEWER
     kept.write_text("{}")
     assert asked(tmp_path, **AVX2) == first
@@ -107,5 +119,8 @@ def test_fast_clustering_compares_in_the_format_it_is_given() -> None:
 
 def test_formats_are_said_in_words() -> None:
     assert FLOAT32.words == "float32"
-    assert Formats("bfloat16", bytes=True).words == "bfloat16, bytes where means are compared"
-    assert Formats("float32", winograd=True).words == "float32, large 3x3 convolutions by Winograd"
+    fewer = "large 3x3 convolutions by Winograd"
+    assert Formats("float32", winograd=True).words == f"float32, {fewer}"
+    assert Formats("bfloat16", winograd=True, rough=True).words == (
+        f"bfloat16, {fewer} (products in bfloat16 where means are compared)"
+    )

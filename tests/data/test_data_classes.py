@@ -138,6 +138,20 @@ def test_draw_flat_takes_every_image_once(make: Make) -> None:
         view.draw_flat(18, generator())
 
 
+def test_flat_batches_run_through_permutations_and_all_are_whole(make: Make) -> None:
+    view = ClassData(make([5, 3, 9]))
+    everything = [tuple(image.flatten().tolist()) for image in view.draw_flat(17, generator())[0]]
+    batches = [
+        [tuple(image.flatten().tolist()) for image in view.turn_flat(5, number, generator)[0]]
+        for number in range(6)
+    ]
+    # 17 images hold three batches of 5; the two that are left wait for the next permutation.
+    assert [len(batch) for batch in batches] == [5] * 6
+    passes = [sum(batches[first : first + 3], []) for first in (0, 3)]
+    assert all(len(set(images)) == 15 and set(images) <= set(everything) for images in passes)
+    assert passes[0] != passes[1]
+
+
 def test_draw_flat_is_uniform(make: Make) -> None:
     view, stream = ClassData(make([6, 2])), generator()
     share = sum(int((view.draw_flat(2, stream)[1] == 0).sum()) for _ in range(2000)) / 4000

@@ -196,7 +196,7 @@ TIERS = (
 def copied(folder: str) -> Path:
     """What tests need of the project, in a new folder."""
     tree = Path(folder, "tree")
-    for name in ("dreamlib", "tests", "notebooks", "benchmarks", "examples"):
+    for name in ("dreamlib", "tests", "notebooks", "benchmarks", "examples", "docs"):
         shutil.copytree(ROOT / name, tree / name, ignore=shutil.ignore_patterns("__pycache__"))
     for file in ROOT.iterdir():
         if file.is_file():
