@@ -225,7 +225,16 @@ def evaluation(name: str, each: int, targets: dict[str, float], device: torch.de
         return once
 
     title = f"evaluation: {steps} training steps of {networks} networks on {count} images"
-    return Work(name, title, reference_loop, {mode: run(mode) for mode in MODES}, targets, reference_loop)
+    # Training asks for mean gradients only.
+    return Work(
+        name,
+        title,
+        reference_loop,
+        {mode: run(mode) for mode in MODES},
+        targets,
+        reference_loop,
+        averages=True,
+    )
 
 
 def generator_step(name: str, title: str, method: str, device: torch.device) -> Work:

@@ -235,7 +235,7 @@ class Engine:
         Tracing first, by ``make_fx``, leaves a list of tensor operations without any derivative to take.
         """
         with _tf32(self.mode == "fast", self.device):
-            # Beside bfloat16, fewer products gain too little to send all operations through Python for them.
+            # Next to bfloat16, fewer products gain too little to send all operations through Python for them.
             if self.eager and self.formats != FEWER_PRODUCTS:
                 return function(*arguments)
             flat, form = pytree.tree_flatten(arguments)
@@ -259,7 +259,9 @@ class Engine:
                     recorded[program] = _Recorded(compiled, compiled.function, flat, self)
                 return recorded[program](flat)
 
-    def each(self, key: Hashable, function: Callable[..., Any], stacked: Any, *shared: Any) -> Any:
+    def each(
+        self, key: Hashable, function: Callable[..., Any], stacked: Any, *shared: Any, averages: bool = False
+    ) -> Any:
         """``function(one, *shared)`` for every ``one`` of ``stacked``, with the results stacked as well.
 
         The function is compiled once for all rows. Where it is recorded, all calls form one CUDA graph with
@@ -268,7 +270,7 @@ class Engine:
 
         Parameters
         ----------
-        key, function, shared
+        key, function, shared, averages
             As for :meth:`run`.
         stacked
             (Nested) lists, tuples and dicts of tensors with as many rows as there are calls.
@@ -280,16 +282,17 @@ class Engine:
 
         count = len(rows[0])
         if not self.records:
-            found = [self.run(key, function, row(k), *shared) for k in range(count)]
+            found = [self.run(key, function, row(k), *shared, averages=averages) for k in range(count)]
             return pytree.tree_map(lambda *values: torch.stack(values), *found)
         flat = [*rows, *pytree.tree_leaves(shared)]
-        program = self._program_key(("each", len(rows), key), form, flat, False)
+        rounded = averages and self.formats.rough
+        program = self._program_key(("each", len(rows), key), form, flat, rounded)
         recorded = self.programs.recorded
         with _tf32(self.mode == "fast", self.device), torch.no_grad():
             if program not in recorded:
                 one, whole = pytree.tree_flatten((row(0), *shared))
-                single = self._program_key(key, whole, one, False)
-                compiled = self._compiled(single, function, one, whole, False)
+                single = self._program_key(key, whole, one, rounded)
+                compiled = self._compiled(single, function, one, whole, rounded)
 
                 def run_all(at_once: int, *tensors: Tensor) -> list[Tensor]:
                     # Flat tensors, since a graph knows no containers: first those with a row per call, then the shared

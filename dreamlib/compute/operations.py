@@ -1,6 +1,6 @@
 """Operations that are replaced in a trace by equivalent ones that compile to faster code.
 
-:data:`FASTER` changes nothing but the order of sums; :func:`fewer_products` is for CPUs (:mod:`.winograd`).
+:data:`FASTER` changes nothing but the order of sums; :func:`fewer_products` is for CPUs (:mod:`.convolutions`).
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.utils import _pytree as pytree
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from . import winograd
+from . import convolutions
 from .formats import Formats
 
 VECTOR = 32  # the most numbers in one vector register: bfloat16 in 512 bits
@@ -328,20 +328,23 @@ FASTER: dict[Any, Any] = {
 }
 
 
-def _winograd_convolution(rough: bool, x: Tensor, weight: Tensor, bias: Tensor | None, *how: Any) -> Tensor:
-    if not winograd.fits(x, weight, *_shape_of(how), bias=bias):
-        return NotImplemented
-    out: Tensor = torch.ops.dreamlib.winograd(x, weight, bias, False, rough)
+def _fewer_convolution(rough: bool, x: Tensor, weight: Tensor, bias: Tensor | None, *how: Any) -> Tensor:
+    out: Tensor = NotImplemented
+    if convolutions.fits(x, weight, *_shape_of(how), bias=bias):
+        out = torch.ops.dreamlib.winograd(_channels_last(x), weight, bias, False, rough)
+    elif convolutions.fits_few(x, weight, *_shape_of(how), bias=bias):
+        out = torch.ops.dreamlib.few_channels(_channels_last(x), weight, bias)
     return out
 
 
-def _winograd_convolution_backward(
+def _fewer_convolution_backward(
     rough: bool, gradient: Tensor, x: Tensor, weight: Tensor, biases: list[int] | None, *how: Any
 ) -> tuple[Tensor | None, ...]:
     *shape, wanted = how
-    if not winograd.fits(x, weight, *_shape_of(shape)):
+    if not convolutions.fits(x, weight, *_shape_of(shape)):
         return NotImplemented
-    gradient = _channels_last(gradient)
+    # In the trace, so that the compiler makes them so in the first place: the operations would copy them.
+    gradient, x = _channels_last(gradient), _channels_last(x)
     of_x = torch.ops.dreamlib.winograd(gradient, weight, None, True, rough) if wanted[0] else None
     of_weight = torch.ops.dreamlib.winograd_gradient(x, gradient, rough) if wanted[1] else None
     return of_x, of_weight, gradient.sum((0, 2, 3)) if wanted[2] else None
@@ -356,8 +359,8 @@ def _shape_of(how: Sequence[Any]) -> tuple[list[int], list[int], list[int], bool
 def fewer_products(rough: bool) -> dict[Any, Any]:
     """Convolutions and their derivatives by Winograd's algorithm; ``rough``: its factors are rounded to bfloat16."""
     return {
-        torch.ops.aten.convolution.default: partial(_winograd_convolution, rough),
-        torch.ops.aten.convolution_backward.default: partial(_winograd_convolution_backward, rough),
+        torch.ops.aten.convolution.default: partial(_fewer_convolution, rough),
+        torch.ops.aten.convolution_backward.default: partial(_fewer_convolution_backward, rough),
     }
 
 
@@ -412,9 +415,9 @@ class ProductsCounted(TorchDispatchMode):
     ) -> Any:
         self.calls += 1
         if func is torch.ops.aten.convolution.default:
-            self.saved += winograd.saved(*args[:2], *_shape_of(args[3:]))
+            self.saved += convolutions.saved(*args[:2], *_shape_of(args[3:]))
         if func is torch.ops.aten.convolution_backward.default:
             _, x, weight, _, *how, wanted = args
             # By the maps and by the weights: each costs as much as the convolution.
-            self.saved += sum(wanted[:2]) * winograd.saved(x, weight, *_shape_of(how))
+            self.saved += sum(wanted[:2]) * convolutions.saved(x, weight, *_shape_of(how))
         return func(*args, **(kwargs or {}))

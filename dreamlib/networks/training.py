@@ -345,7 +345,8 @@ def learn_batch(
     how, learn, given = _prepare_batch(engine, network, images[None], labels[None], schedule, generator)
     # Prepared as for K networks, of which this is the only one.
     one = pytree.tree_map(lambda value: value[0], given)
-    _, _, gradients, statistics = engine.run((key, how), learn, tensors, *one)
+    # A step sees its images in the mean of their gradients, so fast mode may be rough.
+    _, _, gradients, statistics = engine.run((key, how), learn, tensors, *one, averages=True)
     for name, value in statistics.items():
         tensors[name].copy_(value)
     sgd_update(
@@ -456,7 +457,7 @@ class Stack:
             return self._learn_stacked(loss, *given)
         key = ("learning", self.spec, self.shape, self.num_classes, how)
         losses, logits, gradients, statistics = engine.each(
-            key, partial(_unpacked, learn), (self.tensors, *given)
+            key, partial(_unpacked, learn), (self.tensors, *given), averages=True
         )
         self.tensors.update(statistics)
         return losses, logits, [gradients[name] for name in self.parameter_names]

@@ -154,10 +154,10 @@ session.show(modes)
 # - **compiled** traces a step, its derivatives included, and lets TorchInductor fuse it; still float32.
 # - **fast** is compiled too, with the convolutions in bfloat16 (weights, losses and updates stay float32) and a k-means
 #   that compares in bfloat16 and stops when a round gains nothing. A CPU without bfloat16 keeps float32. A CPU makes
-#   large 3x3 convolutions with down to a quarter of the products (Winograd), in float32; those of DM, which compares
-#   nothing but means over images, in bfloat16, where it has it. The steps of a generator are compiled on a GPU only: on a CPU that costs more than it saves, so *compiled* is
-#   *plain* there. Nor does fast compile what is too short to gain by it, as the cells of `quick` are: their records say
-#   so.
+#   large 3x3 convolutions with down to a quarter of the products (Winograd), in float32; in bfloat16, where it has it
+#   and nothing but means over images is asked: DM's, the real images of gradient matching, training. The steps of a
+#   generator are compiled on a GPU only: on a CPU that costs more than it saves, so *compiled* is *plain* there. Nor
+#   does fast compile what is too short to gain by it, as the cells of `quick` are: their records say so.
 #
 # **Where this was measured.** On the kinds of machine that the first table has a column for, and nowhere else: without
 # a column that starts with *cuda*, nothing of it has ever run on a GPU. What *fast* uses is asked of the machine and

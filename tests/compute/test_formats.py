@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from dreamlib.compute import formats, winograd
+from dreamlib.compute import convolutions, formats
 from dreamlib.compute.engine import Engine
 from dreamlib.compute.formats import FLOAT32, Formats, formats_of
 from dreamlib.samplers import kmeans
@@ -39,7 +39,7 @@ def test_the_ratio_of_bfloat16_is_measured_once_and_decides(tmp_path: Path) -> N
     (kept,) = tmp_path.glob("bfloat16-*.json")
     ratio = json.loads(kept.read_text())["bfloat16"]
     assert ("bfloat16" in first) == (ratio >= formats.PAYS)
-    if ratio < formats.PAYS or not winograd.available(CPU):
+    if ratio < formats.PAYS or not convolutions.available(CPU):
         return
     # Fewer products are compared with direct convolutions in bfloat16, and rougher ones with those.
     (of_fewer,), (of_rough,) = (tmp_path.glob(f"winograd-{name}-*.json") for name in ("bfloat16", "rough"))
@@ -63,7 +63,7 @@ x86 = pytest.mark.skipif(not torch.cpu.get_capabilities().get("avx2"), reason="n
 
 
 @x86
-@pytest.mark.skipif(not winograd.available(CPU), reason="no C++ compiler with OpenMP")
+@pytest.mark.skipif(not convolutions.available(CPU), reason="no C++ compiler with OpenMP")
 def test_without_bfloat16_the_ratio_of_fewer_products_decides(tmp_path: Path) -> None:
     first = asked(tmp_path, **AVX2)
     assert not list(tmp_path.glob("bfloat16-*")), "nothing of it had to be measured"

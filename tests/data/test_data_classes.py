@@ -147,7 +147,7 @@ def test_flat_batches_run_through_permutations_and_all_are_whole(make: Make) -> 
     ]
     # 17 images hold three batches of 5; the two that are left wait for the next permutation.
     assert [len(batch) for batch in batches] == [5] * 6
-    passes = [sum(batches[first : first + 3], []) for first in (0, 3)]
+    passes = [[image for batch in batches[first : first + 3] for image in batch] for first in (0, 3)]
     assert all(len(set(images)) == 15 and set(images) <= set(everything) for images in passes)
     assert passes[0] != passes[1]
 

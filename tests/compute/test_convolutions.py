@@ -12,17 +12,17 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from dreamlib.compute import winograd
+from dreamlib.compute import convolutions
 from dreamlib.compute.engine import Engine
-from dreamlib.compute.formats import FEWER_PRODUCTS, Formats
+from dreamlib.compute.formats import FEWER_PRODUCTS
 from dreamlib.compute.operations import FewerProducts, fewer_products
 
 CPU = torch.device("cpu")
 needs_library = pytest.mark.skipif(
-    not winograd.available(CPU), reason="no C++ compiler with OpenMP to build the algorithm with"
+    not convolutions.available(CPU), reason="no C++ compiler with OpenMP to build the algorithm with"
 )
 # Channels come in multiples of it.
-C = winograd.panel() if winograd.available(CPU) else 16
+C = convolutions.panel() if convolutions.available(CPU) else 16
 # Images, channels, output channels, height, width: whole tiles and not, one image and many, more and fewer channels, an
 # odd number of tiles.
 SHAPES = [
@@ -80,7 +80,7 @@ def test_a_convolution_and_its_derivatives(
     out = own[torch.ops.aten.convolution.default](x, weight, bias, *how)
     backward = own[torch.ops.aten.convolution_backward.default]
     found = out, *backward(gradient, x, weight, [outputs], *how, [True, True, True])
-    if images * -(-height // 4) * -(-width // 4) < winograd.LEAST_TILES:
+    if images * -(-height // 4) * -(-width // 4) < convolutions.LEAST_TILES:
         assert found[0] is NotImplemented
         return
     for ours, theirs in zip(found, (exact.detach(), of_x, of_weight), strict=False):
@@ -156,7 +156,7 @@ def test_an_engine_takes_gradients_of_gradients_through_it(
     found = engine.run("matching", matching, x.clone(), weight.clone())
     assert_near(found, exact, 1e-3)  # seven convolutions, one on the other
     with monkeypatch.context() as patch:
-        patch.setattr(winograd, "_loaded", lambda: pytest.fail("it was used"))
+        patch.setattr(convolutions, "_loaded", lambda: pytest.fail("it was used"))
         with pytest.raises((pytest.fail.Exception, RuntimeError), match="it was used"):
             engine.run("matching", matching, x.clone(), weight.clone())
 
@@ -217,9 +217,9 @@ def test_eager_work_that_saves_little_is_left_as_it_is() -> None:
 def test_what_is_saved_is_three_quarters_of_whole_tiles() -> None:
     how = [1, 1], [1, 1], [1, 1], False, 1
     weight, direct = random(C, 2 * C, 3, 3), 4 * C * C * 9
-    assert winograd.saved(random(8, 2 * C, 16, 16), weight, *how) == direct * 8 * 16 * 16 * 3 / 4
-    assert winograd.saved(random(8, 2 * C, 14, 14), weight, *how) == direct * (8 * 14 * 14 - 8 * 16 * 4)
-    assert winograd.saved(random(8, 2 * C, 16, 16), weight, [2, 2], *how[1:]) == 0
+    assert convolutions.saved(random(8, 2 * C, 16, 16), weight, *how) == direct * 8 * 16 * 16 * 3 / 4
+    assert convolutions.saved(random(8, 2 * C, 14, 14), weight, *how) == direct * (8 * 14 * 14 - 8 * 16 * 4)
+    assert convolutions.saved(random(8, 2 * C, 16, 16), weight, [2, 2], *how[1:]) == 0
 
 
 @needs_library
@@ -237,7 +237,7 @@ def test_operands_that_do_not_belong_together_are_an_error_as_ever() -> None:
         torch.ops.dreamlib.winograd_gradient(random(8, C, 16, 16), random(7, C, 16, 16), False)
 
 
-LOADED = "import torch; from dreamlib.compute import winograd; print(winograd.available(torch.device('cpu')))"
+LOADED = "import torch; from dreamlib.compute import convolutions; print(convolutions.available(torch.device('cpu')))"
 
 
 def asked(cache: Path, **environment: str) -> str:
@@ -254,7 +254,7 @@ def test_without_a_compiler_or_a_folder_it_is_not_available(tmp_path: Path) -> N
     assert asked(tmp_path / "b", PATH="", CXX="") == "False"
     assert asked(tmp_path / "c", CXX="'") == "False"
     assert asked(tmp_path / "file") == "False"
-    assert not winograd.available(torch.device("cuda"))
+    assert not convolutions.available(torch.device("cuda"))
 
 
 @needs_library

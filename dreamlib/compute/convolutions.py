@@ -1,8 +1,8 @@
-"""3x3 convolutions with 4 times fewer products (Winograd's algorithm), for CPUs that compute in float32.
+"""3x3 convolutions for CPUs, with 4 times fewer products where there are many channels (Winograd's algorithm).
 
-The algorithm is in ``winograd.cpp``. The C++ compiler that TorchInductor needs too builds it, once per machine, in
-about two seconds. Sums are ordered differently and the transforms round: results differ from those of a direct
-convolution by up to 6e-5 of their standard deviation (1e-5 is what float32 alone costs).
+The algorithms are in ``convolutions.cpp``. The C++ compiler that TorchInductor needs too builds them, once per machine,
+in some seconds. Sums are ordered differently and the transforms round: in float32, results differ from those of a
+direct convolution by up to 3e-5 of their standard deviation (1e-5 is what float32 alone costs).
 """
 
 from __future__ import annotations
@@ -29,10 +29,11 @@ from ..core.errors import StoreError
 from ..data.cache import folder
 
 _KINDS = (torch.float32, torch.bfloat16)  # of maps
+FEW = 8  # the most channels of a convolution that is made directly
 LEAST_SIDE = 4  # of maps: one tile
 LEAST_TILES = 32  # with fewer, transforming the weights costs what fewer products save
 
-_SOURCE = Path(__file__).with_name("winograd.cpp")
+_SOURCE = Path(__file__).with_name("convolutions.cpp")
 _COMPILERS = ("g++", "c++")
 log = logging.getLogger(__name__)
 # Threads are OpenMP's: those of the library that PyTorch has loaded. Linking another one would give this code threads
@@ -59,7 +60,7 @@ def built() -> Path | None:
         # Of a folder that several machines share, each takes what was built for its own instructions.
         machine = map(str, sorted(torch.cpu.get_capabilities().items()))
         about = [_SOURCE.read_text(encoding="utf-8"), *_FLAGS, *compiler, *machine]
-        name = f"winograd-{hashlib.sha256('|'.join(about).encode()).hexdigest()[:16]}.so"
+        name = f"convolutions-{hashlib.sha256('|'.join(about).encode()).hexdigest()[:16]}.so"
         path = folder().resolve() / name
         was_there = path.is_file()
         if not was_there:
@@ -73,15 +74,15 @@ def built() -> Path | None:
 def _load(path: Path) -> ctypes.CDLL | None:
     with suppress(OSError, AttributeError):
         library = ctypes.CDLL(str(path))
-        for name in ("convolution", "gradient", "panel"):
-            getattr(library, f"winograd_{name}")
+        for name in ("winograd_convolution", "winograd_gradient", "few_channels_convolution", "panel"):
+            getattr(library, name)
         return library
     return None
 
 
 def _build(compiler: list[str], path: Path) -> None:
     with tempfile.TemporaryDirectory(prefix="dreamlib-") as name:
-        compiled, linked = Path(name, "winograd.o"), Path(name, "winograd.so")
+        compiled, linked = Path(name, "convolutions.o"), Path(name, "convolutions.so")
         for command in (
             [*compiler, *_FLAGS, str(_SOURCE), "-o", str(compiled)],
             [*compiler, "-shared", str(compiled), "-o", str(linked)],
@@ -89,7 +90,7 @@ def _build(compiler: list[str], path: Path) -> None:
             done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=120)
             if done.returncode:
                 log.info(
-                    "fast mode without Winograd's algorithm: %s", " ".join(done.stderr.splitlines()[-1:])
+                    "fast mode without convolutions of its own: %s", " ".join(done.stderr.splitlines()[-1:])
                 )
             done.check_returncode()
         # Another process finds a whole file or none.
@@ -106,27 +107,46 @@ def fits(
     groups: int,
     bias: Tensor | None = None,
 ) -> bool:
-    """Whether a convolution is one that the algorithm computes, and computes faster.
+    """Whether a convolution is one that Winograd's algorithm computes, and computes faster.
 
     Takes the arguments of ``aten.convolution``: maps (N, c, h, w), weights (o, c, 3, 3), biases (o), all float32 or all
     bfloat16. What does not belong together is left to PyTorch, which says so.
     """
+    how = stride, padding, dilation, transposed, groups
+    return _usual(x, weight, *how, bias) and x.shape[1] % panel() == 0
+
+
+def fits_few(x: Tensor, weight: Tensor, *how: Any, bias: Tensor | None = None) -> bool:
+    """Whether a convolution is one of few channels, which is computed directly; arguments of :func:`fits`."""
+    return _usual(x, weight, *how, bias=bias) and x.shape[1] <= FEW
+
+
+def _usual(
+    x: Tensor,
+    weight: Tensor,
+    stride: Sequence[int],
+    padding: Sequence[int],
+    dilation: Sequence[int],
+    transposed: bool,
+    groups: int,
+    bias: Tensor | None,
+) -> bool:
     if x.ndim != 4 or x.device.type != "cpu" or x.dtype not in _KINDS or weight.dtype != x.dtype:
         return False
     if bias is not None and (bias.shape != weight.shape[:1] or bias.dtype != x.dtype):
         return False
-    images, given, height, width = x.shape
-    outputs, channels, *size = weight.shape
-    usual = [*stride, *padding, *dilation, groups] == [1] * 7 and not transposed and size == [3, 3]
-    whole = given == channels and channels % panel() == 0 and outputs % panel() == 0
-    enough = min(height, width) >= LEAST_SIDE and _tiles(images, height, width) >= LEAST_TILES
-    return usual and whole and enough
+    images, channels, height, width = x.shape
+    usual = [*stride, *padding, *dilation, groups] == [1] * 7 and not transposed
+    whole = weight.shape[1:] == (channels, 3, 3) and len(weight) % panel() == 0
+    return (
+        usual and whole and min(height, width) >= LEAST_SIDE and _tiles(images, height, width) >= LEAST_TILES
+    )
 
 
 @cache
 def panel() -> int:
     """Channels come in multiples of it: two vectors of the processor, 16 or 32."""
-    return int(_loaded().winograd_panel())
+    return int(_loaded().panel())
 
 
 def saved(x: Tensor, weight: Tensor, *how: Any) -> float:
@@ -171,6 +191,25 @@ def _convolution(x: Tensor, weight: Tensor, bias: Tensor | None, mirrored: bool,
 @_convolution.register_fake
 def _(x: Tensor, weight: Tensor, bias: Tensor | None, mirrored: bool, rough: bool) -> Tensor:
     return _empty(x, weight.shape[1 if mirrored else 0])
+
+
+@torch.library.custom_op("dreamlib::few_channels", mutates_args=())
+def _few_channels(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """The same convolution directly, of maps of at most :data:`FEW` channels, in their number format."""
+    x, (outputs, channels) = _channels_last(x), weight.shape[:2]
+    _check_operands(channels, (outputs,), x, weight, bias)
+    out = _empty(x, outputs)
+    weight, bias = weight.float(), None if bias is None else bias.float().contiguous()
+    given = _at(x), _at(weight), _at(bias), _at(out)
+    sizes = _sizes(len(x), *x.shape[2:], channels, outputs, *weight.stride())
+    halved, _, threads = _how(x, False)
+    _check(_loaded().few_channels_convolution(*given, *sizes, halved, threads), "maps")
+    return out
+
+
+@_few_channels.register_fake
+def _(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    return _empty(x, weight.shape[0])
 
 
 @torch.library.custom_op("dreamlib::winograd_gradient", mutates_args=())

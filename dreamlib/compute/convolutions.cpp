@@ -1,17 +1,18 @@
-// Convolutions with 3x3 weights by Winograd's minimal filtering F(4x4, 3x3): stride 1, one row of zeros on each side.
+// Convolutions with 3x3 weights, stride 1 and one row of zeros on each side, for CPUs.
 //
-// A tile of 4x4 results needs 6x6 pixels and, computed directly, 4 * 4 * 9 = 144 products for every pair of channels.
-// Between three small linear transforms it needs 36 (Lavin and Gray, "Fast algorithms for convolutional neural
-// networks", 2016, section 4.3):
+// With many channels by Winograd's minimal filtering F(4x4, 3x3). A tile of 4x4 results needs 6x6 pixels and, computed
+// directly, 4 * 4 * 9 = 144 products for every pair of channels. Between three small linear transforms it needs 36
+// (Lavin and Gray, "Fast algorithms for convolutional neural networks", 2016, section 4.3):
 //
 //     y = A' [ (G g G') * (B' d B) ] A           g weights (3x3), d pixels (6x6), y results (4x4), * number by number
 //
 // Summed over the channels of d, the middle is 36 independent matrix products, one for every place p of the 6x6:
-// (tiles x channels) times (channels x output channels). Its transpose gives the gradient by the weights.
+// (tiles x channels) times (channels x output channels). Its transpose gives the gradient by the weights. With few
+// channels, as in a network's first layer, directly: one matrix product whose factor is read from the image in place.
 //
 // Maps are float32 or bfloat16 and channels last: (n, h, w, c) in memory. Transforms and sums are float32. So are the
-// factors of the products, or they are rounded to bfloat16 (the template parameter F), of which a processor may multiply
-// twice as many. Channels of both sides are multiples of PANEL.
+// factors of Winograd's products, or they are rounded to bfloat16 (the template parameter F), of which a processor may
+// multiply twice as many. Many channels, and output channels, are multiples of PANEL.
 
 #include <algorithm>
 #include <cstddef>
@@ -47,7 +48,7 @@ typedef std::uint32_t words __attribute__((vector_size(4 * W)));
 typedef std::uint16_t halves __attribute__((vector_size(2 * W), aligned(2), may_alias));
 
 struct bfloat16 {
-    std::uint16_t bits; // the upper half of a float32
+    std::uint16_t bits = 0; // the upper half of a float32
 };
 
 // To the nearest bfloat16, of two to the even one, in the upper half of each word; the lower half is of no use.
@@ -69,6 +70,8 @@ inline void store(bfloat16 *to, vec value) {
 #endif
 }
 inline vec all(float value) { return value - vec{}; }
+inline void put(float *to, float value) { *to = value; }
+inline void put(bfloat16 *to, float value) { to->bits = std::uint16_t(rounded(all(value))[0] >> 16); }
 
 // How factors of products lie in memory: those of DEPTH following terms of a sum are next to each other.
 template <typename F> struct Factors;
@@ -250,13 +253,10 @@ inline void transform_weights_back(const float *du, index between, float *dg, in
         }
 }
 
-// N rows and PANEL columns of a matrix product: out[r] (+)= sum over k of a[r * row + k * step] * b[k].
+// N rows and PANEL columns of a matrix product: sum[r] += sum over k of a[r * row + k * step] * b[k].
 template <int N, typename F>
-inline void multiply(const F *a, index row, index step, const F *b, index count, float *out, index to, bool add) {
+inline void accumulate(vec (&sum)[N][2], const F *a, index row, index step, const F *b, index count) {
     using Of = Factors<F>;
-    vec sum[N][2];
-#pragma GCC unroll 16
-    for (int r = 0; r < N; r++) sum[r][0] = sum[r][1] = all(0);
     for (index k = 0; k < count; k += Of::DEPTH) {
         auto left = Of::load(b + k * PANEL), right = Of::load(b + k * PANEL + W * Of::DEPTH);
 #pragma GCC unroll 16
@@ -266,6 +266,15 @@ inline void multiply(const F *a, index row, index step, const F *b, index count,
             sum[r][1] = Of::add(sum[r][1], value, right);
         }
     }
+}
+
+// The same from zero, written to out[r] or added to it.
+template <int N, typename F>
+inline void multiply(const F *a, index row, index step, const F *b, index count, float *out, index to, bool add) {
+    vec sum[N][2];
+#pragma GCC unroll 16
+    for (int r = 0; r < N; r++) sum[r][0] = sum[r][1] = all(0);
+    accumulate<N>(sum, a, row, step, b, count);
 #pragma GCC unroll 16
     for (int r = 0; r < N; r++) {
         float *at = out + r * to;
@@ -421,6 +430,55 @@ int gradient(const T *x, const T *dy, float *dg, index n, index h, index w, inde
     return 0;
 }
 
+// N following pixels of a row of results, for PANEL output channels: the sum over three rows of pixels x of a padded
+// image, whose weights u follow each other, each of ``count`` numbers.
+template <int N, typename T>
+void convolve(index n, const T *x, index line, index c, const T *u, index count, const float *bias, T *y, index o) {
+    if (n < N) {
+        if constexpr (N > 1) convolve<N - 1>(n, x, line, c, u, count, bias, y, o);
+        return;
+    }
+    vec sum[N][2];
+    for (int r = 0; r < N; r++)
+        for (int half = 0; half < 2; half++) sum[r][half] = bias ? load(bias + half * W) : all(0);
+    // The three pixels and c channels that a result needs of a row lie together; the next result's begin c further on.
+    for (index row = 0; row < 3; row++) accumulate<N>(sum, x + row * line, c, 1, u + row * count * PANEL, count);
+    for (int r = 0; r < N; r++)
+        for (int half = 0; half < 2; half++) store(y + r * o + half * W, sum[r][half]);
+}
+
+// The same as convolution(), directly: for few channels c, where transforms would cost more than they save.
+template <typename T>
+int few_channels(const T *x, const float *g, const float *bias, T *y, index n, index h, index w, index c, index o,
+                 index of_o, index of_c, index of_row, index of_column, int threads) {
+    constexpr index DEPTH = Factors<T>::DEPTH;
+    const index count = up(3 * c, DEPTH) * DEPTH; // of a row's numbers; the last may be one too many, with weight zero
+    const index line = (w + 2) * c, image = (h + 2) * line + DEPTH;
+    const Room<T> weights(o * 3 * count), padded(threads * image);
+    if (!weights.at || !padded.at) return 1;
+    std::fill_n(weights.at, o * 3 * count, T());
+    std::fill_n(padded.at, threads * image, T());
+    for (index p = 0; p < o; p++)
+        for (index row = 0; row < 3; row++)
+            for (index k = 0; k < 3 * c; k++) {
+                T *to = weights.at + ((p / PANEL * 3 + row) * count + k - k % DEPTH) * PANEL;
+                put(to + p % PANEL * DEPTH + k % DEPTH, g[p * of_o + k % c * of_c + row * of_row + k / c * of_column]);
+            }
+#pragma omp parallel for num_threads(threads) schedule(static)
+    for (index i = 0; i < n; i++) {
+        T *inside = padded.at + me() * image; // its first and last row and column stay zero
+        for (index row = 0; row < h; row++)
+            std::copy_n(x + (i * h + row) * w * c, w * c, inside + (row + 1) * line + c);
+        for (index row = 0; row < h; row++)
+            for (index z = 0; z < w; z += ROWS)
+                for (index q = 0; q < o; q += PANEL)
+                    convolve<ROWS>(std::min(ROWS, w - z), inside + row * line + z * c, line, c,
+                                   weights.at + q * 3 * count, count, bias ? bias + q : nullptr,
+                                   y + ((i * h + row) * w + z) * o + q, o);
+    }
+    return 0;
+}
+
 template <typename T> const T *of(const void *maps) { return static_cast<const T *>(maps); }
 template <typename T> T *of(void *maps) { return static_cast<T *>(maps); }
 
@@ -430,7 +488,7 @@ template <typename T> T *of(void *maps) { return static_cast<T *>(maps); }
 // bfloat16 if ``rough``.
 extern "C" {
 
-index winograd_panel() { return PANEL; }
+index panel() { return PANEL; }
 
 int winograd_convolution(const void *x, const float *g, const float *bias, void *y, index n, index h, index w, index c,
                          index o, index of_o, index of_c, index of_row, index of_column, int mirrored, int halved,
@@ -443,6 +501,15 @@ int winograd_convolution(const void *x, const float *g, const float *bias, void 
     };
     if (halved) return rough ? run(bfloat16(), bfloat16()) : run(float(), bfloat16());
     return rough ? run(bfloat16(), float()) : run(float(), float());
+}
+
+int few_channels_convolution(const void *x, const float *g, const float *bias, void *y, index n, index h, index w, index c,
+                             index o, index of_o, index of_c, index of_row, index of_column, int halved, int threads) {
+    auto run = [&](auto pixel) {
+        using T = decltype(pixel);
+        return few_channels(of<T>(x), g, bias, of<T>(y), n, h, w, c, o, of_o, of_c, of_row, of_column, threads);
+    };
+    return halved ? run(bfloat16()) : run(float());
 }
 
 int winograd_gradient(const void *x, const void *dy, float *dg, index n, index h, index w, index c, index o, int halved,
