@@ -73,6 +73,9 @@ def built() -> Path | None:
 
 def _load(path: Path) -> ctypes.CDLL | None:
     with suppress(OSError, AttributeError):
+        # Native code that somebody else may have put there is not run.
+        if hasattr(os, "getuid") and path.stat().st_uid not in (os.getuid(), 0):
+            return None
         library = ctypes.CDLL(str(path))
         for name in ("winograd_convolution", "winograd_gradient", "few_channels_convolution", "panel"):
             getattr(library, name)

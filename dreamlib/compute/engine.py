@@ -33,8 +33,8 @@ from .replay import Replay, side_by_side
 # those too are rounded to bfloat16, where the machine has it: that compares nothing but means over images.
 MODES = ("plain", "compiled", "fast")
 
-# The last-level cache of a common CPU, 32 MiB. A constant, not the machine's own: it decides the order of sums and
-# which maps share a range of bytes, so results would differ from machine to machine.
+# The last-level cache of a common CPU, 32 MiB. A constant, not the machine's own: it decides the order of
+# sums, so results would differ from machine to machine.
 CACHE_BYTES = 2**25
 
 TRACED_GROUPS = 10  # the most classes in one trace: compile time grows with every class

@@ -1,4 +1,4 @@
-"""Winograd's algorithm: the convolution and its derivatives to the precision of float32, or not at all."""
+"""Convolutions of our own: they and their derivatives to the precision of their number format, or not at all."""
 
 from __future__ import annotations
 
@@ -90,10 +90,33 @@ def test_a_convolution_and_its_derivatives(
 
 
 @needs_library
+@pytest.mark.parametrize("channels", [1, 3, 4, convolutions.FEW])
+@pytest.mark.parametrize("size", [(8, 16, 16), (40, 5, 4), (3, 28, 13)])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("memory", [torch.channels_last, torch.contiguous_format])
+def test_few_channels_are_convolved_directly(
+    channels: int, size: tuple[int, int, int], dtype: torch.dtype, memory: torch.memory_format
+) -> None:
+    images, height, width = size
+    x = random(images, channels, height, width, mean=0.5).to(dtype).contiguous(memory_format=memory)
+    weight = random(2 * C, channels, 3, 3, seed=1).to(dtype).contiguous(memory_format=memory)
+    bias = random(2 * C, seed=2).to(dtype)
+    own = fewer_products(rough=False)[torch.ops.aten.convolution.default]
+    usual = [1, 1], [1, 1], [1, 1], False, [0, 0], 1
+    for offset in (None, bias):
+        exact = F.conv2d(x.double(), weight.double(), None if offset is None else offset.double(), padding=1)
+        found = own(x, weight, offset, *usual)
+        assert found.dtype == dtype
+        # In bfloat16 nothing is rounded but the results, to eight bits.
+        assert_near(found, exact, *((1e-5, 1e-6) if dtype == torch.float32 else (3e-2, 2.5e-3)))
+
+
+@needs_library
 @pytest.mark.parametrize("rough", [False, True])
 def test_the_number_of_threads_changes_no_bit(rough: bool) -> None:
     # 45 tiles, which go to threads in parts of another size for every number of threads.
     x, weight, gradient = random(5, C, 9, 9), random(C, C, 3, 3, seed=1), random(5, C, 9, 9, seed=2)
+    few, first = random(5, 3, 9, 9), random(C, 3, 3, 3, seed=1)
     before, found = torch.get_num_threads(), []
     try:
         for threads in (1, 2, 5):
@@ -102,6 +125,7 @@ def test_the_number_of_threads_changes_no_bit(rough: bool) -> None:
                 (
                     torch.ops.dreamlib.winograd(x, weight, None, False, rough),
                     torch.ops.dreamlib.winograd_gradient(x, gradient, rough),
+                    torch.ops.dreamlib.few_channels(few, first, None),
                 )
             )
     finally:

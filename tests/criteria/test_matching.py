@@ -30,6 +30,34 @@ MATCHED = ["dm", "dc", "dsa", "idc", "idc-dm", "dream", "dc+dream", "dm+dream"]
 
 
 @pytest.mark.parametrize(
+    ("method", "rounded"),
+    [
+        ("dm", {"real", "synthetic"}),
+        ("idc-dm", {"real", "synthetic"}),
+        ("dsa", {"real"}),
+        ("dream", {"real"}),
+    ],
+)
+def test_fast_mode_may_round_what_is_compared_in_means_over_many_images(
+    few: ClassData, method: str, rounded: set[str]
+) -> None:
+    """Feature matching compares nothing else (DM Eq. 4); a gradient of one synthetic image is none."""
+    run = Distillation(few, recipe(method), ipc=2, seed=0)
+    asked, plain = {}, run.engine.run
+
+    def recorded(key: Any, *arguments: Any, averages: bool = False) -> Any:
+        asked.setdefault(key[0], averages)
+        return plain(key, *arguments, averages=averages)
+
+    run.engine.run = recorded  # type: ignore[method-assign]  # to see what is asked of it
+    run.advance()
+    run.advance()
+    assert {side: asked[side] for side in ("real", "synthetic")} == {
+        side: side in rounded for side in ("real", "synthetic")
+    }
+
+
+@pytest.mark.parametrize(
     ("method", "changes"),
     [
         ("dm", {}),
