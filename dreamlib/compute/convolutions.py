@@ -119,9 +119,19 @@ def fits(
     return _usual(x, weight, *how, bias) and x.shape[1] % panel() == 0
 
 
-def fits_few(x: Tensor, weight: Tensor, *how: Any, bias: Tensor | None = None) -> bool:
+def fits_few(
+    x: Tensor,
+    weight: Tensor,
+    stride: Sequence[int],
+    padding: Sequence[int],
+    dilation: Sequence[int],
+    transposed: bool,
+    groups: int,
+    bias: Tensor | None = None,
+) -> bool:
     """Whether a convolution is one of few channels, which is computed directly; arguments of :func:`fits`."""
-    return _usual(x, weight, *how, bias=bias) and x.shape[1] <= FEW
+    how = stride, padding, dilation, transposed, groups
+    return _usual(x, weight, *how, bias) and x.shape[1] <= FEW
 
 
 def _usual(
