@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from benchmarks.works import FEATURE, GRADIENT, JUDGING
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -55,13 +56,17 @@ def test_a_row_is_what_the_record_gives(machine: str, name: str, told: list[list
     for mode, numbers in zip(("plain", "compiled", "fast"), told, strict=True):
         found = [record[work]["ratios"].get(mode, record[work]["ratios"].get("cached")) for work in works]
         expected = [f"{ratio:.1f}" if ratio < 20 else f"{ratio:.0f}" for ratio in found if ratio]
-        assert numbers in ([], expected), f"{mode} of {works}"
-    assert any(told)
+        if numbers or mode == "plain":  # a column may be left out
+            assert numbers == expected
 
 
 def test_the_aims_of_the_page_are_those_of_the_bench() -> None:
     text = PAGE.read_text(encoding="utf-8")
-    aims = {kind: [f"{aim[kind]:g}" for aim in (FEATURE, GRADIENT, JUDGING)] for kind in ("float32", "bfloat16")}
-    assert "with AVX2 is {} for DM and {} for gradient matching and evaluation".format(*aims["float32"]) in text
+    aims = {
+        kind: [f"{aim[kind]:g}" for aim in (FEATURE, GRADIENT, JUDGING)] for kind in ("float32", "bfloat16")
+    }
+    assert (
+        "with AVX2 is {} for DM and {} for gradient matching and evaluation".format(*aims["float32"]) in text
+    )
     assert "with bfloat16 it is {}, {} and {}".format(*aims["bfloat16"]) in text
     assert aims["float32"][1] == aims["float32"][2]
