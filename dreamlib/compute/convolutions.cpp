@@ -8,7 +8,7 @@
 //
 // Summed over the channels of d, the middle is 36 independent matrix products, one for every place p of the 6x6:
 // (tiles x channels) times (channels x output channels). Its transpose gives the gradient by the weights. With few
-// channels, as in a network's first layer, directly: one matrix product whose factor is read from the image in place.
+// channels, as in a network's first layer, directly: one matrix product, whose factor is the padded image itself.
 //
 // Maps are float32 or bfloat16 and channels last: (n, h, w, c) in memory. Transforms and sums are float32. So are the
 // factors of Winograd's products, or they are rounded to bfloat16 (the template parameter F), of which a processor may
@@ -39,11 +39,12 @@ constexpr index ROWS = 6;
 // Columns that are computed together: two vectors. That takes ROWS * 2 sums, 2 vectors of one factor, and one of the
 // other: 15 of 16 registers, or 27 of AVX-512's 32.
 constexpr index PANEL = 2 * W;
-constexpr index SHORT = W / 2; // rows of a product with few rows, a divisor of PANEL
+constexpr index SHORT = W / 2; // rows of a product of c rows: a divisor of PANEL, as ROWS is not
 constexpr index P = 36;        // places of a transformed tile
-constexpr index PAD = 16;      // numbers between two places, so that equal offsets do not share a set of the cache
+constexpr index PAD = 32;      // numbers between two places, so that equal offsets do not share a set of the cache
 
-typedef float vec __attribute__((vector_size(4 * W), aligned(4), may_alias));
+typedef float vec __attribute__((vector_size(4 * W)));
+typedef float vec_in_memory __attribute__((vector_size(4 * W), aligned(4), may_alias));
 typedef std::uint32_t words __attribute__((vector_size(4 * W)));
 typedef std::uint16_t halves __attribute__((vector_size(2 * W), aligned(2), may_alias));
 
@@ -51,17 +52,18 @@ struct bfloat16 {
     std::uint16_t bits = 0; // the upper half of a float32
 };
 
-// To the nearest bfloat16, of two to the even one, in the upper half of each word; the lower half is of no use.
+// The nearest bfloat16, ties to even, in the upper half of each word; the lower half is garbage.
 inline words rounded(vec value) {
-    words bits = (words)value, number = (words)(value == value); // all bits, or none for NaN, which no sum may change
+    // All bits, or none for NaN, which is replaced: the sum could carry it into another number.
+    words bits = (words)value, number = (words)(value == value);
     return ((bits + 0x7fff + ((bits >> 16) & 1)) & number) | (0x7fc00000 & ~number);
 }
 
-inline vec load(const float *from) { return *reinterpret_cast<const vec *>(from); }
+inline vec load(const float *from) { return *reinterpret_cast<const vec_in_memory *>(from); }
 inline vec load(const bfloat16 *from) {
     return (vec)(__builtin_convertvector(*reinterpret_cast<const halves *>(from), words) << 16);
 }
-inline void store(float *to, vec value) { *reinterpret_cast<vec *>(to) = value; }
+inline void store(float *to, vec value) { *reinterpret_cast<vec_in_memory *>(to) = value; }
 inline void store(bfloat16 *to, vec value) {
 #ifdef __AVX512BF16__
     *reinterpret_cast<halves *>(to) = (halves)_mm512_cvtneps_pbh((__m512)value);
@@ -69,9 +71,9 @@ inline void store(bfloat16 *to, vec value) {
     *reinterpret_cast<halves *>(to) = __builtin_convertvector(rounded(value) >> 16, halves);
 #endif
 }
-inline vec all(float value) { return value - vec{}; }
+inline vec splat(float value) { return value - vec{}; }
 inline void put(float *to, float value) { *to = value; }
-inline void put(bfloat16 *to, float value) { to->bits = std::uint16_t(rounded(all(value))[0] >> 16); }
+inline void put(bfloat16 *to, float value) { to->bits = std::uint16_t(rounded(splat(value))[0] >> 16); }
 
 // How factors of products lie in memory: those of DEPTH following terms of a sum are next to each other.
 template <typename F> struct Factors;
@@ -80,7 +82,7 @@ template <> struct Factors<float> {
     static constexpr index DEPTH = 1;
     typedef vec Vector;
     static Vector load(const float *from) { return ::load(from); }
-    static Vector all(const float *from) { return ::all(*from); }
+    static Vector splat(const float *from) { return ::splat(*from); }
     static vec add(vec sum, Vector a, Vector b) { return sum + a * b; }
     static void store(float *to, const vec (*terms)[P], index p) { ::store(to, terms[0][p]); }
 };
@@ -90,7 +92,7 @@ template <> struct Factors<bfloat16> {
     typedef std::uint32_t Vector __attribute__((vector_size(4 * W), aligned(2), may_alias));
     typedef std::uint32_t Pair __attribute__((aligned(2), may_alias));
     static Vector load(const bfloat16 *from) { return *reinterpret_cast<const Vector *>(from); }
-    static Vector all(const bfloat16 *from) { return *reinterpret_cast<const Pair *>(from) - Vector{}; }
+    static Vector splat(const bfloat16 *from) { return *reinterpret_cast<const Pair *>(from) - Vector{}; }
     static vec add(vec sum, Vector a, Vector b) {
 #ifdef __AVX512BF16__
         return (vec)_mm512_dpbf16_ps((__m512)sum, (__m512bh)a, (__m512bh)b);
@@ -104,9 +106,9 @@ template <> struct Factors<bfloat16> {
     }
 };
 
-inline index up(index a, index b) { return (a + b - 1) / b; }
+inline index ceil_div(index a, index b) { return (a + b - 1) / b; }
 
-int me() {
+int thread() {
 #ifdef _OPENMP
     return omp_get_thread_num();
 #else
@@ -114,33 +116,35 @@ int me() {
 #endif
 }
 
-// The transforms of one row or column: values of polynomials at the points 0, A, -A, B, -B and infinity. With these two
-// points rounding costs half of what it does with the usual 1 and 2 (measured); they and their powers are exact.
-constexpr float A = 3 / 4.f, B = 3 / 2.f;
+// The transforms of one row or column: values of polynomials at the points 0, NEAR, -NEAR, FAR, -FAR and infinity.
+// With these rounding costs half of what it does with the usual 1 and 2 (measured); they and their powers are exact.
+constexpr float NEAR = 3 / 4.f, FAR = 3 / 2.f, NEAR2 = NEAR * NEAR, FAR2 = FAR * FAR;
 
 // B': six pixels to six places.
 inline void of_pixels(const vec *d, vec *t) {
-    vec a = d[4] - B * B * d[2], b = A * (d[3] - B * B * d[1]), c = d[4] - A * A * d[2], e = B * (d[3] - A * A * d[1]);
-    t[0] = A * A * B * B * d[0] - (A * A + B * B) * d[2] + d[4];
+    vec a = d[4] - FAR2 * d[2], b = NEAR * (d[3] - FAR2 * d[1]);
+    vec c = d[4] - NEAR2 * d[2], e = FAR * (d[3] - NEAR2 * d[1]);
+    t[0] = NEAR2 * FAR2 * d[0] - (NEAR2 + FAR2) * d[2] + d[4];
     t[1] = a + b;
     t[2] = a - b;
     t[3] = c + e;
     t[4] = c - e;
-    t[5] = A * A * B * B * d[1] - (A * A + B * B) * d[3] + d[5];
+    t[5] = NEAR2 * FAR2 * d[1] - (NEAR2 + FAR2) * d[3] + d[5];
 }
 
 // A': six places to four results.
 inline void to_results(const vec *m, vec *y) {
-    vec a = m[1] + m[2], b = A * (m[1] - m[2]), c = m[3] + m[4], e = B * (m[3] - m[4]);
+    vec a = m[1] + m[2], b = NEAR * (m[1] - m[2]), c = m[3] + m[4], e = FAR * (m[3] - m[4]);
     y[0] = m[0] + a + c;
     y[1] = b + e;
-    y[2] = A * A * a + B * B * c;
-    y[3] = A * A * b + B * B * e + m[5];
+    y[2] = NEAR2 * a + FAR2 * c;
+    y[3] = NEAR2 * b + FAR2 * e + m[5];
 }
 
 // A: four gradients of results to six places.
 inline void of_results(const vec *y, vec *m) {
-    vec a = y[0] + A * A * y[2], b = A * (y[1] + A * A * y[3]), c = y[0] + B * B * y[2], e = B * (y[1] + B * B * y[3]);
+    vec a = y[0] + NEAR2 * y[2], b = NEAR * (y[1] + NEAR2 * y[3]);
+    vec c = y[0] + FAR2 * y[2], e = FAR * (y[1] + FAR2 * y[3]);
     m[0] = y[0];
     m[1] = a + b;
     m[2] = a - b;
@@ -150,20 +154,20 @@ inline void of_results(const vec *y, vec *m) {
 }
 
 // G: three weights to six places; each point's row is divided by its distances from the others.
-constexpr float AT_0 = 1 / (A * A * B * B), AT_A = 1 / (2 * A * A * (A * A - B * B)),
-                AT_B = 1 / (2 * B * B * (B * B - A * A));
+constexpr float AT_0 = 1 / (NEAR2 * FAR2), AT_NEAR = 1 / (2 * NEAR2 * (NEAR2 - FAR2)),
+                AT_FAR = 1 / (2 * FAR2 * (FAR2 - NEAR2));
 constexpr float G[6][3] = {{AT_0, 0, 0},
-                           {AT_A, A * AT_A, A * A * AT_A},
-                           {AT_A, -A * AT_A, A * A * AT_A},
-                           {AT_B, B * AT_B, B * B * AT_B},
-                           {AT_B, -B * AT_B, B * B * AT_B},
+                           {AT_NEAR, NEAR * AT_NEAR, NEAR2 * AT_NEAR},
+                           {AT_NEAR, -NEAR * AT_NEAR, NEAR2 * AT_NEAR},
+                           {AT_FAR, FAR * AT_FAR, FAR2 * AT_FAR},
+                           {AT_FAR, -FAR * AT_FAR, FAR2 * AT_FAR},
                            {0, 0, 1}};
 
 // Maps of one side of a convolution, and how their tiles are counted: image by image, row by row.
 struct Maps {
     index n, h, w, c;
-    index down() const { return up(h, 4); }
-    index across() const { return up(w, 4); }
+    index down() const { return ceil_div(h, 4); }
+    index across() const { return ceil_div(w, 4); }
     index tiles() const { return n * down() * across(); }
 
     // First pixel of the tile's results (top, left), and where its image begins.
@@ -185,7 +189,7 @@ inline void transform_pixels(const T *x, const Maps &maps, Maps::Place at, vec *
         for (index j = 0; j < 6; j++) {
             index y = at.top - 1 + i, z = at.left - 1 + j;
             bool inside = y >= 0 && y < maps.h && z >= 0 && z < maps.w;
-            row[j] = inside ? load(x + (y * maps.w + z) * maps.c) : all(0);
+            row[j] = inside ? load(x + (y * maps.w + z) * maps.c) : splat(0);
         }
         of_pixels(row, half[i]);
     }
@@ -205,7 +209,7 @@ inline void transform_gradients(const T *dy, const Maps &maps, Maps::Place at, v
         vec row[4];
         for (index j = 0; j < 4; j++) {
             index y = at.top + i, z = at.left + j;
-            row[j] = y < maps.h && z < maps.w ? load(dy + (y * maps.w + z) * maps.c) : all(0);
+            row[j] = y < maps.h && z < maps.w ? load(dy + (y * maps.w + z) * maps.c) : splat(0);
         }
         of_results(row, half[i]);
     }
@@ -221,7 +225,7 @@ inline void transform_gradients(const T *dy, const Maps &maps, Maps::Place at, v
 template <typename T>
 inline void transform_results(const float *m, index between, const float *bias, T *y, const Maps &maps,
                               Maps::Place at) {
-    vec half[4][6], shift = bias ? load(bias) : all(0);
+    vec half[4][6], shift = bias ? load(bias) : splat(0);
     for (index j = 0; j < 6; j++) {
         vec column[6], t[4];
         for (index i = 0; i < 6; i++) column[i] = load(m + (i * 6 + j) * between);
@@ -241,13 +245,13 @@ inline void transform_weights_back(const float *du, index between, float *dg, in
     vec half[3][6];
     for (index j = 0; j < 6; j++)
         for (index y = 0; y < 3; y++) {
-            vec sum = all(0);
+            vec sum = splat(0);
             for (index i = 0; i < 6; i++) sum += G[i][y] * load(du + (i * 6 + j) * between);
             half[y][j] = sum;
         }
     for (index y = 0; y < 3; y++)
         for (index x = 0; x < 3; x++) {
-            vec sum = all(0);
+            vec sum = splat(0);
             for (index j = 0; j < 6; j++) sum += G[j][x] * half[y][j];
             store(dg + (y * 3 + x) * apart, sum);
         }
@@ -261,7 +265,7 @@ inline void accumulate(vec (&sum)[N][2], const F *a, index row, index step, cons
         auto left = Of::load(b + k * PANEL), right = Of::load(b + k * PANEL + W * Of::DEPTH);
 #pragma GCC unroll 16
         for (int r = 0; r < N; r++) {
-            auto value = Of::all(a + r * row + k * step);
+            auto value = Of::splat(a + r * row + k * step);
             sum[r][0] = Of::add(sum[r][0], value, left);
             sum[r][1] = Of::add(sum[r][1], value, right);
         }
@@ -273,7 +277,7 @@ template <int N, typename F>
 inline void multiply(const F *a, index row, index step, const F *b, index count, float *out, index to, bool add) {
     vec sum[N][2];
 #pragma GCC unroll 16
-    for (int r = 0; r < N; r++) sum[r][0] = sum[r][1] = all(0);
+    for (int r = 0; r < N; r++) sum[r][0] = sum[r][1] = splat(0);
     accumulate<N>(sum, a, row, step, b, count);
 #pragma GCC unroll 16
     for (int r = 0; r < N; r++) {
@@ -294,7 +298,7 @@ void multiply_rows(index n, const F *a, index row, index step, const F *b, index
 template <typename T> struct Room {
     T *const at;
     explicit Room(index numbers)
-        : at(static_cast<T *>(std::aligned_alloc(64, up(numbers * index(sizeof(T)), 64) * 64))) {}
+        : at(static_cast<T *>(std::aligned_alloc(64, ceil_div(numbers * index(sizeof(T)), 64) * 64))) {}
     ~Room() { std::free(at); }
     Room(const Room &) = delete;
 };
@@ -340,7 +344,7 @@ int convolution(const T *x, const float *g, const float *bias, T *y, index n, in
     const Maps in{n, h, w, c}, out{n, h, w, o};
     const index tiles = in.tiles();
     // Tiles that a thread takes at a time: their transforms stay in its cache. Fewer where there are few.
-    const index block = std::min<index>(48, up(up(tiles, threads), ROWS) * ROWS);
+    const index block = std::min<index>(48, ceil_div(ceil_div(tiles, threads), ROWS) * ROWS);
     const index of_v = block * c + PAD, of_m = block * o + PAD;
     const Room<F> weights(P * o * c), pixels(threads * P * of_v);
     const Room<float> results(threads * P * of_m);
@@ -349,8 +353,8 @@ int convolution(const T *x, const float *g, const float *bias, T *y, index n, in
     transform_weights(g, u, o, c, of_o, of_c, of_row, of_column, mirrored, threads);
 #pragma omp parallel for num_threads(threads) schedule(dynamic, 1)
     for (index first = 0; first < tiles; first += block) {
-        F *v = pixels.at + me() * P * of_v;
-        float *m = results.at + me() * P * of_m;
+        F *v = pixels.at + thread() * P * of_v;
+        float *m = results.at + thread() * P * of_m;
         const index count = std::min(block, tiles - first);
         for (index t = 0; t < count; t++) {
             const Maps::Place at = in.place(first + t);
@@ -381,7 +385,7 @@ int gradient(const T *x, const T *dy, float *dg, index n, index h, index w, inde
     constexpr index DEPTH = Factors<F>::DEPTH;
     const Maps in{n, h, w, c}, out{n, h, w, o};
     const index tiles = in.tiles();
-    const index block = up(std::min<index>(128, tiles), DEPTH) * DEPTH; // in the cache that all threads share
+    const index block = ceil_div(std::min<index>(128, tiles), DEPTH) * DEPTH; // in the cache that all threads share
     const index of_v = block * c + PAD, of_d = block * o + PAD, of_u = c * o + PAD;
     const Room<F> pixels(P * of_v), gradients(P * of_d);
     const Room<float> weights(P * of_u);
@@ -431,7 +435,7 @@ int gradient(const T *x, const T *dy, float *dg, index n, index h, index w, inde
 }
 
 // N following pixels of a row of results, for PANEL output channels: the sum over three rows of pixels x of a padded
-// image, whose weights u follow each other, each of ``count`` numbers.
+// image; the weights u of the rows lie ``count * PANEL`` numbers apart.
 template <int N, typename T>
 void convolve(index n, const T *x, index line, index c, const T *u, index count, const float *bias, T *y, index o) {
     if (n < N) {
@@ -440,7 +444,7 @@ void convolve(index n, const T *x, index line, index c, const T *u, index count,
     }
     vec sum[N][2];
     for (int r = 0; r < N; r++)
-        for (int half = 0; half < 2; half++) sum[r][half] = bias ? load(bias + half * W) : all(0);
+        for (int half = 0; half < 2; half++) sum[r][half] = bias ? load(bias + half * W) : splat(0);
     // The three pixels and c channels that a result needs of a row lie together; the next result's begin c further on.
     for (index row = 0; row < 3; row++) accumulate<N>(sum, x + row * line, c, 1, u + row * count * PANEL, count);
     for (int r = 0; r < N; r++)
@@ -452,7 +456,8 @@ template <typename T>
 int few_channels(const T *x, const float *g, const float *bias, T *y, index n, index h, index w, index c, index o,
                  index of_o, index of_c, index of_row, index of_column, int threads) {
     constexpr index DEPTH = Factors<T>::DEPTH;
-    const index count = up(3 * c, DEPTH) * DEPTH; // of a row's numbers; the last may be one too many, with weight zero
+    // A row has 3 * c numbers. One more may be needed, with weight zero (but infinity times zero is NaN).
+    const index count = ceil_div(3 * c, DEPTH) * DEPTH;
     const index line = (w + 2) * c, image = (h + 2) * line + DEPTH;
     const Room<T> weights(o * 3 * count), padded(threads * image);
     if (!weights.at || !padded.at) return 1;
@@ -466,7 +471,7 @@ int few_channels(const T *x, const float *g, const float *bias, T *y, index n, i
             }
 #pragma omp parallel for num_threads(threads) schedule(static)
     for (index i = 0; i < n; i++) {
-        T *inside = padded.at + me() * image; // its first and last row and column stay zero
+        T *inside = padded.at + thread() * image; // its first and last row and column stay zero
         for (index row = 0; row < h; row++)
             std::copy_n(x + (i * h + row) * w * c, w * c, inside + (row + 1) * line + c);
         for (index row = 0; row < h; row++)
@@ -479,16 +484,25 @@ int few_channels(const T *x, const float *g, const float *bias, T *y, index n, i
     return 0;
 }
 
-template <typename T> const T *of(const void *maps) { return static_cast<const T *>(maps); }
-template <typename T> T *of(void *maps) { return static_cast<T *>(maps); }
+template <typename T> const T *as(const void *maps) { return static_cast<const T *>(maps); }
+template <typename T> T *as(void *maps) { return static_cast<T *>(maps); }
 
 } // namespace
 
-// What Python calls. The maps x, y and dy are float32, or bfloat16 if ``halved``; the factors of products are float32, or
-// bfloat16 if ``rough``.
+// What Python calls. The maps x, y and dy are float32, or bfloat16 if ``halved``; then the factors of products may be
+// bfloat16 too, if ``rough``.
 extern "C" {
 
 index panel() { return PANEL; }
+
+// Whether the processor multiplies bfloat16; elsewhere it is worked out in float32.
+int multiplies_bfloat16() {
+#ifdef __AVX512BF16__
+    return 1;
+#else
+    return 0;
+#endif
+}
 
 int winograd_convolution(const void *x, const float *g, const float *bias, void *y, index n, index h, index w, index c,
                          index o, index of_o, index of_c, index of_row, index of_column, int mirrored, int halved,
@@ -496,29 +510,27 @@ int winograd_convolution(const void *x, const float *g, const float *bias, void 
     auto run = [&](auto factor, auto pixel) {
         using F = decltype(factor);
         using T = decltype(pixel);
-        return convolution<F>(of<T>(x), g, bias, of<T>(y), n, h, w, c, o, of_o, of_c, of_row, of_column, mirrored,
+        return convolution<F>(as<T>(x), g, bias, as<T>(y), n, h, w, c, o, of_o, of_c, of_row, of_column, mirrored,
                               threads);
     };
-    if (halved) return rough ? run(bfloat16(), bfloat16()) : run(float(), bfloat16());
-    return rough ? run(bfloat16(), float()) : run(float(), float());
+    if (!halved) return run(float(), float());
+    return rough ? run(bfloat16(), bfloat16()) : run(float(), bfloat16());
 }
 
-int few_channels_convolution(const void *x, const float *g, const float *bias, void *y, index n, index h, index w, index c,
-                             index o, index of_o, index of_c, index of_row, index of_column, int halved, int threads) {
-    auto run = [&](auto pixel) {
-        using T = decltype(pixel);
-        return few_channels(of<T>(x), g, bias, of<T>(y), n, h, w, c, o, of_o, of_c, of_row, of_column, threads);
-    };
-    return halved ? run(bfloat16()) : run(float());
+// Maps in bfloat16.
+int few_channels_convolution(const void *x, const float *g, const float *bias, void *y, index n, index h, index w,
+                             index c, index o, index of_o, index of_c, index of_row, index of_column, int threads) {
+    return few_channels(as<bfloat16>(x), g, bias, as<bfloat16>(y), n, h, w, c, o, of_o, of_c, of_row, of_column,
+                        threads);
 }
 
 int winograd_gradient(const void *x, const void *dy, float *dg, index n, index h, index w, index c, index o, int halved,
                       int rough, int threads) {
     auto run = [&](auto factor, auto pixel) {
         using T = decltype(pixel);
-        return gradient<decltype(factor)>(of<T>(x), of<T>(dy), dg, n, h, w, c, o, threads);
+        return gradient<decltype(factor)>(as<T>(x), as<T>(dy), dg, n, h, w, c, o, threads);
     };
-    if (halved) return rough ? run(bfloat16(), bfloat16()) : run(float(), bfloat16());
-    return rough ? run(bfloat16(), float()) : run(float(), float());
+    if (!halved) return run(float(), float());
+    return rough ? run(bfloat16(), bfloat16()) : run(float(), bfloat16());
 }
 }

@@ -1,4 +1,4 @@
-"""3x3 convolutions for CPUs, with 4 times fewer products where there are many channels (Winograd's algorithm).
+"""3x3 convolutions for CPUs, with a quarter of the products where there are many channels (Winograd's algorithm).
 
 The algorithms are in ``convolutions.cpp``. The C++ compiler that TorchInductor needs too builds them, once per machine,
 in some seconds. Sums are ordered differently and the transforms round: in float32, results differ from those of a
@@ -57,9 +57,10 @@ def built() -> Path | None:
         compiler = own or list(filter(None, map(shutil.which, _COMPILERS)))[:1]
         if not compiler:
             return None
-        # Of a folder that several machines share, each takes what was built for its own instructions.
+        # Of a folder that machines or users share, each takes what was built for its own instructions, by its own user.
         machine = map(str, sorted(torch.cpu.get_capabilities().items()))
-        about = [_SOURCE.read_text(encoding="utf-8"), *_FLAGS, *compiler, *machine]
+        user = str(os.getuid()) if hasattr(os, "getuid") else ""
+        about = [_SOURCE.read_text(encoding="utf-8"), *_FLAGS, *compiler, *machine, user]
         name = f"convolutions-{hashlib.sha256('|'.join(about).encode()).hexdigest()[:16]}.so"
         path = folder().resolve() / name
         was_there = path.is_file()
@@ -77,7 +78,13 @@ def _load(path: Path) -> ctypes.CDLL | None:
         if hasattr(os, "getuid") and path.stat().st_uid not in (os.getuid(), 0):
             return None
         library = ctypes.CDLL(str(path))
-        for name in ("winograd_convolution", "winograd_gradient", "few_channels_convolution", "panel"):
+        for name in (
+            "winograd_convolution",
+            "winograd_gradient",
+            "few_channels_convolution",
+            "panel",
+            "multiplies_bfloat16",
+        ):
             getattr(library, name)
         return library
     return None
@@ -96,11 +103,13 @@ def _build(compiler: list[str], path: Path) -> None:
                     "fast mode without convolutions of its own: %s", " ".join(done.stderr.splitlines()[-1:])
                 )
             done.check_returncode()
-        # Another process finds a whole file or none.
+        if _load(linked) is None:
+            raise OSError(f"{linked} cannot be loaded")
+        # Another process finds a whole file that can be loaded, or none.
         write_atomically(path, lambda to: to.write_bytes(linked.read_bytes()))
 
 
-def fits(
+def suited(
     x: Tensor,
     weight: Tensor,
     stride: Sequence[int],
@@ -109,51 +118,28 @@ def fits(
     transposed: bool,
     groups: int,
     bias: Tensor | None = None,
-) -> bool:
-    """Whether a convolution is one that Winograd's algorithm computes, and computes faster.
+) -> str:
+    """How a convolution is made here: ``"winograd"``, directly as one of ``"few channels"``, or ``""``, by PyTorch.
 
     Takes the arguments of ``aten.convolution``: maps (N, c, h, w), weights (o, c, 3, 3), biases (o), all float32 or all
     bfloat16. What does not belong together is left to PyTorch, which says so.
     """
-    how = stride, padding, dilation, transposed, groups
-    return _usual(x, weight, *how, bias) and x.shape[1] % panel() == 0
-
-
-def fits_few(
-    x: Tensor,
-    weight: Tensor,
-    stride: Sequence[int],
-    padding: Sequence[int],
-    dilation: Sequence[int],
-    transposed: bool,
-    groups: int,
-    bias: Tensor | None = None,
-) -> bool:
-    """Whether a convolution is one of few channels, which is computed directly; arguments of :func:`fits`."""
-    how = stride, padding, dilation, transposed, groups
-    return _usual(x, weight, *how, bias) and x.shape[1] <= FEW
-
-
-def _usual(
-    x: Tensor,
-    weight: Tensor,
-    stride: Sequence[int],
-    padding: Sequence[int],
-    dilation: Sequence[int],
-    transposed: bool,
-    groups: int,
-    bias: Tensor | None,
-) -> bool:
-    if x.ndim != 4 or x.device.type != "cpu" or x.dtype not in _KINDS or weight.dtype != x.dtype:
-        return False
-    if bias is not None and (bias.shape != weight.shape[:1] or bias.dtype != x.dtype):
-        return False
+    operands = [x, weight] if bias is None else [x, weight, bias]
+    if x.ndim != 4 or x.dtype not in _KINDS or any(value.dtype != x.dtype for value in operands):
+        return ""
+    if any(value.device.type != "cpu" for value in operands):
+        return ""
     images, channels, height, width = x.shape
     usual = [*stride, *padding, *dilation, groups] == [1] * 7 and not transposed
     whole = weight.shape[1:] == (channels, 3, 3) and len(weight) % panel() == 0
-    return (
-        usual and whole and min(height, width) >= LEAST_SIDE and _tiles(images, height, width) >= LEAST_TILES
-    )
+    large = min(height, width) >= LEAST_SIDE and _tiles(images, height, width) >= LEAST_TILES
+    if not (usual and whole and large and (bias is None or bias.shape == weight.shape[:1])):
+        return ""
+    if channels % panel() == 0:
+        return "winograd"
+    # In float32 PyTorch's own is faster.
+    short = x.dtype == torch.bfloat16 and bool(_loaded().multiplies_bfloat16())
+    return "few channels" if channels <= FEW and short else ""
 
 
 @cache
@@ -167,9 +153,9 @@ def saved(x: Tensor, weight: Tensor, *how: Any) -> float:
 
     Its transforms are not counted.
 
-    Takes the arguments of :func:`fits`. Each of the two derivatives saves as many.
+    Takes the arguments of :func:`suited`. Each of the two derivatives saves as many.
     """
-    if not fits(x, weight, *how):
+    if suited(x, weight, *how) != "winograd":
         return 0.0
     images, _, height, width = x.shape
     places = 9 * images * height * width - 36 * _tiles(images, height, width)
@@ -185,10 +171,12 @@ def _convolution(x: Tensor, weight: Tensor, bias: Tensor | None, mirrored: bool,
     """Convolution (N, o, h, w) of maps (N, c, h, w) with weights (o, c, 3, 3), one row of zeros on each side.
 
     ``mirrored``: the transposed convolution instead, of maps (N, o, h, w) with the same weights: the gradient by the
-    maps. ``rough``: the factors of products are rounded to bfloat16. What is returned is stored channels last.
+    maps. ``rough``: those in bfloat16 have the factors of their products rounded to it. What is returned is stored
+    channels last.
     """
     x, (outputs, channels) = _channels_last(x), weight.shape[:2]
     _check_operands(outputs if mirrored else channels, weight.shape[:2], x, weight, bias)
+    _check_weights(weight, bias, channels if mirrored else outputs)
     # Weights and biases are few numbers, next to the maps.
     weight, bias = weight.float(), None if bias is None else bias.float().contiguous()
     of_output, of_channel, *of_pixel = weight.stride()
@@ -208,15 +196,16 @@ def _(x: Tensor, weight: Tensor, bias: Tensor | None, mirrored: bool, rough: boo
 
 @torch.library.custom_op("dreamlib::few_channels", mutates_args=())
 def _few_channels(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    """The same convolution directly, of maps of at most :data:`FEW` channels, in their number format."""
+    """The same convolution directly, of maps of few channels in bfloat16."""
     x, (outputs, channels) = _channels_last(x), weight.shape[:2]
     _check_operands(channels, (outputs,), x, weight, bias)
+    _check_weights(weight, bias, outputs)
+    torch._check(x.dtype == torch.bfloat16)
     out = _empty(x, outputs)
     weight, bias = weight.float(), None if bias is None else bias.float().contiguous()
     given = _at(x), _at(weight), _at(bias), _at(out)
     sizes = _sizes(len(x), *x.shape[2:], channels, outputs, *weight.stride())
-    halved, _, threads = _how(x, False)
-    _check(_loaded().few_channels_convolution(*given, *sizes, halved, threads), "maps")
+    _check(_loaded().few_channels_convolution(*given, *sizes, torch.get_num_threads()), "maps")
     return out
 
 
@@ -231,11 +220,11 @@ def _gradient(x: Tensor, gradient: Tensor, rough: bool) -> Tensor:
     x, gradient = _channels_last(x), _channels_last(gradient)
     channels, outputs = x.shape[1], gradient.shape[1]
     _check_operands(channels, (channels, outputs), x, gradient)
-    torch._check(len(x) > 0 and x.shape[2:] == gradient.shape[2:] and len(x) == len(gradient))
+    torch._check(x.shape[2:] == gradient.shape[2:] and len(x) == len(gradient))
     out = x.new_empty(3, 3, channels, outputs, dtype=torch.float32)
     given = _at(x), _at(gradient), _at(out), *_sizes(len(x), *x.shape[2:], channels, outputs)
     _check(_loaded().winograd_gradient(*given, *_how(x, rough)), "gradient")
-    return out.permute(3, 2, 0, 1).to(x.dtype).contiguous()
+    return x.new_empty(outputs, channels, 3, 3).copy_(out.permute(3, 2, 0, 1))
 
 
 @_gradient.register_fake
@@ -252,9 +241,16 @@ def _loaded() -> ctypes.CDLL:
 
 
 def _check_operands(channels: int, sides: Sequence[int], x: Tensor, *others: Tensor | None) -> None:
-    """What the C++ code takes for granted; engines ask :func:`fits` first, which leaves other operands to PyTorch."""
-    torch._check(x.shape[1] == channels and all(side % panel() == 0 for side in sides))
-    torch._check(x.dtype in _KINDS and all(value is None or value.dtype == x.dtype for value in others))
+    """What the C++ code takes for granted; engines ask :func:`suited` first, which leaves the rest to PyTorch."""
+    torch._check(x.ndim == 4 and len(x) > 0 and x.shape[1] == channels)
+    torch._check(all(side % panel() == 0 for side in sides))
+    given = [x, *(value for value in others if value is not None)]
+    torch._check(x.dtype in _KINDS and all(value.dtype == x.dtype for value in given))
+    torch._check(all(value.device.type == "cpu" for value in given))
+
+
+def _check_weights(weight: Tensor, bias: Tensor | None, outputs: int) -> None:
+    torch._check(weight.shape[2:] == (3, 3) and (bias is None or bias.shape == (outputs,)))
 
 
 def _how(maps: Tensor, rough: bool) -> tuple[bool, bool, int]:

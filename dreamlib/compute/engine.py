@@ -29,8 +29,8 @@ from .replay import Replay, side_by_side
 # compiled: the same float32 operations, fused by TorchInductor. Sums are ordered differently, so the last bits differ.
 # fast: compiled, and convolutions in bfloat16 where the machine has it (``formats.py``). Weights, images, losses
 # and updates stay float32, and a GPU may round the factors of what is left in float32 to ten bits (TF32), which the
-# other two modes forbid. A CPU makes its large convolutions with fewer products, in float32; for feature matching
-# those too are rounded to bfloat16, where the machine has it: that compares nothing but means over images.
+# other two modes forbid. A CPU makes its large convolutions with fewer products, in float32; where
+# means over images are compared or learned from, those too are rounded to bfloat16, if the machine has it.
 MODES = ("plain", "compiled", "fast")
 
 # The last-level cache of a common CPU, 32 MiB. A constant, not the machine's own: it decides the order of
@@ -138,7 +138,10 @@ class Engine:
     @property
     def words(self) -> str:
         """How functions run, for a record: the number formats, and whether they are compiled."""
-        return self.formats.words + (", not compiled" if self.eager and not self.plain else "")
+        if self.plain or not self.eager:
+            return self.formats.words
+        used = self.formats if self.formats == FEWER_PRODUCTS else Formats(self.formats.short)
+        return f"{used.words}, not compiled"
 
     @property
     def records(self) -> bool:
@@ -226,8 +229,8 @@ class Engine:
         *arguments
             (Nested) lists, tuples and dicts of tensors.
         averages : bool
-            The result depends on means over images only: fast mode may then round further
-            (:class:`~dreamlib.compute.formats.Formats`).
+            Images count by means over them: fast mode may then round further
+            (:class:`~dreamlib.compute.formats.Formats`). What that changes is measured (``docs/speed.md``).
 
         Notes
         -----

@@ -51,8 +51,8 @@ class Formats:
     winograd : bool
         Whether large 3x3 convolutions are made with fewer products, in float32; their maps are in ``short``.
     rough : bool
-        Whether the factors of those products too are in ``short``, where only means over images are asked, or mean
-        gradients. That is off by 1 % of a standard deviation (bfloat16 itself: .3 %).
+        Whether the factors of those products too are in ``short``, where matching or training compares or learns from
+        means over images. That is off by 1 % of a standard deviation (bfloat16 itself: .3 %).
     """
 
     short: str = "bfloat16"
@@ -95,8 +95,10 @@ def formats_of(device: torch.device) -> Formats:
     ratio = _kept_ratio(f"winograd-{short}", partial(fewer, False), code.name)
     if ratio < FEWER_PAYS * direct:
         return Formats(short)
-    rough = short == "bfloat16" and _kept_ratio("winograd-rough", partial(fewer, True), code.name) > ratio
-    return Formats(short, winograd=True, rough=rough)
+    if short == "float32":
+        return FEWER_PRODUCTS
+    rough = _kept_ratio("winograd-rough", partial(fewer, True), code.name)
+    return Formats(short, winograd=True, rough=rough >= FEWER_PAYS * ratio)
 
 
 def _has_bfloat16() -> bool:

@@ -330,9 +330,12 @@ FASTER: dict[Any, Any] = {
 
 def _fewer_convolution(rough: bool, x: Tensor, weight: Tensor, bias: Tensor | None, *how: Any) -> Tensor:
     out: Tensor = NotImplemented
-    if convolutions.fits(x, weight, *_shape_of(how), bias=bias):
+    suited = convolutions.suited(x, weight, *_shape_of(how), bias=bias)
+    if suited == "winograd":
+        # Maps that an engine left in float32 are to stay precise, such as those of batch norms.
+        rough = rough and x.dtype == torch.bfloat16
         out = torch.ops.dreamlib.winograd(_channels_last(x), weight, bias, False, rough)
-    elif convolutions.fits_few(x, weight, *_shape_of(how), bias=bias):
+    elif suited:
         out = torch.ops.dreamlib.few_channels(_channels_last(x), weight, bias)
     return out
 
@@ -341,8 +344,9 @@ def _fewer_convolution_backward(
     rough: bool, gradient: Tensor, x: Tensor, weight: Tensor, biases: list[int] | None, *how: Any
 ) -> tuple[Tensor | None, ...]:
     *shape, wanted = how
-    if not convolutions.fits(x, weight, *_shape_of(shape)):
+    if convolutions.suited(x, weight, *_shape_of(shape)) != "winograd":
         return NotImplemented
+    rough = rough and x.dtype == torch.bfloat16
     # In the trace, so that the compiler makes them so in the first place: the operations would copy them.
     gradient, x = _channels_last(gradient), _channels_last(x)
     of_x = torch.ops.dreamlib.winograd(gradient, weight, None, True, rough) if wanted[0] else None
@@ -357,7 +361,10 @@ def _shape_of(how: Sequence[Any]) -> tuple[list[int], list[int], list[int], bool
 
 
 def fewer_products(rough: bool) -> dict[Any, Any]:
-    """Convolutions and their derivatives by Winograd's algorithm; ``rough``: its factors are rounded to bfloat16."""
+    """Convolutions and their derivatives of our own (:mod:`.convolutions`).
+
+    ``rough``: of maps in bfloat16, the factors of Winograd's products are rounded to it too.
+    """
     return {
         torch.ops.aten.convolution.default: partial(_fewer_convolution, rough),
         torch.ops.aten.convolution_backward.default: partial(_fewer_convolution_backward, rough),

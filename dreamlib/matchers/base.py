@@ -56,8 +56,8 @@ class Matcher(Protocol):
     processed in chunks without changing the sum.
 
     A matcher says in ``averages`` of which images it compares only means over many: ``("real", "synthetic")``, or
-    ``("real",)``. Fast mode may round the convolutions of those further (:class:`~dreamlib.compute.formats.Formats`);
-    the errors of single images cancel.
+    ``("real",)``. Fast mode may round the convolutions of those further (:class:`~dreamlib.compute.formats.Formats`),
+    gradients included.
     """
 
     def measure(self, network: Network, images: Tensor, labels: Tensor, differentiable: bool) -> list[Tensor]:
