@@ -355,6 +355,27 @@ def _tf32(allowed: bool, device: torch.device) -> Iterator[None]:
         torch.backends.cudnn.allow_tf32 = before[1]
 
 
+@contextmanager
+def _instructions_trusted() -> Iterator[None]:
+    """Inside this context TorchInductor takes the processor's word for bfloat16 and VNNI, as it does for the rest.
+
+    ``vec_isa_ok`` does not reach these two: each is tried in a process that imports PyTorch, which is five of the eight
+    seconds that a process takes to its first compiled step. For AMX the trial is kept, since it may find a compiler
+    that lacks part of it.
+    """
+    from torch._inductor.cpu_vec_isa import VecISA
+
+    trial = VecISA.check_build
+    if torch.cpu.get_capabilities().get("amx_tile"):
+        yield
+        return
+    try:
+        VecISA.check_build = lambda self, code: True  # type: ignore[method-assign]  # for as long as it compiles
+        yield
+    finally:
+        VecISA.check_build = trial  # type: ignore[method-assign]  # as it was
+
+
 class _Compiled:
     """One traced and compiled function, for arguments of one shape.
 
@@ -394,7 +415,8 @@ class _Compiled:
                 # of them.
                 traced = GraphModule(traced, fx_graph_cse(traced.graph))
                 compiled = torch.compile(traced, dynamic=False, options=_OPTIONS.get(engine.device.type))
-                compiled(*flat)
+                with _instructions_trusted():
+                    compiled(*flat)
             self.function, self.done = compiled, True
         except torch.OutOfMemoryError:
             raise

@@ -395,6 +395,29 @@ def test_a_trace_has_a_bounded_number_of_classes(mode: str, expected: int) -> No
     assert Engine(mode, CPU).groups(100, 2**30) == 1
 
 
+TRUSTED = """
+import torch
+from torch._inductor.cpu_vec_isa import VecISA
+from dreamlib.compute.engine import Engine
+def trial(self, code):
+    raise AssertionError("a process was started to try an instruction")
+VecISA.check_build = trial
+run = Engine("compiled", "cpu").run
+assert run("double", lambda x: (2 * x).exp(), torch.zeros(64, 64)).eq(1).all()
+assert VecISA.check_build is trial
+"""
+
+
+@pytest.mark.compiles
+@pytest.mark.processes
+@pytest.mark.skipif(bool(torch.cpu.get_capabilities().get("amx_tile")), reason="AMX is tried")
+def test_the_processor_is_believed_about_its_instructions() -> None:
+    """A trial of each takes a process that imports PyTorch: seconds before the first step of every worker."""
+    command = [sys.executable, "-W", "error:running uncompiled", "-c", TRUSTED]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-2000:]
+
+
 def test_groups_are_a_divisor_so_that_all_chunks_have_one_size() -> None:
     """Room for 4 of 10 classes: 2 at a time, since the rest of 4 would be compiled again."""
     assert Engine("fast", CPU, formats=Formats("bfloat16")).groups(10, engines.CACHE_BYTES // 4) == 2
