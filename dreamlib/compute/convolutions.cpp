@@ -72,7 +72,6 @@ inline void store(bfloat16 *to, vec value) {
 #endif
 }
 inline vec splat(float value) { return value - vec{}; }
-inline void put(float *to, float value) { *to = value; }
 inline void put(bfloat16 *to, float value) { to->bits = std::uint16_t(rounded(splat(value))[0] >> 16); }
 
 // How factors of products lie in memory: those of DEPTH following terms of a sum are next to each other.
