@@ -24,14 +24,18 @@ def pages() -> list[Path]:
     wanted = ("README.md", "docs/*.md", "reports/**/*.html", "reports/**/*.md")
     found = {path for pattern in wanted for path in ROOT.glob(pattern)}
     if (ROOT / ".git").exists():
-        told = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True)
-        found &= {ROOT / name for name in told.stdout.split("\0")}
+        found &= {ROOT / name for name in git("ls-files", "-z").split("\0")}
     return sorted(found)
 
 
-def links(page: Path) -> set[str]:
-    """The addresses that a page leads to or shows, but those on the network."""
-    text = page.read_text(encoding="utf-8")
+def git(*words: str) -> str:
+    """What git answers in this repository."""
+    return subprocess.run(["git", *words], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+
+
+def links(page: Path, text: str | None = None) -> set[str]:
+    """The addresses that a page leads to or shows, but those on the network; its text is read if it is not given."""
+    text = page.read_text(encoding="utf-8") if text is None else text
     if page.suffix == ".md":
         text = re.sub(r"(?ms)^```.*?^```|`[^`\n]*`", "", text)
         found = MARKDOWN_LINK.findall(text) + HTML_LINK.findall(text)
@@ -68,6 +72,18 @@ def broken(page: Path) -> list[str]:
 @pytest.mark.parametrize("page", pages(), ids=lambda page: page.relative_to(ROOT).as_posix())
 def test_every_link_works_offline(page: Path) -> None:
     assert broken(page) == []
+
+
+@pytest.mark.skipif(not (ROOT / ".git").exists(), reason="no git here")
+@pytest.mark.parametrize("name", ["reports/index.html", "reports/README.md"])
+def test_a_front_page_is_committed_without_reports_of_ones_own(name: str) -> None:
+    # `make` adds what it left for oneself (reports/quick) to the front page, and there it belongs: but not in git.
+    known = git("ls-files", "-z").split("\0")
+    page = ROOT / name
+    for link in links(page, git("show", f":{name}")):
+        address = unquote(link.partition("#")[0].partition("?")[0])
+        target = (page.parent / address).resolve().relative_to(ROOT.resolve()).as_posix()
+        assert not address or any(one == target or one.startswith(f"{target}/") for one in known), link
 
 
 def test_a_link_to_nothing_is_found(tmp_path: Path) -> None:
