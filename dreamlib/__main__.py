@@ -1,6 +1,15 @@
-"""``python -m dreamlib``."""
+"""``python -m dreamlib``, and the command ``dreamlib``."""
 
-from .companion.cli import main
+from .core.startup import starting
+
+
+def main() -> int:
+    """Run the command that was typed; its exit status."""
+    starting()
+    from .companion.cli import main as run
+
+    return run()
+
 
 if __name__ == "__main__":
     raise SystemExit(main())

@@ -7,6 +7,9 @@ if __name__ == "__main__":
     order = b"" if sys.stdin.isatty() else sys.stdin.buffer.read()
     if not order:
         raise SystemExit("this is what runs start their workers with\n  try: python -m dreamlib --help")
+    from dreamlib.core.startup import starting
+
+    starting()
     from dreamlib.companion.run import work
 
     raise SystemExit(work(order))

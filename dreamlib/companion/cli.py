@@ -12,7 +12,9 @@ import sys
 import time
 import warnings
 from collections.abc import Sequence
+from importlib import import_module
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 from ..core import plugins
@@ -439,6 +441,8 @@ def _notebook(args: argparse.Namespace) -> int:
         )
         chosen.run(workers=args.workers, device=args.device, forecast=True)
     output = reports / chosen.profile / paper / f"{name}.ipynb"
+    # While the notebook runs in a process of its own, this one imports what comes after it.
+    Thread(target=import_module, args=("dreamlib.companion.report.index",)).start()
     run_notebook(root / "notebooks" / paper / f"{name}.py", output, parameters)
     page = html.render(output, profiles[chosen.profile].reading, inline=args.inline)
     index = _rewrite_index(reports)

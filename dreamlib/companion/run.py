@@ -19,6 +19,7 @@ import torch
 from ..compute import backend
 from ..core import plugins
 from ..core.errors import BadValue, DreamlibError, PluginError
+from ..core.startup import started
 from .cells import Cell
 from .clock import Clock, checkpoint_seconds
 from .forecast import Kind, like
@@ -215,6 +216,7 @@ def _compute(
     cells: Sequence[Cell], order: Order, interrupts: Interrupts, clock: Clock, bar: Progress | None = None
 ) -> None:
     """In this very process."""
+    started()
     backend.tune_allocator()
     backend.deterministic(order.deterministic)
     backend.resolve_device(order.device)  # a process that only reads a GPU's memory has not started it

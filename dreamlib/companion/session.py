@@ -25,11 +25,14 @@ from ..core.errors import BadValue, unknown
 from ..core.places import path_of, project_root
 from ..core.plugins import load as load_plugins
 from ..core.reading import present
+from ..core.startup import started
 from ..core.streams import Streams
 from ..data import ClassData, Dataset, data_folder, load
+from ..distillation.learners import Ridge
 from ..distillation.loop import BESIDE
 from ..distillation.sets import DistilledSet, load_set
 from ..recipes import methods as all_methods
+from ..recipes import protocol
 from .cells import COMMON, Cell, make_cell
 from .lists import names_of, numbers_of
 from .plans import plan
@@ -131,6 +134,7 @@ class Session:
         # Jupyter finds modules next to a notebook by itself; papermill starts a kernel in any folder.
         if str(session.module_folder) not in sys.path:
             sys.path.insert(0, str(session.module_folder))
+        started()
         return session
 
     def run(self) -> None:
@@ -269,22 +273,21 @@ class Session:
             own = "generators"
         elif not entry.recipe.iterations:
             own = "coresets"
-        return tables.Row(method, entry.label, entry.reported_as or None, group or own)
+        # A regression with the kernel that made the set trains no network.
+        apart = isinstance(protocol(entry.protocol, {})[0].learner, Ridge)
+        return tables.Row(method, entry.label, entry.reported_as or None, group or own, apart=apart)
 
     def rows(self, method: str, group: str = "") -> list[tables.Row]:
         """The rows of a method: its own and, where it is judged under the common protocol too, a second one.
 
-        The papers' numbers are in the row of the same evaluation.
+        The papers' numbers are in the row of its own evaluation.
         """
         entry, own = all_methods[method], self.row(method, group)
         # A method that the DC family's protocol judges has one row: its own evaluation is the common one.
         if not entry.common:
             return [own]
-        again = replace(own, method=f"{method}{COMMON}", label=f"{own.label}, common protocol")
-        # The paper's numbers stand next to the evaluation they were made by (KIP's are of trained networks).
-        if entry.reported_under == entry.common:
-            return [replace(own, reported_as=None, apart=True), again]
-        return [own, replace(again, reported_as=None)]
+        label = f"{own.label}, common protocol"
+        return [own, replace(own, method=f"{method}{COMMON}", label=label, reported_as=None, apart=False)]
 
     def listed(self, name: str, group: str = "") -> list[tables.Row]:
         """The rows of an entry of a paper's list: :meth:`rows`, or the one line that only has the paper's number.
@@ -295,7 +298,7 @@ class Session:
         if name in self.study.methods:
             return self.rows(name, group)
         if name not in all_methods:
-            return [tables.Row(None, name, name, group)]
+            return [tables.Row(None, words.PAPERS_OWN.get(name, name), name, group)]
         entry = all_methods[name]
         if (
             self.study.methods != plan(self.study.item).methods_of(self.study.profile)

@@ -41,9 +41,6 @@ class Method:
         Where the settings in ``recipe`` come from, by field (or "all").
     reported_as : str
         The method's name in the papers' tables; empty when no table has it.
-    reported_under : str
-        The protocol whose row is compared with the papers' numbers: ``common`` where these are of trained networks and
-        the method's own protocol trains none. Empty: its own.
     differs : tuple of str
         Where the recipe is not what paper and released code do, in words that go on "differs from the released code
         in: ...". What a profile or a caller changes is found by comparison and not said here.
@@ -59,7 +56,6 @@ class Method:
     sources: tuple[tuple[str, str], ...] = ()
     reported_as: str = ""
     common: str = ""
-    reported_under: str = ""
     differs: tuple[str, ...] = ()
 
     def using(self, *, name: str = "", label: str = "", **parts: Any) -> Method:

@@ -64,8 +64,9 @@ rows = [
 for name in session.study.methods:
     if name not in ("dim", "dsa"):
         row = session.rows(name)[-1]  # networks other than a method's own are asked under the common protocol
-        printed = session.row(name).reported_as if name in ("frepo", "mtt", "kip") else None
+        printed = session.row(name).reported_as if name in ("frepo", "mtt") else None
         rows.append(tables.Row(row.method, f"{row.label} (IPC)" if printed else row.label, printed))
+rows.append(tables.Row(None, f"{words.PAPERS_OWN['KIP']} (IPC)", "KIP"))
 specs = {spec.name: spec for spec in (dim.MODELS["C3"], *dim.UNSEEN.values())}
 frames, kept = {}, []
 for name in session.study.datasets:

@@ -281,6 +281,35 @@ def test_a_part_that_workers_cannot_know_is_named_once(tmp_path: Path) -> None:
     assert "Traceback" not in done.stderr
 
 
+WATCHED = """
+import gc
+from dataclasses import dataclass
+from dreamlib.coresets import FirstImages, register
+from dreamlib.recipes import methods
+
+@register("watched")
+@dataclass(frozen=True)
+class Watched(FirstImages):
+    def choose(self, view, history):
+        with open({seen!r}, "a") as file:
+            print(gc.isenabled(), file=file)
+        return super().choose(view, history)
+
+methods.register(methods["random"].using(initial=Watched(), name="watched"))
+"""
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_garbage_is_collected_where_a_command_computes(workers: int, tmp_path: Path) -> None:
+    part, seen = tmp_path / "part.py", tmp_path / "seen"
+    part.write_text(WATCHED.format(seen=str(seen)))
+    words = run_words(
+        tmp_path / "r", "watched", "--ipc", "1,2", "--plugins", f"{PLUGIN},{part}", workers=workers
+    )
+    subprocess.run([sys.executable, "-m", "dreamlib", *words], cwd=ROOT, capture_output=True, check=True)
+    assert seen.read_text().split() == ["True", "True"]
+
+
 @pytest.mark.parametrize("text", ["1_0", "\uff11\uff10", "1e1", "0x1", "9" * 40, ""])
 @pytest.mark.parametrize("option", ["--seeds", "--workers"])
 def test_whole_numbers_are_plain_digits(option: str, text: str, capsys: pytest.CaptureFixture[str]) -> None:

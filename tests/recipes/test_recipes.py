@@ -15,6 +15,7 @@ from resolved import FILE, Cells, resolved, told
 
 from dreamlib.augment import PerImage, Siamese
 from dreamlib.companion.cells import make_cell
+from dreamlib.companion.plans.base import final
 from dreamlib.companion.profiles import profiles
 from dreamlib.containers import Generator, MultiFormation, Pixels
 from dreamlib.core.errors import UnknownName
@@ -417,7 +418,16 @@ def test_kip_has_the_settings_of_its_notebook() -> None:
     assert make_cell("paper", "label-solve", "cifar10", 10, 0).recipe.steps == 1
 
 
-@pytest.mark.parametrize("method", ["frepo", "kip", "label-solve"])
+def test_kips_control_is_judged_as_kip_is_and_learns_nothing() -> None:
+    """Facts 12.1 compare KIP with real images under the same regression, on the same centred classes."""
+    for again in (False, True):
+        learned, real = (final("paper", name, "cifar10", 10, 0)[again] for name in ("kip", "kip-real"))
+        assert real.evaluation == learned.evaluation
+        assert replace(real.recipe, iterations=300) == learned.recipe
+        assert real.recipe.steps == 0
+
+
+@pytest.mark.parametrize("method", ["frepo", "kip", "kip-real", "label-solve"])
 def test_images_with_colours_are_whitened_in_their_papers_own_way_and_grey_ones_are_not(method: str) -> None:
     """Facts 0.2, kinds 2 and 3: MNIST and Fashion are normalised only, in KIP and FRePo alike."""
     kind = "frepo" if method == "frepo" else "kip"
@@ -458,7 +468,7 @@ def test_methods_are_judged_by_their_own_papers_protocol() -> None:
         "dim": f"gan dim dim-feature dim-gradient gmmn vae biggan {' '.join(ARMS)}",
         "dim-code": "dim-code",
         "mtt": "mtt mtt-tesla mtt+dream",
-        "ridge": "kip kip+dream kip+dream-weighted label-solve",
+        "ridge": "kip kip-real kip+dream kip+dream-weighted label-solve",
         "frepo": "frepo frepo+dream frepo+dream-weighted",
         "ld": "ld ld+dream ld-hard",
         "ld-ridge": "ld-ridge ld-ridge+dream",

@@ -47,7 +47,7 @@ class ThisInterpreter(AsyncKernelManager):
         quiet = "ignore:IProgress not found"
         warnings = ",".join(filter(None, [os.environ.get("PYTHONWARNINGS"), quiet]))
         return KernelSpec(
-            argv=[sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"],
+            argv=[sys.executable, "-m", "dreamlib.companion.kernel", "-f", "{connection_file}"],
             display_name=KERNEL["display_name"],
             language=KERNEL["language"],
             env={"PYDEVD_DISABLE_FILE_VALIDATION": "1", "PYTHONWARNINGS": warnings},

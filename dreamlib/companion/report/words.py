@@ -31,6 +31,8 @@ DATASETS = {
     "imagenet100": "ImageNet-100",
 }
 
+# What the papers' tables have under the name of a method that runs here in another form.
+PAPERS_OWN = {"KIP": "KIP, convolutional kernel"}
 
 _SEQUENCE = re.compile(r"(\d+)steps-order(\d+)-(step|upto)(\d+)")
 
