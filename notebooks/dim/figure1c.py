@@ -192,10 +192,10 @@ print(
             "dsa, IPC 1": (86, 2),
             "dm, IPC 1": (86, 2),
             "idc, IPC 1": (85, 2),
-            "dim, INPC 1": (32, 12),
+            "dim, INPC 1": (26, 12),
             "dc, IPC 10": (72, 5),
             "dm, IPC 10": (85, 1.5),
-            "dim, INPC 10": (57, 15),
+            "dim, INPC 10": (44, 15),
         },
         reported=(
             "dim/table2",

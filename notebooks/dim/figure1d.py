@@ -166,7 +166,7 @@ print(
             "dsa, IPC 1": (86, 2),
             "dm, IPC 10": (85, 1.5),
             "idc, IPC 10": (93, 2),
-            "dim, INPC 10": (57, 15),
+            "dim, INPC 10": (44, 15),
         },
         reported=("dim/fig1d",),
     )
