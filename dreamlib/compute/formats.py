@@ -25,6 +25,7 @@ from ..core.atomic import write_text
 from ..core.errors import StoreError
 from ..data.cache import folder
 from . import convolutions
+from .backend import tune_allocator
 from .machine import LIMITS
 
 # Maps and weights in float32, channels last, to a call that convolves them in another way.
@@ -38,6 +39,9 @@ PAYS = 0.7
 # Winograd's algorithm is used where a convolution by it is at least this many times as fast as a direct one in the
 # fastest format. It is 2 to 3 times as fast in float32, and 1.2 to 1.6 times in bfloat16.
 FEWER_PAYS = 1.1
+
+# Maps of the measurement, of the published width: with fewer channels transforms weigh more, and less is gained.
+SHAPE = (8, 128, 16, 16)
 
 
 @dataclass(frozen=True)
@@ -116,7 +120,14 @@ def _kept_ratio(name: str, faster: Convolution, code: str = "") -> float:
     """
     # All that decides the ratio names the file: another PyTorch, processor or limit measures again.
     limits = [os.environ.get(limit) for limit in LIMITS]
-    about = ["one thread", torch.__version__, sorted(torch.cpu.get_capabilities().items()), limits, code]
+    about = [
+        "one thread",
+        SHAPE,
+        torch.__version__,
+        sorted(torch.cpu.get_capabilities().items()),
+        limits,
+        code,
+    ]
     path = folder() / f"{name}-{hashlib.sha256(json.dumps(about).encode()).hexdigest()[:16]}.json"
     if (known := _read(path, name)) is not None:
         return known
@@ -153,8 +164,9 @@ def _channels_last(values: Tensor) -> Tensor:
 
 def _ratio(faster: Convolution) -> float:
     """How many times as fast as directly in float32 a convolution of ConvNet-3 is; some tenths of a second."""
-    x = _channels_last(torch.rand(8, 64, 16, 16, generator=torch.Generator().manual_seed(0)))
-    weight = _channels_last(torch.rand(64, 64, 3, 3, generator=torch.Generator().manual_seed(1)))
+    tune_allocator()  # as where cells are computed: else pages of new memory are what is timed
+    x = _channels_last(torch.rand(*SHAPE, generator=torch.Generator().manual_seed(0)))
+    weight = _channels_last(torch.rand(SHAPE[1], SHAPE[1], 3, 3, generator=torch.Generator().manual_seed(1)))
     kinds = partial(_direct, x, weight), faster(x, weight)
 
     def seconds(call: Callable[[], Tensor]) -> float:
@@ -169,7 +181,7 @@ def _ratio(faster: Convolution) -> float:
         with torch.no_grad():
             # In turn, so that what else the machine does falls on both; short enough to be left alone now and then.
             # The least of each is what the machine can do.
-            rounds = [[seconds(call) for call in kinds] for _ in range(100)]
+            rounds = [[seconds(call) for call in kinds] for _ in range(40)]
     finally:
         torch.set_num_threads(threads)
     plain, short = (min(column) for column in zip(*rounds[2:], strict=True))
