@@ -21,6 +21,7 @@ from torch.fx.experimental.proxy_tensor import make_fx
 from torch.utils import _pytree as pytree
 
 from ..core.errors import unknown
+from ..core.startup import uncollected
 from .formats import FEWER_PRODUCTS, FLOAT32, Formats, cache_folder, formats_of
 from .operations import FewerProducts, ProductsCounted, replacements
 from .replay import Replay, side_by_side
@@ -402,7 +403,7 @@ class _Compiled:
         # Compiled code is kept between processes, in a folder that is not cleaned like a temporary one.
         os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(cache_folder()))
         try:
-            with warnings.catch_warnings():
+            with warnings.catch_warnings(), uncollected():
                 warnings.simplefilter("ignore")  # the compiler's warnings about itself
                 table = replacements(engine.formats, rounded)
                 # Fake tensors: the trace needs shapes only, so tracing costs no computation and no memory.

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 import subprocess
 import sys
+from contextlib import suppress
 
 import pytest
+
+from dreamlib.core.startup import uncollected
 
 pytestmark = pytest.mark.processes
 SEEN = "import gc; from dreamlib.core.startup import started, starting; "
@@ -36,3 +40,13 @@ class Circle:
 circle = Circle()
 """
     assert ran(f"{begun}\n{code}") == said
+
+
+def test_what_compiles_collects_nothing_and_what_comes_after_does() -> None:
+    assert gc.isenabled()
+    with uncollected():
+        assert not gc.isenabled()
+        with suppress(ValueError), uncollected():
+            raise ValueError("nested, and with an error")
+        assert not gc.isenabled()
+    assert gc.isenabled()

@@ -12,7 +12,9 @@ import pytest
 from benchmarks.works import FEATURE, GRADIENT, JUDGING
 
 ROOT = Path(__file__).resolve().parents[2]
+README = ROOT / "README.md"
 PAGE = ROOT / "docs" / "speed.md"
+IN_SHORT = ("dm-10", "dsa-1", "dream-10", "evaluation-10", "clustering")  # the columns of the README's table
 # How a row begins, and the works that it tells of.
 ROWS = {
     "DM step": ["dm-10", "dm-50"],
@@ -44,14 +46,27 @@ def table() -> list[tuple[str, str, list[list[str]]]]:
     return out
 
 
+def works_of(machine: str) -> dict[str, Any]:
+    """What was measured on a kind of machine."""
+    records = (ROOT / "reports" / "results" / "bench").glob("*.json")
+    (path,) = (path for path in records if re.match(f"cpu-{machine}", path.name))
+    works: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))["works"]
+    return works
+
+
+def test_the_readme_shows_every_kind_of_machine_that_was_met() -> None:
+    rows = re.findall(r"(?m)^\| (AVX\S+).*family (\d+)[^|]* \|(.*)\|$", README.read_text(encoding="utf-8"))
+    kinds = [f"{instructions.lower().replace('-', '')}.*-family{family}-" for instructions, family, _ in rows]
+    for kind, (_, _, told) in zip(kinds, rows, strict=True):
+        works = works_of(kind)
+        assert re.findall(r"[\d.]+", told) == [f"{works[work]['ratios']['fast']:.1f}" for work in IN_SHORT]
+    there = (ROOT / "reports" / "results" / "bench").glob("cpu-*.json")
+    assert len(set(kinds)) == len(list(there))
+
+
 @pytest.mark.parametrize(("machine", "name", "told"), table(), ids=str)
 def test_a_row_is_what_the_record_gives(machine: str, name: str, told: list[list[str]]) -> None:
-    (path,) = (
-        path
-        for path in (ROOT / "reports" / "results" / "bench").glob("*.json")
-        if re.match(f"cpu-{machine}", path.name)
-    )
-    record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))["works"]
+    record = works_of(machine)
     works = next(works for start, works in ROWS.items() if name.startswith(start))
     for mode, numbers in zip(("plain", "compiled", "fast"), told, strict=True):
         found = [record[work]["ratios"].get(mode, record[work]["ratios"].get("cached")) for work in works]
