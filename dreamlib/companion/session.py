@@ -358,7 +358,8 @@ class Session:
     def pairs(self, claimed: Mapping[tuple[str, str, int], float] | None = None) -> pd.DataFrame:
         """Difference of every method to its base by data set and IPC, as :func:`paired_difference` makes it.
 
-        ``claimed`` holds the paper's own difference by method, data set and IPC.
+        ``claimed`` holds the paper's own difference by method, data set and IPC. A control is no variant, see
+        :meth:`controls`.
         """
         frames = [
             paired_difference(
@@ -370,7 +371,7 @@ class Session:
                 {(data, ipc): gap for (method, data, ipc), gap in (claimed or {}).items() if method == name},
             )
             for name in self.study.methods
-            if (base := all_methods[name].base) in self.study.methods
+            if (base := all_methods[name].base) in self.study.methods and name != all_methods[base].control
         ]
         return pd.concat(frames or [paired_difference([], "", "", [], [])], ignore_index=True)
 
@@ -387,6 +388,21 @@ class Session:
         """Whether a method is better than another at one place, decided over the study's sets."""
         made = "generator" if self._drawn else "set"
         return comparison(self.records, method, base, dataset, ipc, claimed, source=source, made=made)
+
+    def controls(self) -> list[Claim]:
+        """Whether what a method learns is better than its control, real images that are judged in the same way."""
+        claims = []
+        for name in self.study.methods:
+            control = all_methods[name].control
+            if control in self.study.methods and control != name:
+                found = {
+                    self.place(data, ipc): self.compare(name, control, data, ipc)
+                    for data in self.study.datasets
+                    for ipc in self.study.ipcs
+                }
+                claim = f"{self.label(name)} is better than its control: {self.label(control)}"
+                claims.append((claim, *verdicts.all_of(found)))
+        return claims
 
     def over_sets(self, measure: Callable[..., float | None], *about: Any) -> verdicts.Evidence:
         """Decide a number that is measured on every set of a study, such as a property of its images.

@@ -86,6 +86,7 @@ _ld = methods.register(
         ),
         reported_as="LD",
         common="dsa",
+        control="ld-hard",
         differs=(
             "a label of which the projection leaves nothing begins again uniform (the code divides by zero)",
             "base images are chosen from all training images, the held-out ones among them",
@@ -95,7 +96,7 @@ _ld = methods.register(
 )
 # The same images, labels and network; only the way from labels to loss differs, and with it how a set is judged.
 _ridge = _ld.using(criterion__way="ridge", name="ld-ridge", label="LD, ridge")
-methods.register(replace(_ridge, protocol="ld-ridge"))
+methods.register(replace(_ridge, protocol="ld-ridge", control=""))
 for base in ("ld", "ld-ridge"):
     plugged = methods[base].using(
         initial=RepresentativeImages(), name=f"{base}+dream", label=f"{methods[base].label}+DREAM"
@@ -162,6 +163,7 @@ _dd = methods.register(
         ),
         reported_as="DD",
         common="dsa",
+        control="dd-real",
         differs=(
             "the images left at the end of a pass over the data, too few for a batch, are not looked at",
         ),

@@ -41,6 +41,9 @@ class Method:
         Where the settings in ``recipe`` come from, by field (or "all").
     reported_as : str
         The method's name in the papers' tables; empty when no table has it.
+    control : str
+        The method that shows what is learned: real images with labels of the same kind, judged in the same way. For
+        methods that are judged in a way of their own; empty: random images are judged alike, or none is made.
     differs : tuple of str
         Where the recipe is not what paper and released code do, in words that go on "differs from the released code
         in: ...". What a profile or a caller changes is found by comparison and not said here.
@@ -56,6 +59,7 @@ class Method:
     sources: tuple[tuple[str, str], ...] = ()
     reported_as: str = ""
     common: str = ""
+    control: str = ""
     differs: tuple[str, ...] = ()
 
     def using(self, *, name: str = "", label: str = "", **parts: Any) -> Method:

@@ -57,6 +57,7 @@ _kip = methods.register(
         ),
         # The tables' KIP has a convolutional kernel. It is another method, whose numbers say nothing about this one.
         common="dsa-squares",
+        control="kip-real",
     )
 )
 
@@ -118,6 +119,7 @@ _frepo = methods.register(
         ),
         reported_as="FRePo",
         common="dsa-squares",
+        control="frepo-real",
         differs=(
             "weights start from PyTorch's distributions, and not from flax's: smaller ones, with biases",
             "real images are balanced over classes, 1,020 of 1,024 with ten of them",
@@ -136,8 +138,9 @@ for base in (_kip, _frepo):
         )
     )
 
-# What KIP's learned images and labels are compared with: real ones, predicted from by the same kernel.
+# What learned images and labels are compared with: real ones and their classes, judged alike.
 methods.register(_kip.using(iterations=0, name="kip-real", label="Real images under KIP's kernel"))
+methods.register(_frepo.using(iterations=0, name="frepo-real", label="Real images under FRePo's judge"))
 methods.register(
     Method(
         "label-solve",
@@ -159,5 +162,6 @@ methods.register(
             ),
         ),
         common="dsa-squares",
+        control="kip-real",
     )
 )

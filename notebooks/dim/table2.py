@@ -195,7 +195,7 @@ for name in session.study.datasets:
         )
     if leads:
         claims.append(("the lead of the generator is largest at one image per class", *all_of(leads)))
-session.verdict(claims, made="set or generator")
+session.verdict(claims, session.controls(), made="set or generator")
 
 # %%
 # NBVAL_CHECK_OUTPUT

@@ -157,7 +157,7 @@ for method, part in pairs.groupby("method", sort=False):
     (claims if method == "dream" else also).append(
         (f"{claim} in every column" if method == "dream" else f"{claim} at equal iterations", *all_of(found))
     )
-session.verdict(claims, also)
+session.verdict(claims, [*also, *session.controls()])
 
 # %%
 # NBVAL_CHECK_OUTPUT

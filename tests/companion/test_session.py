@@ -260,3 +260,13 @@ def test_a_method_that_is_judged_twice_has_two_rows_and_its_reported_number_stan
         "kip": [("kip", None), ("kip+common", None)],
         "frepo": [("frepo", "FRePo"), ("frepo+common", None)],
     }
+
+
+def test_a_control_is_no_variant_and_is_what_a_method_is_better_than(tmp_path: Path) -> None:
+    session = Session("dream/table1", methods="kip,kip-real,label-solve,dm,dm+dream", results=str(tmp_path))
+    assert set(session.pairs().method) == {"dm+dream"}
+    claims = [claim for claim, verdict, _ in session.controls() if verdict is None]
+    assert claims == [
+        f"{name} is better than its control: Real images under KIP's kernel"
+        for name in ("KIP (FC1)", "Label Solve (FC1)")
+    ]
