@@ -12,6 +12,7 @@ import sys
 import time
 import warnings
 from collections.abc import Sequence
+from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 from threading import Thread
@@ -442,8 +443,10 @@ def _notebook(args: argparse.Namespace) -> int:
         chosen.run(workers=args.workers, device=args.device, forecast=True)
     output = reports / chosen.profile / paper / f"{name}.ipynb"
     # While the notebook runs in a process of its own, this one imports what comes after it.
-    Thread(target=import_module, args=("dreamlib.companion.report.index",)).start()
+    ahead = Thread(target=_imported, args=("dreamlib.companion.report.index",), daemon=True)
+    ahead.start()
     run_notebook(root / "notebooks" / paper / f"{name}.py", output, parameters)
+    ahead.join()
     page = html.render(output, profiles[chosen.profile].reading, inline=args.inline)
     index = _rewrite_index(reports)
     print(f"\n{args.item} is done:\n  page      {page}\n  notebook  {output}\n  all pages {index}")
@@ -451,6 +454,11 @@ def _notebook(args: argparse.Namespace) -> int:
         if file.suffix in (".csv", ".md", ".tex"):
             print(f"  table     {file}")
     return 0
+
+
+def _imported(name: str) -> None:
+    with suppress(Exception):  # said where it is asked for again
+        import_module(name)
 
 
 def _inside(folder: str | None, root: Path) -> str:

@@ -148,6 +148,7 @@ def run_cells(
         After Ctrl-C or SIGTERM, when everything has been saved. A second Ctrl-C stops at once; what then holds is
         the last checkpoint.
     """
+    started()
     check_choices(workers, seconds, memory_gb)
     # From here on, not from when a worker has started: starting is part of the time given.
     deadline = None if seconds is None else time.time() + seconds

@@ -390,11 +390,18 @@ class Session:
         return comparison(self.records, method, base, dataset, ipc, claimed, source=source, made=made)
 
     def controls(self) -> list[Claim]:
-        """Whether what a method learns is better than its control, real images that are judged in the same way."""
+        """Whether what a method learns is better than its control, real images that are judged in the same way.
+
+        A variant that is judged in another way than its control has none.
+        """
+
+        def judged(name: str) -> tuple[str, str]:
+            return all_methods[name].protocol, all_methods[name].recipe.whitening
+
         claims = []
         for name in self.study.methods:
             control = all_methods[name].control
-            if control in self.study.methods and control != name:
+            if control in self.study.methods and control != name and judged(control) == judged(name):
                 found = {
                     self.place(data, ipc): self.compare(name, control, data, ipc)
                     for data in self.study.datasets

@@ -200,11 +200,17 @@ inline void transform_pixels(const T *x, const Maps &maps, Maps::Place at, vec *
     }
 }
 
-// Asks for the pixels that a tile does not share with the one before it, whose transform hides how long they take. The
-// processor cannot foresee them: they lie c apart. Those outside the image belong to other tiles, which is no harm.
-template <typename T> inline void fetch(const T *x, const Maps &maps, Maps::Place at) {
-    for (index i = 0; i < 5; i++)
-        for (index j = 1; j < 5; j++) __builtin_prefetch(x + ((at.top + i) * maps.w + at.left + j) * maps.c);
+// Asks for pixels of the tile that comes next: the transform of this one hides how long they take. The processor cannot
+// foresee them, since they lie c apart. Of a tile's six by six pixels these are the ones that it does not share with the
+// tile to its left, but for the uppermost row, which is there; of gradients all four by four. Those outside the image
+// are others, or none: asking does no harm, so the addresses are plain numbers.
+template <int LINES, int FIRST, typename T> inline void fetch(const T *x, const Maps &maps, Maps::Place at) {
+    const auto from = reinterpret_cast<std::uintptr_t>(x);
+    for (index i = 0; i < LINES; i++)
+        for (index j = FIRST; j < FIRST + 4; j++) {
+            const index place = ((at.top + i) * maps.w + at.left + j) * maps.c;
+            __builtin_prefetch(reinterpret_cast<const void *>(from + std::uintptr_t(place) * sizeof(T)));
+        }
 }
 
 // A dy A' of W channels of a tile.
@@ -349,9 +355,12 @@ int convolution(const T *x, const float *g, const float *bias, T *y, index n, in
                 index of_o, index of_c, index of_row, index of_column, int mirrored, int threads) {
     const Maps in{n, h, w, c}, out{n, h, w, o};
     const index tiles = in.tiles();
-    // Tiles that a thread takes at a time: their transforms stay in its cache. All threads take as many, or nearly.
-    const index blocks = ceil_div(ceil_div(tiles, 48), threads) * threads;
-    const index block = ceil_div(ceil_div(tiles, blocks), ROWS) * ROWS;
+    // Tiles that a thread takes at a time: few enough for their transforms to stay in its cache, and the most of those
+    // that leave the fewest to the thread with most.
+    index block = 48;
+    const auto most = [&](index of) { return ceil_div(ceil_div(tiles, of), threads) * of; };
+    for (index fewer = block - ROWS; fewer > 0; fewer -= ROWS)
+        if (most(fewer) < most(block)) block = fewer;
     const index of_v = block * c + PAD, of_m = block * o + PAD;
     const Room<F> weights(P * o * c), pixels(threads * P * of_v);
     const Room<float> results(threads * P * of_m);
@@ -367,7 +376,7 @@ int convolution(const T *x, const float *g, const float *bias, T *y, index n, in
             const Maps::Place at = in.place(first + t), next = in.place(std::min(first + t + 1, tiles - 1));
             for (index k = 0; k < c; k += W) {
                 vec values[P];
-                fetch(x + next.image + k, in, next);
+                fetch<5, 1>(x + next.image + k, in, next);
                 transform_pixels(x + at.image + k, in, at, values);
                 for (index p = 0; p < P; p++) store(v + p * of_v + t * c + k, values[p]);
             }
@@ -416,7 +425,7 @@ int gradient(const T *x, const T *dy, float *dg, index n, index h, index w, inde
                 }
                 for (index k = 0; k < c; k += W) {
                     for (index i = 0; i < terms; i++) {
-                        fetch(x + next[i].image + k, in, next[i]);
+                        fetch<5, 1>(x + next[i].image + k, in, next[i]);
                         transform_pixels(x + at[i].image + k, in, at[i], values[i]);
                     }
                     F *to = v + (k / PANEL * block + t) * PANEL + k % PANEL * DEPTH;
@@ -428,7 +437,7 @@ int gradient(const T *x, const T *dy, float *dg, index n, index h, index w, inde
                 }
                 for (index k = 0; k < o; k += W) {
                     for (index i = 0; i < terms; i++) {
-                        fetch(dy + next[i].image + k, out, next[i]);
+                        fetch<4, 0>(dy + next[i].image + k, out, next[i]);
                         transform_gradients(dy + at[i].image + k, out, at[i], values[i]);
                     }
                     F *to = d + (k / PANEL * block + t) * PANEL + k % PANEL * DEPTH;

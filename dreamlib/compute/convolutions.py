@@ -242,7 +242,7 @@ def _loaded() -> ctypes.CDLL:
 
 def _check_operands(channels: int, sides: Sequence[int], x: Tensor, *others: Tensor | None) -> None:
     """What the C++ code takes for granted; engines ask :func:`suited` first, which leaves the rest to PyTorch."""
-    torch._check(x.ndim == 4 and len(x) > 0 and x.shape[1] == channels)
+    torch._check(x.ndim == 4 and x.numel() > 0 and x.shape[1] == channels)
     torch._check(all(side % panel() == 0 for side in sides))
     given = [x, *(value for value in others if value is not None)]
     torch._check(x.dtype in _KINDS and all(value.dtype == x.dtype for value in given))

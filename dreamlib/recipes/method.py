@@ -42,8 +42,8 @@ class Method:
     reported_as : str
         The method's name in the papers' tables; empty when no table has it.
     control : str
-        The method that shows what is learned: real images with labels of the same kind, judged in the same way. For
-        methods that are judged in a way of their own; empty: random images are judged alike, or none is made.
+        The method that shows what is learned: real images with their own classes, judged in the same way. For methods
+        that are judged in a way of their own; empty for the others, and where no such method is made.
     differs : tuple of str
         Where the recipe is not what paper and released code do, in words that go on "differs from the released code
         in: ...". What a profile or a caller changes is found by comparison and not said here.

@@ -95,7 +95,7 @@ print(
             "dim+batch32, INPC 10, ConvNet-2, instance norm": (45, 15),
             "dim+batch32, INPC 10, ResNet-10, batch norm": (29, 13),
             "dim, INPC 10, ConvNet-2, instance norm": (44, 15),
-            "dim, INPC 10, ResNet-10, batch norm": (26, 13),
+            "dim, INPC 10, ResNet-10, batch norm": (26, 11),
         },
         reported=("dim/fig3b",),
     )

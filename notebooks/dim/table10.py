@@ -96,7 +96,7 @@ print(
             "dim+noise32, INPC 10, ConvNet-2, instance norm": (44, 15),
             "dim+noise32, INPC 10, ResNet-10, batch norm": (34, 13),
             "dim, INPC 10, ConvNet-2, instance norm": (44, 15),
-            "dim, INPC 10, ResNet-10, batch norm": (26, 13),
+            "dim, INPC 10, ResNet-10, batch norm": (26, 11),
         },
         reported=("dim/table10",),
     )

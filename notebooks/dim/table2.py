@@ -211,7 +211,7 @@ print(
             "dm, IPC 10": (85, 1.5),
             "gan, INPC 1": (54, 12),
             "gan, INPC 10": (69, 12),
-            "dim, INPC 1": (26, 12),
+            "dim, INPC 1": (26, 11),
             "dim, INPC 10": (44, 15),
         },
         reported=("dim/table2",),

@@ -161,7 +161,7 @@ print(
     session.check(
         {  # mean accuracies of quick in percent, and how far another CPU may miss them
             "idc, IPC 1": (85, 2),
-            "dim, INPC 1": (26, 12),
+            "dim, INPC 1": (26, 11),
             "idc, IPC 10": (93, 2),
             "dim, INPC 10": (44, 15),
         },

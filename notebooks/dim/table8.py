@@ -105,9 +105,9 @@ print(
             "gan, INPC 1, ResNet-10, batch norm": (31, 12),
             "gan, INPC 10, ConvNet-2, instance norm": (69, 12),
             "gan, INPC 10, ResNet-10, batch norm": (53, 12),
-            "dim, INPC 1, ConvNet-2, instance norm": (26, 12),
+            "dim, INPC 1, ConvNet-2, instance norm": (26, 11),
             "dim, INPC 10, ConvNet-2, instance norm": (44, 15),
-            "dim, INPC 10, ResNet-10, batch norm": (26, 13),
+            "dim, INPC 10, ResNet-10, batch norm": (26, 11),
         },
         reported=("dim/table8",),
     )

@@ -256,8 +256,9 @@ def test_operands_that_do_not_belong_together_are_an_error_as_ever() -> None:
         torch.ops.dreamlib.winograd(random(8, C + 8, 16, 16), random(C, C, 3, 3), None, False, False)
     with pytest.raises(RuntimeError):
         torch.ops.dreamlib.winograd(random(8, C, 16, 16), random(C, C, 3, 3).bfloat16(), None, False, False)
-    with pytest.raises(RuntimeError):
-        torch.ops.dreamlib.winograd(random(0, C, 16, 16), random(C, C, 3, 3), None, False, False)
+    for empty in (random(0, C, 16, 16), random(8, C, 0, 16)):
+        with pytest.raises(RuntimeError):
+            torch.ops.dreamlib.winograd(empty, random(C, C, 3, 3), None, False, False)
     with pytest.raises(RuntimeError):
         torch.ops.dreamlib.winograd(random(8, C, 16, 16), random(C, C, 1, 1), None, False, False)
     with pytest.raises(RuntimeError):

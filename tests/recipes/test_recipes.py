@@ -422,7 +422,7 @@ def test_kip_has_the_settings_of_its_notebook() -> None:
     "name", [name for name, method in methods.items() if method.control not in ("", name)]
 )
 def test_a_control_is_judged_as_its_method_is(name: str) -> None:
-    """Facts 12.1 compare with real images under the same judge, on labels of the same kind."""
+    """Facts 12.1 compare with real images and their classes under the same judge."""
     control = methods[name].control
     for again in (False, True):
         learned, real = (final("paper", one, "cifar10", 10, 0)[again] for one in (name, control))

@@ -88,9 +88,9 @@ def run_notebook(
 ) -> Path:
     """Execute a notebook with these parameters and keep the result as `output`.
 
-    Runs in the project's root folder, in a fresh process of the interpreter that runs us. The result appears
-    all at once: until the last cell has passed, `output` is the last good version. A failed run is kept
-    next to it as ``<name>.failed.ipynb`` for reading, until a run succeeds.
+    Runs in the project's root folder, in a fresh process of the interpreter that runs us; its garbage is collected from
+    :meth:`.Session.of_notebook` on. The result appears all at once: until the last cell has passed, `output` is the
+    last good version. A failed run is kept next to it as ``<name>.failed.ipynb`` for reading, until a run succeeds.
 
     Parameters
     ----------
