@@ -19,8 +19,10 @@ def starting() -> None:
 
 
 def started() -> None:
-    """What is there stays, and what comes from here on is collected as usual; nothing where :func:`starting` was not
-    called. For where computing begins."""
+    """What is there stays, and what comes from here on is collected as usual; nothing where collections go on anyway.
+
+    For where computing begins. It does not know who put collections off: a caller who did so gets them again, too.
+    """
     if not gc.isenabled():
         gc.freeze()
         gc.enable()
