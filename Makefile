@@ -127,7 +127,7 @@ check: $(stamp) ## lint, and the tests that neither train, compile nor start pro
 	$(python) -m pytest -n 2 --dist worksteal -q -m "not nightly and not trains and not compiles and not processes"
 
 nightly: $(stamp) ## break parts on purpose, which nbval must notice; compute some committed records again; bad input
-	$(python) -m pytest -m nightly tests/nightly tests/faults
+	$(python) -m pytest -m nightly
 
 # What lies next to notebooks and is none: analyses that one page, or a few, need.
 page_modules = $(filter-out $(patsubst %.ipynb,%.py,$(wildcard notebooks/*/*.ipynb)),$(wildcard notebooks/*/*.py))

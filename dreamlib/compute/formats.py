@@ -26,7 +26,7 @@ from ..core.errors import StoreError
 from ..data.cache import folder
 from . import convolutions
 from .backend import tune_allocator
-from .machine import LIMITS
+from .machine import LIMITS, native
 
 # Maps and weights in float32, channels last, to a call that convolves them in another way.
 Convolution = Callable[[Tensor, Tensor], Callable[[], Tensor]]
@@ -189,5 +189,5 @@ def _ratio(faster: Convolution) -> float:
 
 
 def cache_folder() -> Path:
-    """Where compiled code of this machine is kept between processes."""
-    return folder() / "compiled"
+    """Where compiled code is kept between processes: a folder for each kind of processor."""
+    return folder() / "compiled" / native()

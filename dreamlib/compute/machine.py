@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 from collections.abc import Mapping
@@ -76,15 +77,32 @@ def this_machine(device: torch.device) -> Machine:
     if device.type == "cuda":
         name = torch.cuda.get_device_name(device)
         return Machine(f"cuda-{_slug(name)}", "cuda", name, "", os.cpu_count() or 1, threads, {}, "")
-    found = torch.cpu.get_capabilities()
-    names = (level for level, needed in _LEVELS.items() if all(found.get(name) for name in needed))
-    instructions = next(names, str(found.get("architecture", "unknown")))
-    limits = " ".join(f"{name}={os.environ[name]}" for name in LIMITS if os.environ.get(name))
+    found, instructions, limits = torch.cpu.get_capabilities(), _level(), _limits()
     # Processors with the same instructions differ in the width of the units that carry them out.
     family = f"family{about['cpu family']}" if "cpu family" in (about := _first_processor()) else ""
     kind = "-".join(filter(None, [device.type, instructions, family, str(threads), _slug(limits)]))
     cores = int(found.get("num_physical_cores") or os.cpu_count() or 1)
     return Machine(kind, device.type, _processor(found), instructions, cores, threads, _caches(found), limits)
+
+
+def native() -> str:
+    """Names all machines that can run each other's native code: ``"avx512-bf16-3f2a9c01"``. Fit for a file name.
+
+    A folder of compiled code may be shared by machines, as a home folder of a cluster is. Code for instructions that a
+    processor lacks ends its process without a word, and so does code for wider vectors than PyTorch is told to use.
+    """
+    sets = [name for name, has in sorted(torch.cpu.get_capabilities().items()) if has is True]
+    return f"{_level()}-{hashlib.sha256(' '.join([*sets, _limits()]).encode()).hexdigest()[:8]}"
+
+
+def _level() -> str:
+    found = torch.cpu.get_capabilities()
+    names = (level for level, needed in _LEVELS.items() if all(found.get(name) for name in needed))
+    return next(names, str(found.get("architecture", "unknown")))
+
+
+def _limits() -> str:
+    return " ".join(f"{name}={os.environ[name]}" for name in LIMITS if os.environ.get(name))
 
 
 def _processor(found: Mapping[str, Any]) -> str:

@@ -13,20 +13,29 @@ import torch
 
 from dreamlib.compute import convolutions, formats
 from dreamlib.compute.engine import Engine
-from dreamlib.compute.formats import FLOAT32, Formats, formats_of
+from dreamlib.compute.formats import FLOAT32, Formats, cache_folder, formats_of
 from dreamlib.samplers import kmeans
 
 pytestmark = pytest.mark.compiles
 
 CPU = torch.device("cpu")
-ASK = "import torch; from dreamlib.compute.formats import formats_of; print(formats_of(torch.device('cpu')))"
+ASK = """
+import sys, torch
+from pathlib import Path
+from dreamlib.compute.formats import formats_of
+print(formats_of(torch.device("cpu")))
+for kept in sys.argv[2:]:
+    (file,) = Path(sys.argv[1]).glob("*.json")
+    file.write_text(kept)
+    print(formats_of.__wrapped__(torch.device("cpu")))  # as a process that has not asked yet
+"""
 
 
-def asked(cache: Path, **environment: str) -> str:
-    """What another process of this machine decides."""
+def asked(cache: Path, *kept: str, **environment: str) -> list[str]:
+    """What another process of this machine decides: at first, and where its only measurement said something else."""
+    command = [sys.executable, "-c", ASK, str(cache), *kept]
     env = {**os.environ, "DREAMLIB_CACHE": str(cache), **environment}
-    done = subprocess.run([sys.executable, "-c", ASK], env=env, capture_output=True, text=True, check=True)
-    return done.stdout.strip()
+    return subprocess.run(command, env=env, capture_output=True, text=True, check=True).stdout.splitlines()
 
 
 def decided(cache: Path) -> str:
@@ -42,7 +51,7 @@ DIRECT, FEWER = str(Formats("float32")), str(Formats("float32", winograd=True))
 
 @pytest.mark.skipif(formats_of(CPU).short != "bfloat16", reason="this processor has no bfloat16 to measure")
 def test_the_ratio_of_bfloat16_is_measured_once_and_decides(tmp_path: Path) -> None:
-    first = asked(tmp_path)
+    (first,) = asked(tmp_path)
     (kept,) = tmp_path.glob("bfloat16-*.json")
     ratio = json.loads(kept.read_text())["bfloat16"]
     assert ("bfloat16" in first) == (ratio >= formats.PAYS)
@@ -76,28 +85,24 @@ x86 = pytest.mark.skipif(not torch.cpu.get_capabilities().get("avx2"), reason="n
 @x86
 @pytest.mark.skipif(not convolutions.available(CPU), reason="no C++ compiler with OpenMP")
 def test_without_bfloat16_the_ratio_of_fewer_products_decides(tmp_path: Path) -> None:
-    first = asked(tmp_path, **AVX2)
+    other = '{"winograd-float32": 1.0}', '{"winograd-float32": 2.0}', "{}"
+    first, *then = asked(tmp_path, *other, **AVX2)
     assert not list(tmp_path.glob("bfloat16-*")), "nothing of it had to be measured"
     (kept,) = tmp_path.glob("winograd-float32-*.json")
     ratio = json.loads(kept.read_text())["winograd-float32"]
     assert first == (FEWER if ratio >= formats.FEWER_PAYS else DIRECT)
-    kept.write_text('{"winograd-float32": 1.0}')
-    assert asked(tmp_path, **AVX2) == DIRECT
-    kept.write_text('{"winograd-float32": 2.0}')
-    assert asked(tmp_path, **AVX2) == FEWER
-    kept.write_text("{}")
-    assert asked(tmp_path, **AVX2) == first
+    assert then == [DIRECT, FEWER, first]
 
 
 @x86
 def test_without_bfloat16_and_a_compiler_nothing_is_gained(tmp_path: Path) -> None:
-    assert asked(tmp_path, CXX="/bin/false", **AVX2) == DIRECT
+    assert asked(tmp_path, CXX="/bin/false", **AVX2) == [DIRECT]
     assert not list(tmp_path.iterdir()), "nothing had to be measured"
 
 
 def test_a_cache_that_cannot_be_written_is_no_error(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    assert asked(tmp_path / "file").startswith("Formats(")
+    assert asked(tmp_path / "file")[0].startswith("Formats(")
 
 
 @pytest.mark.parametrize("mode", ["plain", "compiled"])
@@ -135,3 +140,19 @@ def test_formats_are_said_in_words() -> None:
     assert Formats("bfloat16", winograd=True, rough=True).words == (
         f"bfloat16, {fewer} (products in bfloat16 where means are compared)"
     )
+
+
+@pytest.mark.parametrize("differs", ["instructions", "limit"])
+def test_machines_that_share_a_folder_share_no_code_that_one_cannot_run(
+    differs: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a cluster's home folder is shared by nodes of several kinds."""
+    here, found = cache_folder(), dict(torch.cpu.get_capabilities())
+    found["sse4a"] = not found.get("sse4a", False)
+    if differs == "limit":
+        monkeypatch.setenv("ATEN_CPU_CAPABILITY", "default")
+    else:
+        monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: found)
+    assert cache_folder() != here
+    monkeypatch.undo()
+    assert cache_folder() == here

@@ -166,6 +166,7 @@ def test_in_one_call_the_experts_are_trained_first(few: ClassData, experts: Mapp
     assert same({**distill(few, MTT, 2).stored}, expected.stored)
 
 
+@pytest.mark.nightly  # half a minute of compiling; a student of two experts is no faster by it
 @pytest.mark.compiles
 def test_compiled_it_is_the_same_to_rounding(few: ClassData, experts: Mapping[str, Tensor]) -> None:
     short: dict[str, Any] = {"iterations": 1, "student_steps": 1, "augment": Siamese("none")}

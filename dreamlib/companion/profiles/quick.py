@@ -211,7 +211,7 @@ quick = Profile(
         "dream/figure1": Item(
             seeds=1, methods=("dc", "dc+dream", "dsa", "dsa+dream", "idc-dm", "idc-dm+dream")
         ),
-        "engine/speed": Item(seeds=2),
+        "engine/speed": Item(seeds=1),
         # Networks are trained on every memory again, some hundred of them. Batches smaller than the published 256 make
         # up for fewer epochs, at half the price.
         "dm/continual": Item(
