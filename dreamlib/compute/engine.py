@@ -320,8 +320,8 @@ class Engine:
     def _program_key(
         self, key: Hashable, form: pytree.TreeSpec, flat: Sequence[Tensor], rounded: bool
     ) -> Hashable:
-        # Whatever changes the generated code: shapes and formats, device, threads, and the demand for repeatable
-        # results.
+        # Whatever changes the generated code: shapes, strides and formats, device, threads, and the demand for
+        # repeatable results.
         shapes, repeatable = tuple(map(_shape, flat)), torch.are_deterministic_algorithms_enabled()
         machine = str(self.device), torch.get_num_threads(), repeatable
         return self.mode, self.formats, machine, rounded, key, str(form), shapes
@@ -411,13 +411,19 @@ class _Compiled:
                 traced = trace(*flat)
                 # Not public, so imported only where something is compiled.
                 from torch._functorch.compile_utils import fx_graph_cse
+                from torch._inductor import compile as compiled_by_inductor
+                from torch._subclasses.fake_tensor import FakeTensorMode
+                from torch.fx.experimental.symbolic_shapes import ShapeEnv
 
                 # Common subexpressions: derivatives use the same maps many times, and the compiler would compute each
                 # of them.
                 traced = GraphModule(traced, fx_graph_cse(traced.graph))
-                compiled = torch.compile(traced, dynamic=False, options=_OPTIONS.get(engine.device.type))
+                # Straight to TorchInductor: torch.compile would trace the trace once more, and guard against what the
+                # key of a program tells already. Without an environment for shapes, nothing would be kept in the cache.
+                fake = FakeTensorMode(shape_env=ShapeEnv(), allow_non_fake_inputs=True)
+                shapes = [fake.from_tensor(value, static_shapes=True) for value in flat]
                 with _instructions_trusted():
-                    compiled(*flat)
+                    compiled = compiled_by_inductor(traced, shapes, _OPTIONS.get(engine.device.type))
             self.function, self.done = compiled, True
         except torch.OutOfMemoryError:
             raise
@@ -458,4 +464,4 @@ class _Recorded:
 
 
 def _shape(tensor: Tensor) -> Hashable:
-    return tuple(tensor.shape), tensor.dtype
+    return tuple(tensor.shape), tensor.stride(), tensor.dtype

@@ -330,7 +330,7 @@ def test_without_a_compiler_the_work_goes_on_with_one_line_of_notice(monkeypatch
     def broken(*_: object, **__: object) -> object:
         raise RuntimeError("no C++ compiler found\nand a page of hints")
 
-    monkeypatch.setattr(torch, "compile", broken)
+    monkeypatch.setattr("torch._inductor.compile", broken)
     run = Engine("compiled", CPU)
     with pytest.warns(UserWarning, match="uncompiled, which is slower: no C"):
         out = run.run("first", lambda x: x + 1, torch.ones(2))
@@ -439,3 +439,10 @@ def test_the_processor_is_believed_about_its_instructions() -> None:
 def test_groups_are_a_divisor_so_that_all_chunks_have_one_size() -> None:
     """Room for 4 of 10 classes: 2 at a time, since the rest of 4 would be compiled again."""
     assert Engine("fast", CPU, formats=Formats("bfloat16")).groups(10, engines.CACHE_BYTES // 4) == 2
+
+
+def test_other_strides_are_compiled_apart() -> None:
+    """Compiled code reads memory as it lay when it was traced."""
+    run, x = Engine("compiled", CPU), torch.randn(2, 3, 4, 5, generator=generator())
+    for images in (x, x.contiguous(memory_format=torch.channels_last), x.mT.contiguous().mT, x):
+        close(run.run("strides", lambda a: a.sum((2, 3)).cumsum(1), images), x.sum((2, 3)).cumsum(1), 1e-5)

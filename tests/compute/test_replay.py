@@ -194,7 +194,7 @@ def test_a_branch_that_fails_comes_back_all_the_same(cuda: list[Tape]) -> None:
 @pytest.fixture
 def recording(cuda: list[Tape], monkeypatch: pytest.MonkeyPatch) -> list[Tape]:
     """Every engine records, whatever the device; what it traces is run as traced, for a tape sees no compiled code."""
-    monkeypatch.setattr(torch, "compile", lambda traced, **how: traced)
+    monkeypatch.setattr("torch._inductor.compile", lambda traced, shapes, options: traced)
     monkeypatch.setattr(Engine, "records", property(lambda engine: not engine.eager))
     return cuda
 
@@ -350,7 +350,7 @@ def test_what_cannot_be_recorded_runs_compiled_with_a_notice(
 
     monkeypatch.setattr(engines, "Replay", refuse)
     compiled = []
-    monkeypatch.setattr(torch, "compile", lambda traced, **how: compiled.append(traced) or traced)
+    monkeypatch.setattr("torch._inductor.compile", lambda traced, *how: compiled.append(traced) or traced)
     engine = Engine("compiled", "cpu")
     with pytest.warns(UserWarning, match="without a CUDA graph, which is slower: operation not permitted"):
         engine.run("a step", step, *arguments(0))
@@ -402,7 +402,7 @@ def test_what_cannot_be_compiled_is_not_recorded(
     def broken(*_: object, **__: object) -> object:
         raise RuntimeError("no compiler here")
 
-    monkeypatch.setattr(torch, "compile", broken)
+    monkeypatch.setattr("torch._inductor.compile", broken)
     engine = Engine("compiled", "cpu")
     with pytest.warns(UserWarning, match="uncompiled, which is slower: no compiler here"):
         found = engine.each("each step", lambda row: row * 2, torch.arange(3.0))

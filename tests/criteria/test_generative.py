@@ -405,7 +405,7 @@ def test_a_traced_step_is_the_plain_one(
 ) -> None:
     """What the compiler is given, the gradient penalty's second derivatives included, run as it is."""
     programs = Programs()
-    monkeypatch.setattr(torch, "compile", lambda traced, **how: traced)
+    monkeypatch.setattr("torch._inductor.compile", lambda traced, shapes, options: traced)
     recipe = generative("gan", container__lr=0.02)
     if stage != "first":  # under an augmentation, whose numbers are another every step
         model = replace(NETWORK, width=4, norm=stage)

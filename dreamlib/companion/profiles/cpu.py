@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from ...containers import SGD, Adam, Falling
+from ...containers import Adam, Falling
 from ...networks import NetworkSpec
 from ...recipes.generators import models, released
 from ...recipes.method import GREY_SETS
