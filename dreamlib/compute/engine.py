@@ -421,7 +421,7 @@ class _Compiled:
                 # Straight to TorchInductor: torch.compile would trace the trace once more, and guard against what the
                 # key of a program tells already. Without an environment for shapes, nothing would be kept in the cache.
                 fake = FakeTensorMode(shape_env=ShapeEnv(), allow_non_fake_inputs=True)
-                shapes = [fake.from_tensor(value, static_shapes=True) for value in flat]
+                shapes: list[Any] = [fake.from_tensor(value, static_shapes=True) for value in flat]
                 with _instructions_trusted():
                     compiled = compiled_by_inductor(traced, shapes, _OPTIONS.get(engine.device.type))
             self.function, self.done = compiled, True
