@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from dreamlib.companion.cells import make_cell
 from dreamlib.companion.plans import PLANS, dim
 from dreamlib.companion.profiles import profiles
 
@@ -53,3 +54,13 @@ def test_a_profile_that_says_nothing_takes_the_published_choices(tiny: None) -> 
     assert list(dim.batches("tiny", "digits", 10)) == ["16", "32", "64", "128", "256", "384"]
     assert list(dim.larger("tiny")) == ["C3", "R10", "R18", "R34", "R50", "D121"]
     assert dim.judges("tiny")["C3"].width == 128
+
+
+@pytest.mark.parametrize(("profile", "dataset"), [("quick", "digits"), ("cpu", "cifar10"), ("cpu", "mnist")])
+@pytest.mark.parametrize("method", ["mmd", "mmd-polynomial", "mmd-rbf", "mmd-laplacian"])
+def test_pixels_that_are_matched_without_a_network_keep_a_rate_of_their_own(
+    method: str, profile: str, dataset: str
+) -> None:
+    """They build on DM, whose rate is for gradients that a network has made small: at 25 they diverge within 40 steps."""
+    dm = make_cell(profile, "dm", dataset, 10, 0).recipe.image_lr
+    assert make_cell(profile, method, dataset, 10, 0).recipe.image_lr <= dm / 2

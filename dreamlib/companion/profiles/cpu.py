@@ -80,6 +80,13 @@ cpu = Profile(
         rule("profile cpu", {"iterations": 50}, method=GRADIENT_PIXELS),
         rule("profile cpu", {"iterations": 500}, method=GRADIENT_PIXELS, ipc=1),
         rule("profile cpu", {"iterations": 2000}, method="dm"),
+        rule("profile cpu", {"iterations": 20, "real_batch": 128, "teacher.batch": 128}, method=IDC_FAMILY),
+        *(
+            rule(source, {"image_lr": lr}, method=method, dataset=sets)
+            for method, rates in RATES.items()
+            for source, sets, lr in zip((SEARCHED, GUESSED), (COLOUR_SETS, GREY_SETS), rates, strict=True)
+        ),
+        # After those of DM, on which they build.
         rule(
             "profile cpu; image_lr: ours, on held-out training images in 300 steps of an earlier cpu",
             {"image_lr": 0.5},
@@ -90,12 +97,6 @@ cpu = Profile(
             {"image_lr": 0.1},
             method=PIXEL_MMD,
             ipc=1,
-        ),
-        rule("profile cpu", {"iterations": 20, "real_batch": 128, "teacher.batch": 128}, method=IDC_FAMILY),
-        *(
-            rule(source, {"image_lr": lr}, method=method, dataset=sets)
-            for method, rates in RATES.items()
-            for source, sets, lr in zip((SEARCHED, GUESSED), (COLOUR_SETS, GREY_SETS), rates, strict=True)
         ),
         rule(
             "profile cpu",
