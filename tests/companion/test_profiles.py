@@ -61,6 +61,6 @@ def test_a_profile_that_says_nothing_takes_the_published_choices(tiny: None) -> 
 def test_pixels_that_are_matched_without_a_network_keep_a_rate_of_their_own(
     method: str, profile: str, dataset: str
 ) -> None:
-    """They build on DM, whose rate is for gradients that a network has made small: at 25 they diverge within 40 steps."""
+    """They build on DM, whose rate is for gradients that a network has made small: at 25 they diverge in 40 steps."""
     dm = make_cell(profile, "dm", dataset, 10, 0).recipe.image_lr
     assert make_cell(profile, method, dataset, 10, 0).recipe.image_lr <= dm / 2
