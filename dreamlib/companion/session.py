@@ -147,8 +147,14 @@ class Session:
         for name, error in summary.failed.items():
             warnings.warn(f"{name} failed: {error}", stacklevel=2)
         if missing := len(self.study.missing()):
-            done = len(self.study.cells) - missing
-            self.say(f"{done} of {words.plural(len(self.study.cells), 'cell')} are measured.")
+            count, measured = len(self.study.cells), len(self.study.records())
+            told = f"{measured} of {words.plural(count, 'cell')} are measured."
+            # Records travel with a repository, and sets do not.
+            if without := measured + missing - count:
+                told += (
+                    f" The sets of {without} are not in this results folder, so their images are not shown."
+                )
+            self.say(told)
 
     def say(self, text: str) -> None:
         """Show Markdown; a sentence with "nan" or "-0.0" in it is an error."""

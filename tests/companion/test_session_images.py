@@ -62,3 +62,20 @@ def test_a_part_of_the_course_is_shown_and_none_is_empty(session: Session) -> No
     assert first is not None
     keep(session, first, {0: 1, 5: 2, 12: 3, 20: 4})
     assert list(session.generated(cell)) == [0, 5]
+
+
+def test_what_is_measured_is_told_from_what_can_be_shown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Records lie in a repository, sets do not."""
+    session = Session("dm/tableT1", ipcs="10", methods="dm,mmd", results=str(tmp_path), workers=-1)
+    told: list[str] = []
+    monkeypatch.setattr(Session, "say", lambda self, text: told.append(text))
+    session.run()
+    dm, _ = session.study.cells
+    session.study.store.write_record(dm, {"accuracies": [80.0] * dm.evaluation.networks})
+    session.run()
+    assert told == [
+        "0 of 2 cells are measured.",
+        "1 of 2 cells are measured. The sets of 1 are not in this results folder, so their images are not shown.",
+    ]
