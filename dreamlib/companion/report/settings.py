@@ -258,6 +258,8 @@ def _words(value: object) -> object:
     if not isinstance(value, Mapping):
         return value
     told = {name: one for name, one in value.items() if name != "part" and one not in (None, "")}
+    if "strategy" in told:  # the transforms of an augmentation, as code writes them: crop_cutout
+        told["strategy"] = plainly(told["strategy"])
     return ", ".join(f"{plainly(name)} {_words(one)}" for name, one in told.items())
 
 
