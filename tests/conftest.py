@@ -20,8 +20,8 @@ os.environ.setdefault(
     "TORCHINDUCTOR_CACHE_DIR", str(Path(tempfile.gettempdir(), f"torchinductor-tests-{os.getuid()}"))
 )
 torch.set_num_threads(1)
-# Four thousand tests and what they import stay until the end. To look through them for garbage again and again takes
-# a fifth of the time of small tests; so they are set apart once they are all there.
+# Four thousand tests and what they import stay until the end. To look through them for garbage while they are collected
+# takes a third of that time; so they are set apart once they are all there.
 gc.disable()
 # A shell ignores Ctrl-C for what it starts in the background, and so would the tests of Ctrl-C.
 signal.signal(signal.SIGINT, signal.default_int_handler)
