@@ -12,7 +12,7 @@ from ..core.errors import BadValue, known
 from ..core.files import digest
 from ..core.limits import check_per_class
 from ..core.registry import as_data
-from ..criteria import OBJECTIVES, Generative
+from ..criteria import CRITERIA, OBJECTIVES, Generative
 from ..data import check_name
 from ..data.splits import parse
 from ..distillation.evaluate import Evaluation, Generated
@@ -72,10 +72,8 @@ class Cell:
 
     @cached_property
     def needs(self) -> tuple[Cell, ...]:
-        """The cells that have to be there first: parts of a union, an earlier stage, experts."""
-        # A union needs its parts; any other cell at most one thing: an earlier stage, or experts.
-        first = first_stage(self)
-        return self.parts if first is None else (first,)
+        """The cells that have to be there first: parts of a union; an earlier stage or experts, a coreset's network."""
+        return self.parts or tuple(filter(None, (first_stage(self), embedding(self))))
 
     @property
     def sets(self) -> tuple[Cell, ...]:
@@ -284,6 +282,20 @@ def first_stage(cell: Cell) -> Cell | None:
     step = cell.recipe.criterion.first or recipe.steps
     return replace(
         cell, method=name, label=name, base="", set_of="", recipe=recipe, step=step, with_set=False
+    )
+
+
+def embedding(cell: Cell) -> Cell | None:
+    """The network that a cell's coreset is chosen by, as a cell; None where that is not trained.
+
+    All coresets of a data set and a seed have the same one.
+    """
+    recipe = cell.recipe.embedded
+    if recipe is None:
+        return None
+    name = CRITERIA.name_of(recipe.criterion)
+    return replace(
+        cell, method=name, label=name, base="", set_of="", recipe=recipe, step=recipe.steps, with_set=False
     )
 
 

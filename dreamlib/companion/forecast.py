@@ -65,7 +65,9 @@ def forecast(kind: Sequence[Cell], store: Store) -> str:
     times = []
     for phase, pace in _paces(cell, store).items():
         rest = pace["steps"] - pace["step"] - pace["ahead"]  # not reached yet; of an evaluation only the test
-        how = "more than" if cell.parts or rest > (phase == "evaluate") else "about"
+        # Of a set that waits for an earlier stage, or for a coreset's network, that is all that is timed.
+        begun = phase != "distil" or any(store.pace(one, "distill").get("seconds") for one in cell.sets)
+        how = "about" if begun and not cell.parts and rest <= (phase == "evaluate") else "more than"
         times.append(f"{how} {span(_whole(pace))} to {phase}")
     return f"  {cell.label}, {cell.dataset}, IPC {cell.ipc}, {cell.profile}: {', '.join(times)} on this device{many}"
 

@@ -24,10 +24,12 @@ from ..core.errors import DataError, Diverged, DreamlibError, OutOfMemory, Store
 from ..core.files import digest, tensors_digest, with_prefix
 from ..core.limits import check_fits
 from ..core.version import version
+from ..criteria import Embedding
 from ..data import ClassData, Dataset, derive, load, names
 from ..data.splits import parse
 from ..distillation.evaluate import EvaluationRun, Trained, check_judge
 from ..distillation.loop import BESIDE, Distillation
+from ..distillation.selection import carried
 from ..distillation.sets import NOT_OURS, WHITENING
 from .cells import Cell
 from .clock import Clock, Pace, checkpoint_seconds
@@ -381,19 +383,20 @@ class Worker:
         if not cell.recipe.drawn:
             size = 4 * data.num_classes * cell.ipc * math.prod(data.shape)
             check_fits(size, f"IPC {cell.ipc} of {cell.dataset}", "a smaller --ipc", OutOfMemory)
-        if not cell.needs:
-            return start, {}
-        (first,) = cell.needs
-        with self.store.lock(first) as mine:
-            if not mine:
-                raise HeldElsewhere(first)
-            state, known = self._begun(first)
-        # The share of the first stage that was gone on from: a GAN that was trained for longer serves others too.
-        share, took = first.step / first.recipe.steps, known["seconds"]
-        before = {"first stage": took["distill"] * share}
-        if "core" in took:
-            before["core"] = took["core"] * share
-        return partial(start, start=state), before
+        given: dict[str, Tensor] = {}
+        before: dict[str, float] = {}
+        for first in cell.needs:
+            with self.store.lock(first) as mine:
+                if not mine:
+                    raise HeldElsewhere(first)
+                state, known = self._begun(first)
+            given |= carried(state) if isinstance(first.recipe.criterion, Embedding) else state
+            # The share of the first stage that was gone on from: a GAN that was trained for longer serves others too.
+            share, took = first.step / first.recipe.steps, known["seconds"]
+            before["first stage"] = before.get("first stage", 0.0) + took["distill"] * share
+            if "core" in took:
+                before["core"] = before.get("core", 0.0) + took["core"] * share
+        return partial(start, start=given or None), before
 
     def _begun(self, first: Cell) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """A first stage and what is trained with it; where it has failed in this run, it is not tried again."""

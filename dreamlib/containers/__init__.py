@@ -2,6 +2,7 @@
 
 from .answers import Answers
 from .base import CONTAINERS, Container, ImageContainer, Images, OfImages, Source, register
+from .embeddings import EmbeddingNetwork
 from .formation import MultiFormation
 from .generator import Drawing, Generator, drawing
 from .paced import Paced
@@ -19,6 +20,7 @@ __all__ = [
     "ClassByClass",
     "Container",
     "Drawing",
+    "EmbeddingNetwork",
     "Falling",
     "Generator",
     "ImageContainer",

@@ -13,6 +13,7 @@ from .base import (
     snapshot_steps,
 )
 from .biggan import Hinge
+from .embedding import Embedding
 from .experts import Learning
 from .generative import Generative
 from .labelling import Labelling, RidgeHead
@@ -31,6 +32,7 @@ __all__ = [
     "Batch",
     "Criterion",
     "Descent",
+    "Embedding",
     "Generative",
     "Hinge",
     "Labelling",

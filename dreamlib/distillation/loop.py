@@ -27,7 +27,7 @@ from ..networks import Network, build, forward_operations
 from ..teachers import Idle, Scene, Teaching
 from ..teachers.base import BESIDE
 from .recipe import Recipe
-from .selection import Selection
+from .selection import carried, select, trained_embedding
 
 # In a state "settled.PART.NAME" is tensor NAME of a part that later states hold too, unchanged; the same for ever, so
 # that whoever writes states needs to write it once.
@@ -52,8 +52,9 @@ class Distillation:
         together as fit. Changes no result but for the order of sums and, where fast mode rounds to bytes, which maps
         share a range. Default: no bound.
     start : dict of str to Tensor, optional
-        What :attr:`snapshots` of ``recipe.first`` hold, after ``recipe.criterion.first`` steps where it is an earlier
-        stage, else at its end; for recipes that need one.
+        For recipes that need one. What :attr:`snapshots` of ``recipe.first`` hold, after ``recipe.criterion.first``
+        steps where it is an earlier stage, else at its end; and, of ``recipe.embedded``, what
+        :func:`~dreamlib.distillation.selection.carried` makes of its last one.
     programs : Programs, optional
         Functions that other runs have compiled.
 
@@ -127,24 +128,25 @@ class Distillation:
         self.snapshots: dict[int, dict[str, Tensor]] = {}
         self.losses: list[tuple[int, float]] = []
         self.stored: dict[str, Tensor] = {}
-        self.selection = Selection(recipe, self.scene, slots) if slots else None
-        self._selection_steps = self.selection.steps if self.selection else 0
+        # The choice of the images to start from is the first step.
+        self.slots, self._selections = slots, int(slots > 0)
+        self._chosen_by = trained_embedding(recipe, data, start) if slots else {}
         # Without images to start from (a generator, experts) there is nothing to select.
-        if self.selection is None:
+        if not slots:
             self._begin(None, start)
         # A later stage takes over the partner that an earlier stage has trained.
-        carried = None if start is None else below(start, BESIDE)
+        partner = None if start is None or recipe.first is None else below(start, BESIDE)
         # A coreset makes no step, so it has neither teacher nor criterion.
         self.teaching: Teaching = recipe.teacher.begin(self.scene, start) if taught else Idle()
-        self.criterion = how.begin(self.scene, self.teaching, carried) if moves else None
-        if self.selection is None and self.mark in recipe.kept:
+        self.criterion = how.begin(self.scene, self.teaching, partner) if moves else None
+        if not slots and self.mark in recipe.kept:
             self._keep_snapshot()
 
     def _engine(self, ipc: int, programs: Programs | None) -> Engine:
         recipe, data = self.recipe, self.data
         network = build(recipe.network, data.shape, data.num_classes, device="meta")
         seen = recipe.criterion.shown(data.num_classes, ipc) + recipe.teacher.shown(data.num_classes, ipc)
-        images = (self.loops and self.loops * seen) + recipe.initial.epochs * data.total
+        images = self.loops and self.loops * seen
         # A training step costs about three forward passes: one forward, two backward (by the maps and by the weights).
         work = 3 * forward_operations(recipe.network, data.shape, data.num_classes) * images
         return Engine(recipe.mode, self.device, operations=work, programs=programs).for_network(network)
@@ -153,13 +155,11 @@ class Distillation:
 
     @property
     def steps(self) -> int:
-        return self._selection_steps + self.teaching.steps + self.loops
+        return self._selections + self.teaching.steps + self.loops
 
     @property
     def step(self) -> int:
-        if not self.stored and self.selection is not None:
-            return self.selection.step
-        return self._selection_steps + self.teaching.step + self.matched
+        return (self._selections if self.stored else 0) + self.teaching.step + self.matched
 
     @property
     def done(self) -> bool:
@@ -169,7 +169,7 @@ class Distillation:
     def ahead(self) -> int:
         """Steps to come of the kind of the next one: of the selection, of preparing the teacher, or of the loop."""
         if not self.stored:
-            return self._selection_steps - self.step
+            return self._selections
         if not self.teaching.done:
             return self.teaching.steps - self.teaching.step
         return self.loops - self.matched
@@ -210,14 +210,10 @@ class Distillation:
 
     def advance(self) -> None:
         """Do the next small piece of work."""
-        # In order: select the initial images (once a coreset's network is trained), prepare the teacher, then the loop.
+        # In order: select the initial images, prepare the teacher, then the loop.
         if not self.stored:
-            assert self.selection is not None
             with self.stopwatch.phase("select"):
-                if not self.selection.trained:
-                    self.selection.advance()
-                    return
-                self._begin(self.selection.choose(self.container), None)
+                self._begin(select(self.recipe, self.scene, self.slots, self._chosen_by), None)
             self._keep_snapshot()
         elif not self.teaching.done:
             self.teaching.advance()
@@ -233,7 +229,7 @@ class Distillation:
         # Integers (the count of batches in a batch norm) have no gradient.
         learned = {name: value for name, value in self.stored.items() if value.is_floating_point()}
         self.optimiser = Optimiser(learned, self.updates)
-        if self.selection is not None or how.before(self.recipe) is None:
+        if self.slots or how.before(self.recipe) is None:
             return
         if start is None:
             raise BadValue(
@@ -305,7 +301,7 @@ class Distillation:
         if not self.updates:  # no learning rate
             return ""
         update = next(iter(self.updates.values()))
-        name = "image_lr" if self.selection else "lr"
+        name = "image_lr" if self.slots else "lr"
         return f"lower {name} (now {update.lr * self.recipe.criterion.lr_factor})"
 
     def _keep_snapshot(self) -> None:
@@ -341,8 +337,7 @@ class Distillation:
         out |= {f"seconds.{name}": torch.tensor(v, dtype=torch.float64) for name, v in self.seconds.items()}
         out["core_seconds"] = torch.tensor(self.core_seconds, dtype=torch.float64)
         if not self.stored:
-            assert self.selection is not None
-            return out | {f"selection.{name}": value for name, value in self.selection.state().items()}
+            return out
         parts = {} if self.criterion is None else self.criterion.settled(self.stored)
         for part, tensors in parts.items():
             out |= {f"{SETTLED}{part}.{name}": value for name, value in tensors.items()}
@@ -365,8 +360,6 @@ class Distillation:
         seconds = {name: float(value) for name, value in below(state, "seconds.").items()}
         self.stopwatch.restore(seconds, float(state["core_seconds"]))
         if "matched" not in state:
-            assert self.selection is not None
-            self.selection.restore(below(state, "selection."))
             self.teaching.restore({})
             return
         settled = _by_first_word(below(state, SETTLED))
@@ -409,13 +402,15 @@ def _by_first_word(tensors: Mapping[str, Tensor]) -> dict[str, dict[str, Tensor]
 def distill(data: ClassData, recipe: Recipe, ipc: int, seed: int = 0) -> Distillation:
     """Run a recipe to its end in one call; the set is ``result.stored``. For long runs see ``companion``.
 
-    What has to be there first (a GAN, experts) is run before.
+    What has to be there first (a GAN, experts, a coreset's network) is run before.
     """
-    start = None
+    start: dict[str, Tensor] = {}
     if (first := recipe.first) is not None:
         # A later stage goes on where it starts to match; experts are taken at the end of their training.
-        start = distill(data, first, ipc, seed).snapshots[recipe.criterion.first or first.steps]
-    run = Distillation(data, recipe, ipc, seed, start=start)
+        start |= distill(data, first, ipc, seed).snapshots[recipe.criterion.first or first.steps]
+    if (embedded := recipe.embedded) is not None:
+        start |= carried(distill(data, embedded, ipc, seed).snapshots[embedded.steps])
+    run = Distillation(data, recipe, ipc, seed, start=start or None)
     while not run.done:
         run.advance()
     return run

@@ -12,6 +12,7 @@ from ..core.errors import BadValue, unknown
 from ..core.registry import UNSAID
 from ..coresets import Coreset, RealImages, Whole
 from ..criteria import SNAPSHOTS, Criterion, Matching, snapshot_steps
+from ..criteria.embedding import embedding_of
 from ..data import ClassData, Dataset, Normalisation, statistics
 from ..data.whitening import KINDS
 from ..networks import NetworkSpec
@@ -102,6 +103,11 @@ class Recipe:
         """The recipe that has to run first: of an earlier stage, or of experts; None: there is none."""
         # The criterion says what it goes on from (an earlier stage, experts), else the teacher does.
         return self.criterion.before(self) or self.teacher.before(self)
+
+    @property
+    def embedded(self) -> Recipe | None:
+        """The recipe of the network that the coreset is chosen by, which has to be trained first; None: it is not."""
+        return embedding_of(self)
 
     @property
     def matching(self) -> Matching:

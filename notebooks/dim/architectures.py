@@ -75,7 +75,7 @@ def by_network(
     -------
     DataFrame
         One line per row and network with the columns of :data:`COLUMNS`; ``status`` is "measured", "missing",
-        "not possible", "not in this profile" or "not implemented".
+        "not possible", "not on this page" or "not implemented".
     """
     numbers = numbers_of(reported)
     lines = []

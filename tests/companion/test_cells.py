@@ -149,6 +149,20 @@ def test_ablations_of_the_matcher_share_one_first_stage_that_is_the_gan(profile:
     assert first_stage(make_cell(profile, "dm", "digits", 10, 0)) is None
 
 
+@pytest.mark.parametrize("profile", ["quick", "cpu", "paper"])
+def test_coresets_of_a_seed_are_chosen_by_one_network(profile: str) -> None:
+    """That of Herding, K-Center and Forgetting at every budget; another seed or data set has another one."""
+
+    def network(method: str, ipc: int, seed: int, dataset: str = "digits") -> str:
+        (need,) = make_cell(profile, method, dataset, ipc, seed).needs
+        return need.set_key
+
+    names = ("herding", "k-center", "forgetting")
+    assert len({network(name, ipc, 0) for name in names for ipc in (1, 10, 50)}) == 1
+    assert len({network("herding", 1, 0), network("herding", 1, 1), network("herding", 1, 0, "mnist")}) == 3
+    assert make_cell(profile, "random", "digits", 1, 0).needs == ()
+
+
 def test_generators_make_no_union() -> None:
     cell = paper("dim")
     with pytest.raises(BadValue, match="a union of generators"):

@@ -15,7 +15,7 @@ import torch
 from tinyruns import cell, leftovers, numbers
 
 from dreamlib.companion import worker as worker_module
-from dreamlib.companion.cells import Cell
+from dreamlib.companion.cells import Cell, make_cell
 from dreamlib.companion.clock import Clock, checkpoint_seconds
 from dreamlib.companion.interrupts import Interrupts
 from dreamlib.companion.run import Summary, run_cells
@@ -56,6 +56,20 @@ def steps(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
         monkeypatch.setattr(kind, "advance", advance)
     return made
+
+
+def test_what_a_coreset_is_chosen_by_is_trained_once(tmp_path: Path) -> None:
+    budgets = [make_cell("tiny", "herding", "digits", ipc, 0) for ipc in (1, 2)]
+    cells, store = [*budgets, cell("herding", seed=1)], Store(tmp_path)
+    assert run(cells[:1], tmp_path).computed == 1
+    (network,) = {need.set_name: need for one in budgets for need in one.needs}.values()
+    trained = store.set_path(network).stat().st_mtime_ns
+    assert run(cells, tmp_path).computed == 2
+    assert store.set_path(network).stat().st_mtime_ns == trained
+    assert len({need.set_name for one in cells for need in one.needs}) == 2, "one for each seed"
+    records = [store.record(one) for one in budgets]
+    first, second = (record["seconds"]["first stage"] for record in records if record is not None)
+    assert first == second > 0, "each record says what its set cost in all"
 
 
 def test_a_run_writes_records_sets_and_nothing_else(tmp_path: Path) -> None:

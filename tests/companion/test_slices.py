@@ -66,4 +66,6 @@ def test_slices_of_one_step_get_there_and_change_nothing(
     for one in cells:
         record = Store(cut).record(one)
         assert record is not None
-        assert record["resumed"] is (record["seconds"]["distill"] > 0), "of the set that is judged"
+        # A coreset is chosen in one step, by a network that was resumed in a run of its own.
+        several = one.method != "herding" and record["seconds"]["distill"] > 0
+        assert record["resumed"] is several, "of the set that is judged"

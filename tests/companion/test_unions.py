@@ -17,12 +17,10 @@ from dreamlib.companion.run import Summary, run_cells
 from dreamlib.companion.store import Store
 from dreamlib.companion.studies import study
 from dreamlib.companion.worker import DERIVED_KEPT, Worker
-from dreamlib.containers import Container
 from dreamlib.core.errors import BadValue
 from dreamlib.core.files import tensors_digest
 from dreamlib.data import load
 from dreamlib.distillation.evaluate import evaluate
-from dreamlib.distillation.selection import Selection
 
 pytestmark = [pytest.mark.usefixtures("tiny"), pytest.mark.trains]
 
@@ -100,13 +98,13 @@ def test_a_union_is_judged_on_all_its_sets(tmp_path: Path, method: str) -> None:
 
 def test_a_set_is_distilled_once_for_all_memories(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     made: list[str] = []
-    before = Selection.choose
+    before = Store.write_set
 
-    def choose(self: Selection, container: Container) -> torch.Tensor:
-        made.append(self.scene.data.name)
-        return before(self, container)
+    def write(self: Store, cell: Cell, *what: Any) -> None:
+        made.append(cell.dataset)
+        before(self, cell, *what)
 
-    monkeypatch.setattr(Selection, "choose", choose)
+    monkeypatch.setattr(Store, "write_set", write)
     run(memories(seeds=2), tmp_path)
     assert sorted(made) == sorted(f"digits@5steps-order{k}-step{t}" for k in (0, 1) for t in range(1, 6))
     sets = list((tmp_path / "tiny" / "sets").glob("*.safetensors"))

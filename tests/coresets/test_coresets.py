@@ -7,6 +7,7 @@ import math
 import pytest
 import reference
 import torch
+from runs import finish
 from tiny import NETWORK, generator, recipe
 from torch import Tensor
 
@@ -22,10 +23,13 @@ from dreamlib.coresets import (
     RealImages,
     RepresentativeImages,
 )
+from dreamlib.criteria.embedding import EmbeddingTraining
 from dreamlib.data import ClassData
 from dreamlib.distillation.loop import Distillation, distill
+from dreamlib.distillation.recipe import Recipe
 from dreamlib.networks import build, initialise
 from dreamlib.samplers import Random, Representative, View
+from dreamlib.teachers.base import BESIDE
 
 EMPTY = History(torch.zeros(10, 137, dtype=torch.int64))
 ALL = [RealImages(), RepresentativeImages(), Herding(), KCenter(), Forgetting()]
@@ -35,6 +39,12 @@ def view(data: ClassData, batch: int = 6, seed: int = 0) -> View:
     network = build(NETWORK, data.shape, data.num_classes)
     initialise(network, generator(seed))
     return View(data, network.eval(), batch, generator(seed))
+
+
+def embedding(data: ClassData, asked: Recipe) -> Distillation:
+    """The training of the network that a recipe's coreset is chosen by, at its start."""
+    assert asked.embedded is not None
+    return Distillation(data, asked.embedded, ipc=1, seed=0)
 
 
 @pytest.mark.parametrize("coreset", ALL, ids=str)
@@ -124,27 +134,26 @@ def test_ties_in_forgetting_are_broken_by_the_views_generator(data: ClassData) -
 
 def test_forgetting_counts_a_sequence_made_by_hand(few: ClassData) -> None:
     """Twelve images of each class, four visits each; every class has the same four histories."""
-    run = Distillation(few, recipe("forgetting"), ipc=1, seed=0)
+    learning = embedding(few, recipe("forgetting")).criterion
+    assert isinstance(learning, EmbeddingTraining)
     patterns = [(0, 0, 0, 0), (1, 0, 1, 0), (0, 1, 1, 1), (1, 1, 0, 0)]
-    training = run.selection.training
-    assert training is not None
-    assert training.watch is not None
     for visit in range(4):
         order = torch.randperm(120, generator=generator(visit))
         for part in order.split(50):
             right = torch.tensor([bool(patterns[int(n) % 12 % 4][visit]) for n in part])
-            training.watch(part[None], right[None])
+            learning.count_forgetting(part[None], right[None])
     expected = [reference.forgetting([bool(right) for right in pattern]) for pattern in patterns]
     assert expected == [math.inf, 2, 0, 1]
     # Images that were never right count as forgotten more often than any other.
-    assert run.selection.history().forgotten.tolist() == [[3, 2, 0, 1] * 3] * 10
+    assert learning.forgotten.tolist() == [[3, 2, 0, 1] * 3] * 10
 
 
 def test_forgetting_follows_the_training_of_the_embedding(data: ClassData) -> None:
     """Record every visit of a real training, classes of different sizes included, and count again by hand."""
-    run = Distillation(data, recipe("forgetting", initial__epochs=3, embedding__lr=0.05), ipc=1, seed=0)
-    training = run.selection.training
-    assert training is not None
+    run = embedding(data, recipe("forgetting", initial__epochs=3, embedding__lr=0.05))
+    learning = run.criterion
+    assert isinstance(learning, EmbeddingTraining)
+    training = learning.training
     assert training.watch is not None
     visits: dict[int, list[bool]] = {n: [] for n in range(data.total)}
     told = training.watch
@@ -155,14 +164,13 @@ def test_forgetting_follows_the_training_of_the_embedding(data: ClassData) -> No
         told(index, correct)
 
     training.watch = record
-    while not training.done:
-        run.advance()
+    finish(run)
     assert {len(seen) for seen in visits.values()} == {3}
     counts = [reference.forgetting(visits[n]) for n in range(data.total)]
     most = max(count for count in counts if count < math.inf)
     assert most >= 1
     _, mask = data.padded_index()
-    found = run.selection.history().forgotten[mask].tolist()
+    found = run.snapshots[3][f"{BESIDE}forgotten"][mask].tolist()
     assert found == [min(count, most + 1) for count in counts]
 
 
@@ -170,7 +178,7 @@ def test_forgetting_follows_the_training_of_the_embedding(data: ClassData) -> No
 def test_a_coreset_is_chosen_under_the_trained_embedding(few: ClassData, method: str) -> None:
     trained = distill(few, recipe(method, initial__epochs=4), ipc=2)
     untrained = distill(few, recipe(method, initial__epochs=1), ipc=2)
-    assert trained.step == trained.steps == 4 * 2 + 1
+    assert trained.step == trained.steps == 1, "the network has a run of its own"
     assert trained.stored["images"].shape == (10, 2, 1, 8, 8)
     assert not trained.stored["images"].equal(untrained.stored["images"])
 

@@ -23,6 +23,7 @@ from dreamlib.data import ClassData, Dataset
 from dreamlib.distillation.evaluate import Evaluation, EvaluationRun, Generated
 from dreamlib.distillation.loop import Distillation
 from dreamlib.distillation.recipe import Recipe, change
+from dreamlib.distillation.selection import carried
 from dreamlib.networks import NetworkSpec
 from dreamlib.networks.training import SGD
 from dreamlib.recipes import methods
@@ -61,6 +62,7 @@ class Given:
     few: ClassData
     first: dict[str, Tensor]  # what a GAN hands on to DiM
     experts: dict[str, Tensor]  # and experts to MTT
+    embedding: dict[str, Tensor]  # and a network to a coreset
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +71,10 @@ def given(digits: Dataset, data: ClassData, few: ClassData) -> Given:
         patch.setattr(module, "COLLAPSED", 0.0)
         gan = finish(Distillation(few, generative("gan"), ipc=1, seed=0))
     trained = finish(Distillation(few, experts(), ipc=1, seed=0))
-    return Given(digits, data, few, gan.snapshots[2], trained.snapshots[3])
+    embedded = cast(Distillation, finish(embedding("herding", NETWORK)(Given(digits, data, few, {}, {}, {}))))
+    return Given(
+        digits, data, few, gan.snapshots[2], trained.snapshots[3], carried(embedded.snapshots[embedded.mark])
+    )
 
 
 Make = Callable[[Given], Task]
@@ -77,6 +82,16 @@ Make = Callable[[Given], Task]
 
 def distilled(method: str, **changes: Any) -> Make:
     return lambda given: Distillation(given.few, recipe(method, **changes), ipc=1, seed=5)
+
+
+def embedding(method: str, network: NetworkSpec) -> Make:
+    plan = recipe(method, network=network).embedded
+    assert plan is not None
+    return lambda given: Distillation(given.few, plan, ipc=1, seed=5)
+
+
+def chosen(method: str) -> Make:
+    return lambda given: Distillation(given.few, recipe(method), ipc=1, seed=5, start=given.embedding)
 
 
 def pooled(network: NetworkSpec) -> Make:
@@ -147,8 +162,9 @@ KINDS: dict[str, Make] = {
     "idc": distilled("idc", network=BATCH_NORM),
     "dream": distilled("dream", network=NETWORK, synthetic_batch=3),
     "dream, batch norm": distilled("dream", network=BATCH_NORM, synthetic_batch=3),
-    "herding": distilled("herding", network=BATCH_NORM),
-    "forgetting": distilled("forgetting", network=NETWORK),
+    "herding": chosen("herding"),
+    "a coreset's network": embedding("forgetting", NETWORK),
+    "a coreset's network, batch norm": embedding("herding", BATCH_NORM),
     "dm with a pool": pooled(BATCH_NORM),
     "experts": lambda given: Distillation(given.few, experts(), ipc=1, seed=0),
     **{name: followed(name) for name in ("mtt", "mtt-tesla", "mtt+dream")},

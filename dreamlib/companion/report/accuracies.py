@@ -79,7 +79,7 @@ class Entry:
     Attributes
     ----------
     status : str
-        ``"measured"``, ``"missing"`` (could be measured, was not), ``"not implemented"`` or ``"not in this profile"``.
+        ``"measured"``, ``"missing"`` (could be measured, was not), ``"not implemented"`` or ``"not on this page"``.
     accuracies : tuple of float
         Last-epoch top-1 in percent of every trained network of every set.
     sets : int

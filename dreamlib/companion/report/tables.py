@@ -45,7 +45,7 @@ BUDGETS = {
     "inpc*": "by images per class of an epoch (INPC*): as many for each method as are decoded from this IPC",
     "whole": "trained on the whole training set",
 }
-NOT_MEASURED = f"{NOT_HERE}: what the paper prints; this profile does not measure it"
+NOT_MEASURED = f"{NOT_HERE}: what the paper prints; it is not measured for this page"
 LATEX_PANEL = 6  # columns that fit on a page of A4 in \scriptsize
 
 
@@ -176,7 +176,7 @@ class AccuracyTable(Accuracies):
             said = [self.wording.absent] if self._compared and not printed else [NOT_MEASURED] * nowhere
             head = say(data_set(dataset)) + say(notes.mark(*said), "note") + say(NOT_HERE * nowhere, "tag")
             for column in mine:
-                # Where the profile measures some columns of a data set and not others, each of the others says so.
+                # Where the page measures some columns of a data set and not others, each of the others says so.
                 apart = column in elsewhere and not nowhere
                 mark = say(notes.mark(*[NOT_MEASURED] * apart), "note")
                 yield head, say(str(column[1])) + mark + say(NOT_HERE * apart, "tag")

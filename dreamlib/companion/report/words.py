@@ -15,7 +15,7 @@ from ...core.errors import BadValue
 MEASURED = "measured"
 MISSING = "missing"
 NOT_IMPLEMENTED = "not implemented"
-NOT_HERE = "not in this profile"
+NOT_HERE = "not on this page"
 NOTHING = "–"
 ROUNDING = 1e-9  # what is below is zero, up to the last bits of a sum
 

@@ -436,12 +436,12 @@ def test_columns_that_only_the_paper_has_are_shown_as_not_in_this_profile(
     assert table.columns == (("digits", 10), ("cifar10", 1), ("cifar10", 10))
     assert table.measured == [("digits", 10), ("cifar10", 10)]
     cell = table.entries[0, ("cifar10", 1)]
-    assert (cell.status, cell.mean, cell.number and cell.number.value) == ("not in this profile", None, 28.3)
+    assert (cell.status, cell.mean, cell.number and cell.number.value) == ("not on this page", None, 28.3)
     assert table.missing == 5  # of the columns that could be measured
     for text in (table.markdown(), table.html(), table.latex()):
-        assert "not in this profile: what the paper prints; this profile does not measure it" in text
-    assert "CIFAR-10 · 1<sup>b</sup> (not in this profile)" in table.markdown()
-    assert '<span class="tag">not in this profile</span>' in table.html()
+        assert "not on this page: what the paper prints; it is not measured for this page" in text
+    assert "CIFAR-10 · 1<sup>b</sup> (not on this page)" in table.markdown()
+    assert '<span class="tag">not on this page</span>' in table.html()
     assert "*28.3*" in table.markdown()
     table.save(tmp_path, "table1")
     kept = pd.read_csv(tmp_path / "table1.csv")
@@ -449,8 +449,8 @@ def test_columns_that_only_the_paper_has_are_shown_as_not_in_this_profile(
     # A data set that the profile has not at all says it once.
     far = accuracy_table([], ROWS[:1], ["digits"], [10], numbers, beyond=True)
     assert far.columns == (("digits", 10), ("cifar10", 1), ("cifar10", 10))
-    assert "CIFAR-10<sup>b</sup> (not in this profile) · 1 |" in far.markdown()
-    assert far.html().count('<span class="tag">not in this profile</span>') == 1
+    assert "CIFAR-10<sup>b</sup> (not on this page) · 1 |" in far.markdown()
+    assert far.html().count('<span class="tag">not on this page</span>') == 1
     assert accuracy_table([], ROWS, ["digits"], [10], numbers).columns == (("digits", 10),)
 
 

@@ -232,10 +232,10 @@ def test_nothing_measured_is_nothing_decided(printed: pd.DataFrame) -> None:
 
 def test_a_row_of_another_profile_says_so(table: AblationTable) -> None:
     [line] = [text for text in table.markdown().splitlines() if text.startswith("| c ")]
-    assert line.startswith("| c (not in this profile) | *reported* |")
+    assert line.startswith("| c (not on this page) | *reported* |")
     assert "*63.0*" in line
-    assert "not in this profile" in table.html()
-    assert "not in this profile, so only" in table.latex()
+    assert "not on this page" in table.html()
+    assert "not on this page, so only" in table.latex()
     assert "not implemented" not in table.markdown() + table.html() + table.latex()
 
 

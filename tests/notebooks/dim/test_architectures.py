@@ -76,7 +76,7 @@ def test_a_place_that_only_the_paper_has_is_shown_as_reported(paper: pd.DataFram
     frame = architectures.by_network(
         [], ROWS, NETWORKS, paper, dataset="cifar10", ipc=10, paper="dim", item="table7", here=False
     )
-    assert set(frame.status) == {"not in this profile", "not implemented"}
+    assert set(frame.status) == {"not on this page", "not implemented"}
     shown = architectures.grid(frame)
     assert shown[""].tolist() == ["reported", "reported (not implemented here)"]
     assert shown["ConvNet"].tolist() == ["66.2 ± 0.5", "47.6"]
