@@ -66,6 +66,12 @@ def box(block):
     return diagrams.Block(block.kinds[0], TITLES[block.kinds[0]], text)
 
 
+def in_words(what, chained):
+    """A diagram for those who do not see it."""
+    layers = (f"{TITLES[block.kinds[0]]} {block.detail.split(', ')[0]}" for block in chained)
+    return f"The layers of the {what}, one after the other: {'; '.join(layers)}."
+
+
 def generator(shape, classes, container):
     module = container.module(shape, classes)
     inputs = torch.zeros(1, container.noise), torch.zeros(1, dtype=torch.int64)
@@ -80,7 +86,7 @@ axes = diagrams.chain(
     end="image\nin [-1, 1]",
     title=f"Generator, width {PUBLISHED.width}, 3x32x32: {networks.parameter_count(module):,} weights",
 )
-session.save_figure(axes.figure, "published")
+session.save_figure(axes.figure, "published", in_words("generator at its published width", blocks))
 
 # %% [markdown]
 # ## As this profile has it
@@ -99,7 +105,7 @@ for name in session.study.datasets:
         title=f"{words.data_set(name)}, profile {profile}: width {container.width}, {size}, "
         f"{networks.parameter_count(own):,} weights",
     )
-    session.save_figure(axes.figure, name)
+    session.save_figure(axes.figure, name, in_words(f"generator on {words.data_set(name)}", here))
     lines.append(
         {
             "images": f"{words.data_set(name)}, {size}",
@@ -125,7 +131,7 @@ axes = diagrams.chain(
     end="how real,\nwhich class",
     title=f"Discriminator, width {PUBLISHED.width}, 3x32x32: {networks.parameter_count(against):,} weights",
 )
-session.save_figure(axes.figure, "discriminator")
+session.save_figure(axes.figure, "discriminator", in_words("discriminator", parts))
 
 # %%
 lines.insert(
