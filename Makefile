@@ -45,7 +45,7 @@ study  = --profile "$$GIVEN_PROFILE" --seeds "$$GIVEN_SEEDS" $(call optional,DAT
 choice = $(study) --workers "$$GIVEN_WORKERS" --device "$$GIVEN_DEVICE" $(if $(value INLINE),--inline)
 
 .DEFAULT_GOAL := help
-.PHONY: help all dream dm dim engine $(DREAM) $(DM) $(DIM) $(ENGINE) bench status index picture paper docs install check test nightly lint sync clean
+.PHONY: help all dream dm dim engine $(DREAM) $(DM) $(DIM) $(ENGINE) bench status index picture paper docs install check test nightly style lint sync clean
 
 help: ## this list
 	@echo "make TARGET [PROFILE=quick|cpu|paper] [DATASETS=mnist,cifar10] [IPC=1,10] [METHODS=dm,dream] [SEEDS=3] [PLUGINS=file.py] [INLINE=1]"
@@ -115,8 +115,12 @@ $(stamp): requirements.lock pyproject.toml
 	$(python) -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
-test: $(stamp) lint ## lint, types, unit, property and fault tests, and nbval over every notebook under quick
-	$(python) -m pytest -n 2 --dist worksteal
+test: $(stamp) style ## lint, types, unit, property and fault tests, and nbval over every notebook under quick
+	@# Types are checked while tests wait for processes; what the checker says follows them.
+	@mkdir -p build
+	$(types) > build/types.txt 2>&1 & checker=$$!; \
+	  $(python) -m pytest -n 2 --dist worksteal; tests=$$?; \
+	  wait $$checker; wrong=$$?; cat build/types.txt; exit $$((tests + wrong))
 	@# The folder is named by the code, so that notebooks are never judged by the records of other code.
 	results=build/test-results-$$($(python) -m dreamlib.companion.source) && \
 	  $(python) -m dreamlib run all --profile quick --results $$results --quiet && \
@@ -132,10 +136,14 @@ nightly: $(stamp) ## break parts on purpose, which nbval must notice; compute so
 # What lies next to notebooks and is none: analyses that one page, or a few, need.
 page_modules = $(filter-out $(patsubst %.ipynb,%.py,$(wildcard notebooks/*/*.ipynb)),$(wildcard notebooks/*/*.py))
 
-lint: $(stamp) ## ruff and mypy
+types = $(python) -m mypy dreamlib $(page_modules)
+
+style: $(stamp)
 	$(python) -m ruff check .
 	$(python) -m ruff format --check .
-	$(python) -m mypy dreamlib $(page_modules)
+
+lint: style ## ruff and mypy
+	$(types)
 
 sync: $(stamp) ## bring the .ipynb twins in line with the .py sources
 	$(python) notebooks/_sync.py

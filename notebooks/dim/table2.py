@@ -207,7 +207,7 @@ print(
             "herding, IPC 10": (76, 3),
             "k-center, IPC 10": (72, 6),
             "dc, IPC 1": (78, 2),
-            "dsa, IPC 10": (84, 1),
+            "dsa, IPC 10": (84.5, 1.5),
             "dm, IPC 10": (85, 1.5),
             "gan, INPC 1": (54, 12),
             "gan, INPC 10": (69, 12),

@@ -283,7 +283,7 @@ print(
     session.check(
         {  # mean accuracies of quick in percent, and how far another CPU may miss them
             "dm+width8, IPC 1": (68, 6),
-            "dm+width8, IPC 10, step 60": (62, 4),
+            "dm+width8, IPC 10, step 40": (62, 4),
             "dm+width8, IPC 10": (61, 5),
             "dm+width64, IPC 10": (89, 2),
             "dsa+width8, IPC 10": (62, 4),

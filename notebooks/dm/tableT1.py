@@ -33,6 +33,7 @@ import pandas as pd
 from dreamlib.companion.report import figures, tables, words
 from dreamlib.companion.report.verdicts import all_of, every, negation
 from dreamlib.companion.session import Session, pixels
+from dreamlib.data import class_count
 from dreamlib.distillation.sets import load_generator, load_set
 
 session = Session.of_notebook("dm/tableT1", globals())
@@ -161,7 +162,8 @@ session.settings()
 # %%
 measured = frame[frame.status == "measured"]
 best_of = measured[measured.method.isin(GENERATIVE)].groupby(["dataset", "method"]).measured.max()
-idle = {at for at, best in best_of.items() if best < 1.25 * 100 / len(session.dataset(at[0]).classes)}
+classes = {name: class_count(name) or len(session.dataset(name).classes) for name, _ in best_of.index}
+idle = {at for at, best in best_of.items() if best < 1.25 * 100 / classes[at[0]]}
 for name, method in sorted(idle):
     session.say(
         f"*{session.label(method)} on {words.data_set(name)}: its images teach nothing here, not above "

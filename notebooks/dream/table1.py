@@ -170,7 +170,7 @@ print(
             "k-center, IPC 10": (73, 6),
             "forgetting, IPC 10": (67, 8),
             "dc, IPC 1": (78, 2),
-            "dsa, IPC 10": (85, 1),
+            "dsa, IPC 10": (85, 1.5),
             "dm, IPC 1": (86, 2),
             "dm, IPC 10": (86, 1.5),
             "idc, IPC 10": (94, 2),

@@ -16,7 +16,7 @@ Make = Callable[..., dict[str, Any]]
 def test_a_profile_is_compared_with_what_is_published() -> None:
     found = make_cell("quick", "dm", "digits", 10, 0).differs
     assert "network.width 32 (published: 128)" in found
-    assert "iterations 150 (published: 20000)" in found
+    assert "iterations 100 (published: 20000)" in found
     assert "evaluation.learner.epochs 60 (published: 1000)" in found
     assert not any(words.startswith("image_momentum") for words in found)
 

@@ -123,7 +123,7 @@ def test_the_papers_place_has_columns_of_its_own(table: AblationTable) -> None:
     assert frame[frame.dataset == "cifar10"].measured.isna().all()
     assert not (frame.dataset == "svhn").any()
     for text in (table.markdown(), table.html(), table.latex()):
-        assert "this profile does not measure it" in text
+        assert "it is not measured for this page" in text
         assert "stored images" not in text  # INPC is said in the heading, not of every number
 
 
