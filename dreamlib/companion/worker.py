@@ -7,7 +7,7 @@ import math
 import sys
 import time
 import warnings
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from functools import cache, partial
@@ -315,7 +315,8 @@ class Worker:
                 **({"accuracies_on": {also: run.also_accuracies}} if also else {}),
                 "formats": {"distill": about.get("formats", "not recorded"), "evaluate": run.engine.words},
                 "curve": about["curve"],
-                "seconds": {**about["seconds"], "evaluate": run.seconds, **_core(about["seconds"], run)},
+                "seconds": {**about["seconds"], "evaluate": run.seconds, **_core([about["seconds"]], run)},
+                **({"earlier": about["earlier"]} if about.get("earlier") else {}),
                 "resumed": about["resumed"],
                 "peak_memory_bytes": max(about["peak_memory_bytes"], backend.peak_memory(self.device)),
                 "device": backend.describe(self.device),
@@ -375,8 +376,8 @@ class Worker:
             course = self.store.read_course(cell) or {}
         return course[cell.step], about
 
-    def _maker(self, cell: Cell) -> tuple[Callable[[], Distillation], dict[str, float]]:
-        """How the making of a cell's set starts, and the seconds of what has to be there before."""
+    def _maker(self, cell: Cell) -> tuple[Callable[[], Distillation], dict[str, dict[str, float]]]:
+        """How the making of a cell's set starts, and the seconds of what has to be there before, by its checksum."""
         data = self.classes(cell.dataset, cell.recipe.per_class)
         about = data, cell.recipe, cell.ipc, cell.seed, self.memory_gb
         start = partial(Distillation, *about, programs=self.programs)
@@ -384,7 +385,7 @@ class Worker:
             size = 4 * data.num_classes * cell.ipc * math.prod(data.shape)
             check_fits(size, f"IPC {cell.ipc} of {cell.dataset}", "a smaller --ipc", OutOfMemory)
         given: dict[str, Tensor] = {}
-        before: dict[str, float] = {}
+        earlier: dict[str, dict[str, float]] = {}
         for first in cell.needs:
             with self.store.lock(first) as mine:
                 if not mine:
@@ -393,10 +394,10 @@ class Worker:
             given |= carried(state) if isinstance(first.recipe.criterion, Embedding) else state
             # The share of the first stage that was gone on from: a GAN that was trained for longer serves others too.
             share, took = first.step / first.recipe.steps, known["seconds"]
-            before["first stage"] = before.get("first stage", 0.0) + took["distill"] * share
-            if "core" in took:
-                before["core"] = before.get("core", 0.0) + took["core"] * share
-        return partial(start, start=given or None), before
+            earlier[known["set_sha256"]] = {
+                phase: took[phase] * share for phase in ("distill", "core") if phase in took
+            }
+        return partial(start, start=given or None), earlier
 
     def _begun(self, first: Cell) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """A first stage and what is trained with it; where it has failed in this run, it is not tried again."""
@@ -414,7 +415,8 @@ class Worker:
     def _distil(self, cell: Cell) -> tuple[dict[str, Tensor], dict[str, Any]]:
         dataset = self.dataset(cell.dataset)
         normalisation = _normalised(dataset, cell).normalisation
-        start, before = self._maker(cell)
+        start, earlier = self._maker(cell)
+        before = sum(took["distill"] for took in earlier.values())
         run, resumed = self._drive(cell, start, "distill", {"data": dataset.fingerprint})
         stored = {name: value.cpu() for name, value in run.stored.items()}
         about = {
@@ -427,11 +429,12 @@ class Worker:
             "formats": run.engine.words,
             "curve": {"step": [step for step, _ in run.losses], "loss": [loss for _, loss in run.losses]},
             "seconds": {
-                **before,
+                **({"first stage": before} if earlier else {}),
                 **run.seconds,
-                "distill": before.get("first stage", 0.0) + sum(run.seconds.values()),
-                **_core(before or {"core": 0.0}, run),
+                "distill": before + sum(run.seconds.values()),
+                **_core(earlier.values(), run),
             },
+            **({"earlier": earlier} if earlier else {}),
             "resumed": resumed,
             "peak_memory_bytes": backend.peak_memory(self.device),
             "images_stored": 0 if cell.recipe.drawn else len(stored["images"].flatten(0, 1)),
@@ -586,9 +589,12 @@ class Worker:
             self.store.write_preview(cell, seen)
 
 
-def _core(before: dict[str, float], run: Distillation | EvaluationRun) -> dict[str, float]:
+def _core(before: Iterable[Mapping[str, float]], run: Distillation | EvaluationRun) -> dict[str, float]:
     """Processor seconds of all that led here; nothing where a part of it is older than their counting."""
-    return {"core": before["core"] + run.core_seconds} if "core" in before else {}
+    parts = list(before)
+    if not all("core" in part for part in parts):
+        return {}
+    return {"core": run.core_seconds + sum(part["core"] for part in parts)}
 
 
 def _together(abouts: Sequence[dict[str, Any]]) -> dict[str, Any]:
@@ -610,6 +616,7 @@ def _together(abouts: Sequence[dict[str, Any]]) -> dict[str, Any]:
         "images_stored": sum(about["images_stored"] for about in abouts),
         "bytes_stored": sum(about["bytes_stored"] for about in abouts),
         "set_sha256": _digest_of([about["set_sha256"] for about in abouts]),
+        "earlier": {name: took for about in abouts for name, took in about.get("earlier", {}).items()},
     }
 
 

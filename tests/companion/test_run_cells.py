@@ -70,6 +70,9 @@ def test_what_a_coreset_is_chosen_by_is_trained_once(tmp_path: Path) -> None:
     records = [store.record(one) for one in budgets]
     first, second = (record["seconds"]["first stage"] for record in records if record is not None)
     assert first == second > 0, "each record says what its set cost in all"
+    one, other = (record["earlier"] for record in records if record is not None)
+    assert one == other, "and which part of it is shared"
+    assert [took["distill"] for took in one.values()] == [first]
 
 
 def test_a_run_writes_records_sets_and_nothing_else(tmp_path: Path) -> None:

@@ -40,7 +40,7 @@ def cost(records: Iterable[Record]) -> dict[str, float]:
 
     ``"core"`` are processor seconds. Where a record does not say them, ``"clock"`` has clock time times threads: on a
     machine that others used too, the waiting is in it. ``"device"`` is clock time of accelerators. A set that is judged
-    several times was made once, and counts once.
+    several times was made once, and counts once; so does an earlier stage that several sets go on from.
     """
     total: dict[str, float] = {}
     made = set()
@@ -50,10 +50,14 @@ def cost(records: Iterable[Record]) -> dict[str, float]:
         name = record.get("set_sha256") or position
         judged = seconds(record, "evaluate") * several
         whole = judged if name in made else judged + seconds(record, "distill") * several
-        kind = "clock" if threads else "device"
+        kind, unit = ("clock", several) if threads else ("device", 1)
         if threads and (core := seconds(record, "core")):
             # What a record counts begins with the making of its set.
             kind, whole = "core", min(core, judged) if name in made else core
+        for stage, took in record.get("earlier", {}).items():
+            if stage in made and name not in made:
+                whole -= took["core"] if kind == "core" else took["distill"] * unit
+            made.add(stage)
         made.add(name)
         if whole:
             total[kind] = total.get(kind, 0.0) + whole

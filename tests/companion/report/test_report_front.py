@@ -260,6 +260,25 @@ def test_cost_counts_processor_time_and_a_set_once(make: Make) -> None:
     assert facts.cost([]) == {}
 
 
+def test_cost_counts_an_earlier_stage_once(make: Make) -> None:
+    """Two sets that go on from one stage, one of them judged twice, and the stage as a row of its own."""
+    processors, stage = (
+        {"device": "AMD EPYC, 2 thread(s)"},
+        {"earlier": {"gan": {"distill": 6.0, "core": 9.0}}},
+    )
+    core = {"seconds": {"distill": 10.0, "evaluate": 1.0, "core": 20.0}, **processors, **stage}
+    sets = [make(key="a", set_sha256="x", **core), make(key="b", set_sha256="y", **core)]
+    assert facts.cost(sets) == {"core": 20.0 + 11.0}
+    again = make(key="c", set_sha256="y", **core)
+    assert facts.cost([*sets, again]) == {"core": 20.0 + 11.0 + 2.0}
+    own = {"seconds": {"distill": 6.0, "evaluate": 1.0, "core": 11.0}, **processors}
+    gan = make(key="d", set_sha256="gan", **own)
+    assert facts.cost([gan, *sets]) == {"core": 11.0 + 11.0 + 11.0}
+    clock = {"seconds": {"distill": 10.0, "evaluate": 1.0}, **processors, **stage}
+    waited = [make(key="a", set_sha256="x", **clock), make(key="b", set_sha256="y", **clock)]
+    assert facts.cost(waited) == {"clock": 22.0 + 22.0 - 12.0}
+
+
 def test_thumbnails_are_small(tmp_path: Path) -> None:
     raw = np.random.default_rng(0).integers(0, 255, (900, 1600, 4), dtype=np.uint8)
     Image.fromarray(raw).save(tmp_path / "a.png")
