@@ -7,6 +7,7 @@ import hashlib
 import inspect
 import sys
 from collections.abc import Callable, Iterator
+from functools import cache
 from typing import Any, Generic, TypeVar
 
 from .errors import BadValue, PluginError, unknown
@@ -85,14 +86,18 @@ def as_data(value: Any) -> Any:
     A part that does not come from dreamlib itself also carries a hash of its source, so that a cell computed with
     an older version of a user's sampler is never shown as the new one's.
     """
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+    # Most values are plain, and a table of cells asks for millions of them.
+    if value is None or isinstance(value, (str, int, float)):
+        return value
+    if (said := _said(type(value))) is not None:
         out: dict[str, Any] = {"part": type(value).__name__}
         # A part of the library itself has no hash, so that its keys survive a refactoring.
         if not type(value).__module__.startswith("dreamlib."):
             out["source"] = hashlib.sha256(_source(type(value)).encode()).hexdigest()[:16]
-        for field in dataclasses.fields(value):
-            if not ("unsaid" in field.metadata and getattr(value, field.name) == field.default):
-                out[field.name] = as_data(getattr(value, field.name))
+        for name, unsaid in said:
+            found = getattr(value, name)
+            if not unsaid or found != unsaid[0]:
+                out[name] = as_data(found)
         return out
     if isinstance(value, (list, tuple)):
         return [as_data(item) for item in value]
@@ -100,9 +105,18 @@ def as_data(value: Any) -> Any:
         return {str(key): as_data(item) for key, item in value.items()}
     if isinstance(value, range):
         return str(value)
-    if value is None or isinstance(value, (str, int, float, bool)):
-        return value
     raise BadValue(f"{value!r} ({type(value).__name__}) cannot stand in a recipe; use plain values", "")
+
+
+@cache
+def _said(part: type) -> tuple[tuple[str, tuple[Any, ...]], ...] | None:
+    """The fields of a dataclass, each with the value it has while nothing is said of it; None of another class."""
+    if not dataclasses.is_dataclass(part):
+        return None
+    return tuple(
+        (field.name, (field.default,) if "unsaid" in field.metadata else ())
+        for field in dataclasses.fields(part)
+    )
 
 
 def _source(part: type) -> str:

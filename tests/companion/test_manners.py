@@ -210,6 +210,7 @@ def test_more_is_said_when_asked(tmp_path: Path, caplog: pytest.LogCaptureFixtur
     assert f"{cell().name}: finished" in caplog.text
 
 
+@pytest.mark.nightly
 def test_workers_say_more_too(tmp_path: Path) -> None:
     command = Command(["-v", *run_words(tmp_path, "dm,dc", workers=2)], tmp_path / "log")
     assert command.end() == 0
@@ -262,6 +263,7 @@ def ran(script: Path, text: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+@pytest.mark.nightly
 def test_a_script_without_a_guard_starts_workers_like_any_other(tmp_path: Path) -> None:
     text = SCRIPT.format(plugin=PLUGIN, results=str(tmp_path / "r"))
     done = ran(tmp_path / "script.py", text)
@@ -269,6 +271,7 @@ def test_a_script_without_a_guard_starts_workers_like_any_other(tmp_path: Path) 
     assert len(numbers(tmp_path / "r")) == 2
 
 
+@pytest.mark.nightly
 def test_a_part_that_workers_cannot_know_is_named_once(tmp_path: Path) -> None:
     text = SCRIPT.format(plugin=PLUGIN, results=str(tmp_path / "r"))
     text = text.replace(
@@ -299,7 +302,7 @@ methods.register(methods["random"].using(initial=Watched(), name="watched"))
 """
 
 
-@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.nightly)])
 def test_garbage_is_collected_where_a_command_computes(workers: int, tmp_path: Path) -> None:
     part, seen = tmp_path / "part.py", tmp_path / "seen"
     part.write_text(WATCHED.format(seen=str(seen)))

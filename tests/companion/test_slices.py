@@ -40,7 +40,16 @@ def run(cells: list[Cell], root: Path, **how: Any) -> Summary:
     return run_cells(cells, Store(root), workers=1, device="cpu", progress=False, **how)
 
 
-@pytest.mark.parametrize("kind", sorted(KINDS))
+# Unions and generators of a step a slice are many runs, and the contract of every task holds by day (test_tasks).
+@pytest.mark.parametrize(
+    "kind",
+    [
+        kind
+        if kind in ("images", "architectures on the data set itself")
+        else pytest.param(kind, marks=pytest.mark.nightly)
+        for kind in sorted(KINDS)
+    ],
+)
 def test_slices_of_one_step_get_there_and_change_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:

@@ -159,7 +159,9 @@ def test_maps_are_rounded_as_pytorch_rounds() -> None:
 
 
 @needs_library
-@pytest.mark.parametrize("compiled", [False, pytest.param(True, marks=pytest.mark.compiles)])
+@pytest.mark.parametrize(
+    "compiled", [False, pytest.param(True, marks=[pytest.mark.compiles, pytest.mark.nightly])]
+)
 def test_an_engine_takes_gradients_of_gradients_through_it(
     compiled: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -287,6 +289,7 @@ print(convolutions.panel(), off(torch.ops.dreamlib.winograd(x.float(), w.float()
 """
 
 
+@pytest.mark.nightly
 @needs_library
 @pytest.mark.processes
 @pytest.mark.skipif(not torch.cpu.get_capabilities().get("avx2"), reason="no processor with AVX2")
@@ -354,6 +357,7 @@ def test_without_a_compiler_or_a_folder_it_is_not_available(
     assert not convolutions.available(torch.device("cuda"))
 
 
+@pytest.mark.nightly
 @needs_library
 @pytest.mark.processes
 def test_where_it_is_damaged_it_is_built_again_and_once(tmp_path: Path) -> None:

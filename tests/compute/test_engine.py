@@ -97,6 +97,7 @@ def test_a_function_that_differentiates_twice_is_compiled_once() -> None:
     assert len(calls) == 1  # traced, not called again
 
 
+@pytest.mark.nightly
 @pytest.mark.parametrize("matcher", [Feature(), Gradient("mse", "convolutions")])
 def test_compiled_distillation_is_the_plain_one(matcher: Feature | Gradient, three: ClassData) -> None:
     plain, compiled = (distill(three, recipe(matcher, mode), 2) for mode in ("plain", "compiled"))
@@ -294,7 +295,7 @@ def test_a_network_with_running_statistics_is_matched_plainly() -> None:
 
 @pytest.mark.parametrize(
     ("norm", "mode", "off"),
-    [("batch", "fast", 1e-5), ("instance", "fast", 0.2)],
+    [pytest.param("batch", "fast", 1e-5, marks=pytest.mark.nightly), ("instance", "fast", 0.2)],
 )
 def test_several_networks_learn_the_same_in_every_mode(norm: str, mode: str, off: float) -> None:
     images = torch.randn(24, 1, 8, 8, generator=generator())  # batches of one size: each is compiled
@@ -338,6 +339,7 @@ def test_without_a_compiler_the_work_goes_on_with_one_line_of_notice(monkeypatch
     assert torch.equal(run.run("second", lambda x: x * 3, torch.ones(2)), torch.full((2,), 3.0))  # said once
 
 
+@pytest.mark.nightly
 def test_a_machine_without_a_compiler_really_does() -> None:
     """Not a stand-in: a process whose PATH holds none."""
     code = (
@@ -426,6 +428,7 @@ assert VecISA.check_build is trial
 """
 
 
+@pytest.mark.nightly
 @pytest.mark.compiles
 @pytest.mark.processes
 @pytest.mark.skipif(bool(torch.cpu.get_capabilities().get("amx_tile")), reason="AMX is tried")

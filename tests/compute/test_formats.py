@@ -49,6 +49,7 @@ AVX2 = {"ONEDNN_MAX_CPU_ISA": "AVX2"}  # what a processor with AVX2 alone has, a
 DIRECT, FEWER = str(Formats("float32")), str(Formats("float32", winograd=True))
 
 
+@pytest.mark.nightly
 @pytest.mark.skipif(formats_of(CPU).short != "bfloat16", reason="this processor has no bfloat16 to measure")
 def test_the_ratio_of_bfloat16_is_measured_once_and_decides(tmp_path: Path) -> None:
     (first,) = asked(tmp_path)
@@ -82,6 +83,7 @@ def test_the_ratio_of_bfloat16_is_measured_once_and_decides(tmp_path: Path) -> N
 x86 = pytest.mark.skipif(not torch.cpu.get_capabilities().get("avx2"), reason="no processor with AVX2")
 
 
+@pytest.mark.nightly
 @x86
 @pytest.mark.skipif(not convolutions.available(CPU), reason="no C++ compiler with OpenMP")
 def test_without_bfloat16_the_ratio_of_fewer_products_decides(tmp_path: Path) -> None:
@@ -100,6 +102,7 @@ def test_without_bfloat16_and_a_compiler_nothing_is_gained(tmp_path: Path) -> No
     assert not list(tmp_path.iterdir()), "nothing had to be measured"
 
 
+@pytest.mark.nightly
 def test_a_cache_that_cannot_be_written_is_no_error(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     assert asked(tmp_path / "file")[0].startswith("Formats(")

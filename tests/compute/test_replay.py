@@ -289,11 +289,11 @@ def same_recorded(plan: Recipe, data: ClassData, chunk: int = 4, patched: tuple[
 @pytest.mark.parametrize(
     ("name", "chunk", "patched"),
     [
-        ("dm", 4, ()),
+        pytest.param("dm", 4, (), marks=pytest.mark.nightly),
         ("dm", 3, ()),
         ("dsa", 4, ("cpu",)),
-        ("dsa", 3, ()),
-        ("dream", 4, ()),
+        pytest.param("dsa", 3, (), marks=pytest.mark.nightly),
+        pytest.param("dream", 4, (), marks=pytest.mark.nightly),
         ("dream", 3, ("cpu",)),
     ],
 )
@@ -306,6 +306,7 @@ def test_recorded_steps_are_the_plain_ones(
     assert len(recording) <= 2 * (1 if chunk == 4 else 2) + (2 if name == "dsa" else 1)
 
 
+@pytest.mark.nightly
 def test_what_recipes_differ_in_is_recorded_apart(recording: list[Tape]) -> None:
     """One after the other in one process, as the cells of a table are."""
     plan = replace(PLANS["dream"], iterations=2)
@@ -317,7 +318,7 @@ def test_what_recipes_differ_in_is_recorded_apart(recording: list[Tape]) -> None
     same_recorded(plan, uneven(Normalisation("other", (0.1, 0.2, 0.3), (0.5, 0.4, 0.6))))
 
 
-@pytest.mark.parametrize("norm", ["instance", "batch"])
+@pytest.mark.parametrize("norm", ["instance", pytest.param("batch", marks=pytest.mark.nightly)])
 def test_recorded_networks_learn_as_plain_ones(norm: str, recording: list[Tape]) -> None:
     draw = generator(0)
     images, labels = torch.randn(20, 3, 8, 8, generator=draw), torch.arange(20) % 3

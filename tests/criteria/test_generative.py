@@ -399,7 +399,7 @@ def test_a_state_of_another_recipe_does_not_fit(few: ClassData) -> None:
 
 
 @pytest.mark.usefixtures("call_directly")
-@pytest.mark.parametrize("stage", ["first", "instance", "batch"])
+@pytest.mark.parametrize("stage", ["first", "instance", pytest.param("batch", marks=pytest.mark.nightly)])
 def test_a_traced_step_is_the_plain_one(
     few: ClassData, start: Tensors, monkeypatch: pytest.MonkeyPatch, stage: str
 ) -> None:

@@ -255,7 +255,15 @@ class Tight(Gradient):
         return super().measure(network, images, labels, differentiable)
 
 
-@pytest.mark.parametrize(("method", "room"), [("dc", 2), ("dsa", 2), ("idc", 2), ("idc", 1)])
+@pytest.mark.parametrize(
+    ("method", "room"),
+    [
+        ("dc", 2),
+        pytest.param("dsa", 2, marks=pytest.mark.nightly),
+        pytest.param("idc", 2, marks=pytest.mark.nightly),
+        ("idc", 1),
+    ],
+)
 def test_a_full_device_is_tried_again_with_fewer_classes(few: ClassData, method: str, room: int) -> None:
     plan = recipe(method)
     fields = {"metric": plan.matching.matcher.metric, "layers": plan.matching.matcher.layers, "room": room}

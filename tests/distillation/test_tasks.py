@@ -183,7 +183,13 @@ KINDS: dict[str, Make] = {
 }
 
 
-@pytest.mark.parametrize("kind", sorted(KINDS))
+@pytest.mark.parametrize(
+    "kind",
+    [
+        pytest.param(kind, marks=pytest.mark.nightly) if kind == "dim with resnets" else kind
+        for kind in sorted(KINDS)
+    ],
+)
 def test_a_task_goes_on_bit_for_bit_from_every_step(
     given: Given, kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -16,6 +16,7 @@ from dreamlib.companion.cells import first_stage
 from dreamlib.companion.store import Store
 
 pytestmark = pytest.mark.processes
+nightly = pytest.mark.nightly
 
 METHODS = "dm,dc,dream"
 # What learns images, labels, rates, a generator; and how often it is killed at a file.
@@ -23,25 +24,38 @@ KINDS = {METHODS: 5, "dim": 3, "kip,frepo": 3, "mtt": 3, "dd,ld": 3, ",".join(so
 PLUGINS = ",".join((PLUGIN, *TOYS.values()))
 
 
+JUDGED_TWICE = {"kip", "frepo", "mtt", "dd", "ld"}  # by their own and by a common protocol
+
+
+class Undisturbed:
+    """The numbers of cells from runs that nobody touched. Each kind of method is run once, when first asked for."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.known: dict[str, dict[str, Any]] = {}
+
+    def of(self, methods: str) -> dict[str, Any]:
+        """The numbers of these methods alone."""
+        asked = set(methods.split(","))
+        kind = next(kind for kind in KINDS if asked <= set(kind.split(",")))
+        if kind not in self.known:
+            folder = self.folder / kind.replace(",", "-")
+            folder.mkdir()
+            assert Command(run_words(folder, kind, "--plugins", PLUGINS), folder / "log").end() == 0
+            self.known[kind] = numbers(folder)
+            expected = kind.split(",")
+            assert len(self.known[kind]) == len(expected) + len(JUDGED_TWICE.intersection(expected))
+        starts = tuple(f"digits-{method}{row}-i" for method in asked for row in ("", "+common"))
+        return {name: found for name, found in self.known[kind].items() if name.startswith(starts)}
+
+
 @pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """The numbers of all cells, from runs that nobody touched."""
-    folder, methods = tmp_path_factory.mktemp("undisturbed"), ",".join(KINDS)
-    assert Command(run_words(folder, methods, "--plugins", PLUGINS), folder / "log").end() == 0
-    found = numbers(folder)
-    assert len(found) == len(methods.split(",")) + 5, (
-        "KIP, FRePo, MTT, DD and LD are judged by their own and a common protocol"
-    )
-    return found
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Undisturbed:
+    return Undisturbed(tmp_path_factory.mktemp("undisturbed"))
 
 
-def of(methods: str, undisturbed: dict[str, Any]) -> dict[str, Any]:
-    """The numbers of these methods alone."""
-    starts = tuple(f"digits-{method}{row}-i" for method in methods.split(",") for row in ("", "+common"))
-    return {name: found for name, found in undisturbed.items() if name.startswith(starts)}
-
-
-def test_killed_at_random_moments(tmp_path: Path, undisturbed: dict[str, Any]) -> None:
+@nightly
+def test_killed_at_random_moments(tmp_path: Path, undisturbed: Undisturbed) -> None:
     """A few times; the night kills a thousand times."""
     dice, kills, log = random.Random(0), 0, tmp_path / "events"
     for attempt in range(100):
@@ -58,13 +72,16 @@ def test_killed_at_random_moments(tmp_path: Path, undisturbed: dict[str, Any]) -
         kills += 1
     assert command.end() == 0
     assert kills >= 5
-    assert numbers(tmp_path) == of(METHODS, undisturbed)
+    assert numbers(tmp_path) == undisturbed.of(METHODS)
     assert not leftovers(tmp_path)
 
 
-@pytest.mark.parametrize("methods", sorted(KINDS))
+@pytest.mark.parametrize(
+    "methods",
+    [kind if kind in (METHODS, "dim") else pytest.param(kind, marks=nightly) for kind in sorted(KINDS)],
+)
 def test_killed_between_any_two_operations_on_a_file(
-    tmp_path: Path, undisturbed: dict[str, Any], methods: str
+    tmp_path: Path, undisturbed: Undisturbed, methods: str
 ) -> None:
     dice = random.Random(methods)
     words, log = run_words(tmp_path, methods, "--plugins", PLUGINS), tmp_path / "log"
@@ -72,14 +89,21 @@ def test_killed_between_any_two_operations_on_a_file(
         killed = Command(words, log, DREAMLIB_CHECKPOINT_SECONDS=0, TINY_DIE=dice.randint(1, 40))
         assert killed.end() == -signal.SIGKILL, killed.text
     assert Command(words, log, DREAMLIB_CHECKPOINT_SECONDS=0).end() == 0
-    assert numbers(tmp_path) == of(methods, undisturbed)
+    assert numbers(tmp_path) == undisturbed.of(methods)
     assert not leftovers(tmp_path)
 
 
 @pytest.mark.usefixtures("tiny")
-@pytest.mark.parametrize("stage", ["first", "matched"])
-@pytest.mark.parametrize("method", ["dim", "mtt"])
-def test_killed_in_each_stage(tmp_path: Path, undisturbed: dict[str, Any], method: str, stage: str) -> None:
+@pytest.mark.parametrize(
+    ("method", "stage"),
+    [
+        ("dim", "matched"),
+        pytest.param("dim", "first", marks=nightly),
+        pytest.param("mtt", "first", marks=nightly),
+        pytest.param("mtt", "matched", marks=nightly),
+    ],
+)
+def test_killed_in_each_stage(tmp_path: Path, undisturbed: Undisturbed, method: str, stage: str) -> None:
     """A GAN, and DiM that goes on from it; experts, and images that are distilled by them."""
     store, one = Store(tmp_path), cell(method)
     start = first_stage(one)
@@ -98,15 +122,16 @@ def test_killed_in_each_stage(tmp_path: Path, undisturbed: dict[str, Any], metho
     made = None if stage == "first" else store.set_path(start).stat().st_mtime_ns
     assert (store.read_set(start) is None) == (stage == "first")
     assert Command(run_words(tmp_path, method), tmp_path / "log").end() == 0
-    assert numbers(tmp_path) == of(method, undisturbed)
+    assert numbers(tmp_path) == undisturbed.of(method)
     assert not leftovers(tmp_path)
     if made is not None:
         assert store.set_path(start).stat().st_mtime_ns == made, "the first stage is not trained again"
 
 
+@nightly
 @pytest.mark.usefixtures("tiny")
 @pytest.mark.parametrize("method", ["frepo", "kip"])
-def test_killed_in_distillation(tmp_path: Path, undisturbed: dict[str, Any], method: str) -> None:
+def test_killed_in_distillation(tmp_path: Path, undisturbed: Undisturbed, method: str) -> None:
     store, one = Store(tmp_path), cell(method)
     command = Command(run_words(tmp_path, method), tmp_path / "log", DREAMLIB_CHECKPOINT_SECONDS=0)
     until(lambda: store.checkpoint_path(one, "distill").exists() or not command.process.is_alive())
@@ -115,13 +140,13 @@ def test_killed_in_distillation(tmp_path: Path, undisturbed: dict[str, Any], met
     assert store.read_set(one) is None
     assert store.read_checkpoint(one, "distill") is not None
     assert Command(run_words(tmp_path, method), tmp_path / "log").end() == 0
-    assert numbers(tmp_path) == of(method, undisturbed)
+    assert numbers(tmp_path) == undisturbed.of(method)
     assert not leftovers(tmp_path)
 
 
 @pytest.mark.usefixtures("tiny")
-@pytest.mark.parametrize("count", [3, 6, 7, 9])
-def test_killed_around_the_end_of_a_cell(tmp_path: Path, undisturbed: dict[str, Any], count: int) -> None:
+@pytest.mark.parametrize("count", [3, pytest.param(6, marks=nightly), 7, pytest.param(9, marks=nightly)])
+def test_killed_around_the_end_of_a_cell(tmp_path: Path, undisturbed: Undisturbed, count: int) -> None:
     """The course, the set, the record: three operations each (new file, to disk, into place)."""
     command = Command(run_words(tmp_path, "dm"), tmp_path / "log", TINY_DIE=count)
     assert command.end() == -signal.SIGKILL
@@ -129,12 +154,12 @@ def test_killed_around_the_end_of_a_cell(tmp_path: Path, undisturbed: dict[str, 
     assert (store.read_set(cell()) is not None) == (count > 6)
     assert store.record(cell()) is None
     assert Command(run_words(tmp_path, "dm"), tmp_path / "log").end() == 0
-    assert numbers(tmp_path) == of("dm", undisturbed)
+    assert numbers(tmp_path) == undisturbed.of("dm")
     assert not leftovers(tmp_path)
 
 
 @pytest.mark.usefixtures("tiny")
-def test_killed_in_an_evaluation(tmp_path: Path, undisturbed: dict[str, Any]) -> None:
+def test_killed_in_an_evaluation(tmp_path: Path, undisturbed: Undisturbed) -> None:
     store, one = Store(tmp_path), cell()
     command = Command(run_words(tmp_path, "dm"), tmp_path / "log", DREAMLIB_CHECKPOINT_SECONDS=0)
     path = store.checkpoint_path(one, "evaluate")
@@ -146,12 +171,12 @@ def test_killed_in_an_evaluation(tmp_path: Path, undisturbed: dict[str, Any]) ->
     assert not store.checkpoint_path(one, "distill").exists()
     assert Command(run_words(tmp_path, "dm"), tmp_path / "log").end() == 0
     assert store.set_path(one).stat().st_mtime_ns == made.st_mtime_ns, "the set is not distilled again"
-    assert numbers(tmp_path) == of("dm", undisturbed)
+    assert numbers(tmp_path) == undisturbed.of("dm")
     assert not leftovers(tmp_path)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_asked_to_stop(tmp_path: Path, undisturbed: dict[str, Any], number: signal.Signals) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=nightly)])
+def test_asked_to_stop(tmp_path: Path, undisturbed: Undisturbed, number: signal.Signals) -> None:
     log = tmp_path / "events"
     command = Command(run_words(tmp_path, METHODS), tmp_path / "log", TINY_LOG=log)
     command.until_steps(log)
@@ -162,7 +187,7 @@ def test_asked_to_stop(tmp_path: Path, undisturbed: dict[str, Any], number: sign
     assert leftovers(tmp_path, ".distill.safetensors", ".evaluate.safetensors"), "a checkpoint was written"
     assert not leftovers(tmp_path, ".tmp")
     assert Command(run_words(tmp_path, METHODS), tmp_path / "log").end() == 0
-    assert numbers(tmp_path) == of(METHODS, undisturbed)
+    assert numbers(tmp_path) == undisturbed.of(METHODS)
 
 
 def test_a_slice_of_time_ends_in_time(tmp_path: Path) -> None:

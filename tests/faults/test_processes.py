@@ -41,6 +41,7 @@ def test_two_commands_at_once_compute_every_cell_once(tmp_path: Path) -> None:
     assert numbers(tmp_path / "both") == numbers(tmp_path / "alone")
 
 
+@pytest.mark.nightly
 def test_processes_share_one_first_stage(tmp_path: Path) -> None:
     methods = ("dim", "gan", "dim-feature")
     commands = [
@@ -144,6 +145,7 @@ def test_a_worker_that_is_killed_leaves_its_cell_to_the_other(tmp_path: Path) ->
     assert "Traceback" not in command.text
 
 
+@pytest.mark.nightly
 def test_when_all_workers_are_killed_the_command_says_so(tmp_path: Path) -> None:
     log = tmp_path / "events"
     command = Command(
@@ -157,7 +159,7 @@ def test_when_all_workers_are_killed_the_command_says_so(tmp_path: Path) -> None
     assert "Traceback" not in command.text
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGKILL, pytest.param(signal.SIGTERM, marks=pytest.mark.nightly)])
 def test_workers_end_with_their_parent_and_save(tmp_path: Path, number: signal.Signals) -> None:
     """A cluster and a terminal signal all processes at once; a parent that is killed cannot even tell its workers."""
     log = tmp_path / "events"

@@ -43,7 +43,7 @@ def test_a_user_without_an_account_runs_what_compiles_nothing(tmp_path: Path) ->
     assert "computed 2, found 0" in ran.stdout
 
 
-@pytest.mark.parametrize("given", [False, True])
+@pytest.mark.parametrize("given", [False, pytest.param(True, marks=pytest.mark.nightly)])
 def test_no_home_folder(tmp_path: Path, given: bool) -> None:
     for part in ("train", "test"):
         for word in "ab":

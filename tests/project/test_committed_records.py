@@ -120,14 +120,22 @@ def everything(folder: Path) -> dict[str, str]:
 
 
 @pytest.mark.filterwarnings("ignore:passed over")
-def test_status_and_show_change_no_file(results: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(
+    "items",
+    [["dream/table1"], pytest.param([i for i, p in PLANS.items() if p.methods], marks=pytest.mark.nightly)],
+    ids=["table1", "all"],
+)
+def test_status_and_show_change_no_file(
+    results: Path, items: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
     before = everything(results)
-    shown = [item for item, plan in PLANS.items() if plan.methods]
     for profile in ("quick", "cpu", "paper"):
-        main(["status", "all", "--profile", profile, "--results", str(results)])
-    for item in shown:  # of quick, which has the damaged record too
+        main(
+            ["status", "all" if len(items) > 1 else items[0], "--profile", profile, "--results", str(results)]
+        )
+    for item in items:  # of quick, which has the damaged record too
         main(["show", item, "--profile", "quick", "--results", str(results)])
-    main(["show", shown[0], "--profile", "paper", "--results", str(results)])
+    main(["show", items[0], "--profile", "paper", "--results", str(results)])
     capsys.readouterr()
     assert everything(results) == before
 

@@ -60,6 +60,7 @@ def test_the_wheel_carries_the_templates_of_pages(installed: Path) -> None:
     assert (installed / "dreamlib/py.typed").is_file()
 
 
+@pytest.mark.nightly
 def test_what_the_wheel_does_not_carry_is_said_before_anything_is_computed(installed: Path) -> None:
     page = ran(installed, "-m", "dreamlib", "notebook", "dream/table1", "--results", str(installed / "r"))
     assert page.returncode == 2

@@ -258,7 +258,7 @@ quick = Profile(
         "bands": {"digits": tuple((low, low + 10.0) for low in (10.0, 30.0, 50.0, 70.0))},
         "pool": {"networks": 5, "held_out": 30, "epochs": 3},
         "resnets": ("resnet10", 16),
-        "fewer iterations": 3,
+        "fewer iterations": 6,
         "rates": {"dm": Tried((0.2, 1.0), share=0.3)},
         # Compiling takes longer than all the rest.
         "modes": {"dm": Modes(MODES), "": Modes(())},
