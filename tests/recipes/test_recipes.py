@@ -441,7 +441,7 @@ def test_images_with_colours_are_whitened_in_frepos_own_way_and_grey_ones_are_no
 
 @pytest.mark.parametrize("method", ["kip", "kip-real", "label-solve"])
 def test_a_fully_connected_kernel_sees_images_that_are_normalised_only(method: str) -> None:
-    """Facts 7, the notebook's run with this kernel: channels are standardised, no ZCA (kind 2 is of the convolutions)."""
+    """Facts 7, the notebook's run with this kernel: channels are standardised, no ZCA (kind 2: convolutions)."""
     assert {methods[method].resolve(name, 10)[0].whitening for name in DATASETS} == {""}
 
 
