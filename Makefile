@@ -124,13 +124,14 @@ test: $(stamp) style ## lint, types, unit, property and fault tests, and nbval o
 	@# The folder is named by the code, so that notebooks are never judged by the records of other code.
 	results=build/test-results-$$($(python) -m dreamlib.companion.source) && \
 	  $(python) -m dreamlib run all --profile quick --results $$results --quiet && \
-	  DREAMLIB_RESULTS=$$results $(python) -m pytest --nbval-lax --nbval-current-env -n 2 --dist loadfile notebooks
+	  DREAMLIB_RESULTS=$$results PYTHONPATH=tests $(python) -m pytest -p forked_kernels \
+	    --nbval-lax --nbval-current-env -n 2 --dist loadfile notebooks
 
 check: $(stamp) ## lint, and the tests that neither train, compile nor start processes: a minute, while you think
 	$(python) -m ruff check .
 	$(python) -m pytest -n 2 --dist worksteal -q -m "not nightly and not trains and not compiles and not processes"
 
-nightly: $(stamp) ## break parts on purpose, which nbval must notice; compute some committed records again; bad input
+nightly: $(stamp) ## all variants of a test; parts broken on purpose, which nbval must notice; committed records again
 	$(python) -m pytest -m nightly
 
 # What lies next to notebooks and is none: analyses that one page, or a few, need.

@@ -89,7 +89,7 @@ def as_data(value: Any) -> Any:
     # Most values are plain, and a table of cells asks for millions of them.
     if value is None or isinstance(value, (str, int, float)):
         return value
-    if (said := _said(type(value))) is not None:
+    if (said := _said(type(value))) is not None:  # type: ignore[arg-type]  # a class is hashable, whatever its instances
         out: dict[str, Any] = {"part": type(value).__name__}
         # A part of the library itself has no hash, so that its keys survive a refactoring.
         if not type(value).__module__.startswith("dreamlib."):
