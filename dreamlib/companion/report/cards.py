@@ -165,7 +165,10 @@ def card(root: Path, profile: str, paper: str, item: str) -> Card:
         return Card(
             profile, paper, item, files=files, status="failed" if "failed run" in files else "not run"
         )
-    about = describe(files["notebook"])  # what cannot be read is noticed here
+    # What cannot be read is noticed here: the front page holds the numbers of all tables next to the papers'.
+    about = describe(files["notebook"])
+    if "csv" in files:
+        table(files["csv"])
     notebook = nbformat.reads(read(files["notebook"]).decode(), as_version=4)
     try:
         facts, (shown, address) = _facts(notebook), _figure(notebook)

@@ -95,7 +95,8 @@ def _card(root: Path, profile: str, paper: str, item: str) -> Card:
         return card(root, profile, paper, item)
     except DataError as error:  # one bad file stops no other
         warnings.warn(f"{paper}/{item} under {profile} is listed as unreadable: {error}", stacklevel=4)
-        return Card(profile, paper, item, status="unreadable")
+        notebook = root / profile / paper / f"{item}.ipynb"
+        return Card(profile, paper, item, status="unreadable", files={"notebook": notebook})
 
 
 def _command(template: str) -> object:

@@ -437,6 +437,21 @@ def test_one_bad_notebook_does_not_stop_the_others(tmp_path: Path, text: str) ->
     assert '<a href="quick/dream/table1.html">DREAM, Table 1' in page
     assert "<h3>DREAM Table 2</h3>" in page
     assert "<dt>State</dt><dd>unreadable</dd>" in page
+    assert 'href="quick/dream/table2.ipynb"' in page, "the file that is bad can be found"
+
+
+def test_one_bad_table_does_not_stop_the_others(tmp_path: Path) -> None:
+    render(write(tmp_path / "quick" / "dream" / "table1.ipynb", notebook()))
+    write(
+        tmp_path / "quick" / "dream" / "table2.ipynb", notebook()
+    )  # without a page, as in the middle of a run
+    (tmp_path / "quick" / "dream" / "table2.csv").write_bytes(b"\xff" * 9)
+    with pytest.warns(
+        UserWarning, match=r"dream/table2 under quick is listed as unreadable(.|\n)*table2\.csv"
+    ):
+        page = index(tmp_path, profiles=READINGS).read_text()
+    assert '<a href="quick/dream/table1.html">DREAM, Table 1' in page
+    assert "<dt>State</dt><dd>unreadable</dd>" in page
 
 
 def test_index_of_nothing(tmp_path: Path) -> None:
