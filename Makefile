@@ -127,11 +127,11 @@ test: $(stamp) style ## lint, types, unit, property and fault tests, and nbval o
 	  DREAMLIB_RESULTS=$$results PYTHONPATH=tests $(python) -m pytest -p forked_kernels \
 	    --nbval-lax --nbval-current-env -n 2 --dist loadfile notebooks
 
-check: $(stamp) ## lint, and the tests that neither train, compile nor start processes: a minute, while you think
+check: $(stamp) ## lint, and the tests that neither train, compile nor start processes: a minute or two, while you think
 	$(python) -m ruff check .
 	$(python) -m pytest -n 2 --dist worksteal -q -m "not nightly and not trains and not compiles and not processes"
 
-nightly: $(stamp) ## all variants of a test; parts broken on purpose, which nbval must notice; committed records again
+nightly: $(stamp) ## variants of tests and the slowest ones; parts broken on purpose, which nbval must notice; committed records again
 	$(python) -m pytest -m nightly
 
 # What lies next to notebooks and is none: analyses that one page, or a few, need.

@@ -1,8 +1,9 @@
 """Are images whitened under KIP's fully connected kernel? Its curve says so.
 
 KIP's paper whitens images with colours for its convolutional kernels. Its released notebook, whose kernel is fully
-connected, normalises them only. Run on CIFAR-10 with 100 images and fixed labels, the notebook's regression has 24.3 %
-of all test images right with real images, 41.4 after 20 steps, 45.4 after 100 and 46.7 after 300.
+connected, normalises them only. Run on 100 images of CIFAR-10, the notebook's regression has 24.3 % of all test images
+right with real images, 41.4 after 20 steps, 45.4 after 100 and 46.7 after 300; whether labels were learned in that run
+is not noted.
 
     python examples/kip_whitening.py cifar10
 """

@@ -74,7 +74,7 @@ class ForkedProvisioner(LocalProvisioner):
     async def launch_kernel(self, cmd: list[str], **kwargs: Any) -> KernelConnectionInfo:
         # PYTHON -m ipykernel_launcher -f CONNECTION: what follows the module is for the kernel.
         words = cmd[cmd.index("ipykernel_launcher") + 1 :]
-        self.process = Forked(words, kwargs.get("cwd"), kwargs["env"])  # type: ignore[assignment]  # as far as asked
+        self.process = Forked(words, kwargs.get("cwd"), kwargs["env"])  # type: ignore[assignment]  # stands in for Popen
         self.pid = self.pgid = self.process.pid
         return self.connection_info
 

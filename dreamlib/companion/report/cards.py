@@ -167,8 +167,7 @@ def card(root: Path, profile: str, paper: str, item: str) -> Card:
         )
     # What cannot be read is noticed here: the front page holds the numbers of all tables next to the papers'.
     about = describe(files["notebook"])
-    if "csv" in files:
-        table(files["csv"])
+    numbers = table(files["csv"]) if "csv" in files else pd.DataFrame()
     notebook = nbformat.reads(read(files["notebook"]).decode(), as_version=4)
     try:
         facts, (shown, address) = _facts(notebook), _figure(notebook)
@@ -177,7 +176,7 @@ def card(root: Path, profile: str, paper: str, item: str) -> Card:
             paper,
             item,
             about,
-            _status(files, about),
+            _status(files, about, numbers),
             claims=_claims(facts.get("claims", ())),
             also=_claims(facts.get("also", ())),
             agreement=tuple(map(dict, facts.get("agreement", ()))),
@@ -209,7 +208,7 @@ def _claims(lines: Iterable[Sequence[Any]]) -> tuple[Claim, ...]:
     return tuple(Claim(str(text), holds, str(evidence)) for text, holds, evidence in lines)
 
 
-def _status(files: Mapping[str, Path], about: About) -> str:
+def _status(files: Mapping[str, Path], about: About, numbers: pd.DataFrame) -> str:
     """Where an item stands, in words: "rendered", "3 cells missing", "not executed" for a notebook without a run."""
     if "failed run" in files or about.failed:
         return "failed"
@@ -219,13 +218,12 @@ def _status(files: Mapping[str, Path], about: About) -> str:
         return "no page"
     if not shows(files["page"], files["notebook"]):
         return "stale page"
-    missing = _missing(files["csv"]) if "csv" in files else 0
+    missing = _missing(numbers)
     return f"{plural(missing, 'cell')} missing" if missing else "rendered"
 
 
-def _missing(path: Path) -> int:
-    """Cells of an accuracy table's CSV that could be measured and were not; 0 for any other file."""
-    frame = table(path)
+def _missing(frame: pd.DataFrame) -> int:
+    """Cells of an accuracy table that could be measured and were not; 0 for any other table."""
     return int((frame["status"] == MISSING).sum()) if "status" in frame else 0
 
 
