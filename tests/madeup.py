@@ -71,11 +71,15 @@ def make() -> Callable[..., dict[str, Any]]:
     return record
 
 
-@pytest.fixture
-def numbers(tmp_path: Path) -> pd.DataFrame:
-    file = tmp_path / "reported.csv"
+def reported(folder: Path) -> pd.DataFrame:
+    file = folder / "reported.csv"
     file.write_text(REPORTED, encoding="utf-8")
     return load_reported(file)
+
+
+@pytest.fixture
+def numbers(tmp_path: Path) -> pd.DataFrame:
+    return reported(tmp_path)
 
 
 @pytest.fixture(autouse=True)

@@ -45,6 +45,7 @@ def test_keys_are_those_under_which_records_were_written(method: str) -> None:
     )
 
 
+@pytest.mark.processes
 def test_keys_are_the_same_in_another_process_with_another_hash_seed() -> None:
     program = (
         "from dreamlib.companion.cells import make_cell\n"

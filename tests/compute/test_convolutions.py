@@ -337,6 +337,7 @@ def asked(cache: Path, **environment: str) -> str:
     return done.stdout.strip()
 
 
+@pytest.mark.compiles
 def test_without_a_compiler_or_a_folder_it_is_not_available(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -269,6 +269,7 @@ def _write_on_a_full_disk(path: str, answer: Any) -> None:
         answer.send(str(error))
 
 
+@pytest.mark.processes
 def test_a_file_that_the_system_cuts_off_never_takes_its_place(tmp_path: Path) -> None:
     path = tmp_path / "set.safetensors"
     _tensors(path)

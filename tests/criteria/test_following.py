@@ -37,6 +37,7 @@ def begun(data: ClassData, start: Mapping[str, Tensor], ipc: int = 2, **more: An
     return Distillation(data, changed(MTT, more), ipc, 0, start=start)
 
 
+@pytest.mark.trains
 @pytest.mark.parametrize("exact", [False, True])
 def test_students_come_nearer_and_images_and_rate_have_moved(
     few: ClassData, experts: Mapping[str, Tensor], exact: bool

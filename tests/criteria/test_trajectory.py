@@ -201,6 +201,7 @@ def test_the_distance_counts_every_parameter_alike_and_no_units() -> None:
     assert float(distance(target, start, target)) == 0
 
 
+@pytest.mark.trains
 def test_memory_grows_by_weights_and_not_by_graphs() -> None:
     module = network(width=4, depth=1)
     forward, start = forward_of(module), fresh(module)

@@ -90,6 +90,7 @@ def test_the_recursion_is_backpropagation_through_all_steps(kind: str, loss: Any
     close(found.kept, forward(found.weights, REAL))
 
 
+@pytest.mark.trains
 def test_the_gradient_is_that_of_finite_differences() -> None:
     # A smooth network: differences across a kink of a ReLU are none of its derivatives.
     module = network(activation="swish", depth=1, width=4)
@@ -208,6 +209,7 @@ def test_rates_alone_can_be_learned() -> None:
         assert agrees == curvature
 
 
+@pytest.mark.trains
 def test_memory_grows_by_weights_and_not_by_graphs() -> None:
     module = network(width=4, depth=1)
     forward, start = forward_of(module), fresh(module)

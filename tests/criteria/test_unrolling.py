@@ -64,6 +64,7 @@ def test_its_gradient_is_that_of_training_written_out(few: ClassData, ipc: int) 
     torch.testing.assert_close(found.gradients["raw_rates"], by_raw, rtol=1e-3, atol=1e-4)
 
 
+@pytest.mark.trains
 @pytest.mark.parametrize("images", [FALLING, None], ids=["images", "rates alone"])
 def test_it_goes_on_bit_for_bit_from_every_step(few: ClassData, images: Falling | None) -> None:
     check_task(lambda: Distillation(few, recipe(images), 2, 3))
@@ -72,6 +73,7 @@ def test_it_goes_on_bit_for_bit_from_every_step(few: ClassData, images: Falling 
     assert not whole.stored["raw_rates"].equal(whole.snapshots[0]["raw_rates"])
 
 
+@pytest.mark.trains
 def test_its_own_steps_are_what_its_networks_learn_from(data: ClassData, digits: Dataset) -> None:
     cell = make_cell("quick", "dd", "digits", 1, 0)
     run = finish(Distillation(data, replace(cell.recipe, iterations=60), 1, 0))

@@ -102,6 +102,7 @@ def test_the_images_are_not_changed(images: Tensor, digits: Dataset) -> None:
     images.requires_grad_(False)
 
 
+@pytest.mark.trains
 def test_more_images_teach_more(data: ClassData, digits: Dataset) -> None:
     how = replace(SHORT, learner=replace(SHORT.learner, epochs=15))
     one, many = (sum(evaluate(data.take(torch.arange(n).expand(10, n)), digits, how)) / 3 for n in (1, 20))

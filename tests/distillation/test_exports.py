@@ -109,6 +109,7 @@ def test_images_by_class_are_not_given_without_their_learned_labels() -> None:
         _ = odd.hard_labels
 
 
+@pytest.mark.processes
 def test_equal_sets_are_equal_bytes_in_every_process(tmp_path: Path) -> None:
     first = made("real")
     one = export(first, tmp_path / "one.safetensors")

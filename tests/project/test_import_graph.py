@@ -136,6 +136,7 @@ def test_a_report_knows_records_and_no_torch() -> None:
         assert not others(file) & {"torch", "torchvision", "safetensors"}, file
 
 
+@pytest.mark.processes
 def test_what_needs_no_torch_does_not_load_it() -> None:
     ask = "import sys, importlib\n" + "\n".join(
         f"importlib.import_module('dreamlib.companion.{name}'); assert 'torch' not in sys.modules, '{name}'"

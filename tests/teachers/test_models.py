@@ -19,6 +19,8 @@ from dreamlib.distillation.recipe import Recipe
 from dreamlib.networks import NetworkSpec
 from dreamlib.teachers import models
 
+pytestmark = pytest.mark.trains
+
 RESNET = NetworkSpec("resnet10", width=4, norm="batch", form="idc")
 
 

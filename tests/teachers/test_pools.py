@@ -18,6 +18,8 @@ from dreamlib.networks import NetworkSpec, build
 from dreamlib.networks.training import SGD
 from dreamlib.teachers.pool import Pool, PoolTraining, band_name
 
+pytestmark = pytest.mark.trains
+
 SPEC = NetworkSpec(width=8, depth=2)
 TRAINING = SGD(epochs=3, batch=64, lr=0.02, decay_at=())
 POOL = Pool(bands=((10.0, 20.0), (30.0, 45.0)), networks=3, training=TRAINING, held_out=20)

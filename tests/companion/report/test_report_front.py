@@ -6,6 +6,7 @@ import base64
 import html
 import io
 import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,8 +15,8 @@ from xml.etree import ElementTree
 
 import nbformat
 import numpy as np
-import pandas as pd
 import pytest
+from madeup import record, reported
 from PIL import Image
 
 from dreamlib.companion.report import comparison, facts, style
@@ -38,8 +39,6 @@ CLAIMS = [
     ("Noise is enough", None, "?"),
 ]
 NEVER = re.compile(r"image\(s\)|set\(s\)|(?<![\w.])[-−]0\.0\b|\bnan\b|NBVAL|\b[0-9a-f]{24,}\b")
-
-Make = Callable[..., dict[str, Any]]
 
 
 def report(
@@ -68,21 +67,25 @@ def report(
     return place
 
 
-@pytest.fixture
-def table(make: Make, numbers: pd.DataFrame) -> Any:
+@pytest.fixture(scope="module")
+def table(tmp_path_factory: pytest.TempPathFactory) -> Any:
     """DC at one image per class, 3.7 points above, and at ten, 0.1 points above the paper's 44.9 ± 0.5."""
     records = [
-        make(ipc=1, accuracies=[31.0, 33.0], profile="paper"),
-        make(ipc=10, accuracies=[45.0], profile="paper"),
+        record(ipc=1, accuracies=[31.0, 33.0], profile="paper"),
+        record(ipc=10, accuracies=[45.0], profile="paper"),
     ]
     rows = [Row("dc", "DC", "DC"), Row("dc+dream", "DC+DREAM", None)]
-    records.append(make(dataset="fashionmnist", ipc=1, accuracies=[60.5], profile="paper"))
-    return accuracy_table(records, rows, ("cifar10", "fashionmnist"), (1, 10), numbers)
+    records.append(record(dataset="fashionmnist", ipc=1, accuracies=[60.5], profile="paper"))
+    return accuracy_table(
+        records, rows, ("cifar10", "fashionmnist"), (1, 10), reported(tmp_path_factory.mktemp("numbers"))
+    )
 
 
-@pytest.fixture
-def reports(tmp_path: Path, table: Any) -> Path:
-    root = tmp_path / "reports"
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory, table: Any) -> Path:
+    """Reports without a front page; every test gets a copy of its own."""
+    project = tmp_path_factory.mktemp("project")
+    root = project / "reports"
     order = [{"place": "CIFAR-10, IPC 1", "methods": 4, "tau": -0.5, "low": None, "high": None, "sets": 1}]
     about = {"claims": CLAIMS, "agreement": order, "cost": {"core": 7200.0, "clock": 40.0}}
     report(root, "paper/dream/table1", table, datasets=["cifar10", "fashionmnist"], **about)
@@ -91,16 +94,41 @@ def reports(tmp_path: Path, table: Any) -> Path:
     report(root, "paper/engine/speed", claims=[["This project is fast", True, ""]])
     (root / "findings.md").write_text("- **Nothing collapsed.** It was *short*.\n")
     for item in ("dream/table1", "dream/table2", "dim/table2", "dm/figureF1", "engine/speed"):
-        twin = tmp_path / "notebooks" / f"{item}.ipynb"
+        twin = project / "notebooks" / f"{item}.ipynb"
         twin.parent.mkdir(parents=True, exist_ok=True)
         twin.write_text("")
     return root
 
 
+@pytest.fixture(scope="module")
+def made_with_pages(tmp_path_factory: pytest.TempPathFactory, made: Path) -> Path:
+    reports = copied(made, tmp_path_factory.mktemp("indexed"))
+    index(reports, profiles=READINGS, kept=("paper", "cpu"), command="make {target} PROFILE={profile}")
+    return reports
+
+
+def copied(reports: Path, to: Path) -> Path:
+    """The project that the reports belong to, in another folder."""
+    shutil.copytree(reports.parent, to, dirs_exist_ok=True)
+    return to / reports.name
+
+
 @pytest.fixture
-def pages(reports: Path) -> dict[str, str]:
-    page = index(reports, profiles=READINGS, kept=("paper", "cpu"), command="make {target} PROFILE={profile}")
-    return {"html": page.read_text(), "md": (reports / "README.md").read_text()}
+def reports(tmp_path: Path, made: Path) -> Path:
+    return copied(made, tmp_path)
+
+
+@pytest.fixture
+def indexed(tmp_path: Path, made_with_pages: Path) -> Path:
+    return copied(made_with_pages, tmp_path)
+
+
+@pytest.fixture
+def pages(made_with_pages: Path) -> dict[str, str]:
+    return {
+        kind: (made_with_pages / name).read_text()
+        for kind, name in (("html", "index.html"), ("md", "README.md"))
+    }
 
 
 FOUND = (
@@ -147,11 +175,11 @@ def test_what_was_not_run_is_a_line(pages: dict[str, str], kind: str) -> None:
     assert "dream/table2" not in pages[kind]
 
 
-def test_code_hosts_see_what_the_repository_holds(pages: dict[str, str], reports: Path) -> None:
+def test_code_hosts_see_what_the_repository_holds(pages: dict[str, str], indexed: Path) -> None:
     assert "figureF1" in pages["html"]
     assert "figureF1" not in pages["md"]
     for address in re.findall(r"\]\(([^)]+)\)|src=\"([^\"]+)\"", pages["md"]):
-        target = reports / unquote("".join(address))
+        target = indexed / unquote("".join(address))
         assert target.exists() or "docs" in target.parts, target
 
 
@@ -192,8 +220,8 @@ def test_reports_can_be_chosen_by_paper_data_set_and_verdict(pages: dict[str, st
     assert matching(pages["html"], "MNIST", "does not hold") == []
 
 
-def test_the_picture_of_numbers_is_for_light_and_dark_pages(pages: dict[str, str], reports: Path) -> None:
-    svg = (reports / "front" / "paper.svg").read_text()
+def test_the_picture_of_numbers_is_for_light_and_dark_pages(pages: dict[str, str], indexed: Path) -> None:
+    svg = (indexed / "front" / "paper.svg").read_text()
     ElementTree.fromstring(svg)
     rules = re.search(r"<style>@media \(prefers-color-scheme: dark\)\{(.*?)\}</style>", svg)
     assert rules is not None
@@ -206,10 +234,10 @@ def test_the_picture_of_numbers_is_for_light_and_dark_pages(pages: dict[str, str
     )
 
 
-def test_the_same_reports_give_the_same_pages(pages: dict[str, str], reports: Path) -> None:
-    index(reports, profiles=READINGS, kept=("paper", "cpu"), command="make {target} PROFILE={profile}")
-    assert (reports / "index.html").read_text() == pages["html"]
-    assert (reports / "README.md").read_text() == pages["md"]
+def test_the_same_reports_give_the_same_pages(pages: dict[str, str], indexed: Path) -> None:
+    index(indexed, profiles=READINGS, kept=("paper", "cpu"), command="make {target} PROFILE={profile}")
+    assert (indexed / "index.html").read_text() == pages["html"]
+    assert (indexed / "README.md").read_text() == pages["md"]
 
 
 def test_a_list_that_is_not_ours_stays(reports: Path) -> None:
@@ -248,7 +276,7 @@ def test_facts_of_another_form_are_no_report(reports: Path) -> None:
     assert place.exists()
 
 
-def test_cost_counts_processor_time_and_a_set_once(make: Make) -> None:
+def test_cost_counts_processor_time_and_a_set_once(make: Callable[..., dict[str, Any]]) -> None:
     core = {"device": "AMD EPYC, 2 thread(s)", "seconds": {"distill": 10.0, "evaluate": 4.0, "core": 20.0}}
     clock = {"device": "AMD EPYC, 2 thread(s)", "seconds": {"distill": 10.0, "evaluate": 4.0}}
     again = {"key": "b", "set_sha256": "x", **core}
@@ -260,7 +288,7 @@ def test_cost_counts_processor_time_and_a_set_once(make: Make) -> None:
     assert facts.cost([]) == {}
 
 
-def test_cost_counts_an_earlier_stage_once(make: Make) -> None:
+def test_cost_counts_an_earlier_stage_once(make: Callable[..., dict[str, Any]]) -> None:
     """Two sets that go on from one stage, one of them judged twice, and the stage as a row of its own."""
     processors, stage = (
         {"device": "AMD EPYC, 2 thread(s)"},
