@@ -18,8 +18,8 @@ class History:
     Attributes
     ----------
     forgotten : Tensor
-        (C, N) int64: how often the image went from classified correctly to wrongly between two of its visits;
-        images that were never classified correctly carry the largest count of all (Toneva et al. 2019).
+        (C, N) int64: how often the image went from classified correctly to wrongly between two of its visits (Toneva
+        et al. 2019, section 3); -1 where it was never classified correctly.
     """
 
     forgotten: Tensor

@@ -167,13 +167,22 @@ class Forgetting:
     ----------
     epochs : int
         Training during which forgetting is counted.
+    unlearned_first : bool
+        Whether images that were never classified correctly count as the most forgotten ones, as in Toneva et al.;
+        otherwise they come last, since what was not learned cannot be forgotten. The numbers of the field's tables
+        agree with the latter (``examples/forgetting_rule.py``).
     """
 
     epochs: int = 20
+    unlearned_first: bool = False
 
     def choose(self, view: View, history: History) -> Tensor | None:
         index, mask = view.candidates()
         # Counts are whole numbers and ``tie`` lies in [0, 1), so it orders only images with equal counts.
         tie = torch.rand(index.shape, generator=view.generator, device=index.device)
-        score = (history.forgotten.gather(1, index) + tie).masked_fill(~mask, -1.0)
+        forgotten = history.forgotten.gather(1, index)
+        if self.unlearned_first:
+            forgotten = forgotten.where(forgotten >= 0, history.forgotten.max() + 1)
+        # Padding comes after images that were never learned, which carry -1.
+        score = (forgotten + tie).masked_fill(~mask, -2.0)
         return index.gather(1, score.topk(view.batch, dim=1).indices)

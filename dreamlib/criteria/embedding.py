@@ -51,9 +51,17 @@ class Embedding(OfSteps):
     """Training of one network on all real images, with a count of how often each of them is forgotten.
 
     It counts in epochs, and keeps only the last state.
+
+    Parameters
+    ----------
+    training : SGD
+        How the network learns.
+    unlearned : int
+        What stands in the place of the count of an image that was never classified correctly.
     """
 
     training: SGD = field(default_factory=SGD)
+    unlearned: int = -1
     taught = False
     phases = ("embedding",)
 
@@ -92,6 +100,7 @@ class EmbeddingTraining(Stateless):
 
     def __init__(self, how: Embedding, scene: Scene) -> None:
         self.scene, data, generator = scene, scene.data, scene.streams["embedding"]
+        self.unlearned = how.unlearned
         position, mask = data.padded_index()
         label = torch.arange(data.num_classes, device=data.device).unsqueeze(1).expand_as(position)
         # Every image as (position in its class, class), and its slot in the padded (C, N) rectangle.
@@ -122,8 +131,7 @@ class EmbeddingTraining(Stateless):
     @property
     def forgotten(self) -> Tensor:
         """(C, N) int64: forgetting events of each image; see :class:`~dreamlib.coresets.History`."""
-        # Images that were never classified correctly count as the most forgotten, as in Toneva et al.
-        return torch.where(self.ever, self.events, self.events.max() + 1).view(self.rectangle)
+        return torch.where(self.ever, self.events, self.unlearned).view(self.rectangle)
 
     def gradients(self, step: int, stored: Tensors) -> StepResult:
         with self.scene.stopwatch.phase("embedding"):

@@ -125,6 +125,23 @@ def test_forgetting_takes_what_was_forgotten_most(data: ClassData) -> None:
     assert chosen.tolist() == [[5, 3, 9]] * 10
 
 
+@pytest.mark.parametrize(("first", "expected"), [(False, [3, 9]), (True, [5, 3])])
+def test_what_was_never_learned_is_forgotten_least_or_most(
+    data: ClassData, first: bool, expected: list[int]
+) -> None:
+    counts = torch.zeros(10, 137, dtype=torch.int64)
+    counts[:, 5], counts[:, 3], counts[:, 9] = -1, 3, 2
+    coreset = Forgetting(unlearned_first=first)
+    chosen = coreset.choose(view(data, 2), History(counts))
+    assert chosen is not None
+    assert chosen.tolist() == [expected] * 10
+    fewest = int(data.padded_index()[1].sum(1).min())  # the others of such a class are padding
+    whole = coreset.choose(view(data, fewest), History(counts))
+    assert whole is not None
+    assert (5 in whole[8].tolist()[-1:]) != first
+    assert whole[8].sort().values.tolist() == list(range(fewest))
+
+
 def test_ties_in_forgetting_are_broken_by_the_views_generator(data: ClassData) -> None:
     first, second = (Forgetting().choose(view(data, 6, seed), EMPTY) for seed in (0, 1))
     assert first is not None
@@ -144,8 +161,8 @@ def test_forgetting_counts_a_sequence_made_by_hand(few: ClassData) -> None:
             learning.count_forgetting(part[None], right[None])
     expected = [reference.forgetting([bool(right) for right in pattern]) for pattern in patterns]
     assert expected == [math.inf, 2, 0, 1]
-    # Images that were never right count as forgotten more often than any other.
-    assert learning.forgotten.tolist() == [[3, 2, 0, 1] * 3] * 10
+    # Images that were never right are told apart.
+    assert learning.forgotten.tolist() == [[-1, 2, 0, 1] * 3] * 10
 
 
 def test_forgetting_follows_the_training_of_the_embedding(data: ClassData) -> None:
@@ -171,7 +188,8 @@ def test_forgetting_follows_the_training_of_the_embedding(data: ClassData) -> No
     assert most >= 1
     _, mask = data.padded_index()
     found = run.snapshots[3][f"{BESIDE}forgotten"][mask].tolist()
-    assert found == [min(count, most + 1) for count in counts]
+    assert found == [count if count < math.inf else -1 for count in counts]
+    assert -1 in found
 
 
 @pytest.mark.parametrize("method", ["herding", "k-center"])

@@ -77,8 +77,8 @@ MUTATIONS = [
             "gap = torch.maximum(gap.clamp(max=0), (points - latest)",
         ),
         (
-            "score = (history.forgotten.gather(1, index) + tie)",
-            "score = (-history.forgotten.gather(1, index) + tie)",
+            "score = (forgotten + tie)",
+            "score = (-forgotten + tie)",
         ),
     ),
     *_of(

@@ -19,7 +19,7 @@ from dreamlib.companion.plans.base import final
 from dreamlib.companion.profiles import profiles
 from dreamlib.containers import Generator, MultiFormation, Pixels
 from dreamlib.core.errors import UnknownName
-from dreamlib.coresets import FirstImages, Noise, RealImages, RepresentativeImages
+from dreamlib.coresets import FirstImages, Forgetting, Noise, RealImages, RepresentativeImages
 from dreamlib.criteria import Adversarial
 from dreamlib.data import names as datasets
 from dreamlib.distillation.evaluate import Evaluation, Generated
@@ -95,6 +95,12 @@ def test_coresets_are_not_matched() -> None:
         recipe = at(method, dataset)
         assert (recipe.steps, recipe.container) == (0, Pixels("normalised"))
         assert recipe.initial.epochs == (0 if method == "random" else 20)
+
+
+def test_an_image_has_to_be_learned_to_be_forgotten() -> None:
+    """DiM Table 2: 13.5 and 23.3 on CIFAR-10. Images that could not be learned teach less than any ten at random."""
+    recipe = at("forgetting", "cifar10")
+    assert recipe.initial == Forgetting(epochs=20, unlearned_first=False)
 
 
 @pytest.mark.parametrize("method", ["random+dream", "herding+dream"])
