@@ -168,7 +168,7 @@ print(
             "herding, IPC 1": (74, 3),
             "herding, IPC 10": (77, 3),
             "k-center, IPC 10": (72, 3),
-            "forgetting, IPC 10": (66, 4),
+            "forgetting, IPC 10": (70, 3),
             "dc, IPC 1": (78, 2),
             "dsa, IPC 10": (85, 1.5),
             "dm, IPC 1": (86, 2),
