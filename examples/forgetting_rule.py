@@ -1,4 +1,4 @@
-"""Why do the images that a network forgets most teach less here than the papers report? A matter of one rule.
+"""What do the images that a network forgets most teach? It depends on what was never learned.
 
 Toneva et al. (2019) count an image that was never classified correctly as the most forgotten of all. After 20 epochs
 there are more such images in every class than a coreset holds, so with this rule Forgetting is a choice among images

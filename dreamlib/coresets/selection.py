@@ -170,7 +170,7 @@ class Forgetting:
     unlearned_first : bool
         Whether images that were never classified correctly count as the most forgotten ones, as in Toneva et al.;
         otherwise they come last, since what was not learned cannot be forgotten. The numbers of the field's tables
-        agree with the latter (``examples/forgetting_rule.py``).
+        are nearer to the latter (``examples/forgetting_rule.py``).
     """
 
     epochs: int = 20
