@@ -1,7 +1,7 @@
 """What do the images that a network forgets most teach? It depends on what was never learned.
 
-Toneva et al. (2019) count an image that was never classified correctly as the most forgotten of all. On CIFAR-10, 20 epochs
-leave more such images in every class than a coreset holds, so with this rule Forgetting is a choice among images
+Toneva et al. (2019) count an image that was never classified correctly as the most forgotten of all. On CIFAR-10, 20
+epochs leave more such images in every class than a coreset holds, so with this rule Forgetting is a choice among images
 that could not be learned. Without it, an image has to be learned to be forgotten.
 
     python examples/forgetting_rule.py cifar10
