@@ -14,6 +14,7 @@ from PIL import Image
 from .cards import VERDICTS, Card, claims_in_words
 from .comparison import in_words
 from .html import read
+from .layouts import MARKDOWN
 from .reported import PAPERS
 
 MOST = 6  # decided claims of a profile; the others are on its pages
@@ -69,7 +70,8 @@ class Section:
         told.append(f"Of the papers' claims, {claims_in_words(counts, '')}." if claims else "")
         decided = [(one, claim) for one, claim in claims if claim.holds is not None]
         told += [
-            f"*{claim.verdict.capitalize()}*: {claim.text} ({linked(one)})." for one, claim in decided[:MOST]
+            f"*{claim.verdict.capitalize()}*: {MARKDOWN(claim.text)} ({linked(one)})."
+            for one, claim in decided[:MOST]
         ]
         told.append(f"{len(decided) - MOST} more are decided on the pages." if len(decided) > MOST else "")
         return [line for line in told if line]

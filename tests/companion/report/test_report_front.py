@@ -240,6 +240,13 @@ def test_the_same_reports_give_the_same_pages(pages: dict[str, str], indexed: Pa
     assert (indexed / "README.md").read_text() == pages["md"]
 
 
+def test_a_claim_is_shown_letter_by_letter(reports: Path) -> None:
+    report(reports, "paper/dim/figure4", claims=[["FC from 100 to 194*4*4", False, "196*4*4"]])
+    page = index(reports, profiles=READINGS, kept=("paper",)).read_text()
+    assert "FC from 100 to 194*4*4 (" in page
+    assert r"FC from 100 to 194\*4\*4 (" in (reports / "README.md").read_text()
+
+
 def test_a_list_that_is_not_ours_stays(reports: Path) -> None:
     (reports / "README.md").write_text("# Mine\n")
     index(reports, profiles=READINGS, kept=("paper",))
