@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -183,6 +184,6 @@ class Forgetting:
         forgotten = history.forgotten.gather(1, index)
         if self.unlearned_first:
             forgotten = forgotten.where(forgotten >= 0, history.forgotten.max() + 1)
-        # Padding comes after images that were never learned, which carry -1.
-        score = (forgotten + tie).masked_fill(~mask, -2.0)
+        # Padding comes after images that were never learned.
+        score = (forgotten + tie).masked_fill(~mask, -math.inf)
         return index.gather(1, score.topk(view.batch, dim=1).indices)

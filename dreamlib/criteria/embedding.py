@@ -57,7 +57,7 @@ class Embedding(OfSteps):
     training : SGD
         How the network learns.
     unlearned : int
-        What stands in the place of the count of an image that was never classified correctly.
+        What stands in the place of the count of an image that was never classified correctly; below 0.
     """
 
     training: SGD = field(default_factory=SGD)
@@ -77,6 +77,12 @@ class Embedding(OfSteps):
                 f"a coreset's network learns for {self.training.passes} epochs from batches of "
                 f"{self.training.batch}; expected at least 1",
                 "initial.epochs=20",
+            )
+        if self.unlearned >= 0:
+            raise BadValue(
+                f"images that were never learned carry {self.unlearned}, like a count of what was forgotten; expected "
+                "less than 0",
+                "unlearned=-1",
             )
 
     def suits(self, container: Container, teacher: object) -> None:

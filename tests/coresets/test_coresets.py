@@ -11,7 +11,7 @@ from runs import finish
 from tiny import NETWORK, generator, recipe
 from torch import Tensor
 
-from dreamlib.core.errors import UnknownName
+from dreamlib.core.errors import BadValue, UnknownName
 from dreamlib.coresets import (
     CORESETS,
     Coreset,
@@ -23,7 +23,7 @@ from dreamlib.coresets import (
     RealImages,
     RepresentativeImages,
 )
-from dreamlib.criteria.embedding import EmbeddingTraining
+from dreamlib.criteria.embedding import Embedding, EmbeddingTraining
 from dreamlib.data import ClassData
 from dreamlib.distillation.loop import Distillation, distill
 from dreamlib.distillation.recipe import Recipe
@@ -140,6 +140,11 @@ def test_what_was_never_learned_is_forgotten_least_or_most(
     assert whole is not None
     assert (5 in whole[8].tolist()[-1:]) != first
     assert whole[8].sort().values.tolist() == list(range(fewest))
+
+
+def test_what_was_never_learned_carries_no_count() -> None:
+    with pytest.raises(BadValue, match="carry 0, like a count"):
+        Embedding(unlearned=0).check()
 
 
 def test_ties_in_forgetting_are_broken_by_the_views_generator(data: ClassData) -> None:
