@@ -203,6 +203,7 @@ print(
         ),
     )
 )
-assert set(frame.budget[frame.method == "dim"]) == {"INPC"}
-assert set(frame.budget[frame.method != "dim"]) == {"IPC"}
+assert set(frame.budget[frame.method == "dim"]) <= {"INPC"}
+assert set(frame.budget[frame.method != "dim"]) <= {"IPC"}
+assert len(frame) or session.study.missing()
 print("generators by INPC, images by IPC")

@@ -91,17 +91,20 @@ session.settings()
 # %%
 claims = []
 most = session.reported_number("table2", "cifar10", "DREAM", "inner_loop_times_idc")
-for name, part in costs.groupby("data set", sort=False):
+said = f"the inner loop with clustering costs at most {most:g} times the one without (0.3 s against 0.2 s)"
+for name, part in costs.groupby("data set", sort=False) if lines else ():
     by = part.groupby("method")["inner loop"].mean()
     if {"IDC", "IDC+DREAM"} <= set(by.index):
         ratio = by["IDC+DREAM"] / by["IDC"]
         claims.append(
             (
-                f"the inner loop with clustering costs at most {most:g} times the one without (0.3 s against 0.2 s)",
+                said,
                 bool(ratio <= most),
                 f"{words.data_set(name)}: {ratio:.2f} times, at the same real batch, by the clock of this machine",
             )
         )
+if not claims:
+    claims.append((said, None, "not measured here"))
 claims.append(
     (
         "more than 70 % of the time is saved",
@@ -123,7 +126,7 @@ print(
         reported=("dream/table2",),
     )
 )
-assert (costs["inner loop"] > 0).all()
-assert (
-    costs.loc[costs.method == "IDC", "clustering"] < costs.loc[costs.method == "IDC", "update images"]
-).all()
+if lines:
+    of_idc = costs[costs.method == "IDC"]
+    assert (costs["inner loop"] > 0).all()
+    assert (of_idc["clustering"] < of_idc["update images"]).all()

@@ -150,6 +150,23 @@ def _slope(x: pd.Series[float], y: pd.Series[float]) -> float:
     return float(np.polyfit(across, up, 1)[0])
 
 
+MODE_COLUMNS = (
+    "data set",
+    "method",
+    "IPC",
+    "mode",
+    "accuracy",
+    "between sets",
+    "sets",
+    "networks each",
+    "difference",
+    "low",
+    "high",
+    "seconds to distil",
+    "seconds to evaluate",
+)
+
+
 def by_mode(records: Sequence[dict[str, Any]]) -> pd.DataFrame:
     """Accuracy and seconds of the same cells in every mode of the engine.
 
@@ -190,7 +207,7 @@ def by_mode(records: Sequence[dict[str, Any]]) -> pd.DataFrame:
                     ),
                 }
             )
-    return pd.DataFrame(lines)
+    return pd.DataFrame(lines, columns=MODE_COLUMNS)
 
 
 def mode_change(records: Sequence[dict[str, Any]], dataset: str, label: str, ipc: int, mode: str) -> Evidence:
