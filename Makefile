@@ -45,7 +45,7 @@ study  = --profile "$$GIVEN_PROFILE" --seeds "$$GIVEN_SEEDS" $(call optional,DAT
 choice = $(study) --workers "$$GIVEN_WORKERS" --device "$$GIVEN_DEVICE" $(if $(value INLINE),--inline)
 
 .DEFAULT_GOAL := help
-.PHONY: help all dream dm dim engine $(DREAM) $(DM) $(DIM) $(ENGINE) bench status index picture paper docs install check test nightly style lint sync clean
+.PHONY: help all dream dm dim engine $(DREAM) $(DM) $(DIM) $(ENGINE) bench status index claims picture paper docs install check test nightly style lint sync clean
 
 help: ## this list
 	@echo "make TARGET [PROFILE=quick|cpu|paper] [DATASETS=mnist,cifar10] [IPC=1,10] [METHODS=dm,dream] [SEEDS=3] [PLUGINS=file.py] [INLINE=1]"
@@ -86,6 +86,9 @@ status: $(stamp) ## what is done, missing and failed under PROFILE
 
 index: $(stamp) ## rewrite the front page, reports/index.html and reports/README.md
 	@exec $(python) -m dreamlib index
+
+claims: $(stamp) ## list every claim of the papers, and what would decide it: reports/claims.md
+	@exec $(python) -m dreamlib claims
 
 picture: $(stamp) ## bring the picture and the table of README.md in line with the records
 	@exec $(python) -m dreamlib picture $(call optional,RESULTS,results)

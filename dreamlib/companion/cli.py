@@ -146,6 +146,12 @@ def parser() -> argparse.ArgumentParser:
     index = commands.add_parser("index", help="rewrite reports/index.html")
     index.add_argument("--reports", default="reports")
 
+    claims = commands.add_parser(
+        "claims", help="rewrite reports/claims.md: every claim of the papers, and what would decide it"
+    )
+    claims.add_argument("--reports", default="reports")
+    claims.add_argument("--data", default=None, help="data folder (default: DREAMLIB_DATA, else data)")
+
     picture = commands.add_parser(
         "picture", help="bring the README's picture and table in line with the records"
     )
@@ -486,6 +492,14 @@ def _index(args: argparse.Namespace) -> int:
     return 0
 
 
+def _claims(args: argparse.Namespace) -> int:
+    from .claims import rewrite
+
+    for path in rewrite(project_root(), path_of(args.reports), args.data):
+        print(path)
+    return 0
+
+
 def _picture(args: argparse.Namespace) -> int:
     from .overview import rewrite
 
@@ -550,6 +564,7 @@ COMMANDS = {
     "notebook": _notebook,
     "paper": _paper,
     "index": _index,
+    "claims": _claims,
     "picture": _picture,
     "list": _list,
     "completion": _completion,

@@ -25,7 +25,19 @@ def make(*words: str) -> subprocess.CompletedProcess[str]:
 
 def test_help_lists_every_target_and_item() -> None:
     text = make("help").stdout
-    for target in ("dream", "all", "test", "status", "install", "clean", "sync", "lint", "index", "picture"):
+    for target in (
+        "dream",
+        "all",
+        "test",
+        "status",
+        "install",
+        "clean",
+        "sync",
+        "lint",
+        "index",
+        "claims",
+        "picture",
+    ):
         assert f"\n{target} " in text, target
     for item in PLANS:
         assert f"\n{item.removeprefix('dream/').replace('/', '-')} " in text, item

@@ -135,9 +135,12 @@ class Card:
 
 def claims_in_words(counts: Mapping[str, int], thing: str = "claim") -> str:
     """``"2 claims hold, 1 does not hold, 3 are not decided"``; empty for none, and without ``thing`` "2 hold, ..."."""
-    one = {"holds": "holds", "does not hold": "does not hold", "not decided": "is not decided"}
-    many = {"holds": "hold", "does not hold": "do not hold", "not decided": "are not decided"}
-    parts = [f"{count} {(one if count == 1 else many)[word]}" for word, count in counts.items()]
+    many = {"holds": "hold", "does not hold": "do not hold"}
+    one = {word: word for word in many}
+    parts = [
+        f"{count} {one.get(word, f'is {word}') if count == 1 else many.get(word, f'are {word}')}"
+        for word, count in counts.items()
+    ]
     if parts and thing:
         count, _, rest = parts[0].partition(" ")
         parts[0] = f"{plural(int(count), thing)} {rest}"

@@ -73,7 +73,13 @@ def index(
         for name in shown
     ]
     fixed = read(root / FIXED).decode() if (root / FIXED).exists() else ""
-    tell = {"papers": PAPERS, "data_set": data_set, "verdicts": VERDICTS, "command": _command(command)}
+    tell = {
+        "papers": PAPERS,
+        "data_set": data_set,
+        "verdicts": VERDICTS,
+        "command": _command(command),
+        "claims": (root / "claims.md").exists(),
+    }
     mine = [section for section in sections if section.profile in kept]
     if mine:
         _write_list(root, mine, fixed, tell)

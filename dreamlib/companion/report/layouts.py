@@ -255,7 +255,7 @@ def verdicts(
         False: ("does not hold", "fails"),
         None: ("not decided here", "open"),
     }
-    lines = [(claim, *word[holds], *_brief(evidence)) for claim, holds, evidence in claims]
+    lines = [(claim, *word[holds], *brief(evidence)) for claim, holds, evidence in claims]
     template = templates().get_template("verdicts.html.j2")
     return template.render(heading=heading, profile=profile, claims=lines, rule=rule)
 
@@ -263,7 +263,7 @@ def verdicts(
 BRIEF = 110  # letters of evidence that are shown at once
 
 
-def _brief(evidence: str) -> tuple[str, str]:
+def brief(evidence: str) -> tuple[str, str]:
     """The start of an evidence, and the whole of it where that is more."""
     if len(evidence) <= BRIEF:
         return evidence, ""

@@ -1,0 +1,84 @@
+"""Every claim of the papers in one list, and what it would take to decide the open ones: ``make claims``."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from .forecast import expected_seconds, span
+from .plans import PLANS
+from .report import ledger
+from .report.cards import Card, card, reading_order
+from .report.notebook import run_notebook
+from .report.reported import PAPERS
+from .store import Store
+from .studies import study
+
+KEPT = ("paper", "cpu")  # profiles whose verdicts count, that of the published protocol first
+ASKED = "cpu"  # the profile that two processor cores are enough for
+BLANK = "quick"
+
+
+def rewrite(root: Path, reports: Path, data: str | None = None) -> list[Path]:
+    """Write ``claims.md`` and ``claims.html`` in the folder of reports, from its reports and from all notebooks.
+
+    Parameters
+    ----------
+    root : Path
+        The project; each of its notebooks runs once without any measurement, which takes some minutes.
+    reports : Path
+        The reports, with their records in ``results``.
+    data : str, optional
+        Folder of the data sets.
+    """
+    store = Store(reports / "results", data=data)
+    items, takes = {}, {}
+    for name in sorted(_items(root), key=reading_order):
+        with _blank(root, name, store) as empty:
+            own = [card(reports, profile, *name) for profile in KEPT]
+            made = [one for one in own if one.about]
+            found = ledger.lines(made, empty)
+        if found:
+            items[name] = (made or [empty])[0], found
+            takes[name] = _takes("/".join(name), store)
+    return ledger.ledger(reports, items, takes)
+
+
+def _items(root: Path) -> Iterator[tuple[str, str]]:
+    for file in (root / "notebooks").glob("*/*.ipynb"):
+        if file.parent.name in PAPERS:
+            yield file.parent.name, file.stem
+
+
+@contextmanager
+def _blank(root: Path, name: tuple[str, str], store: Store) -> Iterator[Card]:
+    """The page of an item without any record."""
+    paper, item = name
+    # Some notebooks measure by themselves whenever they run; only the words are wanted here, so at the least scale.
+    with tempfile.TemporaryDirectory(prefix="dreamlib-claims-") as folder:
+        output = Path(folder, BLANK, paper, f"{item}.ipynb")
+        given = {"profile": BLANK, "workers": -1, "results": str(Path(folder, "results")), "reports": folder}
+        if store.data:
+            given["data"] = str(store.data)
+        run_notebook(root / "notebooks" / paper / f"{item}.py", output, given, progress=False)
+        yield card(Path(folder), BLANK, paper, item)
+
+
+def _takes(item: str, store: Store) -> str:
+    """What the whole page would take under :data:`ASKED`, in Markdown."""
+    if not PLANS[item].methods:
+        return ""
+    asked = study(item, profile=ASKED, store=store)
+    missing = len(asked.missing())
+    if not missing:
+        return ""
+    left = expected_seconds(asked.cells, store)
+    # A worker of these profiles has one thread.
+    about = (
+        "in a time not known before a first cell is timed"
+        if left is None
+        else f"about {span(left)} on one core"
+    )
+    return f"`{asked.command()}` measures {missing} of {len(asked.cells)} cells more, {about}."

@@ -1,0 +1,80 @@
+"""The list of every claim: which report decides one, and what is said of those that are open."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from dreamlib.companion.report.cards import Card, Claim
+from dreamlib.companion.report.ledger import in_words, ledger, lines
+from dreamlib.companion.report.offline import assert_offline
+
+UNSEEN = "not measured here"
+
+
+def card(profile: str, *claims: tuple[str, bool | None, str]) -> Card:
+    files = {"page": Path("reports", profile, "dm", "tableT1.html")} if profile != "blank" else {}
+    return Card(profile, "dm", "tableT1", claims=tuple(Claim(*one) for one in claims), files=files)
+
+
+BLANK = card("blank", ("A", None, UNSEEN), ("B", None, f"MNIST, 1: {UNSEEN}; MNIST, 10: {UNSEEN}"))
+
+
+@pytest.mark.parametrize(
+    ("paper", "cpu", "word", "profile"),
+    [
+        ((True, "+2.0 points"), (False, "−1.0 points"), "holds", "paper"),
+        ((None, "+2.0 points, one set"), (False, "−1.0 points"), "does not hold", "cpu"),
+        ((None, "+2.0 points, one set"), (None, "+1.0 points, one set"), "not decided", "paper"),
+        ((None, UNSEEN), (None, "+1.0 points, one set"), "not decided", "cpu"),
+        ((None, UNSEEN), (None, UNSEEN), "not measured", "paper"),
+    ],
+    ids=["published first", "what decides", "published open", "what there is", "nothing"],
+)
+def test_the_report_that_decides_a_claim_is_the_one_shown(
+    paper: tuple[bool | None, str], cpu: tuple[bool | None, str], word: str, profile: str
+) -> None:
+    found = lines([card("paper", ("A", *paper)), card("cpu", ("A", *cpu))], BLANK)
+    assert [line.claim.text for line in found] == ["A", "B"]
+    assert (found[0].word, found[0].card and found[0].card.profile) == (word, profile)
+    assert (found[1].word, found[1].card) == ("not measured", None)
+
+
+@pytest.mark.parametrize("why", ["a judgement of the eye: the images are below", "GTN is not implemented"])
+def test_what_no_measurement_decides_is_not_called_unmeasured(why: str) -> None:
+    for told in (why, f"Digits, IPC 10: {why}"):
+        (line,) = lines([], card("blank", ("A", None, told)))
+        assert (line.word, line.claim.evidence) == ("not decided", why)
+
+
+@pytest.mark.parametrize("holds", [True, False, None])
+def test_what_a_page_finds_without_records_is_no_verdict(holds: bool | None) -> None:
+    # It ran at the least scale, and may have timed something by the way.
+    (line,) = lines([], card("blank", ("A", holds, "Digits: 30 %")))
+    assert (line.word, line.claim.holds, line.claim.evidence) == ("not measured", None, "")
+
+
+def test_the_list_is_written_for_code_hosts_and_for_browsers(tmp_path: Path) -> None:
+    own = card("cpu", ("A | 194*4*4 is <best>", True, "+2.0 points"))
+    items = {
+        ("dm", "tableT1"): (own, lines([own], BLANK)),
+        ("dim", "figure4"): (own, lines([own], card("blank"))),
+    }
+    takes = dict.fromkeys(items, "`make dm-tableT1` measures 3 of 4 cells more.")
+    written = ledger(tmp_path, items, takes)
+    assert written == [tmp_path / "claims.md", tmp_path / "claims.html"]
+    text, page = (path.read_text() for path in written)
+    assert r"| A \| 194\*4\*4 is \<best\> | [holds](cpu/dm/tableT1.html) (`cpu`) | +2.0 points |" in text
+    assert "| DM | 3 claims: 1 holds, 2 are not measured |" in text
+    # Said once: the second item has nothing open.
+    assert text.count("measures 3 of 4 cells more") == 1
+    assert_offline(page)
+    assert '<a href="cpu/dm/tableT1.html">holds</a>' in page
+    assert "A | 194*4*4 is &lt;best&gt;" in page
+
+
+def test_counts_are_said_in_words() -> None:
+    one = card("cpu", ("A", True, ""), ("B", True, ""), ("C", False, ""), ("D", None, "+1.0 points"))
+    assert in_words(lines([one], BLANK)) == "4 claims: 2 hold, 1 does not hold, 1 is not decided"
+    assert in_words(lines([], BLANK)) == "2 claims: 2 are not measured"
