@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from .forecast import expected_seconds, span
-from .plans import PLANS
 from .report import ledger
 from .report.cards import Card, card, reading_order
 from .report.notebook import run_notebook
@@ -38,11 +37,11 @@ def rewrite(root: Path, reports: Path, data: str | None = None) -> list[Path]:
     for name in sorted(_items(root), key=reading_order):
         with _blank(root, name, store) as empty:
             own = [card(reports, profile, *name) for profile in KEPT]
-            made = [one for one in own if one.about]
-            found = ledger.lines(made, empty)
+            found = ledger.lines([one for one in own if one.about], empty)
         if found:
-            items[name] = (made or [empty])[0], found
-            takes[name] = _takes("/".join(name), store)
+            items[name] = found
+        if found and (asked := _takes("/".join(name), store)):
+            takes[name] = asked
     return ledger.ledger(reports, items, takes)
 
 
@@ -66,19 +65,13 @@ def _blank(root: Path, name: tuple[str, str], store: Store) -> Iterator[Card]:
         yield card(Path(folder), BLANK, paper, item)
 
 
-def _takes(item: str, store: Store) -> str:
-    """What the whole page would take under :data:`ASKED`, in Markdown."""
-    if not PLANS[item].methods:
-        return ""
+def _takes(item: str, store: Store) -> ledger.Takes | None:
+    """What the whole page would take under :data:`ASKED`."""
     asked = study(item, profile=ASKED, store=store)
     missing = len(asked.missing())
     if not missing:
-        return ""
-    left = expected_seconds(asked.cells, store)
+        return None
     # A worker of these profiles has one thread.
-    about = (
-        "in a time not known before a first cell is timed"
-        if left is None
-        else f"about {span(left)} on one core"
-    )
-    return f"`{asked.command()}` measures {missing} of {len(asked.cells)} cells more, {about}."
+    left = expected_seconds(asked.cells, store)
+    about = "not known before a first cell is timed" if left is None else span(left)
+    return ledger.Takes(asked.command(), missing, len(asked.cells), left, about)

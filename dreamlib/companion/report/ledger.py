@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,7 +13,7 @@ from ...core.atomic import write_text
 from .cards import Card, Claim, claims_in_words
 from .html import PageRenderer, plain, write_page
 from .layouts import MARKDOWN, brief, templates
-from .reported import PAPERS
+from .reported import PAPERS, where
 from .words import plural
 
 OPEN = "not decided"
@@ -42,6 +43,29 @@ class Line:
     claim: Claim
     word: str
     card: Card | None
+
+
+@dataclass(frozen=True)
+class Takes:
+    """What measures the rest of a page.
+
+    Attributes
+    ----------
+    command : str
+        What to type.
+    missing, cells : int
+        Cells that are not measured, of all.
+    seconds : float or None
+        On one core; None before anything of the page is timed.
+    about : str
+        The same in words.
+    """
+
+    command: str
+    missing: int
+    cells: int
+    seconds: float | None
+    about: str
 
 
 def lines(reports: Sequence[Card], blank: Card) -> list[Line]:
@@ -93,9 +117,7 @@ def in_words(found: Iterable[Line]) -> str:
 
 
 def ledger(
-    root: Path,
-    items: Mapping[tuple[str, str], tuple[Card, Sequence[Line]]],
-    takes: Mapping[tuple[str, str], str],
+    root: Path, items: Mapping[tuple[str, str], Sequence[Line]], takes: Mapping[tuple[str, str], Takes]
 ) -> list[Path]:
     """Write the list, in Markdown for code hosts and as a page that needs no network.
 
@@ -103,32 +125,33 @@ def ledger(
     ----------
     root : Path
         Holds the reports.
-    items : dict of (str, str) to (Card, sequence of Line)
-        By paper and item, in reading order: a card that has the title, and the claims.
-    takes : dict of (str, str) to str
-        What would decide those that are open, in Markdown; nothing for items where nothing is missing.
+    items : dict of (str, str) to sequence of Line
+        The claims by paper and item, in reading order.
+    takes : dict of (str, str) to Takes
+        What would measure the rest of a page; nothing for items where nothing is missing.
     """
-    parts = []
-    for name, (about, found) in items.items():
-        table = [(MARKDOWN(line.claim.text), _verdict(line), MARKDOWN(_evidence(line))) for line in found]
-        settled = all(line.claim.holds is not None for line in found)
-        parts.append(
-            {
-                "title": about.about.title if about.about else about.name,
-                "table": table,
-                "takes": "" if settled else takes.get(name, ""),
-            }
-        )
-    by_paper = {
-        PAPERS[paper]: in_words(
-            line for (one, _), (_, found) in items.items() if one == paper for line in found
-        )
-        for paper in dict.fromkeys(paper for paper, _ in items)
+    by_paper: dict[str, list[Line]] = {}
+    for (paper, _), found in items.items():
+        by_paper.setdefault(PAPERS[paper], []).extend(found)
+    open_ones = [
+        (asked, sum(line.claim.holds is None for line in items[name])) for name, asked in takes.items()
+    ]
+    told = {
+        "papers": {paper: in_words(found) for paper, found in by_paper.items()},
+        "all": in_words(line for found in items.values() for line in found),
+        "open": sorted((one for one in open_ones if one[1]), key=lambda one: one[0].seconds or math.inf),
+        "parts": {
+            where(*name): [
+                (MARKDOWN(line.claim.text), _verdict(line), MARKDOWN(_evidence(line))) for line in found
+            ]
+            for name, found in items.items()
+        },
     }
-    text = templates().get_template("claims.md.j2").render(parts=parts, by_paper=by_paper)
+    text = templates().get_template("claims.md.j2").render(**told)
     renderer = PageRenderer(root)
-    title, _, body = text.partition("\n")
-    page = {"title": plain(title.removeprefix("# ")), "body": Markup(renderer.markdown(body)), "words": []}
+    title, _, rest = text.partition("\n")
+    body = Markup(renderer.markdown(rest))
+    page = {"title": plain(title.removeprefix("# ")), "body": body, "words": renderer.headings}
     return [
         write_text(root / "claims.md", text),
         write_page(root / "claims.html", templates().get_template("glossary.html.j2").render(**page)),

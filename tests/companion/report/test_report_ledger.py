@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from dreamlib.companion.report.cards import Card, Claim
-from dreamlib.companion.report.ledger import in_words, ledger, lines
+from dreamlib.companion.report.ledger import Takes, in_words, ledger, lines
 from dreamlib.companion.report.offline import assert_offline
 
 UNSEEN = "not measured here"
@@ -58,17 +58,27 @@ def test_what_a_page_finds_without_records_is_no_verdict(holds: bool | None) -> 
 def test_the_list_is_written_for_code_hosts_and_for_browsers(tmp_path: Path) -> None:
     own = card("cpu", ("A | 194*4*4 is <best>", True, "+2.0 points"))
     items = {
-        ("dm", "tableT1"): (own, lines([own], BLANK)),
-        ("dim", "figure4"): (own, lines([own], card("blank"))),
+        ("dm", "tableT1"): lines([own], BLANK),
+        ("dim", "table4"): lines([], BLANK),
+        ("dim", "figure4"): lines([own], card("blank")),
     }
-    takes = dict.fromkeys(items, "`make dm-tableT1` measures 3 of 4 cells more.")
+    takes = {
+        ("dm", "tableT1"): Takes("make dm-tableT1", 3, 4, 7200.0, "2.0 h"),
+        ("dim", "table4"): Takes("make dim-table4", 5, 5, None, "not known"),
+        ("dim", "figure4"): Takes("make dim-figure4", 1, 1, 60.0, "60 s"),
+    }
     written = ledger(tmp_path, items, takes)
     assert written == [tmp_path / "claims.md", tmp_path / "claims.html"]
     text, page = (path.read_text() for path in written)
     assert r"| A \| 194\*4\*4 is \<best\> | [holds](cpu/dm/tableT1.html) (`cpu`) | +2.0 points |" in text
     assert "| DM | 3 claims: 1 holds, 2 are not measured |" in text
-    # Said once: the second item has nothing open.
-    assert text.count("measures 3 of 4 cells more") == 1
+    assert "| all | 6 claims: 2 hold, 4 are not measured |" in text
+    # The cheapest first, and what is not known last; an item with nothing open is left out.
+    asked = [line for line in text.splitlines() if line.startswith("| `make")]
+    assert asked == [
+        "| `make dm-tableT1` | 2 | 3 of 4 | 2.0 h |",
+        "| `make dim-table4` | 2 | 5 of 5 | not known |",
+    ]
     assert_offline(page)
     assert '<a href="cpu/dm/tableT1.html">holds</a>' in page
     assert "A | 194*4*4 is &lt;best&gt;" in page
