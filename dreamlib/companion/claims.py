@@ -68,6 +68,8 @@ def _blank(root: Path, name: tuple[str, str], store: Store) -> Iterator[Card]:
 def _takes(item: str, store: Store) -> ledger.Takes | None:
     """What the whole page would take under :data:`ASKED`."""
     asked = study(item, profile=ASKED, store=store)
+    if not asked.cells:
+        return ledger.Takes(asked.command(), 0, 0, None, "what its notebook takes, which measures it")
     missing = len(asked.missing())
     if not missing:
         return None

@@ -44,6 +44,11 @@ class Line:
     word: str
     card: Card | None
 
+    @property
+    def waits(self) -> bool:
+        """Whether a measurement may decide it: not a judgement of the eye, nor what is not implemented."""
+        return self.word == UNMEASURED or (self.word == OPEN and self.card is not None)
+
 
 @dataclass(frozen=True)
 class Takes:
@@ -133,9 +138,7 @@ def ledger(
     by_paper: dict[str, list[Line]] = {}
     for (paper, _), found in items.items():
         by_paper.setdefault(PAPERS[paper], []).extend(found)
-    open_ones = [
-        (asked, sum(line.claim.holds is None for line in items[name])) for name, asked in takes.items()
-    ]
+    open_ones = [(asked, sum(line.waits for line in items[name])) for name, asked in takes.items()]
     told = {
         "papers": {paper: in_words(found) for paper, found in by_paper.items()},
         "all": in_words(line for found in items.values() for line in found),

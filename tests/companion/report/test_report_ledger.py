@@ -45,7 +45,7 @@ def test_the_report_that_decides_a_claim_is_the_one_shown(
 def test_what_no_measurement_decides_is_not_called_unmeasured(why: str) -> None:
     for told in (why, f"Digits, IPC 10: {why}"):
         (line,) = lines([], card("blank", ("A", None, told)))
-        assert (line.word, line.claim.evidence) == ("not decided", why)
+        assert (line.word, line.claim.evidence, line.waits) == ("not decided", why, False)
 
 
 @pytest.mark.parametrize("holds", [True, False, None])
