@@ -233,7 +233,7 @@ print(
         {  # mean accuracies of quick in percent, and how far another CPU may miss them
             "dim, INPC 1, ConvNet-2, instance norm": (26, 11),
             "dim, INPC 10, ConvNet-2, instance norm": (44, 15),
-            "dim, INPC 20, ConvNet-2, instance norm": (50, 15),
+            "dim, INPC 20, ConvNet-2, instance norm": (45, 20),
             "dim, INPC 20, ResNet-18, batch norm": (25, 10),
         },
         reported=("dim/fig3c",),

@@ -214,7 +214,7 @@ print(
             "dm, IPC 10, ConvNet-2, instance norm": (85, 1.5),
             "dsa, IPC 10, ConvNet-2, instance norm": (84, 1),
             "dim+C3, INPC 1, ConvNet-2, instance norm": (26, 11),
-            "dim+C3, INPC 10, ConvNet-2, instance norm": (49, 15),
+            "dim+C3, INPC 10, ConvNet-2, instance norm": (44, 20),
             "dm, IPC 10, ResNet-18, group norm": (77, 6),
         },
     )
