@@ -20,7 +20,6 @@ OPEN = "not decided"
 UNMEASURED = "not measured"  # the verdict of a claim for which nothing is there yet
 ORDER = ("holds", "does not hold", OPEN, UNMEASURED)
 
-
 # Reasons, as pages word them, for which no measurement decides a claim.
 REASONS = ("judgement of the eye", "not implemented", "it would follow")
 BLANK_DATA = "Digits"  # the data set of the pages without measurements: of no matter here
