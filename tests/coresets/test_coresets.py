@@ -19,6 +19,7 @@ from dreamlib.coresets import (
     Herding,
     History,
     KCenter,
+    Nearest,
     Noise,
     RealImages,
     RepresentativeImages,
@@ -32,7 +33,7 @@ from dreamlib.samplers import Random, Representative, View
 from dreamlib.teachers.base import BESIDE
 
 EMPTY = History(torch.zeros(10, 137, dtype=torch.int64))
-ALL = [RealImages(), RepresentativeImages(), Herding(), KCenter(), Forgetting()]
+ALL = [RealImages(), RepresentativeImages(), Herding(), Nearest(), KCenter(), Forgetting()]
 
 
 def view(data: ClassData, batch: int = 6, seed: int = 0) -> View:
@@ -60,6 +61,10 @@ def test_a_choice_is_different_images_of_each_class(data: ClassData, coreset: Co
     assert chosen.equal(again)
 
 
+def nearest_to_the_mean(of_class: Tensor, count: int) -> list[int]:
+    return reference.nearest(of_class, of_class.mean(0, keepdim=True), count)
+
+
 def points(data: ClassData, look: View, label: int) -> Tensor:
     with torch.no_grad():
         images = data.take(torch.arange(int(data.sizes[label]))[None], torch.tensor([label]))[0]
@@ -68,9 +73,10 @@ def points(data: ClassData, look: View, label: int) -> Tensor:
 
 @pytest.mark.parametrize("label", [8, 3])  # the smallest class and the largest
 @pytest.mark.parametrize(
-    ("coreset", "loop"), [(Herding(), reference.herding), (KCenter(), reference.k_center)]
+    ("coreset", "loop"),
+    [(Herding(), reference.herding), (Nearest(), nearest_to_the_mean), (KCenter(), reference.k_center)],
 )
-def test_greedy_choices_are_those_of_the_loop(
+def test_choices_in_an_embedding_are_those_of_the_loop(
     data: ClassData, coreset: Coreset, loop: object, label: int
 ) -> None:
     look = view(data, 9)
@@ -195,6 +201,14 @@ def test_forgetting_follows_the_training_of_the_embedding(data: ClassData) -> No
     found = run.snapshots[3][f"{BESIDE}forgotten"][mask].tolist()
     assert found == [count if count < math.inf else -1 for count in counts]
     assert -1 in found
+
+
+def test_the_nearest_image_is_herdings_first_choice_and_the_second_is_not(data: ClassData) -> None:
+    chosen = [coreset.choose(view(data, 9), EMPTY) for coreset in (Herding(), Nearest(), KCenter())]
+    herding, nearest, k_center = (rows for rows in chosen if rows is not None)
+    assert herding[:, 0].equal(nearest[:, 0])
+    assert k_center[:, 0].equal(nearest[:, 0])
+    assert not herding.sort(1).values.equal(nearest.sort(1).values)
 
 
 @pytest.mark.parametrize("method", ["herding", "k-center"])
