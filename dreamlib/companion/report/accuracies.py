@@ -87,7 +87,7 @@ class Entry:
     number : Reported or None
         The paper's number.
     seconds : float or None
-        Distillation and evaluation of all sets.
+        Of computing that made and judged all sets (:func:`~.statistics.work`); None where a record does not say it.
     peak_memory_bytes : int or None
         The largest of all sets.
     by_seed : dict of int to tuple of float

@@ -281,22 +281,29 @@ def folded(summary: str, body: str | Fragment) -> str:
     return templates().get_template("folded.html.j2").render(summary=summary, body=inside)
 
 
-def differences(by_method: Mapping[str, Sequence[str]]) -> str:
-    """ "Differs from paper and released code in", method by method; what all share is said once. Empty for none."""
-    if not by_method:
+def by_method(summary: str, told: Mapping[str, Sequence[str]]) -> str:
+    """A list of what is said of each method, under a line; what is said of all is said once. Empty for nothing."""
+    if not any(told.values()):
         return ""
-    lists = list(by_method.values())
+    lists = list(told.values())
     shared = [words for words in lists[0] if len(lists) > 1 and all(words in others for others in lists)]
-    own = {label: [w for w in words if w not in shared] for label, words in by_method.items()}
-    template = templates().get_template("differences.html.j2")
-    return template.render(shared=shared, own={label: words for label, words in own.items() if words})
+    own = {label: [w for w in words if w not in shared] for label, words in told.items()}
+    template = templates().get_template("by_method.html.j2")
+    return template.render(
+        summary=summary, shared=shared, own={label: words for label, words in own.items() if words}
+    )
 
 
 def styled(
-    frame: pd.DataFrame, caption: str = "", *, decimals: int = 2, same: Mapping[str, str] | None = None
+    frame: pd.DataFrame,
+    caption: str = "",
+    *,
+    decimals: int = 2,
+    same: Mapping[str, str] | None = None,
+    notes: Sequence[tuple[str, str]] = (),
 ) -> Fragment:
     """Any frame as a block: escaped, NaN as "–", without its index."""
-    return Fragment(block(html(finished(frame, HTML, decimals)), caption=caption, same=same))
+    return Fragment(block(html(finished(frame, HTML, decimals)), caption=caption, same=same, notes=notes))
 
 
 def csv(frame: pd.DataFrame) -> str:

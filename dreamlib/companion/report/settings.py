@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from statistics import fmean
 from typing import Any
 
@@ -11,7 +12,7 @@ from markupsafe import escape
 
 from . import layouts
 from .layouts import Fragment
-from .statistics import Record, at_its_end, deviation, seconds, unique
+from .statistics import Record, at_its_end, deviation, unique, work
 from .words import (
     NETWORKS,
     NOTHING,
@@ -24,6 +25,8 @@ from .words import (
     plainly,
     size,
 )
+
+LONG = 36  # characters of a value that stands in a line; longer ones are notes
 
 
 def of_methods(records: Sequence[Record]) -> pd.DataFrame:
@@ -54,12 +57,37 @@ def shown(records: Sequence[Record], caption: str = "", links: Mapping[str, str]
     told = of_methods(records)
     shared = [name for name in told.columns[1:] if len(told) > 1 and told[name].nunique() == 1]
     same = {name: str(told[name].iloc[0]) for name in shared}
-    table = layouts.styled(told.drop(columns=shared), caption, same=same)
+    lines, notes = _noted(told.drop(columns=shared))
+    table = layouts.styled(lines, caption, same=same, notes=notes)
     every = ""
     if links and records:
         listed = of_records(records, links)
         every = layouts.folded(f"Every record ({len(listed):,})", layouts.styled(listed))
-    return Fragment(table.text + layouts.differences(differences(records)) + every)
+    origins = sources(records)
+    return Fragment(
+        table.text
+        + layouts.by_method("Differs from paper and released code in", differences(records))
+        + layouts.by_method("Our own choices, where no paper says", choices(records))
+        + ("" if origins.empty else layouts.folded("Where every setting comes from", layouts.styled(origins)))
+        + every
+    )
+
+
+def _noted(told: pd.DataFrame) -> tuple[pd.DataFrame, list[tuple[str, str]]]:
+    """Lines whose long values stand below them, each once: a table of paragraphs cannot be read along its lines."""
+    marks: dict[str, str] = {}
+
+    def short(column: str, value: str) -> str:
+        if column == "method" or len(value) <= LONG:
+            return value
+        return marks.setdefault(f"{column}: {value}", f"note {len(marks) + 1}")
+
+    lines = [
+        {str(name): short(str(name), value) for name, value in line.items()}
+        for line in told.to_dict("records")
+    ]
+    notes = [(mark, words) for words, mark in marks.items()]
+    return pd.DataFrame(lines, columns=told.columns), notes
 
 
 def of_records(records: Sequence[Record], links: Mapping[str, str]) -> pd.DataFrame:
@@ -92,22 +120,58 @@ def differences(records: Sequence[Record]) -> dict[str, list[str]]:
 
     A difference that not all records of a method share names the data sets and budgets it holds for.
     """
+    return _by_method(records, lambda record: map(plainly, record.get("differs", ())))
+
+
+def choices(records: Sequence[Record]) -> dict[str, list[str]]:
+    """What each method, by its label, takes from no paper and no released code: choices of our own, with their reasons.
+
+    As :func:`differences`.
+    """
+    return _by_method(
+        records, lambda record: [line for line in _sourced(record) if re.search(r"\bours\b", line)]
+    )
+
+
+def sources(records: Sequence[Record]) -> pd.DataFrame:
+    """Where every setting of the methods comes from: one line per source, which several methods may share."""
+    methods: dict[str, list[str]] = {}
+    for label, lines in _by_method(records, _sourced).items():
+        for line in lines:
+            methods.setdefault(line, []).append(label)
+    told = [(", ".join(labels), line) for line, labels in methods.items()]
+    return pd.DataFrame(told, columns=["methods", "settings, and where they come from"])
+
+
+def _sourced(record: Record) -> list[str]:
+    """``"image lr, image momentum: DC, released code"``; the source of a whole recipe stands alone."""
+    by_source: dict[str, list[str]] = {}
+    for name, source in record.get("sources", {}).items():
+        by_source.setdefault(source, []).append("" if name == "all" else plainly(f"{name} ").strip())
+    return [
+        f"{', '.join(filter(None, names))}: {source}".removeprefix(": ")
+        for source, names in by_source.items()
+    ]
+
+
+def _by_method(records: Sequence[Record], told: Callable[[Record], Iterable[str]]) -> dict[str, list[str]]:
+    """What is told of the records of each method, by its label, and where it holds if not everywhere; maybe nothing."""
     found: dict[str, dict[str, list[str]]] = {}
     places: dict[str, list[str]] = {}
     for record in unique(records):
         label, place = str(record["label"]), f"{data_set(record['dataset'])} {record['ipc']}"
         if place not in places.setdefault(label, []):
             places[label].append(place)
-        for words in record.get("differs", ()):
+        for words in told(record):
             where = found.setdefault(label, {}).setdefault(words, [])
             if place not in where:
                 where.append(place)
     return {
         label: [
-            plainly(words) + ("" if len(where) == len(places[label]) else f" ({', '.join(where)})")
+            words + ("" if len(where) == len(places[label]) else f" ({', '.join(where)})")
             for words, where in lines.items()
         ]
-        for label, lines in found.items()
+        for label, lines in ((label, found.get(label, {})) for label in places)
     }
 
 
@@ -117,7 +181,7 @@ def _settings(records: Sequence[Record]) -> dict[str, str]:
 
     stored = [record.get("bytes_stored") for record in records]
     peaks = [record.get("peak_memory_bytes") or None for record in records]
-    took = [seconds(record, "distill") + seconds(record, "evaluate") for record in records]
+    took = [work(record) for record in records]
     return {
         "method": every("label"),
         "data sets": _values(class_sequence(record["dataset"]) for record in records),
@@ -135,7 +199,7 @@ def _settings(records: Sequence[Record]) -> dict[str, str]:
         "network": _values(_network(_dig(record, "evaluation", "network")) for record in records),
         "networks": every("evaluation", "networks"),
         "seeds": every("seed"),
-        "seconds": _span(took, duration),
+        "computing": _span(took, duration),
         "peak memory": _span(peaks, size),
         "images stored": every("images_stored"),
         "bytes stored": _span(stored, size),

@@ -74,6 +74,17 @@ def seconds(record: Record, phase: str) -> float:
     return float(record.get("seconds", {}).get(phase) or 0.0)
 
 
+def work(record: Record) -> float | None:
+    """Seconds of computing that made and judged a set: processor time, or clock time of an accelerator.
+
+    Waiting is not in processor time, so that a machine which others use too gives the same seconds. None where a
+    processor's record has the clock alone.
+    """
+    if "thread" in str(record.get("device", "")):  # only processors say how many
+        return seconds(record, "core") or None
+    return seconds(record, "distill") + seconds(record, "evaluate")
+
+
 def costs(records: Sequence[Record]) -> pd.DataFrame:
     """What a set of each method costs, and what it is worth, from the dearest to the cheapest of a place.
 

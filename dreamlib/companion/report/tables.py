@@ -25,7 +25,7 @@ from .layouts import HTML, LATEX, MARKDOWN, Dialect, Fragment
 from .layouts import styled as styled
 from .reported import Reported, find, where
 from .reported import rows as numbers_of
-from .statistics import Budgets, Record, budgets, of_one_profile, of_seeds, seconds
+from .statistics import Budgets, Record, budgets, of_one_profile, of_seeds, work
 from .words import (
     MEASURED,
     MISSING,
@@ -279,7 +279,7 @@ class AccuracyTable(Accuracies):
         return f"{count} cell{'s are' if count != 1 else ' is'} missing." if count else ""
 
     def _costs(self) -> pd.DataFrame:
-        """Sets, networks, seconds and memory of every measured entry."""
+        """Sets, networks, computing and memory of every measured entry."""
         head = self.wording.head[:1].upper() + self.wording.head[1:]
         return pd.DataFrame(
             {
@@ -288,7 +288,7 @@ class AccuracyTable(Accuracies):
                 head: budget,
                 "Sets": entry.sets,
                 "Networks": entry.n,
-                "Distil and evaluate": duration(entry.seconds),
+                "Computing": "not recorded" if entry.seconds is None else duration(entry.seconds),
                 "Peak memory": size(entry.peak_memory_bytes) if entry.peak_memory_bytes else "not recorded",
                 **({"Records": self._records(entry)} if self.links else {}),
             }
@@ -464,7 +464,7 @@ def make_entry(row: Row, dataset: str, ipc: int, records: Sequence[Record], numb
         accuracies=tuple(value for values in by_seed.values() for value in values),
         sets=len(records),
         number=number,
-        seconds=sum(seconds(record, "distill") + seconds(record, "evaluate") for record in records),
+        seconds=None if None in (took := [work(record) for record in records]) else sum(filter(None, took)),
         peak_memory_bytes=max(peaks, default=None),
         by_seed=by_seed,
         keys={int(record["seed"]): str(record.get("key", "")) for record in records},

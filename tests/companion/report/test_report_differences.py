@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from dreamlib.companion.cells import make_cell
-from dreamlib.companion.report.settings import differences, shown
+from dreamlib.companion.report.settings import choices, differences, shown, sources
 from dreamlib.core.registry import as_data
 from dreamlib.recipes import changes, methods
 
@@ -52,8 +52,8 @@ def test_a_difference_of_some_cells_names_them(make: Make) -> None:
         make("dm", "mnist", 10, differs=["a"]),
         make("dc", "mnist", 10),
     ]
-    label = records[0]["label"]
-    assert differences(records) == {label: ["a", "b (CIFAR-10 10)"]}
+    dm, dc = records[0]["label"], records[-1]["label"]
+    assert differences(records) == {dm: ["a", "b (CIFAR-10 10)"], dc: []}
 
 
 def test_the_page_says_what_all_share_once_and_escapes_it(make: Make) -> None:
@@ -63,3 +63,38 @@ def test_the_page_says_what_all_share_once_and_escapes_it(make: Make) -> None:
     assert "x &lt; 3" in html
     assert "Differs from paper and released code in" in html
     assert "Differs from paper" not in shown([make("dm")]).text
+
+
+def test_long_settings_stand_once_below_the_lines_of_the_methods(make: Make) -> None:
+    long = "x < y" + " and so on" * 4
+    records = [make("dm", device=long), make("dc", device=long), make("dsa", device="short")]
+    html = shown(records).text
+    assert html.count("x &lt; y and so") == 1
+    assert html.count("note 1") == 3  # two lines and the note itself
+    assert "device: x &lt; y" in html
+    assert "short" in html
+    assert "note 1" not in shown([make("dm")]).text
+
+
+SOURCES = {
+    "all": "DM section 4.1; its epochs: ours",
+    "image_lr": "DM",
+    "teacher.steps": "DM",
+    "mode": "ours: hours",
+}
+
+
+def test_the_page_says_where_settings_come_from_and_which_are_our_own(make: Make) -> None:
+    records = [make("dm", sources=SOURCES), make("dm", ipc=1, sources={"all": SOURCES["all"]}), make("dc")]
+    dm, dc = records[0]["label"], records[-1]["label"]
+    place = f"CIFAR-10 {records[0]['ipc']}"
+    assert choices(records) == {dm: [SOURCES["all"], f"mode: ours: hours ({place})"], dc: []}
+    lines = sources(records)
+    assert set(lines.methods) == {dm}
+    assert f"image lr, teacher: steps: DM ({place})" in lines.iloc[:, 1].tolist()
+    html = shown(records).text
+    assert html.index("Our own choices") < html.index("Where every setting comes from")
+    # Hours and courses are not ours, and DC, which says nothing, shares no choice.
+    assert choices([make("dm", sources={"all": "two hours of courses"})]) == {dm: []}
+    assert "all methods" not in html
+    assert "Our own choices" not in shown([make("dc")]).text

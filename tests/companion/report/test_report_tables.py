@@ -278,7 +278,7 @@ def test_settings_show_what_differs(make: Make) -> None:
     assert dc["seeds"] == "0–2"
     assert dc["images/class"] == "1, 10"
     assert dc["device"] == "CPU; GPU"
-    assert dc["seconds"] == "7.0 s – 2 min 00 s"
+    assert dc["computing"] == "7.0 s – 2 min 00 s"
     assert dc["epochs"] == "300"
     assert dc["augmentation"] == "crop (dsa)"
     assert dc["network"] == "name convnet, depth 3"
