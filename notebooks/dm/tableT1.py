@@ -30,7 +30,7 @@ reports: str = "reports"  # where rendered pages and tables go
 # %%
 import pandas as pd
 
-from dreamlib.companion.report import figures, tables, words
+from dreamlib.companion.report import figures, statistics, tables, words
 from dreamlib.companion.report.verdicts import all_of, every, negation
 from dreamlib.companion.session import Session, pixels
 from dreamlib.data import class_count
@@ -111,7 +111,8 @@ for name in session.study.datasets:
 
 # %% [markdown]
 # ## What a row stores, and what it took
-# A generator is trained once for all numbers of images; its seconds are those of that training.
+# Computing is processor time to make a set and to judge it, on a GPU time by the clock. A generator is trained once for
+# all numbers of images; its training is in each of its rows.
 
 # %%
 lines = [
@@ -121,8 +122,7 @@ lines = [
         "method": record["label"],
         "images trained on": record["images_decoded"],
         "stored": words.size(record["bytes_stored"]),
-        "seconds to make it": record["seconds"]["distill"],
-        "seconds of evaluation": record["seconds"]["evaluate"],
+        "computing": words.duration(statistics.work(record)),
     }
     for record in session.records
     if record["seed"] == 0
