@@ -135,7 +135,7 @@ class Herding:
 class Nearest:
     """The images nearest to the class mean in feature space, each chosen for itself.
 
-    What the field's tables call herding is nearer to this than to the greedy choice (``reports/findings.md``). At one
+    What the field's tables call herding is nearer to this than to the greedy choice (``docs/findings.md``). At one
     image per class both are the same image.
 
     Parameters

@@ -68,7 +68,7 @@ for name, label, initial, choices in (
         )
     )
 
-# Beside herding, since what the tables call so is nearer to it (reports/findings.md).
+# Beside herding, since what the tables call so is nearer to it (docs/findings.md).
 methods.register(
     methods["herding"].using(initial=Nearest(), name="nearest", label="Nearest to the class mean")
 )
