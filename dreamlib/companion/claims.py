@@ -69,11 +69,11 @@ def _takes(item: str, store: Store) -> ledger.Takes | None:
     """What the whole page would take under :data:`ASKED`."""
     asked = study(item, profile=ASKED, store=store)
     if not asked.cells:
-        return ledger.Takes(asked.command(), 0, 0, None, "what its notebook takes, which measures it")
+        return ledger.Takes(asked.command(), 0, 0, 0, None, "what its notebook takes, which measures it")
     missing = len(asked.missing())
     if not missing:
         return None
     # A worker of these profiles has one thread.
     left = expected_seconds(asked.cells, store)
     about = "not known before a first cell is timed" if left is None else span(left)
-    return ledger.Takes(asked.command(), missing, len(asked.cells), left, about)
+    return ledger.Takes(asked.command(), missing, len(asked.cells), asked.seeds, left, about)

@@ -57,8 +57,8 @@ class Takes:
     ----------
     command : str
         What to type.
-    missing, cells : int
-        Cells that are not measured, of all.
+    missing, cells, sets : int
+        Cells that are not measured, of all; synthetic sets of each method.
     seconds : float or None
         On one core; None before anything of the page is timed.
     about : str
@@ -68,6 +68,7 @@ class Takes:
     command: str
     missing: int
     cells: int
+    sets: int
     seconds: float | None
     about: str
 

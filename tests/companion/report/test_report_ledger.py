@@ -63,9 +63,9 @@ def test_the_list_is_written_for_code_hosts_and_for_browsers(tmp_path: Path) -> 
         ("dim", "figure4"): lines([own], card("blank")),
     }
     takes = {
-        ("dm", "tableT1"): Takes("make dm-tableT1", 3, 4, 7200.0, "2.0 h"),
-        ("dim", "table4"): Takes("make dim-table4", 5, 5, None, "not known"),
-        ("dim", "figure4"): Takes("make dim-figure4", 1, 1, 60.0, "60 s"),
+        ("dm", "tableT1"): Takes("make dm-tableT1", 3, 4, 2, 7200.0, "2.0 h"),
+        ("dim", "table4"): Takes("make dim-table4", 5, 5, 1, None, "not known"),
+        ("dim", "figure4"): Takes("make dim-figure4", 1, 1, 1, 60.0, "60 s"),
     }
     written = ledger(tmp_path, items, takes)
     assert written == [tmp_path / "claims.md", tmp_path / "claims.html"]
@@ -76,8 +76,8 @@ def test_the_list_is_written_for_code_hosts_and_for_browsers(tmp_path: Path) -> 
     # The cheapest first, and what is not known last; an item with nothing open is left out.
     asked = [line for line in text.splitlines() if line.startswith("| `make")]
     assert asked == [
-        "| `make dm-tableT1` | 2 | 3 of 4 | 2.0 h |",
-        "| `make dim-table4` | 2 | 5 of 5 | not known |",
+        "| `make dm-tableT1` | 2 | 3 of 4 | 2 | 2.0 h |",
+        "| `make dim-table4` | 2 | 5 of 5 | 1 | not known |",
     ]
     assert_offline(page)
     assert '<a href="cpu/dm/tableT1.html">holds</a>' in page
