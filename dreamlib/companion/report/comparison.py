@@ -21,7 +21,7 @@ SHAPES = {"mnist": "o", "fashionmnist": "s", "cifar10": "D", "svhn": "^", "cifar
 
 
 def comparable(cards: Iterable[Card]) -> pd.DataFrame:
-    """Every accuracy that a report shows next to a reported one, each once.
+    """Every accuracy that a report shows next to a reported one, each once, whatever its row is called there.
 
     Returns
     -------
@@ -33,7 +33,7 @@ def comparable(cards: Iterable[Card]) -> pd.DataFrame:
     if not frames:
         return pd.DataFrame(columns=COLUMNS)
     every = pd.concat(frames, ignore_index=True).dropna(subset=["measured", "reported"])
-    return every.drop_duplicates(["profile", "label", "dataset", "ipc", "reported"], ignore_index=True)
+    return every.drop_duplicates(["profile", "method", "dataset", "ipc", "reported"], ignore_index=True)
 
 
 def in_words(frame: pd.DataFrame) -> str:
