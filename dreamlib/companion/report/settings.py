@@ -147,7 +147,11 @@ def _sourced(record: Record) -> list[str]:
     """``"image lr, image momentum: DC, released code"``; the source of a whole recipe stands alone."""
     by_source: dict[str, list[str]] = {}
     for name, source in record.get("sources", {}).items():
-        by_source.setdefault(source, []).append("" if name == "all" else plainly(f"{name} ").strip())
+        # Words for the names of settings that a source speaks of; the path of a file is what a reader types.
+        said = re.sub(
+            r"(?<![\w/.])[a-z]+(?:_[a-z]+)+(?![\w/.])", lambda name: name[0].replace("_", " "), source
+        )
+        by_source.setdefault(said, []).append("" if name == "all" else plainly(f"{name} ").strip())
     return [
         f"{', '.join(filter(None, names))}: {source}".removeprefix(": ")
         for source, names in by_source.items()

@@ -81,6 +81,7 @@ SOURCES = {
     "image_lr": "DM",
     "teacher.steps": "DM",
     "mode": "ours: hours",
+    "ipc": "an image_lr (examples/a_b.py)",
 }
 
 
@@ -91,6 +92,7 @@ def test_the_page_says_where_settings_come_from_and_which_are_our_own(make: Make
     assert choices(records) == {dm: [SOURCES["all"], f"mode: ours: hours ({place})"], dc: []}
     lines = sources(records)
     assert set(lines.methods) == {dm}
+    assert f"ipc: an image lr (examples/a_b.py) ({place})" in lines.iloc[:, 1].tolist()
     assert f"image lr, teacher: steps: DM ({place})" in lines.iloc[:, 1].tolist()
     html = shown(records).text
     assert html.index("Our own choices") < html.index("Where every setting comes from")
