@@ -101,6 +101,12 @@ def _class_mean(points: Tensor, mask: Tensor) -> Tensor:
     return (points * mask.unsqueeze(2)).sum(1, keepdim=True) / mask.sum(1).view(-1, 1, 1)
 
 
+def _from_class_mean(points: Tensor, mask: Tensor) -> Tensor:
+    """(C, N) squared distance of points (C, N, D) from their class mean; infinite for padding."""
+    gap = (points - _class_mean(points, mask)).square().sum(2)
+    return gap.masked_fill(~mask, float("inf"))
+
+
 @register("herding")
 @dataclass(frozen=True)
 class Herding:
@@ -148,8 +154,8 @@ class Nearest:
 
     def choose(self, view: View, history: History) -> Tensor | None:
         index, mask, points = _points(view)
-        gap = (points - _class_mean(points, mask)).square().sum(2).masked_fill(~mask, float("inf"))
-        return index.gather(1, gap.topk(view.batch, dim=1, largest=False).indices)
+        nearest = _from_class_mean(points, mask).topk(view.batch, dim=1, largest=False)
+        return index.gather(1, nearest.indices)
 
 
 @register("k-center")
@@ -170,8 +176,7 @@ class KCenter:
     def choose(self, view: View, history: History) -> Tensor | None:
         index, mask, points = _points(view)
         # The greedy algorithm may start anywhere; here it starts from the image nearest to the class mean.
-        away = (points - _class_mean(points, mask)).square().sum(2).masked_fill(~mask, float("inf"))
-        best = away.argmin(1, keepdim=True)
+        best = _from_class_mean(points, mask).argmin(1, keepdim=True)
         chosen, gap = [best], torch.full(mask.shape, float("inf"), device=points.device)
         for _ in range(view.batch - 1):
             # ``gap`` is the distance of every image to its nearest chosen one; only the latest can have lowered it.
