@@ -10,6 +10,7 @@ import sys
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -25,6 +26,7 @@ from ..core.errors import BadValue, unknown
 from ..core.places import path_of, project_root
 from ..core.plugins import load as load_plugins
 from ..core.reading import present
+from ..core.registry import as_data
 from ..core.startup import started
 from ..core.streams import Streams
 from ..data import ClassData, Dataset, data_folder, load
@@ -35,6 +37,7 @@ from ..recipes import methods as all_methods
 from ..recipes import protocol
 from .cells import COMMON, Cell, make_cell
 from .lists import names_of, numbers_of
+from .measurements import Measurement, Row
 from .plans import plan
 from .profiles import profiles
 from .report import expected, facts, figures, layouts, settings, style, tables, verdicts, words
@@ -43,6 +46,7 @@ from .report.reported import load_reported
 from .report.statistics import Record, comparison, paired_difference
 from .store import Store
 from .studies import Study, study
+from .worker import provenance
 
 Claim = tuple[str, bool | None, str]
 FIGURE = "dreamlib"  # the metadata of an output that is a figure: its file, seen from the page, and its words
@@ -107,6 +111,8 @@ class Session:
         self.folder = root / path_of(reports) / self.profile.name / paper
         self.module_folder = root / "notebooks" / paper
         self.reported = load_reported()
+        self.measurements: list[dict[str, Any]] = []  # what this page has measured by itself, as it is kept
+        self._kept: dict[str, Path] = {}  # where, by its key
         self._places: dict[str, Any] = {}  # at the top of the page, by what will stand there
 
     @classmethod
@@ -249,7 +255,7 @@ class Session:
             claims=facts.lines(claims),
             also=facts.lines(also),
             datasets=list(self.study.datasets),
-            cost=facts.cost(self.records),
+            cost=facts.cost([*self.records, *self.measurements]),
         )
         self._at_the_top("verdicts", HTML(told), metadata=card)
         if second:
@@ -265,6 +271,53 @@ class Session:
         return bool(self.study.cells) and all(cell.budget == "inpc" for cell in self.study.cells)
 
     # Measured
+
+    def measured(
+        self, about: str, measure: Callable[[], Sequence[Row]], dataset: str, **of: Any
+    ) -> pd.DataFrame:
+        """What the notebook measures by itself: read, if it has been measured before, else measured now and kept.
+
+        Parameters
+        ----------
+        about : str
+            What is measured, in a word that a file's name can have.
+        measure : callable
+            Measures: a row for each repeat, all with the same names; numbers, text or lists of them. No row where it
+            cannot be measured here, which is not kept.
+        dataset : str
+            Of which data set. Images of one's own that changed are measured again.
+        of
+            Everything else that decides the numbers: settings, networks, the key of a cell whose set is measured.
+
+        Returns
+        -------
+        DataFrame
+            The rows. Who measured them is in ``.attrs["device"]``. Empty, without columns, where there is no row.
+        """
+        wanted = Measurement(self.study.item, self.profile.name, about, dataset, as_data(of))
+        store = self.study.store
+        if (found := store.measurement(wanted)) is None:
+            watch = backend.Stopwatch(self.torch_device, "measure")
+            with watch.phase("measure"):
+                rows = [dict(row) for row in measure()]
+            if not rows:
+                return pd.DataFrame()
+            store.write_measurement(
+                wanted,
+                {
+                    "rows": rows,
+                    "seconds": {**watch.seconds, "core": watch.core_seconds},
+                    "data_fingerprint": self.dataset(dataset).fingerprint,
+                    **provenance(self.torch_device),
+                },
+            )
+            found = store.measurement(wanted)
+            assert found is not None  # just written
+        self.measurements.append(found)
+        self._kept[found["key"]] = store.measurement_path(wanted)
+        frame = pd.DataFrame(found["rows"])
+        frame.attrs["device"] = found["device"]
+        return frame
 
     @property
     def records(self) -> list[dict[str, Any]]:
@@ -344,14 +397,18 @@ class Session:
     @property
     def links(self) -> dict[str, str]:
         """The address of every cell's record, seen from the page, by the cell's key."""
+        return self._links({cell.key: self.study.store.record_path(cell) for cell in self.study.cells})
+
+    def _links(self, files: Mapping[str, Path]) -> dict[str, str]:
+        """The addresses of files, seen from the page."""
         seen_from = self.folder.resolve()
         found = {}
-        for cell in self.study.cells:
+        for key, file in files.items():
             try:
-                path = os.path.relpath(self.study.store.record_path(cell).resolve(), seen_from)
+                path = os.path.relpath(file.resolve(), seen_from)
             except ValueError:  # another drive, on Windows
                 continue
-            found[cell.key] = quote(path.replace(os.sep, "/"))
+            found[key] = quote(path.replace(os.sep, "/"))
         return found
 
     def settings(self, records: Sequence[Record] | None = None) -> Any:
@@ -359,7 +416,8 @@ class Session:
 
         Of all records of the study, or of those given.
         """
-        return settings.shown(self.records if records is None else records, links=self.links)
+        own = settings.measured(self.measurements, self._links(self._kept))
+        return settings.shown(self.records if records is None else records, links=self.links, more=own)
 
     def pairs(self, claimed: Mapping[tuple[str, str, int], float] | None = None) -> pd.DataFrame:
         """Difference of every method to its base by data set and IPC, as :func:`paired_difference` makes it.

@@ -39,6 +39,8 @@ from ..core.reading import present
 from ..data import at_hand
 from ..distillation.loop import SETTLED
 from .cells import Cell
+from .measurements import SCHEMA as MEASURED_SCHEMA
+from .measurements import Measurement
 
 SCHEMA = 1
 MOST_OF_A_NOTE = 2**16  # bytes; our own have some hundred
@@ -82,6 +84,7 @@ class Store:
     ::
 
         <root>/<profile>/<cell name>.json            one record per cell
+        <root>/<profile>/measured/<name>.json        what a notebook measures by itself
         <root>/<profile>/sets/<set name>.safetensors  the synthetic set, and its course in <...>.course.safetensors
         <root>/<profile>/unfinished/<key>.*           locks, checkpoints and failures of what is not finished
 
@@ -164,6 +167,42 @@ class Store:
         write_json(self.record_path(cell), {"schema": SCHEMA, "key": cell.key, **cell.describe(), **result})
         self._drop_failure(cell, "distill")
         self._drop_failure(cell, "evaluate")
+
+    # What notebooks measure by themselves
+
+    def measurement_path(self, wanted: Measurement) -> Path:
+        """Where a measurement is, or will be."""
+        return self.root / wanted.profile / "measured" / f"{wanted.name}.json"
+
+    def measurement(self, wanted: Measurement) -> dict[str, Any] | None:
+        """What was measured, its ``rows`` among it, or None when it is not there (or is damaged).
+
+        Raises
+        ------
+        StoreError
+            If it is there and cannot be opened.
+        """
+        path = self.measurement_path(wanted)
+        try:
+            found = _whole_measurement(path, wanted)
+        except FileNotFoundError:
+            return None
+        except Damaged as error:
+            warnings.warn(f"passed over {path}, which is measured again: {error}", stacklevel=4)
+            return None
+        return found if self.fits(wanted, found, path) else None
+
+    def write_measurement(self, wanted: Measurement, result: dict[str, Any]) -> None:
+        """Keep what was measured: its ``rows``, and how they came about."""
+        path = self.measurement_path(wanted)
+        self._make_room(path)
+        try:
+            _whole_measurement(path, wanted)
+        except FileNotFoundError:
+            pass
+        except Damaged as error:
+            self._set_aside(path, error)
+        write_json(path, {"schema": MEASURED_SCHEMA, "key": wanted.key, **wanted.describe(), **result})
 
     # Synthetic sets
 
@@ -434,7 +473,7 @@ class Store:
 
     # Other data under the same name
 
-    def fits(self, cell: Cell, about: dict[str, Any], path: Path) -> bool:
+    def fits(self, cell: Cell | Measurement, about: dict[str, Any], path: Path) -> bool:
         """Whether what ``path`` holds (``about`` has its ``data_fingerprint``) is of the data set as it is now.
 
         Where the data are not at hand, it is.
@@ -512,6 +551,17 @@ def _check_whole(path: Path, record: dict[str, Any], cell: Cell) -> None:
             raise Damaged(f"{path} holds accuracies outside 0 to 100", "")
     if not all(map(_number, record.get("seconds", {}).values())):
         raise Damaged(f"{path} holds seconds that are no durations", "")
+
+
+def _whole_measurement(path: Path, wanted: Measurement) -> dict[str, Any]:
+    """What a file has of a measurement; raise Damaged where it is another one's, or has no rows."""
+    found = read_json(path)
+    if found.get("schema") != MEASURED_SCHEMA or found.get("key") != wanted.key:
+        raise Damaged(f"{path} is another measurement, or of another schema", "")
+    rows = found.get("rows")
+    if not isinstance(rows, list) or not rows or not all(isinstance(row, dict) for row in rows):
+        raise Damaged(f"{path} has no rows", "")
+    return found
 
 
 def _read_note(path: Path) -> dict[str, Any]:

@@ -319,10 +319,7 @@ class Worker:
                 **({"earlier": about["earlier"]} if about.get("earlier") else {}),
                 "resumed": about["resumed"],
                 "peak_memory_bytes": max(about["peak_memory_bytes"], backend.peak_memory(self.device)),
-                "device": backend.describe(self.device),
-                "versions": versions(),
-                "revision": revision(),
-                "created": datetime.now(UTC).isoformat(timespec="seconds"),
+                **provenance(self.device),
                 "normalisation": about["normalisation"],
                 "data_fingerprint": dataset.fingerprint,
                 "images_stored": about["images_stored"],
@@ -639,6 +636,16 @@ def _digest_of(digests: Sequence[str]) -> str:
 def _normalised(dataset: Dataset, cell: Cell) -> Dataset:
     """The data set as a cell's recipe normalises it."""
     return dataset.normalised_as(cell.recipe.normalisation(dataset))
+
+
+def provenance(device: torch.device) -> dict[str, Any]:
+    """Where and when a number comes about: the device, versions, this code's revision, the time (UTC)."""
+    return {
+        "device": backend.describe(device),
+        "versions": versions(),
+        "revision": revision(),
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
 
 
 def versions() -> dict[str, str]:

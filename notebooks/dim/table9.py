@@ -34,7 +34,6 @@ from dreamlib.companion.plans import dim
 from dreamlib.companion.report import figures, tables, words
 from dreamlib.companion.report.reported import rows as numbers_of
 from dreamlib.companion.session import Session
-from dreamlib.compute import backend
 from dreamlib.containers import drawing
 from dreamlib.networks import GeneratorNetwork, initialise, misfit, parameter_count
 
@@ -74,24 +73,26 @@ def printed(short):
     }
 
 
-lines, shares = [], {}
-for name in session.study.datasets:
-    dataset, cell = session.dataset(name), session.cell("dim", name, 10)
+def batches_of(name, cell, spec):
+    """Milliseconds of every timed batch: drawing it, and training on it."""
+    dataset = session.dataset(name)
     shape, classes = dataset.shape, dataset.num_classes
     module = cell.recipe.container.module(shape, classes).to(session.torch_device)
     initialise(module, session.stream("weights"))
-    draws = drawing(
-        cell.recipe.container,
-        module.state_dict(),
-        shape,
-        classes,
-        dataset.normalisation,
-        session.torch_device,
+    about = shape, classes, dataset.normalisation, session.torch_device
+    draws = drawing(cell.recipe.container, module.state_dict(), *about)
+    times = timing.batch_times(
+        draws, spec, shape, classes, cell.evaluation.learner, batch=BATCH, repeats=REPEATS
     )
-    session.say(
-        f"{words.data_set(name)}: a generator of {parameter_count(module):,} weights (width "
-        f"{cell.recipe.container.width}) on {backend.describe(session.torch_device)}."
-    )
+    return [{"draw": draw, "train": train} for draw, train in zip(times.drawing, times.training, strict=True)]
+
+
+lines, shares, weights = [], {}, {}
+for name in session.study.datasets:
+    dataset, cell = session.dataset(name), session.cell("dim", name, 10)
+    shape, classes = dataset.shape, dataset.num_classes
+    weights[name] = parameter_count(cell.recipe.container.module(shape, classes))
+    devices = []
     for short, spec in dim.timed(profile).items():
         line = {"data set": name, "network": words.NETWORKS[spec.name], "width": spec.width}
         said = printed(short) if name == "cifar10" else {}
@@ -99,20 +100,33 @@ for name in session.study.datasets:
             session.say(f"*{words.NETWORKS[spec.name]} is not possible on {words.data_set(name)}: {why}.*")
             lines.append(line | said)
             continue
-        times = timing.batch_times(
-            draws, spec, shape, classes, cell.evaluation.learner, batch=BATCH, repeats=REPEATS
+        times = session.measured(
+            "times",
+            lambda name=name, cell=cell, spec=spec: batches_of(name, cell, spec),
+            name,
+            generator=cell.recipe.container,
+            network=spec,
+            training=cell.evaluation.learner,
+            batch=BATCH,
+            repeats=REPEATS,
         )
-        shares[name, short] = times.share
+        devices.append(times.attrs["device"])
+        draw, train = times.draw.median(), times.train.median()
+        shares[name, short] = draw / (draw + train)
         lines.append(
             line
             | {
-                "generate (ms)": times.draw,
-                "train (ms)": times.train,
-                "share": times.share,
-                "n": len(times.drawing),
+                "generate (ms)": draw,
+                "train (ms)": train,
+                "share": shares[name, short],
+                "n": len(times),
             }
             | said
         )
+    session.say(
+        f"{words.data_set(name)}: a generator of {weights[name]:,} weights (width {cell.recipe.container.width}) on "
+        f"{', '.join(dict.fromkeys(devices))}."
+    )
 published_rows = [
     {
         "data set": "cifar10",
@@ -125,7 +139,7 @@ published_rows = [
 if "cifar10" not in session.study.datasets:
     lines += published_rows
 columns = ("generate (ms)", "train (ms)", "share", "n", *printed("C3"))
-table = pd.DataFrame(lines, columns=["data set", "network", "width", *columns])
+table = pd.DataFrame(lines, columns=["data set", "network", "width", *columns]).astype({"n": "Int64"})
 session.save_frame(table, digits=2)
 
 # %%
@@ -188,8 +202,11 @@ session.say(
 
 # %% [markdown]
 # ## What stands behind each number
-# No cell: the two columns of milliseconds are medians over n batches, taken in this run on the device named above.
-# The training step is that of DiM's evaluation under this profile:
+# No cell: the two columns of milliseconds are medians over n batches, taken on the device named above. The training
+# step is that of DiM's evaluation under this profile:
+
+# %%
+session.settings()
 
 # %%
 how = session.cell("dim", session.study.datasets[0], 10).evaluation.learner
@@ -253,7 +270,7 @@ print(
     session.check(
         others={  # measured, expected, and how far they may lie apart
             "networks timed": (len(shares), 6, 0),
-            "weights of the generator": (parameter_count(module), 37713, 0),
+            "weights of the generator": (next(iter(weights.values())), 37713, 0),
         },
         reported=("dim/table9",),
     )

@@ -40,7 +40,7 @@ from dreamlib.core.registry import as_data
 session = Session.of_notebook("dm/batchnorm", globals())
 
 # The modules next to this notebook.
-from batchsignal import class_signal, gradient_texture
+from batchsignal import signals
 from crosstable import crossed, grid
 
 session.about()
@@ -127,26 +127,31 @@ tables.styled(spreads)
 networks, rough, lines = {}, {}, []
 for name in session.study.datasets:
     recipe = session.cell("dm", name, session.study.ipcs[0]).recipe
-    part = session.classes(name, recipe.per_class)
+    part, batch = session.classes(name, recipe.per_class), recipe.matching.real_batch
     networks[name] = norm_networks(profile, recipe.network)
     for short, spec in networks[name].items():
-        signal = class_signal(spec, part, batch=recipe.matching.real_batch)
-        smooth = np.array(
-            [found.checkerboard for found in gradient_texture(spec, part, batch=recipe.matching.real_batch)]
+        found = session.measured(
+            "signal",
+            lambda spec=spec, part=part, batch=batch: signals(spec, part, batch=batch, networks=10),
+            name,
+            network=spec,
+            real_batch=batch,
+            per_class=recipe.per_class,
+            networks=10,
         )
-        rough[name, short] = smooth
+        rough[name, short] = found.checkerboard
         lines.append(
             {
                 "data set": name,
                 "short": short,
                 "network": words.network(as_data(spec)),
-                "signal, classes together": signal.joint.mean(),
-                "std": deviation(signal.joint),
-                "signal, class by class": signal.per_class.mean(),
-                "std ": deviation(signal.per_class),
-                "finest part of the image gradient": smooth.mean(),
-                "std  ": deviation(smooth),
-                "n": len(signal.joint),
+                "signal, classes together": found.joint.mean(),
+                "std": deviation(found.joint),
+                "signal, class by class": found.per_class.mean(),
+                "std ": deviation(found.per_class),
+                "finest part of the image gradient": found.checkerboard.mean(),
+                "std  ": deviation(found.checkerboard),
+                "n": len(found),
             }
         )
 probed = pd.DataFrame(lines)

@@ -100,6 +100,16 @@ def gradient_texture(
     return out
 
 
+def signals(spec: NetworkSpec, data: ClassData, *, batch: int, networks: int) -> list[dict[str, float]]:
+    """One row for each network: :func:`class_signal`, and the finest part of :func:`gradient_texture`."""
+    signal = class_signal(spec, data, batch=batch, networks=networks)
+    smooth = gradient_texture(spec, data, batch=batch, networks=networks)
+    return [
+        {"joint": float(joint), "per_class": float(apart), "checkerboard": float(found.checkerboard)}
+        for joint, apart, found in zip(signal.joint, signal.per_class, smooth, strict=True)
+    ]
+
+
 def _class_means(network: Network, images: Tensor, *, together: bool) -> Tensor:
     """Mean features (C, D) of images (C, B, c, h, w), all classes in one batch or each in its own."""
     if together:

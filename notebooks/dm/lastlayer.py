@@ -16,10 +16,12 @@ from copy import deepcopy
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from dreamlib.companion.report.statistics import deviation
 from dreamlib.core.errors import BadValue
 from dreamlib.core.streams import Streams
 from dreamlib.data import ClassData
@@ -218,7 +220,7 @@ def some_images(data: ClassData, each: int, seed: int = 0) -> Tensor:
 
 @dataclass(frozen=True)
 class Uniformity:
-    """Probabilities that untrained networks of one architecture give to images; every array has K x N entries.
+    """Probabilities that untrained networks of one architecture give to images; every array is (K, N).
 
     Attributes
     ----------
@@ -243,6 +245,12 @@ class Uniformity:
     distance: np.ndarray
     weight_gap: np.ndarray
     image_gap: np.ndarray
+
+    def rows(self) -> list[dict[str, float]]:
+        """One row for each network: every number as the mean over its images."""
+        names = ("largest", "entropy", "distance", "weight_gap", "image_gap")
+        means = {name: getattr(self, name).mean(1).tolist() for name in names}
+        return [dict(zip(names, values, strict=True)) for values in zip(*means.values(), strict=True)]
 
 
 def probabilities_far_from_uniform(logits: Tensor) -> dict[str, np.ndarray]:
@@ -289,7 +297,7 @@ def uniformity(
     network = build(spec, (channels, height, width), classes, device=images.device).train()
     stream = Streams(seed, images.device)["network"]
     found = [probabilities_far_from_uniform(initialise(network, stream)(images)) for _ in range(networks)]
-    return Uniformity(spec, **{name: np.concatenate([one[name] for one in found]) for name in found[0]})
+    return Uniformity(spec, **{name: np.stack([one[name] for one in found]) for name in found[0]})
 
 
 # How far the two losses are from one
@@ -326,6 +334,16 @@ class Agreement:
     largest: np.ndarray
     cosine: dict[str, np.ndarray]
     ratio: dict[str, np.ndarray]
+
+    def rows(self) -> list[dict[str, float]]:
+        """One row for each network; losses have a column ``"cosine: last layer"`` and one for the ratio each."""
+        columns = {"accuracy": self.accuracy, "largest": self.largest}
+        columns |= {f"cosine: {loss}": values for loss, values in self.cosine.items()}
+        columns |= {f"ratio: {loss}": values for loss, values in self.ratio.items()}
+        return [
+            {"step": self.step} | {name: float(values[index]) for name, values in columns.items()}
+            for index in range(len(self.accuracy))
+        ]
 
 
 def agreement(
@@ -411,6 +429,34 @@ def _agreement(
         {name: np.array(values) for name, values in cosine.items()},
         {name: np.array(values) for name, values in ratio.items()},
     )
+
+
+def rows(found: Sequence[Agreement]) -> list[dict[str, float]]:
+    """One row for each network at each step."""
+    return [row for one in found for row in one.rows()]
+
+
+def averaged(found: pd.DataFrame, dataset: str, of: str) -> pd.DataFrame:
+    """The means over networks of :func:`rows`, step by step; ``of`` says which steps those are."""
+    shown = {"step": of, "accuracy": "accuracy (%)", "largest": "largest probability"}
+    columns = [*shown, *(f"cosine: {loss}" for loss in LOSSES), "ratio: last layer"]
+    by_step = found.groupby("step", as_index=False)
+    means = by_step[columns[1:]].mean().rename(columns=shown)
+    means.insert(0, "data set", dataset)
+    return means.assign(n=by_step.size()["size"])
+
+
+def cosines(found: pd.DataFrame) -> dict[str, tuple[list[int], list[float], list[float]]]:
+    """Steps, means and standard deviations of the cosine in :func:`rows`, by loss."""
+    by_step = found.groupby("step")
+    return {
+        loss: (
+            list(by_step.groups),
+            by_step[f"cosine: {loss}"].mean().tolist(),
+            by_step[f"cosine: {loss}"].agg(deviation).tolist(),
+        )
+        for loss in LOSSES
+    }
 
 
 def same_change(one: Mapping[int, Tensor], other: Mapping[int, Tensor]) -> float:

@@ -74,11 +74,23 @@ for name in session.study.datasets:
         session.say(
             f"{words.data_set(name)}: left out, since images of {part.shape[1]} pixels are too small: {left_out}."
         )
-    images = lastlayer.some_images(part, 20)[3]
     for spec in fitting[name]:
-        errors = lastlayer.check_equations(lastlayer.untrained(spec, part), images, label=3)
-        lines.append({"data set": name, "network": words.network(as_data(spec))} | errors)
-checked = pd.DataFrame(lines)
+        found = session.measured(
+            "equations",
+            lambda spec=spec, part=part: [
+                lastlayer.check_equations(
+                    lastlayer.untrained(spec, part), lastlayer.some_images(part, 20)[3], label=3
+                )
+            ],
+            name,
+            network=spec,
+            images=20,
+            label=3,
+        )
+        found.insert(0, "data set", name)
+        found.insert(1, "network", words.network(as_data(spec)))
+        lines.append(found)
+checked = pd.concat(lines, ignore_index=True)
 tables.styled(checked.map(lambda value: f"{value:.1e}" if isinstance(value, float) else value))
 
 # %% [markdown]
@@ -86,17 +98,24 @@ tables.styled(checked.map(lambda value: f"{value:.1e}" if isinstance(value, floa
 # Twenty untrained networks of each architecture look at 25 real images of each class. *Wrong weight* is the largest
 # relative error of a weight of Eq. 5, $\max_j |p_{i,j} - 1/C| \cdot C$: zero where the assumption holds. *From image
 # to image* is the part of it that differs between images: an error that all images share is still a constant in Eq. 4,
-# only another one.
+# only another one. Every number is the mean over a network's images; n counts networks.
 
 # %%
-lines, spread = [], {}
+lines, random = [], {}
 for name in session.study.datasets:
     part = classes[name]
-    images = lastlayer.some_images(part, 25).flatten(0, 1)
     for spec in fitting[name]:
-        found = lastlayer.uniformity(spec, images, part.num_classes)
         label = words.network(as_data(spec))
-        spread.setdefault(name, {})[label] = found.largest
+        found = random[name, label] = session.measured(
+            "uniformity",
+            lambda spec=spec, part=part: lastlayer.uniformity(
+                spec, lastlayer.some_images(part, 25).flatten(0, 1), part.num_classes, networks=20
+            ).rows(),
+            name,
+            network=spec,
+            images=25,
+            networks=20,
+        )
         lines.append(
             {
                 "data set": name,
@@ -108,12 +127,12 @@ for name in session.study.datasets:
                 "distance from equal": found.distance.mean(),
                 "wrong weight": found.weight_gap.mean(),
                 "from image to image": found.image_gap.mean(),
-                "n": len(found.largest),
+                "n": len(found),
             }
         )
     axes = boxes(
-        spread[name],
-        xlabel="largest probability of an image",
+        {label: found.largest for (where, label), found in random.items() if where == name},
+        xlabel="largest probability of an image, mean of a network",
         reference=1 / part.num_classes,
         reference_label="1/C, equal probabilities",
         title=f"{words.data_set(name)}: predictions of untrained networks",
@@ -139,33 +158,29 @@ tables.styled(uniform, decimals=3)
 # of DM.
 
 # %%
-STEPS = (0, 1, 5, 10, 20, 50, 100, 200)
+STEPS, NETWORKS = (0, 1, 5, 10, 20, 50, 100, 200), 5
+
 trained, lines = {}, []
 for name in session.study.datasets:
-    part, recipe = classes[name], recipes[name]
-    start = lastlayer.some_images(part, session.study.ipcs[0])
-    trained[name] = lastlayer.agreement(part, recipe, start, steps=STEPS)
-    for found in trained[name]:
-        lines.append(
-            {
-                "data set": name,
-                "training steps": found.step,
-                "accuracy (%)": found.accuracy.mean(),
-                "largest probability": found.largest.mean(),
-            }
-            | {f"cosine: {loss}": values.mean() for loss, values in found.cosine.items()}
-            | {"ratio: last layer": found.ratio["last layer"].mean(), "n": len(found.accuracy)}
-        )
-    curves = {
-        loss: (
-            STEPS,
-            [found.cosine[loss].mean() for found in trained[name]],
-            [deviation(found.cosine[loss]) for found in trained[name]],
-        )
-        for loss in lastlayer.LOSSES
-    }
+    part, recipe, ipc = classes[name], recipes[name], session.study.ipcs[0]
+    trained[name] = session.measured(
+        "training",
+        lambda part=part, recipe=recipe, ipc=ipc: lastlayer.rows(
+            lastlayer.agreement(
+                part, recipe, lastlayer.some_images(part, ipc), steps=STEPS, networks=NETWORKS
+            )
+        ),
+        name,
+        network=recipe.network,
+        real_batch=recipe.matching.real_batch,
+        per_class=recipe.per_class,
+        images=ipc,
+        steps=STEPS,
+        networks=NETWORKS,
+    )
+    lines.append(lastlayer.averaged(trained[name], name, "training steps"))
     axes = figures.lines(
-        curves,
+        lastlayer.cosines(trained[name]),
         xlabel="training steps of the network",
         ylabel="cosine with DM's image gradient",
         logarithmic=True,
@@ -173,7 +188,7 @@ for name in session.study.datasets:
     )
     axes.set_ylim(None, 1.03)
     session.save_figure(axes.figure, f"{name}-training")
-along_training = pd.DataFrame(lines)
+along_training = pd.concat(lines, ignore_index=True)
 session.save_frame(along_training, digits=3)
 
 # %% [markdown]
@@ -187,41 +202,43 @@ session.run()
 # %%
 distilled, lines = {}, []
 for name in session.study.datasets:
-    cell = session.cell("dm", name, session.study.ipcs[0])
-    course = session.course(cell)
-    if not course:
+    cell, recipe = session.cell("dm", name, session.study.ipcs[0]), recipes[name]
+    looks = [
+        session.measured(
+            "distillation",
+            lambda name=name, cell=cell, recipe=recipe, step=step: [
+                {**row, "step": step}
+                for images in [session.course(cell).get(step)]
+                if images is not None
+                for row in lastlayer.rows(lastlayer.agreement(classes[name], recipe, images, networks=5))
+            ],
+            name,
+            set=cell.set_key,
+            step=step,
+            network=recipe.network,
+            real_batch=recipe.matching.real_batch,
+            networks=5,
+        )
+        for step in sorted({0, *cell.recipe.kept})
+    ]
+    if not any(map(len, looks)):
         session.say(
             f"*{words.data_set(name)}: the states along the way are not here. Remove "
             f"`{session.study.store.set_path(cell).name}` from the sets and type `{session.study.command()}`.*"
         )
         continue
-    distilled[name] = {
-        step: lastlayer.agreement(classes[name], recipes[name], images, networks=5)[0]
-        for step, images in course.items()
-    }
-    for step, found in distilled[name].items():
-        lines.append(
-            {"data set": name, "DM's steps": step}
-            | {f"cosine: {loss}": values.mean() for loss, values in found.cosine.items()}
-            | {"ratio: last layer": found.ratio["last layer"].mean(), "n": len(found.accuracy)}
-        )
+    distilled[name] = pd.concat(looks, ignore_index=True)
+    lines.append(lastlayer.averaged(distilled[name], name, "DM's steps"))
     axes = figures.lines(
-        {
-            loss: (
-                list(distilled[name]),
-                [found.cosine[loss].mean() for found in distilled[name].values()],
-                [deviation(found.cosine[loss]) for found in distilled[name].values()],
-            )
-            for loss in lastlayer.LOSSES
-        },
+        lastlayer.cosines(distilled[name]),
         xlabel="distillation steps of DM",
         ylabel="cosine with DM's image gradient",
         title=f"{words.data_set(name)}: untrained networks, profile {profile}",
     )
     axes.set_ylim(None, 1.03)
     session.save_figure(axes.figure, f"{name}-distillation")
-along_distillation = pd.DataFrame(lines)
-tables.styled(along_distillation, decimals=3)
+if lines:
+    session.show(pd.concat(lines, ignore_index=True), digits=3)
 
 # %% [markdown]
 # ## The sets themselves
@@ -238,9 +255,15 @@ table
 lines = []
 for name in session.study.datasets:
     ipc = session.study.ipcs[0]
-    courses = [session.course(session.cell(method, name, ipc)) for method in ("dm", "dm-lastlayer")]
-    if all(courses):
-        lines.append({"data set": name, "IPC": ipc, "cosine of the changes": lastlayer.same_change(*courses)})
+    pair = [session.cell(method, name, ipc) for method in ("dm", "dm-lastlayer")]
+
+    def change(pair=pair):
+        courses = [session.course(cell) for cell in pair]
+        return [{"cosine": lastlayer.same_change(*courses)}] if all(courses) else []
+
+    found = session.measured("change", change, name, sets=[cell.set_key for cell in pair])
+    if len(found):
+        lines.append({"data set": name, "IPC": ipc, "cosine of the changes": found.cosine[0]})
 changes = pd.DataFrame(lines, columns=["data set", "IPC", "cosine of the changes"])
 tables.styled(changes, decimals=3)
 
@@ -298,20 +321,24 @@ for column, claim in (
 for name, part in uniform.groupby("data set", sort=False):
     low, high = part.loc[part["wrong weight"].idxmin()], part.loc[part["wrong weight"].idxmax()]
     own = part.iloc[0]
+    wrong = decide(random[name, own.network].weight_gap, made="untrained network")
     claims.append(
         (
             "random networks predict all classes alike (the assumption; held to a tenth of each weight)",
-            bool(own["wrong weight"] < 0.1),
-            f"{words.data_set(name)}: a weight of {own['network']} is off by {own['wrong weight']:.0%} on average; "
-            f"from {low['wrong weight']:.0%} ({low['network']}) to {high['wrong weight']:.0%} ({high['network']}). "
-            f"From image to image it changes by {own['from image to image']:.0%}",
+            wrong.within(0.1),
+            f"{words.data_set(name)}: a weight of {own['network']} is off by {wrong.size(2, '')} of 1/C "
+            f"{wrong.ground()}; from {low['wrong weight']:.0%} ({low['network']}) to {high['wrong weight']:.0%} "
+            f"({high['network']}). From image to image it changes by {own['from image to image']:.0%}",
         )
     )
 for name, found in trained.items():
-    fresh, last, total = found[0], found[-1], classes[name].num_classes
-    where, cosine, ratio = words.data_set(name), fresh.cosine["last layer"], fresh.ratio["last layer"]
+    total, where = classes[name].num_classes, words.data_set(name)
+    fresh, last = (found[found.step == step].reset_index() for step in (STEPS[0], STEPS[-1]))
+    cosine, ratio = fresh["cosine: last layer"], fresh["ratio: last layer"]
     near = decide(cosine, against=0.99, made="untrained network")
-    end = distilled[name][max(distilled[name])].cosine["last layer"].mean() if name in distilled else None
+    end = None
+    if name in distilled:
+        end = distilled[name].groupby("step")["cosine: last layer"].mean().iloc[-1]
     claims.append(
         (
             "with random networks, last-layer gradient matching moves the images as feature matching does",
@@ -330,16 +357,16 @@ for name, found in trained.items():
             f"{off.size(3, '')} {off.ground()}",
         )
     )
-    lost = decide(cosine - last.cosine["last layer"], made="network")
+    lost = decide(cosine - last["cosine: last layer"], made="network")
     also.append(
         (
             "the link is one of random networks",
             lost.verdict,
-            f"{where}: cosine {last.cosine['last layer'].mean():.2f} after {last.step} training steps, at "
-            f"{last.accuracy.mean():.0f} % accuracy; lost {lost.words(2, '')}",
+            f"{where}: cosine {last['cosine: last layer'].mean():.2f} after {STEPS[-1]} training steps, at "
+            f"{last['accuracy'].mean():.0f} % accuracy; lost {lost.words(2, '')}",
         )
     )
-    everything = fresh.cosine["all layers, DC's metric"]
+    everything = fresh["cosine: all layers, DC's metric"]
     follows = decide(everything, against=0.9, made="untrained network")
     also.append(
         (
@@ -365,7 +392,8 @@ session.verdict(claims, also)
 
 # %%
 # NBVAL_CHECK_OUTPUT
-fresh, last = (next(iter(trained.values()))[at] for at in (0, -1))
+first = next(iter(trained.values()))
+fresh, last = (first[first.step == step].mean() for step in (STEPS[0], STEPS[-1]))
 print(
     session.check(
         {  # mean accuracies of quick in percent, and how far another CPU may miss them
@@ -373,9 +401,9 @@ print(
             "dm-lastlayer, IPC 10": (85, 2),
         },
         {  # measured, expected, and how far they may lie apart
-            "cosine with DM's image gradient, untrained": (fresh.cosine["last layer"].mean(), 1, 0.05),
-            "cosine with DM's image gradient, trained": (last.cosine["last layer"].mean(), 0.25, 0.15),
-            "ratio of the norms, untrained": (fresh.ratio["last layer"].mean(), 0.91, 0.05),
+            "cosine with DM's image gradient, untrained": (fresh["cosine: last layer"], 1, 0.05),
+            "cosine with DM's image gradient, trained": (last["cosine: last layer"], 0.25, 0.15),
+            "ratio of the norms, untrained": (fresh["ratio: last layer"], 0.91, 0.05),
             "cosine of the changes": (changes["cosine of the changes"].mean(), 1, 0.05),
         },
     )

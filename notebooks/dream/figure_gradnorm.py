@@ -32,6 +32,7 @@ import pandas as pd
 
 from dreamlib.companion.report import words
 from dreamlib.companion.report.statistics import deviation
+from dreamlib.companion.report.verdicts import decide
 from dreamlib.companion.session import Session
 
 session = Session.of_notebook("dream/figure_gradnorm", globals())
@@ -41,101 +42,162 @@ from gradients import gradient_study, histogram_pair  # next to this notebook
 session.about()
 
 # %%
+NETWORKS, BATCHES, WARM_UP = 10, 20, 20
+SAMPLERS = ("random", "representative")
+
+
+def batches_of(name, recipe, network):
+    """What one network says of the batches of both samplers; the norms of all images are for the picture alone."""
+    study = gradient_study(
+        session.dataset(name),
+        recipe,
+        label=label,
+        batches=BATCHES,
+        warm_up=WARM_UP,
+        seed=network,
+        device=session.torch_device,
+    )
+    shown = {} if network == 0 else {"norms": []}
+    return [{"network": network, **row, **shown} for row in study.rows()]
+
+
 lines, compared = [], {}
 for name in session.study.datasets:
     recipe = session.cell("dream", name, 10).recipe
-    study = gradient_study(session.dataset(name), recipe, label=label, device=session.torch_device)
-    compared[name] = study
+    every = [
+        session.measured(
+            "batches",
+            lambda name=name, recipe=recipe, network=network: batches_of(name, recipe, network),
+            name,
+            seed=network,
+            label=label,
+            batches=BATCHES,
+            warm_up=WARM_UP,
+            network=recipe.network,
+            sampler=recipe.matching.sampler,
+            real_batch=recipe.matching.real_batch,
+            per_class=recipe.per_class,
+        )
+        for network in range(NETWORKS)
+    ]
+    found = pd.concat(every, ignore_index=True)
+    found["distance"] = found.distances.map(np.mean)
+    compared[name] = {sampler: found[found.sampler == sampler].reset_index() for sampler in SAMPLERS}
+    pair = [compared[name][sampler] for sampler in SAMPLERS]
+    one_class, batch = pair[0]["class"][0], pair[0].batch[0]
     axes = histogram_pair(
-        study.norms_random,
-        study.norms_representative,
-        labels=("random", "representative"),
-        title=f"{words.data_set(name)}, class {study.class_name}: {len(study.errors_random)} batches of {study.batch}",
+        *(own.norms[0] for own in pair),
+        labels=SAMPLERS,
+        title=f"{words.data_set(name)}, class {one_class}: {BATCHES} batches of {batch}, one network",
         xlabel="norm of the gradient",
     )
-    session.save_figure(axes.figure, name)
-    for sampler, errors, bias in (
-        ("random", study.errors_random, study.bias_random),
-        ("representative", study.errors_representative, study.bias_representative),
-    ):
-        lines.append(
-            {
-                "data set": name,
-                "class": study.class_name,
-                "batch": study.batch,
-                "sampler": sampler,
-                "distance to the class's mean gradient": float(np.mean(errors)),
-                "std": deviation(errors),
-                "of all batches together": bias,
-                "n": len(errors),
-                "norm of the class's mean gradient": study.mean_norm,
-            }
-        )
+    session.save_figure(
+        axes.figure,
+        name,
+        f"{words.data_set(name)}, class {one_class}: how the gradient norms of the images are spread, in random and in "
+        f"representative batches; means {np.mean(pair[0].norms[0]):.3g} and {np.mean(pair[1].norms[0]):.3g}",
+    )
+    lines += [
+        {
+            "data set": name,
+            "class": own["class"][0],
+            "batch": own.batch[0],
+            "sampler": sampler,
+            "distance to the class's mean gradient": own.distance.mean(),
+            "std": deviation(own.distance),
+            "of all batches together": own.bias.mean(),
+            "spread of the norms": own.spread.mean(),
+            "n": len(own),
+            "norm of the class's mean gradient": own.mean_norm.mean(),
+        }
+        for sampler, own in compared[name].items()
+    ]
 distances = pd.DataFrame(lines)
 session.save_frame(distances, digits=4)
 
 # %% [markdown]
 # ## What is measured
 #
-# One network, trained for a little on real images as in IDC's schedule. For one class (plane, on CIFAR-10): the norm of
-# the cross-entropy gradient over all weights, for every image, for random batches and for a representative batch; and
-# what the batch is for: how far the batch's mean gradient is from the mean gradient of the whole class,
+# Ten networks, each trained for a little on real images as in IDC's schedule. For one class (plane, on CIFAR-10): the
+# norm of the cross-entropy gradient over all weights, for every image of twenty random batches and of twenty
+# representative ones; and what a batch is for: how far its mean gradient is from the mean gradient of the whole class,
 #
 # $$\left\lVert \frac{1}{B} \sum_{i \in \mathrm{batch}} g_i - \frac{1}{N} \sum_{i=1}^{N} g_i \right\rVert$$
+#
+# Every number is a mean over a network's batches; n counts networks. *Of all batches together* is the distance that
+# remains when the twenty batches are taken as one: what averaging over steps does not remove. The figure shows the
+# first network.
+
+# %% [markdown]
+# ## What stands behind each number
+
+# %%
+session.settings()
 
 # %% [markdown]
 # ## How the verdicts come about
-# Batches of one network and one class are no independent evidence about networks or classes, so the numbers are shown
-# and nothing is decided from them.
+# A network with its batches is one repeat. Both samplers are compared network by network. All are of one class.
 
 # %%
-claims = []
-for name, study in compared.items():
-    where = words.data_set(name)
-    near, far = (errors.mean() for errors in (study.errors_representative, study.errors_random))
+claims, also = [], []
+for name, pair in compared.items():
+    random, representative = (pair[sampler] for sampler in SAMPLERS)
+    where = f"{words.data_set(name)}, class {random['class'][0]}"
+    nearer = decide(1 - representative.distance / random.distance, made="network")
     claims.append(
         (
             "a representative batch stands nearer to the class's mean gradient than a random one",
-            None,
-            f"{where}: mean distance {near:.3g} against {far:.3g} ({len(study.errors_random)} batches each), one class "
-            "and one network",
+            nearer.verdict,
+            f"{where}: mean distance {representative.distance.mean():.3g} against {random.distance.mean():.3g}; "
+            f"the share that is saved {nearer.words(3, '')}",
         )
     )
-    spread, other = (deviation(norms) for norms in (study.norms_representative, study.norms_random))
+    narrower = decide(1 - representative.spread / random.spread, made="network")
     claims.append(
         (
             "the gradient norms of representative batches spread less than those of random ones",
-            None,
-            f"{where}: standard deviation {spread:.3g} against {other:.3g}, one class and one network",
+            narrower.verdict,
+            f"{where}: standard deviation {representative.spread.mean():.3g} against {random.spread.mean():.3g}; "
+            f"the share that is saved {narrower.words(3, '')}",
         )
     )
-session.verdict(claims)
+    straighter = decide(1 - representative.bias / random.bias, made="network")
+    also.append(
+        (
+            "twenty representative batches together stand nearer to it than twenty random ones",
+            straighter.verdict,
+            f"{where}: {representative.bias.mean():.3g} against {random.bias.mean():.3g}; the share that is "
+            f"saved {straighter.words(3, '')}",
+        )
+    )
+session.verdict(claims, also)
 
 # %%
 # NBVAL_CHECK_OUTPUT
-first = next(iter(compared.values()))
+random, representative = (next(iter(compared.values()))[sampler] for sampler in SAMPLERS)
 print(
     session.check(
         others={}
         if label  # what is expected is of class 0
         else {  # measured, expected, and how far they may lie apart
             "distance from the mean gradient, representative over random": (
-                first.errors_representative.mean() / first.errors_random.mean(),
+                representative.distance.mean() / random.distance.mean(),
                 0.93,
                 0.15,
             ),
             "all batches together, representative over random": (
-                first.bias_representative / first.bias_random,
+                representative.bias.mean() / random.bias.mean(),
                 1.8,
                 0.6,
             ),
             "spread of the norms, representative over random": (
-                first.norms_representative.std() / first.norms_random.std(),
+                representative.spread.mean() / random.spread.mean(),
                 1.05,
                 0.2,
             ),
         },
     )
 )
-assert all(np.isfinite(study.norms_all).all() for study in compared.values())
-print("every gradient norm is finite")
+for pair in compared.values():
+    assert all(np.isfinite(own[["distance", "bias", "spread"]]).all(axis=None) for own in pair.values())
+print("every distance and spread is finite")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -52,6 +53,29 @@ class GradientStudy:
     bias_random: float
     bias_representative: float
     mean_norm: float
+
+    def rows(self) -> list[dict[str, Any]]:
+        """One row for each sampler; the norms of its images have five digits, which is what a picture shows."""
+        shared = {"class": self.class_name, "batch": self.batch, "mean_norm": self.mean_norm}
+        return [
+            shared
+            | {
+                "sampler": sampler,
+                "distances": errors.tolist(),
+                "bias": bias,
+                "spread": float(norms.std(ddof=1)),
+                "norms": [float(f"{norm:.5g}") for norm in norms],
+            }
+            for sampler, errors, bias, norms in (
+                ("random", self.errors_random, self.bias_random, self.norms_random),
+                (
+                    "representative",
+                    self.errors_representative,
+                    self.bias_representative,
+                    self.norms_representative,
+                ),
+            )
+        ]
 
 
 def gradient_study(

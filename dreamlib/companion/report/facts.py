@@ -48,7 +48,7 @@ def cost(records: Iterable[Record]) -> dict[str, float]:
         threads = re.search(r"(\d+) thread", str(record.get("device", "")))  # only processors say how many
         several = int(threads[1]) if threads else 1
         name = record.get("set_sha256") or position
-        judged = seconds(record, "evaluate") * several
+        judged = (seconds(record, "evaluate") + seconds(record, "measure")) * several
         whole = judged if name in made else judged + seconds(record, "distill") * several
         kind, unit = ("clock", several) if threads else ("device", 1)
         if threads and (core := seconds(record, "core")):

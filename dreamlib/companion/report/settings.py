@@ -49,11 +49,22 @@ def of_methods(records: Sequence[Record]) -> pd.DataFrame:
     return told if (told.generator != NOTHING).any() else told.drop(columns="generator")
 
 
-def shown(records: Sequence[Record], caption: str = "", links: Mapping[str, str] | None = None) -> Fragment:
+def shown(
+    records: Sequence[Record],
+    caption: str = "",
+    links: Mapping[str, str] | None = None,
+    more: pd.DataFrame | None = None,
+) -> Fragment:
     """The :func:`of_methods` of a page: what all methods share is listed once, below what differs between them.
 
-    At the end, folded away, every record with its own numbers. ``links`` says where the record of a key is.
+    At the end, folded away, every record with its own numbers. ``links`` says where the record of a key is. ``more`` is
+    what the page has :func:`measured` by itself.
     """
+    by_itself = ""
+    if more is not None and not more.empty:
+        by_itself = layouts.styled(more, "Measured by this page itself.").text
+        if not records:
+            return Fragment(by_itself)
     told = of_methods(records)
     shared = [name for name in told.columns[1:] if len(told) > 1 and told[name].nunique() == 1]
     same = {name: str(told[name].iloc[0]) for name in shared}
@@ -66,6 +77,7 @@ def shown(records: Sequence[Record], caption: str = "", links: Mapping[str, str]
     origins = sources(records)
     return Fragment(
         table.text
+        + by_itself
         + layouts.by_method("Differs from paper and released code in", differences(records))
         + layouts.by_method("Our own choices, where no paper says", choices(records))
         + ("" if origins.empty else layouts.folded("Where every setting comes from", layouts.styled(origins)))
@@ -111,8 +123,35 @@ def of_records(records: Sequence[Record], links: Mapping[str, str]) -> pd.DataFr
     return pd.DataFrame(lines)
 
 
-def _link(address: str) -> Fragment | str:
-    return Fragment(f'<a href="{escape(address)}">record</a>') if address else NOTHING
+def measured(measurements: Sequence[Record], links: Mapping[str, str]) -> pd.DataFrame:
+    """What a page measures by itself: one line for each kind of number on a data set, with links to all its files."""
+    kinds: dict[tuple[str, str], list[Record]] = {}
+    for found in unique(measurements):
+        kinds.setdefault((found["about"], found["dataset"]), []).append(found)
+    lines = [
+        {
+            "measured": plainly(about),
+            "data set": data_set(dataset),
+            "rows": sum(len(one["rows"]) for one in found),
+            "computing": duration(sum(filter(None, map(work, found)))),
+            "device": _values(device(one["device"]) for one in found),
+            "versions": _values(_versions(one["versions"]) for one in found),
+            "revision": _values(_short(one["revision"]) for one in found),
+            "records": _links([links.get(one["key"], "") for one in found]),
+        }
+        for (about, dataset), found in kinds.items()
+    ]
+    return pd.DataFrame(lines)
+
+
+def _links(addresses: Sequence[str]) -> Fragment:
+    """Links with numbers for words."""
+    told = [_link(address, str(number)) for number, address in enumerate(addresses, 1)]
+    return Fragment(" ".join(one.text for one in told if isinstance(one, Fragment)) or NOTHING)
+
+
+def _link(address: str, text: str = "record") -> Fragment | str:
+    return Fragment(f'<a href="{escape(address)}">{text}</a>') if address else NOTHING
 
 
 def differences(records: Sequence[Record]) -> dict[str, list[str]]:

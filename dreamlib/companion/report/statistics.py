@@ -75,14 +75,14 @@ def seconds(record: Record, phase: str) -> float:
 
 
 def work(record: Record) -> float | None:
-    """Seconds of computing that made and judged a set: processor time, or clock time of an accelerator.
+    """Seconds of computing behind a record, such as to make and judge a set: processor time, or an accelerator's clock.
 
     Waiting is not in processor time, so that a machine which others use too gives the same seconds. None where a
     processor's record has the clock alone.
     """
     if "thread" in str(record.get("device", "")):  # only processors say how many
         return seconds(record, "core") or None
-    return seconds(record, "distill") + seconds(record, "evaluate")
+    return sum(seconds(record, phase) for phase in ("distill", "evaluate", "measure"))
 
 
 def costs(records: Sequence[Record]) -> pd.DataFrame:

@@ -276,7 +276,7 @@ DIRECT = {
     "dim-table9": 3,  # milliseconds, the paper's own arithmetic
     "dm-comparisons": 1,  # minutes
     "dm-figureF1": 1,  # seconds
-    "dm-section4": 2,  # equations, probabilities of untrained networks
+    "dm-section4": 1,  # equations
     "dream-table2": 1,  # seconds
     "engine-rates": 1,  # which rate the profile has
     "engine-speed": 1,  # times faster

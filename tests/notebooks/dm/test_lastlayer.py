@@ -93,7 +93,8 @@ def test_probabilities_that_are_equal_have_no_distance_from_equal() -> None:
 def test_uniformity_is_seeded_and_counts_every_prediction(few: ClassData) -> None:
     images = lastlayer.some_images(few, 4).flatten(0, 1)
     one, two, three = (lastlayer.uniformity(CONVNET, images, 10, networks=3, seed=s) for s in (0, 0, 1))
-    assert one.largest.shape == one.entropy.shape == (120,)
+    assert one.largest.shape == one.entropy.shape == (3, 40)
+    assert [row["entropy"] for row in one.rows()] == pytest.approx(one.entropy.mean(1).tolist())
     assert np.array_equal(one.largest, two.largest)
     assert not np.array_equal(one.largest, three.largest)
     assert (one.largest > 0.1).all()
@@ -116,6 +117,7 @@ def test_agreement_of_a_loss_with_itself_is_perfect_and_networks_learn(few: Clas
         assert one.cosine["itself"] == pytest.approx(1, abs=1e-6)
         assert one.ratio["itself"] == pytest.approx(1)
         assert one.accuracy.shape == (2,)
+        assert [row["ratio: last"] for row in one.rows()] == one.ratio["last"].tolist()
     assert found[1].accuracy.mean() > found[0].accuracy.mean() + 20
     assert found[0].cosine["last"].mean() > 0.98
     assert found[0].ratio["last"].mean() == pytest.approx(0.9, abs=0.05)
