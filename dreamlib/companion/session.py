@@ -297,6 +297,7 @@ class Session:
         wanted = Measurement(self.study.item, self.profile.name, about, dataset, as_data(of))
         store = self.study.store
         if (found := store.measurement(wanted)) is None:
+            backend.tune_allocator()  # as where cells are computed
             watch = backend.Stopwatch(self.torch_device, "measure")
             with watch.phase("measure"):
                 rows = [dict(row) for row in measure()]

@@ -42,7 +42,7 @@ from gradients import gradient_study, histogram_pair  # next to this notebook
 session.about()
 
 # %%
-NETWORKS, BATCHES, WARM_UP = 10, 20, 20
+NETWORKS, BATCHES, WARM_UP = 10, 10, 20
 SAMPLERS = ("random", "representative")
 
 
@@ -119,13 +119,13 @@ session.save_frame(distances, digits=4)
 # ## What is measured
 #
 # Ten networks, each trained for a little on real images as in IDC's schedule. For one class (plane, on CIFAR-10): the
-# norm of the cross-entropy gradient over all weights, for every image of twenty random batches and of twenty
+# norm of the cross-entropy gradient over all weights, for every image of ten random batches and of ten
 # representative ones; and what a batch is for: how far its mean gradient is from the mean gradient of the whole class,
 #
 # $$\left\lVert \frac{1}{B} \sum_{i \in \mathrm{batch}} g_i - \frac{1}{N} \sum_{i=1}^{N} g_i \right\rVert$$
 #
 # Every number is a mean over a network's batches; n counts networks. *Of all batches together* is the distance that
-# remains when the twenty batches are taken as one: what averaging over steps does not remove. The figure shows the
+# remains when the ten batches are taken as one: what averaging over steps does not remove. The figure shows the
 # first network.
 
 # %% [markdown]
@@ -164,7 +164,7 @@ for name, pair in compared.items():
     straighter = decide(1 - representative.bias / random.bias, made="network")
     also.append(
         (
-            "twenty representative batches together stand nearer to it than twenty random ones",
+            "ten representative batches together stand nearer to it than ten random ones",
             straighter.verdict,
             f"{where}: {representative.bias.mean():.3g} against {random.bias.mean():.3g}; the share that is "
             f"saved {straighter.words(3, '')}",
@@ -187,8 +187,8 @@ print(
             ),
             "all batches together, representative over random": (
                 representative.bias.mean() / random.bias.mean(),
-                1.8,
-                0.6,
+                1.2,
+                0.4,
             ),
             "spread of the norms, representative over random": (
                 representative.spread.mean() / random.spread.mean(),

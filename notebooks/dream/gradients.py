@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -113,17 +113,17 @@ def gradient_study(
         )
     data, streams = ClassData(dataset, device, per_class=recipe.per_class), Streams(seed, device)
     network = _warm_network(data, recipe, streams, warm_up)
-    size = int(data.sizes[label])
-    index = torch.arange(size, device=data.device).unsqueeze(0)
-    images = data.take(index, index.new_tensor([label]))[0]
-    labels = index.new_full((size,), label)
+    # The samplers see this class alone: to cluster the others would take most of the time, for nothing.
+    alone = ClassData(_one_class(dataset, label), device, per_class=recipe.per_class)
+    index = torch.arange(int(alone.sizes[0]), device=data.device).unsqueeze(0)
+    images, labels = alone.take(index)[0], torch.full_like(index[0], label)
     norms = gradient_norms(network, images, labels)
     target = _mean_gradient(network, images, labels)
 
     def draw(sampler: Sampler, stream: str) -> tuple[Tensor, Tensor, float]:
         found, gaps = [], []
         for _ in range(batches):
-            chosen = sampler.choose(View(data, network, recipe.matching.real_batch, streams[stream]))[label]
+            chosen = sampler.choose(View(alone, network, recipe.matching.real_batch, streams[stream]))[0]
             found.append(norms[chosen])
             gaps.append(_mean_gradient(network, images[chosen], labels[chosen]) - target)
         every = torch.stack(gaps)
@@ -144,6 +144,19 @@ def gradient_study(
         bias_random=random_bias,
         bias_representative=rep_bias,
         mean_norm=float(target.norm()),
+    )
+
+
+def _one_class(dataset: Dataset, label: int) -> Dataset:
+    """The images of one class as a data set of their own."""
+    train, test = dataset.train_labels == label, dataset.test_labels == label
+    return replace(
+        dataset,
+        train_images=dataset.train_images[train],
+        train_labels=torch.zeros(int(train.sum()), dtype=torch.int64),
+        test_images=dataset.test_images[test],
+        test_labels=torch.zeros(int(test.sum()), dtype=torch.int64),
+        classes=(dataset.classes[label],),
     )
 
 
