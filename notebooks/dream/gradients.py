@@ -20,7 +20,7 @@ from dreamlib.data import ClassData, Dataset
 from dreamlib.distillation.recipe import Recipe
 from dreamlib.networks import Network
 from dreamlib.networks.training import SGD, Stack, Training, module_from
-from dreamlib.samplers import Random, Representative, Sampler, View, gradient_norms
+from dreamlib.samplers import Random, View, WeightedRepresentative, gradient_norms
 
 
 @dataclass(frozen=True)
@@ -34,9 +34,10 @@ class GradientStudy:
         Images of a batch.
     norms_all, norms_random, norms_representative : ndarray
         Norms of the images of the class, of the random batches and of the representative ones (float32).
-    errors_random, errors_representative : ndarray
-        For each batch, the distance of its mean gradient from that of the class.
-    bias_random, bias_representative : float
+    errors_random, errors_representative, errors_weighted : ndarray
+        For each batch, the distance of its mean gradient from that of the class. *Weighted*: the images of the
+        representative batches, each counted by its cluster's share of the class.
+    bias_random, bias_representative, bias_weighted : float
         That distance for all batches of a sampler taken together: what averaging over steps does not remove. Batches
         without a bias of their own leave about ``errors / sqrt(batches)`` by chance.
     mean_norm : float
@@ -50,12 +51,17 @@ class GradientStudy:
     norms_representative: np.ndarray
     errors_random: np.ndarray
     errors_representative: np.ndarray
+    errors_weighted: np.ndarray
     bias_random: float
     bias_representative: float
+    bias_weighted: float
     mean_norm: float
 
     def rows(self) -> list[dict[str, Any]]:
-        """One row for each sampler; the norms of its images have five digits, which is what a picture shows."""
+        """One row for each sampler; the norms of its images have five digits, which is what a picture shows.
+
+        Weighting changes what images count, not which are chosen: that row has no norms of its own.
+        """
         shared = {"class": self.class_name, "batch": self.batch, "mean_norm": self.mean_norm}
         return [
             shared
@@ -63,8 +69,8 @@ class GradientStudy:
                 "sampler": sampler,
                 "distances": errors.tolist(),
                 "bias": bias,
-                "spread": float(norms.std(ddof=1)),
-                "norms": [float(f"{norm:.5g}") for norm in norms],
+                "spread": None if norms is None else float(norms.std(ddof=1)),
+                "norms": [] if norms is None else [float(f"{norm:.5g}") for norm in norms],
             }
             for sampler, errors, bias, norms in (
                 ("random", self.errors_random, self.bias_random, self.norms_random),
@@ -74,6 +80,7 @@ class GradientStudy:
                     self.bias_representative,
                     self.norms_representative,
                 ),
+                ("weighted", self.errors_weighted, self.bias_weighted, None),
             )
         ]
 
@@ -120,29 +127,33 @@ def gradient_study(
     norms = gradient_norms(network, images, labels)
     target = _mean_gradient(network, images, labels)
 
-    def draw(sampler: Sampler, stream: str) -> tuple[Tensor, Tensor, float]:
-        found, gaps = [], []
-        for _ in range(batches):
-            chosen = sampler.choose(View(alone, network, recipe.matching.real_batch, streams[stream]))[0]
-            found.append(norms[chosen])
-            gaps.append(_mean_gradient(network, images[chosen], labels[chosen]) - target)
-        every = torch.stack(gaps)
-        return torch.cat(found), every.norm(dim=1), float(every.mean(0).norm())
+    def view(stream: str) -> View:
+        return View(alone, network, recipe.matching.real_batch, streams[stream])
 
-    random_norms, random_errors, random_bias = draw(Random(), "random")
-    rep_norms, rep_errors, rep_bias = draw(
-        Representative(pool=getattr(recipe.matching.sampler, "pool", None)), "representative"
-    )
+    def gaps(chosen: Sequence[Tensor], weights: Sequence[Tensor | None]) -> Tensor:
+        """What each batch's mean gradient is off by, (batches, weights of the network)."""
+        found = zip(chosen, weights, strict=True)
+        return torch.stack([_mean_gradient(network, images[i], labels[i], w) - target for i, w in found])
+
+    at_random = [Random().choose(view("random"))[0] for _ in range(batches)]
+    # Each batch counted both ways, so that nothing but the weights lies between them.
+    clustered = WeightedRepresentative(pool=getattr(recipe.matching.sampler, "pool", None))
+    found = [clustered.choose(view("representative")) for _ in range(batches)]
+    central, shares = [one.choice[0] for one in found], [one.shares[0] for one in found]
+    plain: list[Tensor | None] = [None] * batches
+    random, representative, weighted = gaps(at_random, plain), gaps(central, plain), gaps(central, shares)
     return GradientStudy(
         class_name=dataset.classes[label],
         batch=recipe.matching.real_batch,
         norms_all=norms.cpu().numpy(),
-        norms_random=random_norms.cpu().numpy(),
-        norms_representative=rep_norms.cpu().numpy(),
-        errors_random=random_errors.cpu().numpy(),
-        errors_representative=rep_errors.cpu().numpy(),
-        bias_random=random_bias,
-        bias_representative=rep_bias,
+        norms_random=norms[torch.cat(at_random)].cpu().numpy(),
+        norms_representative=norms[torch.cat(central)].cpu().numpy(),
+        errors_random=random.norm(dim=1).cpu().numpy(),
+        errors_representative=representative.norm(dim=1).cpu().numpy(),
+        errors_weighted=weighted.norm(dim=1).cpu().numpy(),
+        bias_random=float(random.mean(0).norm()),
+        bias_representative=float(representative.mean(0).norm()),
+        bias_weighted=float(weighted.mean(0).norm()),
         mean_norm=float(target.norm()),
     )
 
@@ -176,13 +187,16 @@ def _warm_network(data: ClassData, recipe: Recipe, streams: Streams, steps: int)
     return module_from(stack)
 
 
-def _mean_gradient(network: Network, images: Tensor, labels: Tensor, chunk: int = 512) -> Tensor:
-    """Gradient of the mean cross-entropy over all weights, flattened."""
+def _mean_gradient(
+    network: Network, images: Tensor, labels: Tensor, shares: Tensor | None = None, chunk: int = 512
+) -> Tensor:
+    """Gradient of the mean cross-entropy over all weights, flattened; ``shares`` (N,) add up to 1, else all alike."""
     weights = list(network.parameters())
     total: list[Tensor] = [torch.zeros_like(weight) for weight in weights]
-    for x, y in zip(images.split(chunk), labels.split(chunk), strict=True):
+    counted = torch.full_like(images[:, 0, 0, 0], 1 / len(labels)) if shares is None else shares
+    for x, y, share in zip(images.split(chunk), labels.split(chunk), counted.split(chunk), strict=True):
         with torch.enable_grad():
-            loss = F.cross_entropy(network(x), y, reduction="sum") / len(labels)
+            loss = (F.cross_entropy(network(x), y, reduction="none") * share).sum()
         for part, gradient in zip(total, torch.autograd.grad(loss, weights), strict=True):
             part += gradient
     return torch.cat([part.flatten() for part in total])

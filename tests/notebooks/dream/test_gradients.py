@@ -28,6 +28,8 @@ def test_the_whole_class_as_a_batch_has_no_distance_to_its_mean_gradient() -> No
     recipe = Recipe(criterion=Matching(real_batch=60), network=NetworkSpec(depth=2, width=8), per_class=60)
     study = gradient_study(load("digits"), recipe, batches=2, warm_up=0)
     assert study.errors_random == pytest.approx(0, abs=1e-5 * study.mean_norm)
+    # Every image is a cluster of its own, and has its share.
+    assert study.errors_weighted == pytest.approx(0, abs=1e-5 * study.mean_norm)
     assert study.errors_representative == pytest.approx(0, abs=1e-5 * study.mean_norm)
 
 
