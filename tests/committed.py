@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from dreamlib.companion.cells import NUMERICS, Cell
+from dreamlib.companion.measurements import Measurement
 from dreamlib.companion.plans import PLANS
 from dreamlib.companion.profiles import profiles
-from dreamlib.companion.store import SCHEMA
+from dreamlib.companion.store import SCHEMA, Store
 from dreamlib.companion.studies import study
 from dreamlib.core.errors import Damaged
 from dreamlib.core.files import digest, read_json
@@ -29,6 +30,30 @@ def committed() -> list[Path]:
     )  # fmt: skip
     paths = (ROOT / name for name in listed.stdout.split("\0") if name)
     return [path for path in paths if path.parent.name in set(profiles) and path.exists()]
+
+
+def measured() -> list[Path]:
+    """What notebooks measured by themselves, as far as git knows it."""
+    words = ["git", "ls-files", "-z", "reports/results/*/measured/*.json"]
+    listed = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=True)
+    return [path for name in listed.stdout.split("\0") if name and (path := ROOT / name).exists()]
+
+
+def problems_of_measurement(path: Path) -> list[str]:
+    """What is wrong with such a file; nothing where all is well."""
+    try:
+        found = read_json(path)
+        of = Measurement(*(found[name] for name in ("item", "profile", "about", "dataset", "of")))
+    except (Damaged, KeyError) as error:
+        return [f"it is no measurement: {error!r}"]
+    wrong = []
+    if found["key"] != of.key:
+        wrong.append(f"its key is not that of what it describes, {of.key}")
+    if path != Store(RESULTS).measurement_path(of):
+        wrong.append(f"today's code calls it {of.profile}/measured/{of.name}")
+    if of.item not in PLANS:
+        wrong.append(f"there is no page {of.item}")
+    return wrong
 
 
 @cache

@@ -1,8 +1,8 @@
 """What a notebook measures by itself, such as a gradient or a time: measured once, and kept like a record.
 
 A cell's result is accuracies of networks. Some pages need other numbers, which no cell has. Here they are rows of named
-values, one row for each repeat, in a file next to the records: so a page made again shows the same numbers, and nothing
-that took an hour is lost with a kernel.
+values, with every repeat, in a file next to the records: so a page made again shows the same numbers, and nothing that
+took an hour is lost with a kernel.
 """
 
 from __future__ import annotations
@@ -12,12 +12,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..core.files import digest
+from .cells import NUMERICS
 
 SCHEMA = 1
 Row = Mapping[str, Any]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Measurement:
     """What is measured, of what; it has no result in it.
 
@@ -30,7 +31,8 @@ class Measurement:
     dataset : str
         Of which data set.
     of : mapping
-        Everything that decides the numbers, as JSON has it. Another value is another measurement.
+        Everything that decides the numbers, as JSON has it. Another value is another measurement. Where the code that
+        measures changes its numbers, a new value here says so.
     """
 
     item: str
@@ -52,7 +54,7 @@ class Measurement:
     @property
     def key(self) -> str:
         """SHA-256 of everything that decides the numbers; of the data themselves, the file has the fingerprint."""
-        return digest({"schema": SCHEMA, **self.describe()})
+        return digest([SCHEMA, NUMERICS, self.describe()])
 
     @property
     def name(self) -> str:

@@ -277,13 +277,15 @@ class Session:
     ) -> pd.DataFrame:
         """What the notebook measures by itself: read, if it has been measured before, else measured now and kept.
 
+        It is measured whatever ``workers`` is: no worker has to be asked, and no page can do without.
+
         Parameters
         ----------
         about : str
             What is measured, in a word that a file's name can have.
         measure : callable
-            Measures: a row for each repeat, all with the same names; numbers, text or lists of them. No row where it
-            cannot be measured here, which is not kept.
+            Measures: rows that all have the same names, of numbers, text, None or lists of them. No row where it cannot
+            be measured here, which is not kept.
         dataset : str
             Of which data set. Images of one's own that changed are measured again.
         of
@@ -293,6 +295,11 @@ class Session:
         -------
         DataFrame
             The rows. Who measured them is in ``.attrs["device"]``. Empty, without columns, where there is no row.
+
+        Raises
+        ------
+        BadValue
+            A row holds what JSON cannot: a number that is not finite, or one of NumPy's.
         """
         wanted = Measurement(self.study.item, self.profile.name, about, dataset, as_data(of))
         store = self.study.store
@@ -303,7 +310,7 @@ class Session:
                 rows = [dict(row) for row in measure()]
             if not rows:
                 return pd.DataFrame()
-            store.write_measurement(
+            found = store.write_measurement(
                 wanted,
                 {
                     "rows": rows,
@@ -312,8 +319,6 @@ class Session:
                     **provenance(self.torch_device),
                 },
             )
-            found = store.measurement(wanted)
-            assert found is not None  # just written
         self.measurements.append(found)
         self._kept[found["key"]] = store.measurement_path(wanted)
         frame = pd.DataFrame(found["rows"])

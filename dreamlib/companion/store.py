@@ -22,10 +22,11 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from ..core.atomic import cannot_write, write_atomically
-from ..core.errors import Damaged, StoreError
+from ..core.errors import BadValue, Damaged, StoreError
 from ..core.files import (
     COURSE,
     below,
+    canonical,
     read_json,
     read_metadata,
     read_tensors,
@@ -192,8 +193,24 @@ class Store:
             return None
         return found if self.fits(wanted, found, path) else None
 
-    def write_measurement(self, wanted: Measurement, result: dict[str, Any]) -> None:
-        """Keep what was measured: its ``rows``, and how they came about."""
+    def write_measurement(self, wanted: Measurement, result: dict[str, Any]) -> dict[str, Any]:
+        """Keep what was measured, its ``rows`` and how they came about; what the file has of it.
+
+        Raises
+        ------
+        BadValue
+            A row holds what JSON cannot: a number that is not finite, or one of NumPy's.
+        """
+        for number, row in enumerate(result["rows"]):
+            for name, value in row.items():
+                try:
+                    canonical(value)
+                except (TypeError, ValueError) as error:
+                    raise BadValue(
+                        f"{wanted.name}, row {number}: {name} is {value!r}; expected finite numbers, text, "
+                        f"None or lists of them ({error})",
+                        "leave it out, or None where there is no number",
+                    ) from error
         path = self.measurement_path(wanted)
         self._make_room(path)
         try:
@@ -203,6 +220,7 @@ class Store:
         except Damaged as error:
             self._set_aside(path, error)
         write_json(path, {"schema": MEASURED_SCHEMA, "key": wanted.key, **wanted.describe(), **result})
+        return _whole_measurement(path, wanted)
 
     # Synthetic sets
 
@@ -561,6 +579,8 @@ def _whole_measurement(path: Path, wanted: Measurement) -> dict[str, Any]:
     rows = found.get("rows")
     if not isinstance(rows, list) or not rows or not all(isinstance(row, dict) for row in rows):
         raise Damaged(f"{path} has no rows", "")
+    if lacks := [name for name in ("device", "seconds", "versions", "revision") if name not in found]:
+        raise Damaged(f"{path} does not say its {', '.join(lacks)}", "")
     return found
 
 

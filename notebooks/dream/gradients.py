@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -21,6 +21,7 @@ from dreamlib.distillation.recipe import Recipe
 from dreamlib.networks import Network
 from dreamlib.networks.training import SGD, Stack, Training, module_from
 from dreamlib.samplers import Random, View, WeightedRepresentative, gradient_norms
+from dreamlib.samplers.representative import Clustered
 
 
 @dataclass(frozen=True)
@@ -121,14 +122,16 @@ def gradient_study(
     data, streams = ClassData(dataset, device, per_class=recipe.per_class), Streams(seed, device)
     network = _warm_network(data, recipe, streams, warm_up)
     # The samplers see this class alone: to cluster the others would take most of the time, for nothing.
-    alone = ClassData(_one_class(dataset, label), device, per_class=recipe.per_class)
+    alone = ClassData(_one_class(data, label), device)
     index = torch.arange(int(alone.sizes[0]), device=data.device).unsqueeze(0)
     images, labels = alone.take(index)[0], torch.full_like(index[0], label)
     norms = gradient_norms(network, images, labels)
     target = _mean_gradient(network, images, labels)
 
     def view(stream: str) -> View:
-        return View(alone, network, recipe.matching.real_batch, streams[stream])
+        # Images are clustered as the method holds them, which is not as the network sees them: see Clustered.space.
+        how = recipe.container.space
+        return View(alone, network, recipe.matching.real_batch, streams[stream], space=how)
 
     def gaps(chosen: Sequence[Tensor], weights: Sequence[Tensor | None]) -> Tensor:
         """What each batch's mean gradient is off by, (batches, weights of the network)."""
@@ -137,7 +140,12 @@ def gradient_study(
 
     at_random = [Random().choose(view("random"))[0] for _ in range(batches)]
     # Each batch counted both ways, so that nothing but the weights lies between them.
-    clustered = WeightedRepresentative(pool=getattr(recipe.matching.sampler, "pool", None))
+    own = recipe.matching.sampler
+    clustered = (
+        WeightedRepresentative(**{f.name: getattr(own, f.name) for f in fields(own)})
+        if isinstance(own, Clustered)
+        else WeightedRepresentative()
+    )
     found = [clustered.choose(view("representative")) for _ in range(batches)]
     central, shares = [one.choice[0] for one in found], [one.shares[0] for one in found]
     plain: list[Tensor | None] = [None] * batches
@@ -158,16 +166,18 @@ def gradient_study(
     )
 
 
-def _one_class(dataset: Dataset, label: int) -> Dataset:
-    """The images of one class as a data set of their own."""
-    train, test = dataset.train_labels == label, dataset.test_labels == label
+def _one_class(data: ClassData, label: int) -> Dataset:
+    """The images of one class as a data set of their own, for training and, of no matter here, for tests."""
+    index = torch.arange(int(data.sizes[label]), device=data.device).unsqueeze(0)
+    images = (data.unit(index, index.new_tensor([label]))[0] * 255).round().to(torch.uint8).cpu()
+    labels = torch.zeros(len(images), dtype=torch.int64)
     return replace(
-        dataset,
-        train_images=dataset.train_images[train],
-        train_labels=torch.zeros(int(train.sum()), dtype=torch.int64),
-        test_images=dataset.test_images[test],
-        test_labels=torch.zeros(int(test.sum()), dtype=torch.int64),
-        classes=(dataset.classes[label],),
+        data.dataset,
+        train_images=images,
+        train_labels=labels,
+        test_images=images,
+        test_labels=labels,
+        classes=(data.classes[label],),
     )
 
 

@@ -71,7 +71,9 @@ for record in session.records:
     )
 costs = pd.DataFrame(lines)
 session.save_frame(costs, digits=4, top=False)
-kept = [name for name in costs if name not in ("seed", "steps", "device") and costs[name].notna().any()]
+# What is the same for all lines, or in none, stands in the file alone.
+same = [name for name in ("seed", "steps", "device") if costs[name].nunique() == 1]
+kept = [name for name in costs if name not in same and costs[name].notna().any()]
 session.show(costs[kept], digits=3, top=True)
 
 # %% [markdown]
@@ -103,10 +105,15 @@ for name, part in costs[~costs["method"].isin(random)].groupby("data set", sort=
     # With and without it in one and the same run: how busy the machine was, and with how many real images a step, is
     # then the same for both.
     ratios = (part["inner loop"] / part["update images"]).groupby(part["method"]).mean()
-    told = ", ".join(f"{method} {ratio:.2f} times" for method, ratio in ratios.items())
-    claims.append(
-        (said, bool(ratios.max() <= most), f"{words.data_set(name)}: {told}, by the clock of each run")
-    )
+    told = ", ".join(f"{method} {ratio:.2f} times within its own run" for method, ratio in ratios.items())
+    found = [ratios.max()]
+    without = costs[(costs["data set"] == name) & costs["method"].isin(random)]["inner loop"]
+    if len(without):
+        # Another run may have had the machine for itself, or not; where it says otherwise, nothing is decided.
+        found.append(part.groupby("method")["inner loop"].mean().max() / without.mean())
+        told += f"; {found[-1]:.2f} times the inner loop of IDC, which another run measured"
+    within = {bool(ratio <= most) for ratio in found}
+    claims.append((said, within.pop() if len(within) == 1 else None, f"{words.data_set(name)}: {told}"))
 if not claims:
     claims.append((said, None, "not measured here"))
 claims.append(

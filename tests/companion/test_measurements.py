@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from dreamlib.companion.measurements import Measurement
 from dreamlib.companion.report import facts
 from dreamlib.companion.session import Session
+from dreamlib.companion.store import Store
+from dreamlib.core.errors import BadValue
 
 pytestmark = pytest.mark.usefixtures("tiny")
 Rows = list[dict[str, Any]]
@@ -23,7 +27,7 @@ def session(root: Path, **about: Any) -> Session:
 
 
 def once(rows: Rows) -> tuple[Callable[[], Rows], list[int]]:
-    """A way to measure, and how often it was gone."""
+    """A way to measure, and how often it was called."""
     calls: list[int] = []
 
     def measure() -> Rows:
@@ -63,6 +67,33 @@ def test_another_setting_or_data_set_is_another_measurement(tmp_path: Path) -> N
     ):
         here.measured(about, measure, dataset, networks=networks)
     assert len(calls) == len(files(tmp_path)) == 4
+
+
+def test_the_key_is_of_item_profile_and_settings_and_a_file_under_another_key_is_not_read(
+    tmp_path: Path,
+) -> None:
+    one = Measurement("dm/section4", "cpu", "a", "digits", {"networks": 2})
+    others = [
+        replace(one, item="dm/batchnorm"),
+        replace(one, profile="paper"),
+        replace(one, of={"networks": 3}),
+    ]
+    assert len({each.key for each in (one, *others)}) == 4
+    store = Store(tmp_path)
+    about = {"device": "a", "seconds": {}, "versions": {}, "revision": "", "data_fingerprint": ""}
+    assert store.write_measurement(one, {"rows": [{"value": 1}], **about})["rows"] == [{"value": 1}]
+    store.measurement_path(one).rename(store.measurement_path(others[2]))
+    with pytest.warns(UserWarning, match="another measurement"):
+        assert store.measurement(others[2]) is None
+
+
+@pytest.mark.parametrize("value", [float("nan"), [1.0, float("inf")], np.float32(1)])
+def test_what_a_file_cannot_hold_is_named(tmp_path: Path, value: object) -> None:
+    measure, _ = once([{"cosine": 1.0}, {"cosine": value}])
+    with pytest.raises(
+        BadValue, match=r"dream-table1-gradients-digits-\w+, row 1: cosine is .*; expected finite"
+    ):
+        session(tmp_path).measured("gradients", measure, "digits")
 
 
 def test_what_cannot_be_measured_here_is_not_kept(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from committed import ROOT, committed, problems
+from committed import ROOT, committed, measured, problems, problems_of_measurement
 
 from dreamlib.companion.cells import make_cell
 from dreamlib.companion.cli import main
@@ -25,6 +25,21 @@ def test_every_committed_record_is_whole_and_of_todays_code() -> None:
     wrong = {path.relative_to(ROOT).as_posix(): found for path in committed() if (found := problems(path))}
     told = "\n".join(f"{path}: {'; '.join(found)}" for path, found in list(wrong.items())[:20])
     assert not wrong, f"{len(wrong)} of {len(committed())} records\n{told}"
+
+
+def test_everything_committed_that_a_notebook_measured_is_whole_and_under_its_name() -> None:
+    assert {path.name: found for path in measured() if (found := problems_of_measurement(path))} == {}
+
+
+def test_a_measurement_under_another_name_or_of_other_settings_is_noticed(tmp_path: Path) -> None:
+    kept = measured()
+    if not kept:
+        pytest.skip("none is committed")
+    other = tmp_path / kept[0].name
+    shutil.copy(kept[0], other)
+    assert "today's code calls it" in problems_of_measurement(other)[0]
+    resealed(other, lambda data: data["of"].update(label=99))
+    assert "its key is not that of what it describes" in problems_of_measurement(other)[0]
 
 
 CELL = make_cell("quick", "random", "digits", 10, 0)

@@ -28,14 +28,17 @@ MOST = 1_000_000  # sets; a difference that needs more of them is out of reach
 def rule(made: str = "set") -> str:
     """The rule for the reader of a page; ``made`` is what an independent set is called there."""
     several = made.replace(" or ", "s or ") + "s"
+    what, averaged = "difference of accuracy", f"networks trained on one {made} are averaged, and "
+    where = "What an interval says holds for the panel of networks that judges this page. "
+    if made.endswith("network"):  # a page whose numbers are no accuracies
+        what, averaged, where = "difference", "", ""
     return (
-        f"One rule decides every difference of accuracy: networks trained on one {made} are averaged, and a comparison "
-        f"is decided only if the 95 % interval (Student's t) of its difference over {several} leaves out zero. With "
-        f"one {made} there is no interval, and nothing is decided. A claim about several places fails only if one of "
-        "them is decided against it at five percent divided by their number. What an interval says holds for the panel "
-        f"of networks that judges this page. With as many {several} as are named for an open claim, its interval is as "
-        "wide as the difference it asks for: about one repeat in two would decide it. Times, counts, bytes and "
-        "identities stand as they were measured."
+        f"One rule decides every {what}: {averaged}a comparison is decided only if the 95 % interval (Student's t) of "
+        f"its difference over {several} leaves out zero. With one {made} there is no interval, and nothing is decided. "
+        "A claim about several places fails only if one of them is decided against it at five percent divided by their "
+        f"number. {where}With as many {several} as are named for an open claim, its interval is as wide as the "
+        "difference it asks for: about one repeat in two would decide it. Times, counts, bytes and identities stand as "
+        "they were measured."
     )
 
 
