@@ -160,7 +160,7 @@ tables.styled(uniform, decimals=3)
 # of DM.
 
 # %%
-STEPS, NETWORKS = (0, 1, 5, 10, 20, 50, 100, 200), 5
+STEPS, NETWORKS = (0, 1, 5, 10, 20, 50, 100, 200), 10
 
 trained, lines = {}, []
 for name in session.study.datasets:
