@@ -78,6 +78,7 @@ for name in session.study.datasets:
         )
         session.show(grid(frame, "learned with \\ tested with"))
 crossings = pd.concat(frames, ignore_index=True)
+crossings = crossings[["dataset", "ipc", *crossings.columns.drop(["dataset", "ipc"])]]
 session.save_frame(crossings, digits=2)
 for (name, ipc), part in crossings.groupby(["dataset", "ipc"], sort=False):
     over = part.groupby("row", sort=False)["mean"].mean()
@@ -114,7 +115,10 @@ for cell in {cell.set_name: cell for cell in session.study.cells if cell.seed ==
         }
     )
 spreads = pd.DataFrame(spreads, columns=["data set", "IPC", "learned with", "spread", "outside [0, 1] (%)"])
-tables.styled(spreads)
+if len(spreads):
+    session.show(spreads)
+else:
+    session.say("*No set is in this results folder to measure it on.*")
 
 # %% [markdown]
 # ## What batch norm leaves of a class
