@@ -131,15 +131,16 @@ else:
 networks, rough, lines = {}, {}, []
 for name in session.study.datasets:
     recipe = session.cell("dm", name, session.study.ipcs[0]).recipe
-    part, batch = session.classes(name, recipe.per_class), recipe.matching.real_batch
     networks[name] = norm_networks(profile, recipe.network)
     for short, spec in networks[name].items():
         found = session.measured(
             "signal",
-            lambda spec=spec, part=part, batch=batch: signals(spec, part, batch=batch, networks=10),
+            lambda name=name, recipe=recipe, spec=spec: signals(
+                spec, session.classes(name, recipe.per_class), batch=recipe.matching.real_batch, networks=10
+            ),
             name,
             network=spec,
-            real_batch=batch,
+            real_batch=recipe.matching.real_batch,
             per_class=recipe.per_class,
             networks=10,
         )

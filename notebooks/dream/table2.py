@@ -82,9 +82,9 @@ session.show(costs[kept], digits=3, top=True)
 # The seconds of every distillation are recorded by phase. Divided by the number of matching steps they give the columns
 # of the paper: *clustering* (embedding the class, k-means, nearest images), *update images* (matching loss, its
 # gradient, the step on the images) and the *inner loop*, their sum. Training the matching network between two steps is
-# shown next to it; the paper's table leaves it out. What clustering adds is looked at twice: within a run, its inner loop
-# with the clustering over the same without it, and against the inner loop of IDC, another run. Where the two disagree,
-# nothing is decided.
+# shown next to it; the paper's table leaves it out. What clustering adds is looked at twice: within a run, its inner
+# loop with the clustering over the same without it, and against the inner loop of IDC, another run. Where the two
+# disagree, nothing is decided.
 
 # %% [markdown]
 # ## What stands behind each number
