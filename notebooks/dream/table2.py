@@ -72,7 +72,7 @@ for record in session.records:
 costs = pd.DataFrame(lines)
 session.save_frame(costs, digits=4, top=False)
 # What is the same for all lines, or in none, stands in the file alone.
-same = [name for name in ("seed", "steps", "device") if costs[name].nunique() == 1]
+same = [name for name in ("seed", "steps", "device") if name in costs and costs[name].nunique() == 1]
 kept = [name for name in costs if name not in same and costs[name].notna().any()]
 session.show(costs[kept], digits=3, top=True)
 

@@ -73,7 +73,8 @@ class Section:
             f"*{claim.verdict.capitalize()}*: {MARKDOWN(claim.text)} ({linked(one)})."
             for one, claim in decided[:MOST]
         ]
-        told.append(f"{len(decided) - MOST} more are decided on the pages." if len(decided) > MOST else "")
+        if (more := len(decided) - MOST) > 0:
+            told.append(f"{more} more {'is' if more == 1 else 'are'} decided on the pages.")
         return [line for line in told if line]
 
 
