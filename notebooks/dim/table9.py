@@ -216,7 +216,7 @@ tables.styled(
             {
                 "batch": BATCH,
                 "networks trained at once": 1,
-                "augmentation": f"{how.augment.strategy} ({how.augment.family})",
+                "augmentation": f"{how.augment.strategy.replace('_', ', ')} ({how.augment.family})",
                 "momentum": how.momentum,
                 "number format": "float32",
                 "warm-up batches": timing.WARM_UP,
@@ -237,6 +237,7 @@ for name in session.study.datasets:
     here = {short: share for (where, short), share in shares.items() if where == name}
     told = ", ".join(f"{short} {100 * share:.0f} %" for short, share in here.items())
     at_once = len(timed_on[name]) == 1  # times of two machines decide nothing
+    on = " and ".join(timed_on[name])
     large, small = (
         [s for k, s in here.items() if k in ("R34", "R50", "D121")],
         [s for k, s in here.items() if k in ("C3", "R10", "R18")],
@@ -245,12 +246,12 @@ for name in session.study.datasets:
         (
             "drawing weighs less the larger the network is",
             bool(max(large) < max(small)) if large and small and at_once else None,
-            f"{words.data_set(name)}: {told}",
+            f"{words.data_set(name)}, {on}: {told}",
         ),
         (
             "drawing takes at most a fifth of the whole cost (11 to 20 % on C-3, R-10, R-18)",
             bool(max(here.values()) <= 0.205) if here and at_once else None,
-            f"{words.data_set(name)}: at most {100 * max(here.values()):.0f} %"
+            f"{words.data_set(name)}, {on}: at most {100 * max(here.values()):.0f} %"
             + (
                 ""
                 if session.profile.published

@@ -451,7 +451,7 @@ def cosines(found: pd.DataFrame) -> dict[str, tuple[list[int], list[float], list
     by_step = found.groupby("step")
     return {
         loss: (
-            list(by_step.groups),
+            sorted(found["step"].unique().tolist()),
             by_step[f"cosine: {loss}"].mean().tolist(),
             by_step[f"cosine: {loss}"].agg(deviation).tolist(),
         )

@@ -192,7 +192,11 @@ for name in session.study.datasets:
     axes.set_ylim(None, 1.03)
     session.save_figure(axes.figure, f"{name}-training")
 along_training = pd.concat(lines, ignore_index=True)
-session.save_frame(along_training, digits=3)
+session.save_frame(along_training, digits=3, top=False)
+# Of one data set the name stands in the title of the figure.
+told = along_training.rename(columns=lambda column: column.replace("cosine: ", "cos: "))
+several = told["data set"].nunique() > 1
+session.show(told if several else told.drop(columns="data set"), digits=3, top=True)
 
 # %% [markdown]
 # ## Along distillation
