@@ -111,8 +111,7 @@ class Session:
         self.folder = root / path_of(reports) / self.profile.name / paper
         self.module_folder = root / "notebooks" / paper
         self.reported = load_reported()
-        self.measurements: list[dict[str, Any]] = []  # what this page has measured by itself, as it is kept
-        self._kept: dict[str, Path] = {}  # where, by its key
+        self._measured: dict[Path, dict[str, Any]] = {}  # what this page measures by itself, by its file
         self._places: dict[str, Any] = {}  # at the top of the page, by what will stand there
 
     @classmethod
@@ -319,11 +318,15 @@ class Session:
                     **provenance(self.torch_device),
                 },
             )
-        self.measurements.append(found)
-        self._kept[found["key"]] = store.measurement_path(wanted)
+        self._measured[store.measurement_path(wanted)] = found
         frame = pd.DataFrame(found["rows"])
         frame.attrs["device"] = found["device"]
         return frame
+
+    @property
+    def measurements(self) -> list[dict[str, Any]]:
+        """What :meth:`measured` has given so far, as it is kept."""
+        return list(self._measured.values())
 
     @property
     def records(self) -> list[dict[str, Any]]:
@@ -422,7 +425,8 @@ class Session:
 
         Of all records of the study, or of those given.
         """
-        own = settings.measured(self.measurements, self._links(self._kept))
+        files = {found["key"]: path for path, found in self._measured.items()}
+        own = settings.measured(self.measurements, self._links(files))
         return settings.shown(self.records if records is None else records, links=self.links, more=own)
 
     def pairs(self, claimed: Mapping[tuple[str, str, int], float] | None = None) -> pd.DataFrame:

@@ -113,13 +113,13 @@ for name in session.study.datasets:
             device=session.torch_device.type,  # a processor's milliseconds are none of a GPU
         )
         devices.append(times.attrs["device"])
-        draw, train = times.draw.median(), times.train.median()
-        shares[name, short] = draw / (draw + train)
+        medians = timing.BatchTimes(spec, BATCH, tuple(times.draw), tuple(times.train))
+        shares[name, short] = medians.share
         lines.append(
             line
             | {
-                "generate (ms)": draw,
-                "train (ms)": train,
+                "generate (ms)": medians.draw,
+                "train (ms)": medians.train,
                 "share": shares[name, short],
                 "n": len(times),
             }
