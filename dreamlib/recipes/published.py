@@ -72,6 +72,12 @@ for name, label, initial, choices in (
 methods.register(
     methods["herding"].using(initial=Nearest(), name="nearest", label="Nearest to the class mean")
 )
+# Toneva's own rule beside ours: what was never learned counts as the most forgotten.
+methods.register(
+    methods["forgetting"].using(
+        initial__unlearned_first=True, name="forgetting-toneva", label="Forgetting, never learned first"
+    )
+)
 
 # The data set itself. What "early stopping" means, an item's evaluation says.
 for name, label, source in (

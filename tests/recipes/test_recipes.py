@@ -476,7 +476,8 @@ def test_frepo_has_the_settings_of_its_code() -> None:
 
 def test_methods_are_judged_by_their_own_papers_protocol() -> None:
     judges = {
-        "dc": "random random+dream herding nearest herding+dream k-center forgetting whole early-stopping dc dc+dream",
+        "dc": "random random+dream herding nearest herding+dream k-center forgetting "
+        "forgetting-toneva whole early-stopping dc dc+dream",
         "dsa": "dsa dm dsa+dream dm+dream dm-lastlayer mmd mmd-polynomial mmd-rbf mmd-laplacian",
         "idc": "idc idc-dm dream idc+dream idc-dm+dream idc+centres idc-dm+centres dream-dm "
         "dream+weighted dream+every1",
