@@ -40,7 +40,7 @@ from .lists import names_of, numbers_of
 from .measurements import Measurement, Row
 from .plans import plan
 from .profiles import profiles
-from .report import expected, facts, figures, layouts, settings, style, tables, verdicts, words
+from .report import distances, expected, facts, figures, layouts, settings, style, tables, verdicts, words
 from .report.agreement import FEWEST, agreement
 from .report.reported import load_reported
 from .report.statistics import Record, comparison, paired_difference
@@ -174,11 +174,15 @@ class Session:
 
     def _profile(self) -> str:
         """Which profile this page shows, in words."""
+        told = f"{self.profile.summary}. On this page: {', '.join(map(words.data_set, self.study.datasets))}"
+        if not self.study.cells:
+            return f"{told}."
         budget, made = ("INPC", "generator") if self._drawn else ("IPC", "synthetic set")
+        most = "up to " if self.study.seeds > 1 and self.study.missing() else ""
         return (
-            f"{self.profile.summary}. Data sets: {', '.join(map(words.data_set, self.study.datasets))}; {budget} "
-            f"{', '.join(map(str, self.study.ipcs))}; {words.plural(self.study.seeds, made)} of each method. All "
-            "accuracies are last-epoch top-1 on the whole test set, which is read once per network, after training."
+            f"{told}; {budget} {', '.join(map(str, self.study.ipcs))}; {most}{words.plural(self.study.seeds, made)} of "
+            "each method. All accuracies are last-epoch top-1 on the whole test set, which is read once per network, "
+            "after training."
         )
 
     def _at_the_top(self, place: str, shown: Any, **about: Any) -> None:
@@ -402,6 +406,26 @@ class Session:
             names = {"place": "column", "tau": "Kendall's tau", "sets": "sets, at least"}
             shown = HTML(layouts.styled(found.rename(columns=names)).text)
             display(shown, metadata=facts.told(agreement=facts.plain(found)))
+
+    def distances(self, table: tables.AccuracyTable) -> None:
+        """Which numbers of a table lie far from the paper's, and what was found about each; :mod:`.report.distances`.
+
+        Under a profile that scales down, a distance is owed to that before anything else, and nothing is looked for.
+        """
+        if not self.profile.published:
+            self.say(f"{self.profile.reading} So no distance is looked into here.")
+            return
+        found, count = distances.distant(table, distances.load_causes()), distances.judged(table)
+        near = count - len(found)
+        self.say(
+            f"{near} of the {words.plural(count, 'measured number')} with a printed standard deviation "
+            f"{'lies' if near == 1 else 'lie'} within {distances.SPREADS} of it."
+            + (" The others, the farthest first:" if len(found) else "")
+            if count
+            else "No number is measured here that the paper prints with a standard deviation."
+        )
+        if len(found):
+            self.show(found, digits=1)
 
     @property
     def links(self) -> dict[str, str]:

@@ -53,6 +53,7 @@ session.run()
 ARMS = {
     "dc": ("dc+dream",),
     "dsa": ("dsa+dream",),
+    "dm": ("dm+dream",),
     "idc-dm": ("idc-dm+dream", "idc-dm+centres", "dream-dm"),
     "idc": ("idc+dream", "idc+centres", "dream", "dream+weighted", "dream+every1"),
 }

@@ -15,6 +15,7 @@ from committed import ROOT, committed, measured, problems, problems_of_measureme
 from dreamlib.companion.cells import make_cell
 from dreamlib.companion.cli import main
 from dreamlib.companion.plans import PLANS
+from dreamlib.companion.report.distances import load_causes
 from dreamlib.companion.store import Store
 from dreamlib.core.files import write_json
 
@@ -166,3 +167,11 @@ def test_a_notebook_that_computes_nothing_changes_no_file(
     capsys.readouterr()
     assert "missing" in (tmp_path / "reports" / "quick" / "dream" / "table1.md").read_text()
     assert everything(results) == before
+
+
+def test_a_cause_is_of_a_number_that_is_committed() -> None:
+    known = {
+        (data["profile"], data["dataset"], data["ipc"], data["method"])
+        for data in (json.loads(path.read_text()) for path in committed())
+    }
+    assert set(load_causes()) <= known

@@ -18,7 +18,7 @@ PLUGGED = (
 )
 # In IDC's frame DREAM is two things, the images to start from and those that are matched: each has a curve, and both.
 CURVES = (
-    *("dc", "dc+dream", "dsa", "dsa+dream"),
+    *("dc", "dc+dream", "dsa", "dsa+dream", "dm", "dm+dream"),
     *("idc-dm", "idc-dm+centres", "idc-dm+dream", "dream-dm"),
     *("idc", "idc+centres", "idc+dream", "dream", "dream+weighted", "dream+every1"),
 )

@@ -21,8 +21,9 @@ def rank_agreement(
     """Kendall's tau-b between measured and reported accuracies, and its 95 % interval.
 
     The interval says what other synthetic sets, and other runs of the paper's, could have given: sets are drawn again
-    from the measured ones (bootstrap), reported numbers from a normal distribution with the printed deviation. The
-    methods stay as they are.
+    from the measured ones (bootstrap), reported numbers from a normal distribution with the printed deviation. Of a
+    method with a single set the spread between sets is not known: it is given the deviation that the paper prints for
+    it, else the spread of the methods with several (pooled). The methods stay as they are.
 
     Parameters
     ----------
@@ -34,8 +35,8 @@ def rank_agreement(
     Returns
     -------
     (float, float, float)
-        tau, low, high, each in [-1, 1]. tau is NaN below :data:`FEWEST` methods, the interval also where a method has a
-        single set: its spread is not known.
+        tau, low, high, each in [-1, 1]. tau is NaN below :data:`FEWEST` methods, the interval also where nothing says
+        the spread of a method with a single set.
     """
     nothing = float("nan")
     if len(measured) < FEWEST:
@@ -44,12 +45,21 @@ def rank_agreement(
 
     centre = np.array([value for value, _ in reported])
     tau = float(kendalltau([np.mean(sets) for sets in measured], centre).statistic)
-    if min(map(len, measured)) < 2:
-        return tau, nothing, nothing
-    source = np.random.default_rng(0)
     spread = np.nan_to_num(np.array([deviation for _, deviation in reported]))
+    known = [np.var(sets, ddof=1) for sets in measured if len(sets) > 1]
+    between = float(np.sqrt(np.mean(known))) if known else 0.0
+    single = [printed or between for sets, printed in zip(measured, spread, strict=True) if len(sets) < 2]
+    if not all(single):
+        return tau, nothing, nothing
+    source, assumed = np.random.default_rng(0), iter(single)
     ours = np.stack(
-        [source.choice(np.asarray(sets), (DRAWS, len(sets))).mean(1) for sets in measured], axis=1
+        [
+            source.choice(np.asarray(sets), (DRAWS, len(sets))).mean(1)
+            if len(sets) > 1
+            else sets[0] + next(assumed) * source.standard_normal(DRAWS)
+            for sets in measured
+        ],
+        axis=1,
     )
     theirs = centre + spread * source.standard_normal((DRAWS, len(centre)))
     drawn = [kendalltau(a, b).statistic for a, b in zip(ours, theirs, strict=True)]

@@ -118,11 +118,12 @@ class Card:
 
     @property
     def order(self) -> str:
-        """How far its methods stand in the paper's order: ``"0.67 on MNIST, IPC 1 (4 methods)"``."""
-        lines = [
-            f"{number(line['tau'], 2)} on {line['place']} ({line['methods']} methods)"
-            for line in self.agreement
-        ]
+        """How far its methods stand in the paper's order: ``"0.67 [0.33, 1.00] on MNIST, IPC 1 (4 methods)"``."""
+        lines = []
+        for line in self.agreement:
+            low, high = line.get("low"), line.get("high")
+            interval = f" [{number(low, 2)}, {number(high, 2)}]" if low is not None else ""
+            lines.append(f"{number(line['tau'], 2)}{interval} on {line['place']} ({line['methods']} methods)")
         return "; ".join(lines)
 
     @property

@@ -13,10 +13,10 @@ from matplotlib.pyplot import close, subplots
 
 from . import style
 from .cards import Card, table
+from .distances import SPREADS
 from .words import data_set, percent, plural, points
 
 COLUMNS = ["profile", "label", "method", "dataset", "ipc", "measured", "std", "reported", "reported_std"]
-SPREADS = 2  # a measured number is near a reported one within so many of the paper's standard deviations
 SHAPES = {"mnist": "o", "fashionmnist": "s", "cifar10": "D", "svhn": "^", "cifar100": "v", "digits": "P"}
 
 

@@ -23,10 +23,27 @@ def test_one_exchanged_pair_of_six_takes_a_third() -> None:
     assert tau == pytest.approx(4 / 6)
 
 
-def test_one_set_of_a_method_gives_no_interval() -> None:
-    _, low, high = rank_agreement([[1.0, 1.1], [2.0, 2.1], [3.0], [4.0, 4.1]], EXACT)
+def test_single_sets_without_any_known_spread_give_no_interval() -> None:
+    _, low, high = rank_agreement([[1.0], [2.0], [3.0], [4.0]], EXACT)
     assert math.isnan(low)
     assert math.isnan(high)
+
+
+def test_a_single_set_has_the_spread_of_the_others() -> None:
+    near = rank_agreement([[1.0, 1.01], [2.0, 2.01], [3.0], [4.0, 4.01]], EXACT)
+    wide = rank_agreement([[1.0, 4.0], [2.0, 5.0], [3.0], [4.0, 7.0]], EXACT)
+    assert near == (1.0, 1.0, 1.0)
+    assert wide[1] < near[1]
+
+
+def test_a_single_set_has_the_deviation_that_the_paper_prints_for_it() -> None:
+    """Order of two methods a point apart, each with a printed deviation of two: it may as well be the other."""
+    sure = rank_agreement([[10.0], [20.0], [30.0], [40.0]], [(value, 0.1) for value, _ in EXACT])
+    close = [(10.0, 0.1), (20.0, 0.1), (30.0, 2.0), (31.0, 2.0)]
+    tau, low, high = rank_agreement([[10.0], [20.0], [30.0], [31.0]], close)
+    assert sure == (1.0, 1.0, 1.0)
+    assert (tau, high) == (1.0, 1.0)
+    assert low == pytest.approx(4 / 6)
 
 
 def test_few_methods_have_no_order_worth_a_number() -> None:

@@ -20,7 +20,7 @@ from madeup import record, reported
 from PIL import Image
 
 from dreamlib.companion.report import comparison, facts, style
-from dreamlib.companion.report.cards import card
+from dreamlib.companion.report.cards import Card, card
 from dreamlib.companion.report.front import thumbnail
 from dreamlib.companion.report.html import render
 from dreamlib.companion.report.index import index
@@ -329,3 +329,9 @@ def test_thumbnails_are_small(tmp_path: Path) -> None:
     assert thumbnail(tmp_path / "b.svg").startswith("data:image/svg+xml;base64,")
     (tmp_path / "c.svg").write_text("<svg>" + "x" * 400_000 + "</svg>")
     assert thumbnail(tmp_path / "c.svg") == ""
+
+
+def test_an_order_has_its_interval_where_there_is_one() -> None:
+    line = {"place": "MNIST, IPC 1", "methods": 5, "tau": 0.6, "low": 0.2, "high": 1.0, "sets": 1}
+    found = Card("paper", "dream", "table1", agreement=(line, line | {"low": None, "high": None}))
+    assert found.order == "0.60 [0.20, 1.00] on MNIST, IPC 1 (5 methods); 0.60 on MNIST, IPC 1 (5 methods)"
