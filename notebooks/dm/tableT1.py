@@ -173,8 +173,7 @@ session.settings()
 # %% [markdown]
 # ## How the verdicts come about
 # Random images are judged like the other rows here. A generative model that the profile trains for fewer epochs than
-# `paper` does not speak for its kind: it is shown, and what is claimed of it is not decided. Nothing that the other rows
-# have is cut as much.
+# `paper` does not speak for its kind: it is shown, and what is claimed of it is not decided.
 
 # %%
 measured = frame[frame.status == "measured"]
