@@ -201,7 +201,7 @@ for name, ipc in places:
         spent, saved = got["training (s)"] + got["distilling (s)"], goal["training (s)"]
         idle = not np.isnan(spent + saved)  # seconds of two runs on a shared machine tell nothing
         took = (
-            f"{duration(spent)} against {duration(saved)} by the clock of this machine"
+            f"and {duration(spent)} against {duration(saved)} by the clock of this machine"
             if idle
             else "on a shared machine; these cells again on an idle one would decide it"
         )
@@ -209,8 +209,7 @@ for name, ipc in places:
             (
                 "a search on DM's set takes less time, distilling included",
                 bool(spent < saved) if idle else None,
-                f"{data_set(name)}: {took}, and {got['images stored']:,} images instead of "
-                f"{goal['images stored']:,}",
+                f"{data_set(name)}: {got['images stored']:,} images instead of {goal['images stored']:,}, {took}",
             )
         )
 session.verdict(claims, also)

@@ -121,7 +121,7 @@ for name, part in costs[~costs["method"].isin(random)].groupby("data set", sort=
     if waited := sorted(set(both.loc[both["machine"] == statistics.SHARED, "method"])):
         # Two runs that did not have their machine for themselves waited for different things.
         told += (
-            f"; runs are not compared, since the machine of {' and '.join(waited)} was shared: these cells again on an "
+            f"; runs are not compared, since the machine of {', '.join(waited)} was shared: these cells again on an "
             "idle machine, into another results folder, would decide it"
         )
     elif len(others):
