@@ -43,7 +43,7 @@ from .profiles import profiles
 from .report import distances, expected, facts, figures, layouts, settings, style, tables, verdicts, words
 from .report.agreement import FEWEST, agreement
 from .report.reported import load_reported
-from .report.statistics import Record, comparison, paired_difference
+from .report.statistics import Record, comparison, costs, paired_difference, untimed
 from .store import Store
 from .studies import Study, study
 from .worker import provenance
@@ -253,20 +253,22 @@ class Session:
             "the methods that its claims are about are not among these cells",
         )
         first, second = (claims, also) if claims or not also else (also, ())
-        told = self._told(other if first is also else heading, first or [absent], rule)
+        behind = [*self.records, *self.measurements]
+        cost = facts.cost(behind)
+        told = self._told(other if first is also else heading, first or [absent], rule, _spent(cost, behind))
         card = facts.told(
             claims=facts.lines(claims),
             also=facts.lines(also),
             datasets=list(self.study.datasets),
-            cost=facts.cost([*self.records, *self.measurements]),
+            cost=cost,
         )
         self._at_the_top("verdicts", HTML(told), metadata=card)
         if second:
             display(HTML(self._told(f"Also {other[0].lower()}{other[1:]}", second, "")))
 
-    def _told(self, heading: str, claims: Sequence[Claim], rule: str) -> str:
+    def _told(self, heading: str, claims: Sequence[Claim], rule: str, spent: str = "") -> str:
         told = [(words.sound(claim), holds, words.sound(evidence)) for claim, holds, evidence in claims]
-        return layouts.verdicts(heading, self.profile.name, told, rule)
+        return layouts.verdicts(heading, self.profile.name, told, rule, spent)
 
     @property
     def _drawn(self) -> bool:
@@ -452,6 +454,18 @@ class Session:
         files = {found["key"]: path for path, found in self._measured.items()}
         own = settings.measured(self.measurements, self._links(files))
         return settings.shown(self.records if records is None else records, links=self.links, more=own)
+
+    def costs(self) -> None:
+        """Show what a set of each method costs (:func:`.statistics.costs`), and name the records that do not say it."""
+        display(HTML(settings.costs(self._named(costs(self.records))).text))
+        places: dict[str, list[str]] = {}
+        for record in untimed(self.records):
+            where = f"{words.data_set(record['dataset'])} {record['ipc']}"
+            if where not in (found := places.setdefault(str(record["label"]), [])):
+                found.append(where)
+        if places:
+            left = "; ".join(f"{label} ({', '.join(found)})" for label, found in places.items())
+            self.say(f"Left out, since no processor time is recorded for them: {left}.")
 
     def pairs(self, claimed: Mapping[tuple[str, str, int], float] | None = None) -> pd.DataFrame:
         """Difference of every method to its base by data set and IPC, as :func:`paired_difference` makes it.
@@ -715,6 +729,13 @@ class Session:
         """A method's name for people."""
         own = all_methods[method.removesuffix(COMMON)].label
         return f"{own}, common protocol" if method.endswith(COMMON) else own
+
+
+def _spent(cost: Mapping[str, float], records: Sequence[Record]) -> str:
+    """What the records behind a page took in all, as its card says it, and on which machines; empty without records."""
+    hours = facts.hours(cost)
+    machines = dict.fromkeys(str(words.device(record["device"])) for record in records)
+    return f"{hours}, on {' and '.join(machines)}" if hours else ""
 
 
 def _check_injected() -> None:

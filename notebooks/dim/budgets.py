@@ -14,7 +14,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.pyplot import subplots
 
-from dreamlib.companion.report.statistics import at_its_end, pooled
+from dreamlib.companion.report.statistics import at_its_end, machine, pooled
 from dreamlib.companion.report.style import line
 from dreamlib.companion.report.words import size
 from dreamlib.core.errors import BadValue
@@ -160,7 +160,7 @@ def _count(value: float) -> str:
     return f"{int(value):,}"
 
 
-SERVED = ("dataset", "method", "label", "seed", "budget", "ipc", "seconds", "total")
+SERVED = ("dataset", "method", "label", "seed", "budget", "ipc", "seconds", "total", "machine")
 
 
 def redeployment(records: Sequence[Record]) -> pd.DataFrame:
@@ -172,7 +172,8 @@ def redeployment(records: Sequence[Record]) -> pd.DataFrame:
     -------
     DataFrame
         One line per data set, method, seed and budget, from small to large: ``seconds`` for this one when the smaller
-        ones are served already, and ``total`` so far.
+        ones are served already, ``total`` so far, and ``machine``: "idle", or "shared machine", whose seconds no page
+        shows.
     """
     places: dict[tuple[str, str, int], list[Record]] = {}
     for record in records:
@@ -197,6 +198,7 @@ def redeployment(records: Sequence[Record]) -> pd.DataFrame:
                     "ipc": int(record["ipc"]),
                     "seconds": seconds,
                     "total": total,
+                    "machine": machine(record),
                 }
             )
     return pd.DataFrame(lines, columns=list(SERVED))

@@ -115,6 +115,16 @@ tables.styled(costs)
 session.say(budgets.steps_told(session.records, lambda record: record["label"]))
 
 # %% [markdown]
+# ## What each method costs
+# Core-hours are processor time to make a set or a generator and to judge it: records do not part the two, and judging
+# is other work in another protocol (*judged by*), so only lines with the same judge can be compared. Waiting is not in
+# it; another machine, or one whose memory others use, takes longer or shorter, and so do other formats: a line is the
+# mean over sets of one machine and one kind of formats, and so is its accuracy. IPC is INPC for generators.
+
+# %%
+session.costs()
+
+# %% [markdown]
 # ## What is measured
 #
 # **Two budgets in one table.** The rows of stored images count IPC, the images per class that are kept and shown

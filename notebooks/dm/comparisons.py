@@ -33,7 +33,7 @@ import pandas as pd
 from dreamlib.companion.report import tables, words
 from dreamlib.companion.report.reported import find
 from dreamlib.companion.report.reported import rows as numbers_of
-from dreamlib.companion.report.statistics import deviation
+from dreamlib.companion.report.statistics import SHARED, deviation, machine
 from dreamlib.companion.report.verdicts import all_of, compare, decide
 from dreamlib.companion.session import Session
 
@@ -121,7 +121,8 @@ tables.styled(pd.DataFrame(lines), decimals=1)
 # ## Accuracy against seconds
 # DM's curve is one distillation judged along the way; since all its steps cost the same, a state after a share of the
 # steps stands at that share of the seconds. The others are final sets. Seconds are those of the device in the table
-# below and say nothing about another. Dotted: what the papers report for KIP, whose seconds are not known here.
+# below and say nothing about another; sets whose machine others used too have none, and are not in the figure. Dotted:
+# what the papers report for KIP, whose seconds are not known here.
 
 # %%
 COSTS = [
@@ -138,6 +139,7 @@ COSTS = [
     "std",
     "n",
     "device",
+    "machine",
 ]
 costs = []
 for record in records:
@@ -158,10 +160,12 @@ for record in records:
             "std": deviation(values),
             "n": len(values),
             "device": record["device"],
+            "machine": machine(record),
         }
     )
 costs = pd.DataFrame(costs, columns=COSTS).astype({"final": bool})
-for (name, ipc), part in costs[costs.seed == 0].groupby(["dataset", "ipc"], sort=False):
+idle = costs.machine != SHARED
+for (name, ipc), part in costs[idle & (costs.seed == 0)].groupby(["dataset", "ipc"], sort=False):
     known = frame[
         (frame.dataset == name) & (frame.ipc == ipc) & (frame.label == words.PAPERS_OWN["KIP"])
     ].reported.dropna()
@@ -173,7 +177,8 @@ for (name, ipc), part in costs[costs.seed == 0].groupby(["dataset", "ipc"], sort
     session.save_figure(axes.figure, f"{name}-ipc{ipc}")
 
 # %%
-shown = costs[costs.final].drop(columns=["step", "final", "method"])
+shown = costs.assign(**{name: costs[name].where(idle) for name in ("seconds", "evaluation")})
+shown = shown[shown.final].drop(columns=["step", "final", "method"])
 tables.styled(
     shown.rename(
         columns={
@@ -219,9 +224,14 @@ def means(method, name, ipc):
 
 
 def seconds(method, name, ipc):
-    """The same of the seconds of distillation."""
+    """The mean seconds of distillation; None where a set shared its machine, since runs are compared by them."""
     part = final[(final.method == method) & (final.dataset == name) & (final.ipc == ipc)]
-    return part.seconds.mean()
+    return None if (part.machine == SHARED).any() else part.seconds.mean()
+
+
+def between(say, one, other):
+    """What is said of the seconds of two methods, or why nothing is."""
+    return say(one, other) if one and other else "seconds not compared, on a shared machine"
 
 
 for ours in (n for n in numbers if (n.paper, n.item, n.method) == ("dm", "section2.3", "DM")):
@@ -238,7 +248,7 @@ for ours in (n for n in numbers if (n.paper, n.item, n.method) == ("dm", "sectio
             f"DM here minus KIP as reported: {found.words()}",
         )
     )
-own = final[final.method == "dm"]
+own = final[(final.method == "dm") & (final.machine != SHARED)]
 on_gpu = at_paper_scale and len(own) > 0 and not own.device.str.contains("thread").any()
 claims += [
     (
@@ -247,7 +257,7 @@ claims += [
         f"{words.duration(own.seconds.min())} to {words.duration(own.seconds.max())} under this profile on "
         f"{', '.join(sorted(set(own.device)))}"
         if len(own)
-        else "not measured here",
+        else "not measured here on a machine that was otherwise idle",
     ),
     (
         "GTN's 4,096 MNIST images are comparable to DM's 500",
@@ -257,10 +267,12 @@ claims += [
 ]
 places = list(dict.fromkeys(zip(final.dataset, final.ipc, strict=True)))
 wider = {
-    f"{session.place(*place)}, width {wide} to {narrow}, for "
-    f"{words.times(seconds(WIDE, *place) / seconds('dm', *place))} the seconds": compare(
-        means(WIDE, *place), means("dm", *place)
-    )
+    f"{session.place(*place)}, width {wide} to {narrow}, "
+    + between(
+        lambda one, other: f"for {words.times(one / other)} the seconds",
+        seconds(WIDE, *place),
+        seconds("dm", *place),
+    ): compare(means(WIDE, *place), means("dm", *place))
     for place in places
     if means(WIDE, *place) and means("dm", *place)
 }
@@ -269,8 +281,12 @@ for other in ("dsa", "dc"):
     if other not in session.study.methods:
         continue
     found = {
-        f"{session.place(*place)}, in {words.duration(seconds('dm', *place))} against "
-        f"{words.duration(seconds(other, *place))}": compare(means("dm", *place), means(other, *place))
+        f"{session.place(*place)}, "
+        + between(
+            lambda one, two: f"in {words.duration(one)} against {words.duration(two)}",
+            seconds("dm", *place),
+            seconds(other, *place),
+        ): compare(means("dm", *place), means(other, *place))
         for place in places
         if means(other, *place) and means("dm", *place)
     }

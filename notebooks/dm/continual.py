@@ -122,8 +122,9 @@ for (name, budget), part in orders.groupby(["sequence", "ipc"], sort=False):
 # %% [markdown]
 # ## At the last step
 # All classes have been seen. *std* is over all networks of all orders, as in the released code; *between orders* is
-# over the means of the orders. *Images* are those stored in the memory; *seconds* those of one order: making the
-# whole memory, and training on it once. The supplement prints no number for this study, so none is shown as reported.
+# over the means of the orders. *Images* are those stored in the memory; *seconds* are processor time of one order:
+# making the whole memory, and training on it once. The supplement prints no number for this study, so none is shown as
+# reported.
 
 # %%
 final = incremental.by_step(incremental.at_the_end(records))

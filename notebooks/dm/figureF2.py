@@ -33,7 +33,7 @@ import pandas as pd
 
 from dreamlib.companion.probes import texture
 from dreamlib.companion.report import figures, words
-from dreamlib.companion.report.statistics import deviation
+from dreamlib.companion.report.statistics import clock, deviation
 from dreamlib.companion.report.verdicts import all_of, compare
 from dreamlib.companion.session import Session, pixels
 
@@ -97,7 +97,7 @@ for name in session.study.datasets:
                     "checkerboard": looks.checkerboard,
                     "contrast": looks.contrast,
                     "colour": looks.colour,
-                    "seconds of the pool": record["seconds"].get("pool") if record else None,
+                    "seconds of the pool": clock(record, "pool") if record else None,
                 }
             )
             # Three of each class: more make the page slow to read.

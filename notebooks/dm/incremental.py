@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from dreamlib.companion.report.statistics import deviation
+from dreamlib.companion.report.statistics import deviation, work
 from dreamlib.companion.report.words import class_sequence
 
 Record = Mapping[str, Any]
@@ -25,7 +25,8 @@ def by_order(records: Sequence[Record]) -> pd.DataFrame:
     DataFrame
         `sequence` ("MNIST in 5 steps"), `method`, `label`, `order`, `step`, `ipc`, `classes` (seen), `mean` (percent,
         over the networks of this memory), `n` (those networks), `images` (stored in the memory) and `seconds` (of
-        distilling the whole memory and training on it).
+        computing, to distil the whole memory and to train on it: processor time, in which waiting is not, on an
+        accelerator its clock; NaN where it is not recorded).
     """
     columns = (
         "sequence",
@@ -52,11 +53,11 @@ def by_order(records: Sequence[Record]) -> pd.DataFrame:
             float(np.mean(record["accuracies"])),
             len(record["accuracies"]),
             int(record["images_stored"]),
-            record["seconds"]["distill"] + record["seconds"]["evaluate"],
+            work(record),
         )
         for record in records
     ]
-    return pd.DataFrame(lines, columns=list(columns))
+    return pd.DataFrame(lines, columns=list(columns)).astype({"seconds": float})
 
 
 def by_step(records: Sequence[Record]) -> pd.DataFrame:

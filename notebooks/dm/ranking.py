@@ -15,7 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.pyplot import subplots
 from scipy.stats import rankdata
 
-from dreamlib.companion.report.statistics import deviation
+from dreamlib.companion.report.statistics import clock, deviation
 from dreamlib.companion.report.style import GREY, colour
 from dreamlib.companion.report.verdicts import Evidence, decide
 from dreamlib.companion.report.words import duration, number, percent
@@ -59,7 +59,7 @@ def search_frame(records: Sequence[Record], ipc: int) -> pd.DataFrame:
         ``method``, ``label``, ``architecture``; ``validation`` and ``test`` (mean accuracy in percent on held-out
         training images and on the test set) with ``_std`` (ddof 1; NaN for one network) and ``n`` networks;
         ``distill_seconds`` (of the set, so the same in all its lines), ``train_seconds`` (all networks together, tests
-        included), ``images_stored``.
+        included), both NaN where others used the machine too; ``images_stored``.
 
     Raises
     ------
@@ -83,12 +83,14 @@ def search_frame(records: Sequence[Record], ipc: int) -> pd.DataFrame:
                 "test": tested.mean(),
                 "test_std": deviation(tested),
                 "n": len(tested),
-                "distill_seconds": float(record["seconds"]["distill"]),
-                "train_seconds": float(record["seconds"]["evaluate"]),
+                "distill_seconds": clock(record, "distill"),
+                "train_seconds": clock(record, "evaluate"),
                 "images_stored": int(record["images_stored"]),
             }
         )
-    frame = pd.DataFrame(lines, columns=list(COLUMNS))
+    frame = pd.DataFrame(lines, columns=list(COLUMNS)).astype(
+        {"distill_seconds": float, "train_seconds": float}
+    )
     twice = frame[frame.duplicated(["method", "architecture"])]
     if len(twice):
         one = twice.iloc[0]
@@ -255,7 +257,7 @@ def summary(ranking: Ranking, count: int) -> dict[str, object]:
         line |= {f"{name}, {words}": measured[name] for name in ("spearman", "kendall")}
     return line | {
         "distilling (s)": float(ranking.lines.distill_seconds.iloc[0]),
-        "training (s)": float(ranking.lines.train_seconds.sum()),
+        "training (s)": float(ranking.lines.train_seconds.sum(skipna=False)),
         "images stored": int(ranking.lines.images_stored.iloc[0]),
     }
 

@@ -27,7 +27,7 @@ plugins: str = ""  # Python files with your own parts
 reports: str = "reports"  # where rendered pages and tables go
 
 # %%
-from dreamlib.companion.report import figures, statistics, words
+from dreamlib.companion.report import figures, words
 from dreamlib.companion.report.verdicts import all_of
 from dreamlib.companion.session import Session
 
@@ -113,11 +113,14 @@ session.distances(table)
 
 # %% [markdown]
 # ## What each method costs
-# Processor time to make a set and to judge it, under the settings of this page and on the machine that they name.
-# Waiting is not in it, so that a machine which others use too gives the same hours. Accuracies are those of the table.
+# Core-hours are processor time to make a set and to judge it: records do not part the two, and judging is other work in
+# another protocol (*judged by*), so only lines with the same judge can be compared. A set that is judged twice is
+# made once, and its making is in both lines. Waiting is not in it; another machine, or one whose memory others use,
+# takes longer or shorter, and so do other formats: a line is the mean over sets of one machine and one kind of formats
+# (*sets* says how many), and so is its accuracy, where the table above has the mean over all.
 
 # %%
-session.show(statistics.costs(session.records), digits=3)
+session.costs()
 
 # %% [markdown]
 # ## What stands behind each number

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import statistics
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from dreamlib.companion.report.statistics import clock
 from dreamlib.companion.report.verdicts import Evidence, compare, decide
 from dreamlib.core.errors import DataError
 
@@ -172,7 +173,8 @@ def by_mode(records: Sequence[dict[str, Any]]) -> pd.DataFrame:
 
     One line per data set, method, IPC and mode: ``accuracy``, the mean over synthetic sets of the mean over networks;
     ``between sets``, the standard deviation of those means from seed to seed; ``difference`` to plain mode over the
-    seeds that both have, with its 95 % interval from ``low`` to ``high``; and the mean seconds.
+    seeds that both have, with its 95 % interval from ``low`` to ``high``; and the mean seconds over the sets that were
+    made on an otherwise idle machine, None where there is none.
     """
     groups: dict[tuple[str, str, int], dict[str, dict[int, dict[str, Any]]]] = {}
     for record in records:
@@ -201,13 +203,17 @@ def by_mode(records: Sequence[dict[str, Any]]) -> pd.DataFrame:
                     "difference": changed.difference,
                     "low": changed.low,
                     "high": changed.high,
-                    "seconds to distil": statistics.mean(one["seconds"]["distill"] for one in found.values()),
-                    "seconds to evaluate": statistics.mean(
-                        one["seconds"]["evaluate"] for one in found.values()
-                    ),
+                    "seconds to distil": _seconds(found.values(), "distill"),
+                    "seconds to evaluate": _seconds(found.values(), "evaluate"),
                 }
             )
     return pd.DataFrame(lines, columns=MODE_COLUMNS)
+
+
+def _seconds(records: Iterable[dict[str, Any]], phase: str) -> float | None:
+    """Mean seconds of a phase over the records of machines that were otherwise idle; None without any."""
+    known = [took for one in records if (took := clock(one, phase)) is not None]
+    return statistics.mean(known) if known else None
 
 
 def mode_change(records: Sequence[dict[str, Any]], dataset: str, label: str, ipc: int, mode: str) -> Evidence:

@@ -141,7 +141,8 @@ if not grown.empty:
 # %% [markdown]
 # ## The price in accuracy
 # The same cells, seed by seed, in every mode. *Between sets* is the standard deviation from one synthetic set to the
-# next; *difference* is the mean over seeds of what the mode changed, from *low* to *high* its 95 % interval.
+# next; *difference* is the mean over seeds of what the mode changed, from *low* to *high* its 95 % interval. Seconds
+# are those of sets whose machine had nothing else to do; a dash where there is none.
 
 # %%
 modes = by_mode(session.records)

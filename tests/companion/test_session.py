@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from IPython.display import HTML, Markdown
+from madeup import record
 from matplotlib.figure import Figure
 
 from dreamlib.companion.report import figures
@@ -112,6 +113,54 @@ def test_what_the_paper_does_not_claim_has_a_table_of_its_own(tmp_path: Path, sh
     assert "<td>c</td>" not in claims
     assert "Also seen here (no claim of the paper)" in also
     assert '<td>c</td><td><span class="verdict fails">does not hold</span></td>' in also
+
+
+TIMED = {"device": "AMD EPYC, 1 thread", "seconds": {"distill": 5000.0, "evaluate": 4000.0, "core": 8280.0}}
+
+
+def test_a_page_says_below_its_verdicts_what_its_numbers_took(
+    tmp_path: Path, shown: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session = Session("dream/table1", results=str(tmp_path))
+    session.verdict([("a", True, "x")])
+    assert "Computing" not in shown[-1], "nothing is measured"
+    other = TIMED | {"device": "Xeon, 1 thread", "seconds": {"distill": 36000.0, "evaluate": 0.0}}
+    monkeypatch.setattr(Session, "records", [record("dc", **TIMED), record("dm", **other)])
+    session.verdict([("a", True, "x")], [("b", True, "y")])
+    told = "2.3 core-hours, 10 core-hours by the clock (shared machine), on AMD EPYC, 1 thread and Xeon, 1 thread."
+    assert f"Computing in all: {told}" in shown[-2]
+    assert "Computing" not in shown[-1], "once on a page"
+    monkeypatch.setattr(
+        Session, "records", [record(device=TIMED["device"], seconds={"distill": 1.0, "core": 1.0})]
+    )
+    session.verdict([("a", True, "x")])
+    assert "Computing in all: less than 0.1 core-hours, on AMD EPYC, 1 thread." in shown[-1]
+
+
+def test_costs_name_the_records_that_are_left_out(
+    tmp_path: Path, shown: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session = Session("dream/table1", results=str(tmp_path))
+    monkeypatch.setattr(Session, "records", [record("dc", **TIMED)])
+    session.costs()
+    (table,) = shown
+    assert "2.30" in table
+    assert "<td>DC</td>" in table
+    old = {"device": TIMED["device"], "seconds": {"distill": 9.0, "evaluate": 4.0}}
+    places = [
+        ("dm", "cifar10", 1, 0),
+        ("dm", "cifar10", 1, 1),
+        ("dm", "mnist", 10, 0),
+        ("dsa", "mnist", 1, 0),
+    ]
+    monkeypatch.setattr(
+        Session, "records", [record("dc", **TIMED), *(record(*place, **old) for place in places)]
+    )
+    session.costs()
+    assert shown[1] == table
+    assert shown[2] == (
+        "Left out, since no processor time is recorded for them: DM (CIFAR-10 1, MNIST 10); DSA (MNIST 1)."
+    )
 
 
 def test_verdicts_and_table_stand_at_the_top_whenever_they_come(tmp_path: Path, shown: list[str]) -> None:

@@ -14,7 +14,7 @@ import nbformat
 import pandas as pd
 
 from ...core.errors import DataError
-from .facts import FACTS
+from .facts import FACTS, hours
 from .html import About, describe, read, shows
 from .reported import PAPERS, where
 from .verdicts import Verdict
@@ -22,11 +22,6 @@ from .words import MISSING, number, plural
 
 KINDS = {"page": "html", "notebook": "ipynb", "table": "md", "csv": "csv", "LaTeX": "tex"}
 FIGURE = re.compile(r"!\[([^\]]*)\]\((figures/[^)]+)\)")  # as a page shows it
-COUNTED = {
-    "core": "core-hours",
-    "clock": "core-hours by the clock (shared machine)",
-    "device": "device-hours",
-}
 VERDICTS: dict[Verdict, str] = {True: "holds", False: "does not hold", None: "not decided"}
 
 
@@ -128,10 +123,8 @@ class Card:
 
     @property
     def hours(self) -> str:
-        """:attr:`cost` in words: ``"2.3 core-hours"``; "shared machine" where processor time is not known."""
-        return ", ".join(
-            f"{_hours(self.cost[kind])} {unit}" for kind, unit in COUNTED.items() if self.cost.get(kind)
-        )
+        """:attr:`cost` in words (:func:`~dreamlib.companion.report.facts.hours`), as the page itself says it."""
+        return hours(self.cost)
 
 
 def claims_in_words(counts: Mapping[str, int], thing: str = "claim") -> str:
@@ -146,11 +139,6 @@ def claims_in_words(counts: Mapping[str, int], thing: str = "claim") -> str:
         count, _, rest = parts[0].partition(" ")
         parts[0] = f"{plural(int(count), thing)} {rest}"
     return ", ".join(parts)
-
-
-def _hours(seconds: float) -> str:
-    value = seconds / 3600
-    return "less than 0.1" if value < 0.05 else f"{value:.1f}" if value < 9.95 else f"{value:,.0f}"
 
 
 def card(root: Path, profile: str, paper: str, item: str) -> Card:

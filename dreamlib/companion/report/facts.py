@@ -7,7 +7,7 @@ that shows them. So a card on the front page never says anything else than its p
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -15,6 +15,11 @@ import pandas as pd
 from .statistics import Record, seconds, unique
 
 FACTS = "dreamlib"  # their name among the metadata of an output
+COUNTED = {
+    "core": "core-hours",
+    "clock": "core-hours by the clock (shared machine)",
+    "device": "device-hours",
+}
 
 
 def told(**facts: Any) -> dict[str, Any]:
@@ -62,3 +67,13 @@ def cost(records: Iterable[Record]) -> dict[str, float]:
         if whole:
             total[kind] = total.get(kind, 0.0) + whole
     return total
+
+
+def hours(cost: Mapping[str, float]) -> str:
+    """A :func:`cost` in words: ``"2.3 core-hours"``, "shared machine" where processor time is not known; "" for 0."""
+    return ", ".join(f"{_hours(cost[kind])} {unit}" for kind, unit in COUNTED.items() if cost.get(kind))
+
+
+def _hours(seconds: float) -> str:
+    value = seconds / 3600
+    return "less than 0.1" if value < 0.05 else f"{value:.1f}" if value < 9.95 else f"{value:,.0f}"

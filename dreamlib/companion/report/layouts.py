@@ -152,6 +152,8 @@ HEADS = {
     "dataset": "data set",
     "ipc": "IPC",
     "base": "compared with",
+    "core_hours": "core-hours",
+    "device_hours": "device-hours",
     "difference": "difference (points)",
     "low": "95 % from",
     "high": "to",
@@ -235,7 +237,11 @@ def block(
 
 
 def verdicts(
-    heading: str, profile: str, claims: Sequence[tuple[str, bool | None, str]], rule: str = ""
+    heading: str,
+    profile: str,
+    claims: Sequence[tuple[str, bool | None, str]],
+    rule: str = "",
+    spent: str = "",
 ) -> str:
     """Claims with their verdicts and evidence; long evidence and the rule of all verdicts are folded away.
 
@@ -249,6 +255,8 @@ def verdicts(
         The claim, whether it holds, and why.
     rule : str
         How a verdict comes about.
+    spent : str
+        What the numbers behind them took to compute.
     """
     word = {
         True: ("holds", "holds"),
@@ -257,7 +265,7 @@ def verdicts(
     }
     lines = [(claim, *word[holds], *brief(evidence)) for claim, holds, evidence in claims]
     template = templates().get_template("verdicts.html.j2")
-    return template.render(heading=heading, profile=profile, claims=lines, rule=rule)
+    return template.render(heading=heading, profile=profile, claims=lines, rule=rule, spent=spent)
 
 
 BRIEF = 110  # letters of evidence that are shown at once

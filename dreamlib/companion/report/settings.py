@@ -102,6 +102,31 @@ def _noted(told: pd.DataFrame) -> tuple[pd.DataFrame, list[tuple[str, str]]]:
     return pd.DataFrame(lines, columns=told.columns), notes
 
 
+def costs(told: pd.DataFrame) -> Fragment:
+    """What a set of each method costs, from :func:`~.statistics.costs`; long formats stand below it, each once.
+
+    The machine, where it is one, is said once; hours of a kind that no line has are no column.
+    """
+    told = told.drop(columns=[name for name in ("core_hours", "device_hours") if told[name].isna().all()])
+    shared = [name for name in ("machine", "formats") if len(told) > 1 and told[name].nunique() == 1]
+    same = {name: str(told[name].iloc[0]) for name in shared}
+    told = told.drop(columns=shared)
+    notes: list[tuple[str, str]] = []
+    if "formats" in told:
+        long = [value for value in dict.fromkeys(told.formats) if len(value) > LONG]
+        notes = [(f"note {number}", value) for number, value in enumerate(long, 1)]
+        marks = {value: f"{_in_short(value)}, {mark}" for mark, value in notes}
+        told = told.assign(formats=told.formats.replace(marks))
+    return layouts.styled(told, decimals=2, same=same, notes=notes)
+
+
+def _in_short(formats: str) -> str:
+    """The first word for making a set, and for judging it where that is another: ``"float32, judged: bfloat16"``."""
+    made, _, judged = formats.partition("; judged: ")
+    first, second = (words.partition(",")[0] for words in (made, judged))
+    return f"{first}, judged: {second}" if second not in ("", first) else first
+
+
 def of_records(records: Sequence[Record], links: Mapping[str, str]) -> pd.DataFrame:
     """One line for every record: whose it is, the accuracy over its networks, and a link to its file."""
     lines = [

@@ -15,6 +15,7 @@ import pandas as pd
 
 from ...core.errors import BadValue
 from .verdicts import Evidence, compare, frame_line
+from .words import device, plural
 
 Record = Mapping[str, Any]
 Budgets = Sequence[int] | Mapping[str, Sequence[int]]
@@ -74,47 +75,135 @@ def seconds(record: Record, phase: str) -> float:
     return float(record.get("seconds", {}).get(phase) or 0.0)
 
 
+def on_processor(record: Record) -> bool:
+    """Whether a record was made on a processor: only these say how many threads computed."""
+    return "thread" in str(record.get("device", ""))
+
+
 def work(record: Record) -> float | None:
     """Seconds of computing behind a record, such as to make and judge a set: processor time, or an accelerator's clock.
 
-    Waiting is not in processor time, so that a machine which others use too gives the same seconds. None where a
-    processor's record has the clock alone.
+    Waiting is not in processor time. None where a processor's record has the clock alone.
     """
-    if "thread" in str(record.get("device", "")):  # only processors say how many
+    if on_processor(record):
         return seconds(record, "core") or None
+    return _on_the_clock(record)
+
+
+def _on_the_clock(record: Record) -> float:
     return sum(seconds(record, phase) for phase in ("distill", "evaluate", "measure"))
 
 
+IDLE = 0.9  # of the clock that is processor time, on a machine that nobody else uses
+SHARED = "shared machine"
+
+
+def idle(record: Record) -> bool:
+    """Whether a record was taken on a machine that was otherwise idle, so that its seconds can be shown.
+
+    So it was where processor time, ``seconds["core"]``, is at least 0.9 of the clock, all phases together: the rest was
+    waiting for others. With several threads this has to be so and is not enough, since a thread that waits can hide
+    behind one that computes. A processor's record without processor time does not tell, and counts as shared. The clock
+    of an accelerator is its own, and counts as idle.
+
+    Parameters
+    ----------
+    record : dict
+        Of a set that was made and judged, or of what a page measured by itself; ``seconds`` are in seconds.
+    """
+    return not on_processor(record) or seconds(record, "core") >= IDLE * _on_the_clock(record) > 0
+
+
+def clock(record: Record, phase: str) -> float | None:
+    """Seconds that a phase took by the clock; None where the machine was shared (:func:`idle`) or there is no phase."""
+    return record.get("seconds", {}).get(phase) if idle(record) else None
+
+
+def machine(record: Record) -> str:
+    """What a table says next to the seconds of a record: ``"idle"``, or "shared machine" in their place."""
+    return "idle" if idle(record) else SHARED
+
+
+COSTS = (
+    "dataset",
+    "ipc",
+    "method",
+    "machine",
+    "formats",
+    "core_hours",
+    "device_hours",
+    "judged_by",
+    "accuracy",
+    "sets",
+)
+
+
 def costs(records: Sequence[Record]) -> pd.DataFrame:
-    """What a set of each method costs, and what it is worth, from the dearest to the cheapest of a place.
+    """What a set of each method costs, and what it is worth, from the dearest to the cheapest of a place and machine.
+
+    No line is a mean over two machines, two formats or two ways to judge.
 
     Returns
     -------
     DataFrame
-        One line per data set, budget and method: `dataset`, `ipc`, `method`, `core_hours` (processor time to make and
-        to judge a set, mean over sets; with what it goes on from, and waiting is not in it), `accuracy` (mean over sets
-        of the mean over networks) and `sets`. Records that do not say their processor time are left out.
+        One line per data set, budget, method, machine, formats and judge: `dataset`, `ipc`, `method`, `machine` (device
+        and threads), `formats` (in which numbers were kept and convolved, to make and, where that differs, to judge a
+        set), `core_hours` (processor time to make and to judge a set, with what it goes on from, mean over sets;
+        records do not part the two, and waiting is not in it), `device_hours` (the same by an accelerator's clock),
+        `judged_by` (protocol and networks), `accuracy` (percent, mean over sets of the mean over networks) and `sets`.
+        Hours are NaN where they are of the other kind. :func:`untimed` has the records that are left out.
     """
-    found: dict[tuple[str, int, str], list[Record]] = {}
+    found: dict[tuple[str, int, str, str, str, str], list[Record]] = {}
     for record in unique(records):
-        if at_its_end(record) and seconds(record, "core"):
-            place = (str(record["dataset"]), int(record["ipc"] or 0), str(record["method"]))
-            found.setdefault(place, []).append(record)
-    lines = [
-        {
-            "dataset": dataset,
-            "ipc": ipc,
-            "method": method,
-            "core_hours": float(np.mean([seconds(record, "core") for record in mine])) / 3600,
-            "accuracy": float(np.mean([np.mean(record["accuracies"]) for record in mine])),
-            "sets": len(mine),
-        }
-        for (dataset, ipc, method), mine in found.items()
-    ]
-    frame = pd.DataFrame(lines, columns=["dataset", "ipc", "method", "core_hours", "accuracy", "sets"])
+        if at_its_end(record) and work(record) and record["accuracies"]:
+            where = str(record["dataset"]), int(record["ipc"] or 0), str(record["method"])
+            how = str(device(record.get("device"))), formats(record), judged_by(record)
+            found.setdefault((*where, *how), []).append(record)
+    lines: list[dict[str, object]] = []
+    for (dataset, ipc, method, place, kept, judge), mine in found.items():
+        hours = float(np.mean([work(record) for record in mine])) / 3600
+        lines.append(
+            {
+                "dataset": dataset,
+                "ipc": ipc,
+                "method": method,
+                "machine": place,
+                "formats": kept,
+                "core_hours": hours if on_processor(mine[0]) else float("nan"),
+                "device_hours": float("nan") if on_processor(mine[0]) else hours,
+                "judged_by": judge,
+                "accuracy": float(np.mean([np.mean(record["accuracies"]) for record in mine])),
+                "sets": len(mine),
+            }
+        )
+    frame = pd.DataFrame(lines, columns=list(COSTS))
     return frame.sort_values(
-        ["dataset", "ipc", "core_hours"], ascending=[True, True, False], ignore_index=True
+        ["dataset", "ipc", "machine", "core_hours", "device_hours"],
+        ascending=[True, True, True, False, False],
+        ignore_index=True,
     )
+
+
+def untimed(records: Sequence[Record]) -> list[Record]:
+    """Records of finished sets that :func:`costs` leaves out, since no processor time is recorded for them."""
+    return [record for record in unique(records) if at_its_end(record) and not work(record)]
+
+
+def formats(record: Record) -> str:
+    """In which formats a set was made and, where they differ, judged: ``"float32; judged: bfloat16, not compiled"``."""
+    found = record.get("formats")
+    if not isinstance(found, Mapping):
+        return "not recorded"
+    made, judged = (str(found.get(phase, "not recorded")) for phase in ("distill", "evaluate"))
+    return made if made == judged else f"{made}; judged: {judged}"
+
+
+def judged_by(record: Record) -> str:
+    """The protocol that judged a set, and how many networks: ``"dc, 20 networks"``; a regression trains none."""
+    how = record["evaluation"]
+    if how["learner"].get("part") == "Ridge":
+        return f"{how['protocol']}, no network"
+    return f"{how['protocol']}, {plural(len(record['accuracies']), 'network')}"
 
 
 DIFFERENCE = (

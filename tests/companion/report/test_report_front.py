@@ -318,6 +318,15 @@ def test_cost_counts_an_earlier_stage_once(make: Callable[..., dict[str, Any]]) 
     assert facts.cost(waited) == {"clock": 22.0 + 22.0 - 12.0}
 
 
+def test_hours_in_words_never_say_none(make: Callable[..., dict[str, Any]]) -> None:
+    assert facts.hours({"core": 8280.0}) == "2.3 core-hours"
+    assert facts.hours({"core": 1.0}) == "less than 0.1 core-hours"
+    both = facts.hours({"clock": 36000.0, "core": 3600.0})
+    assert both == "1.0 core-hours, 10 core-hours by the clock (shared machine)"
+    assert facts.hours({"device": 7200.0}) == "2.0 device-hours"
+    assert facts.hours(facts.cost([])) == ""
+
+
 def test_thumbnails_are_small(tmp_path: Path) -> None:
     raw = np.random.default_rng(0).integers(0, 255, (900, 1600, 4), dtype=np.uint8)
     Image.fromarray(raw).save(tmp_path / "a.png")

@@ -114,6 +114,13 @@ def test_a_generator_is_paid_for_once_and_images_at_every_budget(make: Make) -> 
     assert frame.budget.tolist() == ["IPC", "IPC", "INPC", "INPC"]
 
 
+def test_what_a_budget_takes_says_whether_the_machine_was_shared(make: Make) -> None:
+    device = "AMD EPYC, 1 thread"
+    alone = images(make, device=device, seconds={"distill": 9.0, "evaluate": 1.0, "core": 10.0})
+    shared = alone | {"seed": 1, "key": "b", "seconds": {"distill": 9.0, "evaluate": 1.0, "core": 4.0}}
+    assert budgets.redeployment([alone, shared]).machine.tolist() == ["idle", "shared machine"]
+
+
 def test_states_along_the_way_are_no_set_to_serve(make: Make) -> None:
     assert budgets.redeployment([images(make, iteration=7)]).empty
 

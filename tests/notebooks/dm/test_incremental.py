@@ -61,6 +61,13 @@ def test_networks_of_all_orders_are_pooled_and_orders_told_apart() -> None:
     assert frame.method.tolist() == ["random", "random", "dm", "dm"]
 
 
+def test_seconds_are_processor_time_where_there_is_one() -> None:
+    took = {"device": "AMD EPYC, 1 thread", "seconds": {"distill": 30.0, "evaluate": 10.0, "core": 5.0}}
+    assert incremental.by_step([record("dm", 0, 1, [50.0], **took)]).seconds.tolist() == [5.0]
+    unknown = took | {"seconds": {"distill": 30.0, "evaluate": 10.0}}
+    assert incremental.by_step([record("dm", 0, 1, [50.0], **unknown)]).seconds.isna().all()
+
+
 def test_one_network_of_one_order_has_no_spread() -> None:
     line = incremental.by_step([record("dm", 0, 1, [50.0])]).iloc[0]
     assert math.isnan(line["std"])

@@ -82,6 +82,17 @@ def test_a_frame_has_both_accuracies_of_every_architecture(records: list[dict[st
     assert (line.distill_seconds, line.train_seconds, line.images_stored) == (3.0, 4.0, 500)
 
 
+def test_seconds_of_a_shared_machine_are_none_and_neither_is_their_sum(records: list[dict[str, Any]]) -> None:
+    shared = {"device": "AMD EPYC, 1 thread", "seconds": {"distill": 3.0, "evaluate": 4.0, "core": 2.0}}
+    one = next(place for place, found in enumerate(records) if found["method"] == "dm")
+    records[one] |= shared
+    frame = ranking.search_frame(records, 50)
+    assert frame[["distill_seconds", "train_seconds"]].isna().sum().tolist() == [1, 1]
+    summary = ranking.summary(ranking.Ranking(frame, "dm"), 3)
+    assert np.isnan(summary["training (s)"])
+    assert ranking.told(pd.DataFrame([summary])).training.tolist() == ["–"]
+
+
 def test_a_frame_is_of_one_budget_and_the_whole_set_belongs_to_all(records: list[dict[str, Any]]) -> None:
     early = {**records[0], "method": "early-stopping"}
     early["evaluation"] = {**early["evaluation"], "stop_ipc": 10}

@@ -127,3 +127,11 @@ def test_a_mode_is_compared_seed_by_seed() -> None:
     assert (changed.difference, changed.sets, changed.verdict) == (1.0, 2, None)
     assert mode_change(records, "d", "DM", 10, "plain").sets == 0
     assert by_mode([]).empty
+
+
+def test_seconds_of_a_mode_are_those_of_idle_machines() -> None:
+    shared = {"device": "AMD EPYC, 1 thread", "seconds": {"distill": 9.0, "evaluate": 9.0, "core": 3.0}}
+    records = [record(0, "fast", 40), record(1, "fast", 40) | shared, record(0, "plain", 40) | shared]
+    frame = by_mode(records).set_index("mode")
+    assert frame.loc["fast", ["seconds to distil", "seconds to evaluate"]].tolist() == [1, 2]
+    assert frame.loc["plain", ["seconds to distil", "seconds to evaluate"]].isna().all()
