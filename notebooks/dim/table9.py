@@ -46,8 +46,9 @@ session.about()
 # %% [markdown]
 # ## How to read the table
 # The paper's networks in its own order, which is that of its training times; narrow ones under small profiles. Its
-# DenseNet-121 takes the longest there. Its layers grow by 12 channels at full width, as in the released code. The reported numbers are those of full width on CIFAR-10: they
-# stand in rows of their own unless these images are measured.
+# DenseNet-121 takes the longest there. Here its layers grow by 12 channels at full width, as in the released code. The
+# reported numbers are those of full width on CIFAR-10: they stand in rows of their own unless these images are
+# measured.
 
 # %%
 BATCH, REPEATS = 128, 15
