@@ -278,7 +278,7 @@ DIRECT = {
     "dm-figureF1": 1,  # seconds
     "dm-section4": 1,  # equations
     "dream-table2": 1,  # seconds
-    "engine-rates": 1,  # which rate the profile has
+    "engine-rates": 2,  # which rate the profile has, and whether it lies at the edge
     "engine-speed": 1,  # times faster
 }
 
