@@ -67,11 +67,11 @@ cpu = Profile(
         "to match, after a search on held-out training images of CIFAR-10 (notebook engine/rates; on grey images it "
         "is made for DM on MNIST at 10 images per class alone, and the other rates are guesses); fast mode; DiM and "
         "its GAN on 1,000 images of each class, of width 24 (196), in 20 epochs (200) at ten times the learning rate, "
-        "matched under networks that learn two batches before a step (16); other generators of width 16 in 10 to 30 epochs; LD and DD under LeNet, in "
-        "4,000 and 2,000 steps (some 20,000); ten experts of 4 epochs for MTT (100 of 50), of width 16, and 300 steps "
-        "(5,000); stored images are judged after 1,000 steps of training whatever their number, generators after 100 "
-        "epochs, 300 at one image per class; three synthetic sets of each method, each judged by three networks; five "
-        "sets in DREAM's Figure 1"
+        "matched under networks that learn two batches before a step (16); other generators of width 16 in 10 to 30 "
+        "epochs; LD and DD under LeNet, in 4,000 and 2,000 steps (some 20,000); ten experts of 4 epochs for MTT (100 "
+        "of 50), of width 16, and 300 steps (5,000); stored images are judged after 1,000 steps of training "
+        "whatever their number, generators after 100 epochs, 300 at one image per class; three synthetic sets of "
+        "each method, each judged by three networks; five sets in DREAM's Figure 1"
     ),
     datasets=("cifar10", "mnist", "fashionmnist"),
     ipcs=(10, 1),
