@@ -31,7 +31,6 @@ reports: str = "reports"  # where rendered pages and tables go
 # %%
 import pandas as pd
 
-from dreamlib.companion.report import words
 from dreamlib.companion.session import Session
 
 session = Session.of_notebook("engine/rates", globals())
@@ -107,9 +106,9 @@ for (dataset, ipc, label), part in tried.groupby(["data set", "IPC", "method"], 
     )
 at_the_edge = [lies for lies in places.values() if lies.beyond]
 rising = [f"{name} ({lies.beyond})" for name, lies in places.items() if lies.rising]
-told = f"{len(at_the_edge)} of {words.plural(len(places), 'rate')} taken lie at the edge of what was tried"
+told = f"{len(at_the_edge)} of {len(places)} lie at the edge of what was tried"
 if rising:
-    told += f"; at {len(rising)} of them accuracy still rises towards it: a rate beyond may be better still"
+    told += f", {len(rising)} of them with accuracy still rising towards it"
 seen.append(
     (
         "every rate taken lies between two others that were tried",
@@ -118,7 +117,10 @@ seen.append(
     )
 )
 if places:
-    session.say(f"**{told}**" + (f": {', '.join(rising)}." if rising else "."))
+    session.say(
+        f"**Rates taken: {told}.**"
+        + (f" There a rate beyond may be better still: {', '.join(rising)}." if rising else "")
+    )
 session.verdict([], seen)
 
 # %%
