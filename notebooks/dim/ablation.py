@@ -20,10 +20,19 @@ from matplotlib.pyplot import subplots
 from dreamlib.companion.report.accuracies import Column, Entry, Wording
 from dreamlib.companion.report.reported import Reported, find
 from dreamlib.companion.report.reported import rows as numbers_of
-from dreamlib.companion.report.statistics import Budgets, Record, budgets, of_one_profile
+from dreamlib.companion.report.statistics import Budgets, Record, at_its_end, budgets, of_one_profile, unique
 from dreamlib.companion.report.style import GREY, MARKERS, PALETTE
 from dreamlib.companion.report.tables import AccuracyTable, Row, make_entry
-from dreamlib.companion.report.verdicts import Evidence, Verdict, all_of, conjunction, frame_line
+from dreamlib.companion.report.verdicts import (
+    MOST,
+    TINY,
+    Evidence,
+    Verdict,
+    all_of,
+    conjunction,
+    frame_line,
+    needed,
+)
 from dreamlib.companion.report.words import MEASURED, MISSING, NOT_HERE, NOTHING, data_set, network, points
 from dreamlib.companion.session import Session
 from dreamlib.core.errors import BadValue
@@ -76,6 +85,18 @@ JUDGES = {
 }
 MEAN = Judge("", AVERAGE, "average")
 Place = tuple[str, int]
+WANTED = (
+    "dataset",
+    "ipc",
+    "network",
+    "row",
+    "base",
+    "spread",
+    "claimed",
+    "reported",
+    "reported_at",
+    "needed",
+)
 
 
 @dataclass(frozen=True)
@@ -436,6 +457,133 @@ def told(changes: pd.DataFrame) -> pd.DataFrame:
                 NOTHING if pd.isna(many) or verdict == "missing" else f"{many:,}"
                 for many, verdict in zip(changes.needed, changes.verdict, strict=True)
             ],
+        }
+    )
+
+
+@dataclass(frozen=True)
+class Course:
+    """How far the accuracy of one generator moves along the last epochs of its training. Made by :func:`course`.
+
+    Attributes
+    ----------
+    label : str
+        Its method in words.
+    epochs : tuple of int
+        After which it was judged, under one network.
+    of : int
+        Epochs of its whole training.
+    spread : float
+        Standard deviation over these epochs (ddof 1), in points. A rise along them is in it.
+    generators : int
+        How many were judged so; their variances are averaged.
+    """
+
+    label: str
+    epochs: tuple[int, ...]
+    of: int
+    spread: float
+    generators: int
+
+    @property
+    def words(self) -> str:
+        """Which epochs: ``"DiM, epochs 15, 17, 19 and 20 of 20"``."""
+        *first, last = map(str, self.epochs)
+        return f"{self.label}, epochs {', '.join(first)} and {last} of {self.of}"
+
+
+def course(records: Sequence[Record], network: str) -> Course | None:
+    """How far one generator moves along its training under a network; None where none was judged along the way.
+
+    Parameters
+    ----------
+    records : sequence of dict
+        Of one method, data set, budget and profile, along the way and at the end. One at its end alone says nothing of
+        the way.
+    network : str
+        The name of the network that judged: ``"convnet"``.
+
+    Raises
+    ------
+    BadValue
+        The records are of several methods, data sets or budgets.
+    """
+    own = [one for one in unique(records) if one["evaluation"]["network"]["name"] == network]
+    places = {(one["method"], one["dataset"], one["ipc"]) for one in own}
+    if len(places) > 1:
+        told = "; ".join(", ".join(map(str, place)) for place in sorted(places))
+        raise BadValue(f"records of several generators in one course: {told}", "one method at one place")
+    along: dict[int, dict[int, float]] = {}
+    for one in own:
+        along.setdefault(int(one["seed"]), {})[int(one["iteration"])] = float(np.mean(one["accuracies"]))
+    on_the_way = {int(one["seed"]) for one in own if not at_its_end(one)}
+    ways = [way for seed, way in along.items() if seed in on_the_way and len(way) > 1]
+    if not ways:
+        return None
+    squares = sum(float(np.var(list(way.values()), ddof=1)) * (len(way) - 1) for way in ways)
+    return Course(
+        label=str(own[0]["label"]),
+        epochs=tuple(sorted({epoch for way in ways for epoch in way})),
+        of=int(own[0]["iterations"]),
+        spread=math.sqrt(squares / sum(len(way) - 1 for way in ways)),
+        generators=len(ways),
+    )
+
+
+def wanted(changes: pd.DataFrame, courses: Mapping[tuple[str, int, str], Course]) -> pd.DataFrame:
+    """How many generators each of two rows would take to tell the paper's difference from one generator's own spread.
+
+    Each row has generators of its own, so that the difference of two has the spread of one times the root of two. The
+    number is that of :func:`~dreamlib.companion.report.verdicts.needed`.
+
+    Parameters
+    ----------
+    changes : DataFrame
+        From :meth:`AblationTable.changes`.
+    courses : mapping
+        The course of a generator by data set, budget and label of the network; lines without one are left out.
+
+    Returns
+    -------
+    DataFrame
+        `dataset`, `ipc`, `network`, `row`, `base`, `spread` (points), `claimed` (the paper's difference; one point
+        where it prints none, in one line for all rows), `reported` and `reported_at` (NaN and empty where it prints
+        none), and `needed` (missing where the paper's difference is zero, or a million is not enough).
+    """
+    lines = []
+    for line in changes.to_dict("records"):
+        found = courses.get((line["dataset"], line["ipc"], line["network"]))
+        if found is None:
+            continue
+        printed = not pd.isna(line["reported"])
+        claimed = line["reported"] if printed else 1.0
+        about = line if printed else line | {"row": "any", "base": "any"}
+        many = needed(math.sqrt(2) * found.spread, claimed)
+        lines.append(about | {"spread": found.spread, "claimed": claimed, "needed": many})
+    frame = pd.DataFrame(lines, columns=list(WANTED)).astype({"needed": "Int64"})
+    return frame.drop_duplicates(["dataset", "ipc", "network", "row", "base"], ignore_index=True)
+
+
+def wanted_told(frame: pd.DataFrame) -> pd.DataFrame:
+    """What :func:`wanted` gives, for people."""
+    printed, many = [], []
+    for line in frame.to_dict("records"):
+        at = f" ({line['reported_at']})" if line["reported_at"] else ""
+        own = not pd.isna(line["reported"])
+        printed.append(points(line["reported"]) + at if own else "none; for one point")
+        nothing = abs(line["claimed"]) < TINY
+        count = f"more than {MOST:,}" if pd.isna(line["needed"]) else f"{line['needed']:,}"
+        many.append(NOTHING if nothing else count)
+    return pd.DataFrame(
+        {
+            "dataset": frame.dataset,
+            "INPC": frame.ipc,
+            "network": frame.network,
+            "row": frame.row,
+            "base": frame.base,
+            "spread of one generator (points)": [f"{spread:.1f}" for spread in frame.spread],
+            "reported difference": printed,
+            "generators of each row": many,
         }
     )
 

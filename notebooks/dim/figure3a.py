@@ -35,7 +35,7 @@ session = Session.of_notebook("dim/figure3a", globals())
 
 # The modules next to this notebook.
 import ablation
-from variation import plot, variants, worse_at_the_ends
+from variation import own_spread, plot, variants, worse_at_the_ends
 
 session.about()
 
@@ -76,8 +76,12 @@ session.settings()
 
 # %% [markdown]
 # ## How the verdicts come about
-# "Best" and "better" are decided under every network, or not at all. The unit is the generator: along the epochs of its
-# training one generator moves as far as these rows differ, so judging it once more says nothing of its row.
+# "Best" and "better" are decided under every network, or not at all. The unit is the generator: judging one once more
+# says nothing of its row. Rows that differ by less than one generator moves along its training are told apart by many
+# generators only. How far it moves:
+
+# %%
+own_spread(session, table)
 
 # %%
 best = f"{session.reported_number('fig3a', 'cifar10', 'DiM', 'best_lambda', paper='dim'):g}"

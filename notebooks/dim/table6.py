@@ -35,7 +35,7 @@ session = Session.of_notebook("dim/table6", globals())
 
 # The modules next to this notebook.
 import ablation
-from variation import plot, variants
+from variation import own_spread, plot, variants
 
 session.about()
 
@@ -79,8 +79,12 @@ session.settings()
 
 # %% [markdown]
 # ## How the verdicts come about
-# "Best" and "better" are decided under every network, or not at all. The unit is the generator: along the epochs of its
-# training one generator moves as far as these rows differ, so judging it once more says nothing of its row.
+# "Best" and "better" are decided under every network, or not at all. The unit is the generator: judging one once more
+# says nothing of its row. Rows that differ by less than one generator moves along its training are told apart by many
+# generators only. How far it moves:
+
+# %%
+own_spread(session, table)
 
 # %%
 claims = [

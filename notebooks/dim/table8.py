@@ -84,8 +84,8 @@ session.settings()
 
 # %% [markdown]
 # ## How the verdicts come about
-# "Best" and "better" are decided under every network, or not at all. The unit is the generator: along the epochs of its
-# training one generator moves as far as these rows differ, so judging it once more says nothing of its row.
+# "Best" and "better" are decided under every network, or not at all. The unit is the generator: judging one once more
+# says nothing of its row.
 
 # %%
 claims = [

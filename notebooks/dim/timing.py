@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import statistics
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Protocol
 
 import torch
@@ -129,3 +131,17 @@ def operations(network: nn.Module, *inputs: Tensor) -> int:
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
         network(*inputs)
     return int(counter.get_total_flops())
+
+
+def not_falling(shares: Mapping[str, float], order: Iterable[str]) -> list[tuple[str, str]]:
+    """Neighbours whose share does not fall from the first to the second: what breaks an order.
+
+    Parameters
+    ----------
+    shares : mapping of str to float
+        By network, from 0 to 1.
+    order : iterable of str
+        The networks from the largest share to the smallest; those that were not timed are passed over.
+    """
+    timed = [name for name in order if name in shares]
+    return [(one, other) for one, other in pairwise(timed) if shares[other] >= shares[one]]

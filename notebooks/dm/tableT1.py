@@ -181,7 +181,9 @@ short = {}
 for record in session.records:
     if record["method"] in GENERATIVE:
         here = record["recipe"]["criterion"]["epochs"]
-        full = make_cell("paper", record["method"], record["dataset"], record["ipc"], 0).recipe.criterion.epochs
+        full = make_cell(
+            "paper", record["method"], record["dataset"], record["ipc"], 0
+        ).recipe.criterion.epochs
         if here < full:
             short[record["method"]] = f"{record['label']} {here} of {words.plural(full, 'epoch')}"
 index = {row.method: position for position, row in enumerate(table.rows)}

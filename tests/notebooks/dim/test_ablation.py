@@ -9,10 +9,22 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from ablation import JUDGES, AblationTable, ablation_table, told, variants, varied
+from ablation import (
+    JUDGES,
+    AblationTable,
+    Course,
+    ablation_table,
+    course,
+    told,
+    variants,
+    varied,
+    wanted,
+    wanted_told,
+)
 
 from dreamlib.companion.report.reported import COLUMNS, load_reported
 from dreamlib.companion.report.tables import Row
+from dreamlib.companion.report.verdicts import decide
 from dreamlib.companion.report.words import MISSING, NOT_HERE
 from dreamlib.core.errors import BadValue
 
@@ -228,6 +240,77 @@ def test_nothing_measured_is_nothing_decided(printed: pd.DataFrame) -> None:
     assert told(table.changes())["difference (points)"].tolist() == [MISSING, MISSING]
     assert table.missing == 6
     assert "Nothing has been measured yet" in table.html()
+
+
+def along(make: Make, accuracies: dict[int, list[float]], **changes: Any) -> list[dict[str, Any]]:
+    """Records of one generator along its epochs, of 20."""
+    return [
+        judged(
+            make, "dim", "convnet", values, iteration=epoch, key=f"{epoch}-{changes}", label="DiM", **changes
+        )
+        for epoch, values in accuracies.items()
+    ]
+
+
+def test_the_spread_of_one_generator_is_that_of_its_means_along_its_epochs(make: Make) -> None:
+    way = along(make, {13: [60.0, 62.0], 17: [63.0, 63.0], 20: [61.0, 63.0]})
+    found = course([*way, judged(make, "dim", "resnet10", [10.0], iteration=13)], "convnet")
+    assert found is not None
+    assert found.spread == pytest.approx(np.std([61.0, 63.0, 62.0], ddof=1))
+    assert (found.generators, found.words) == (1, "DiM, epochs 13, 17 and 20 of 20")
+
+
+def test_generators_that_lie_apart_move_no_further_for_it(make: Make) -> None:
+    """The variance is that within a generator, averaged: not the one between two."""
+    first, second = (
+        along(make, {17: [at - step], 20: [at + step]}, seed=seed)
+        for seed, (at, step) in enumerate([(60.0, 1.0), (90.0, 3.0)])
+    )
+    found = course(first + second, "convnet")
+    assert found is not None
+    assert found.spread == pytest.approx(np.sqrt((2.0 + 18.0) / 2))
+    assert found.generators == 2
+
+
+def test_a_generator_at_its_end_alone_says_nothing_of_the_way(make: Make) -> None:
+    ends = along(make, {20: [60.0]}) + along(make, {20: [64.0]}, seed=1)
+    assert course(ends, "convnet") is None
+    assert course(along(make, {17: [60.0]}), "convnet") is None
+    assert course([], "convnet") is None
+    with pytest.raises(BadValue, match="several generators in one course"):
+        course([*ends, judged(make, "gan", "convnet", [1.0])], "convnet")
+
+
+def test_how_many_generators_the_papers_difference_takes(twice: AblationTable) -> None:
+    spread = 2.0
+    frame = wanted(twice.changes(), {("digits", 10, "C-3"): Course("DiM", (17, 20), 20, spread, 1)})
+    [line] = frame.to_dict("records")  # R-10 has no course
+    assert (line["network"], line["row"], line["claimed"], line["needed"]) == ("C-3", "b", 4.0, 5)
+    # The rule of every page: with so many pairs of rows, each of that spread, the interval is narrower than 4 points.
+    wide, narrow = (
+        decide(np.sqrt(2) * spread * np.linspace(-1, 1, many) / np.std(np.linspace(-1, 1, many), ddof=1))
+        for many in (line["needed"] - 1, line["needed"])
+    )
+    assert wide.high > 4.0 > narrow.high
+    assert wanted_told(frame)["generators of each row"].tolist() == ["5"]
+    assert wanted_told(frame)["reported difference"].tolist() == ["+4.0 (CIFAR-10, INPC 50)"]
+
+
+def test_where_the_paper_prints_no_difference_one_point_is_asked_for_once(twice: AblationTable) -> None:
+    changes = twice.changes().assign(reported=np.nan, reported_at="")
+    changes = pd.concat([changes, changes.assign(row="d")])
+    frame = wanted(changes, {("digits", 10, "C-3"): Course("DiM", (17, 20), 20, 1.0, 1)})
+    assert frame[["network", "row", "claimed", "needed"]].values.tolist() == [["C-3", "any", 1.0, 11]]
+    assert wanted_told(frame)["reported difference"].tolist() == ["none; for one point"]
+
+
+def test_equal_rows_and_what_is_out_of_reach_take_no_number(twice: AblationTable) -> None:
+    about = {("digits", 10, label): Course("DiM", (17, 20), 20, 2.0, 1) for label in ("C-3", "R-10")}
+    changes = twice.changes().assign(reported=[0.0, 1e-3])
+    frame = wanted(changes, about)
+    assert frame.needed.isna().all()
+    assert wanted_told(frame)["generators of each row"].tolist() == ["–", "more than 1,000,000"]
+    assert wanted(changes, {}).empty
 
 
 def test_a_row_of_another_profile_says_so(table: AblationTable) -> None:

@@ -6,7 +6,7 @@ import time
 
 import pytest
 import torch
-from timing import WARM_UP, BatchTimes, batch_times, operations
+from timing import WARM_UP, BatchTimes, batch_times, not_falling, operations
 from torch import Tensor
 
 from dreamlib.core.errors import BadValue
@@ -74,3 +74,11 @@ def test_operations_are_two_for_each_product() -> None:
         3 * operations(build(NetworkSpec(), (3, 32, 32), 10), torch.zeros(1, 3, 32, 32)),
     )
     assert drawing > 2 * training  # what Table 9's page says
+
+
+def test_one_pair_of_neighbours_breaks_an_order() -> None:
+    order = ["C3", "R10", "R50", "D121"]
+    assert not_falling({"D121": 0.02, "R50": 0.04, "C3": 0.2, "R10": 0.14}, order) == []
+    # The last is far below the first, and still above the one before it.
+    assert not_falling({"C3": 0.68, "R10": 0.61, "R50": 0.18, "D121": 0.25}, order) == [("R50", "D121")]
+    assert not_falling({"C3": 0.2, "R10": 0.2, "D121": 0.3}, order) == [("C3", "R10"), ("R10", "D121")]

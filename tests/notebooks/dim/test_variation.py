@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import ablation
-from variation import variants, worse_at_the_ends
+import pytest
+from variation import own_spread, variants, worse_at_the_ends
 
 from dreamlib.companion.plans import dim
 from dreamlib.companion.session import Session
@@ -44,3 +45,21 @@ def test_an_ablation_of_nothing_is_missing_beside_the_papers_numbers(tmp_path: P
     number = table.entries[6, ("CIFAR-10, INPC 50", "Avg.")].number
     assert number is not None
     assert number.value == 73.9
+
+
+def test_what_is_not_measured_along_the_way_names_the_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session = Session("dim/table5", profile="cpu", results=str(tmp_path), reports=str(tmp_path / "reports"))
+    _, table = variants(session, dim.starts, "120", published=dim.STARTS, called="DiM matching_from_epoch={}")
+    said: list[str] = []
+    monkeypatch.setattr(session, "say", said.append)
+    own_spread(session, table)
+    measures, beyond = said
+    assert measures.startswith(
+        "*MNIST, INPC 10: how far one generator moves along its epochs is not measured"
+    )
+    assert "under C-3 and R-10. " in measures
+    assert f"`make dim-figure6 PROFILE=cpu RESULTS={tmp_path}` measures it" in measures
+    assert "under R-18 it is not measured, and no command does" in beyond
+    assert "points" not in " ".join(said)
