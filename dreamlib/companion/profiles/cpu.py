@@ -71,7 +71,7 @@ cpu = Profile(
         "epochs; LD and DD under LeNet, in 4,000 and 2,000 steps (some 20,000); ten experts of 4 epochs for MTT (100 "
         "of 50), of width 16, and 300 steps (5,000); stored images are judged after 1,000 steps of training "
         "whatever their number, generators after 100 epochs, 300 at one image per class; three synthetic sets of "
-        "each method, each judged by three networks; five sets in DREAM's Figure 1"
+        "each method, five where a page says so, each judged by three networks"
     ),
     datasets=("cifar10", "mnist", "fashionmnist"),
     ipcs=(10, 1),
