@@ -13,9 +13,9 @@ paper = Profile(
     name="paper",
     summary=(
         "the published protocol: ConvNet-3 of width 128, and every published setting but two: three synthetic sets "
-        "of each method, or as many as a page says (published: up to five), and fast mode, with shorter numbers where the machine has them and "
-        "clustering that rests early (notebook engine/speed: what that does); a GPU's work, of which two cores do the "
-        "smaller cells"
+        "of each method, or as many as a page says (published: up to five), and fast mode, with shorter numbers where "
+        "the machine has them and clustering that rests early (notebook engine/speed: what that does); a GPU's work, "
+        "of which two cores do the smaller cells"
     ),
     datasets=("cifar10", "mnist", "fashionmnist", "svhn", "cifar100"),
     ipcs=(10, 1, 50),
