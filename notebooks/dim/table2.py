@@ -76,7 +76,7 @@ session.save(table)
 # Kendall's rank correlation over the methods that have both numbers: 1 is the paper's order, 0 is no order in common,
 # -1 is its reverse. The 95 % interval says what other synthetic sets, and other runs of the paper's, could have given.
 # A method with a single set is given the deviation that the paper prints for it, else the spread of the methods with
-# several.
+# several, else the median of the printed ones.
 
 # %%
 session.agreement(table)

@@ -23,7 +23,8 @@ def rank_agreement(
     The interval says what other synthetic sets, and other runs of the paper's, could have given: sets are drawn again
     from the measured ones (bootstrap), reported numbers from a normal distribution with the printed deviation. Of a
     method with a single set the spread between sets is not known: it is given the deviation that the paper prints for
-    it, else the spread of the methods with several (pooled). The methods stay as they are.
+    it, else the spread of the methods with several (pooled), else the median of the printed ones. The methods stay as
+    they are.
 
     Parameters
     ----------
@@ -46,18 +47,17 @@ def rank_agreement(
     centre = np.array([value for value, _ in reported])
     tau = float(kendalltau([np.mean(sets) for sets in measured], centre).statistic)
     spread = np.nan_to_num(np.array([deviation for _, deviation in reported]))
-    known = [np.var(sets, ddof=1) for sets in measured if len(sets) > 1]
-    between = float(np.sqrt(np.mean(known))) if known else 0.0
-    single = [printed or between for sets, printed in zip(measured, spread, strict=True) if len(sets) < 2]
-    if not all(single):
+    between = _between(measured, spread)
+    assumed = [printed or between for printed in spread]
+    if any(len(sets) < 2 and not deviation for sets, deviation in zip(measured, assumed, strict=True)):
         return tau, nothing, nothing
-    source, assumed = np.random.default_rng(0), iter(single)
+    source = np.random.default_rng(0)
     ours = np.stack(
         [
             source.choice(np.asarray(sets), (DRAWS, len(sets))).mean(1)
             if len(sets) > 1
-            else sets[0] + next(assumed) * source.standard_normal(DRAWS)
-            for sets in measured
+            else sets[0] + deviation * source.standard_normal(DRAWS)
+            for sets, deviation in zip(measured, assumed, strict=True)
         ],
         axis=1,
     )
@@ -65,6 +65,14 @@ def rank_agreement(
     drawn = [kendalltau(a, b).statistic for a, b in zip(ours, theirs, strict=True)]
     low, high = np.nanquantile(drawn, (0.025, 0.975))
     return tau, float(low), float(high)
+
+
+def _between(measured: Sequence[Sequence[float]], printed: np.ndarray) -> float:
+    """A standard deviation between sets: pooled over the methods with several, else the median printed one, else 0."""
+    known = [np.var(sets, ddof=1) for sets in measured if len(sets) > 1]
+    if known:
+        return float(np.sqrt(np.mean(known)))
+    return float(np.median(printed[printed > 0])) if printed.any() else 0.0
 
 
 def agreement(table: Accuracies) -> pd.DataFrame:

@@ -57,3 +57,11 @@ def test_the_interval_grows_with_the_spread_of_sets_and_with_the_printed_deviati
     unsure = [(value, 20.0) for value, _ in EXACT]
     assert rank_agreement(near, unsure)[1] < 1.0
     assert rank_agreement(near, unsure) == rank_agreement(near, unsure)  # drawn from a fixed stream
+
+
+def test_a_single_set_without_anything_of_its_own_has_the_median_of_the_printed_deviations() -> None:
+    reported = [(10.0, 4.0), (20.0, 6.0), (30.0, 5.0), (31.0, 0.0)]
+    named = [*reported[:3], (31.0, 5.0)]
+    sets = [[10.0], [20.0], [30.0], [31.0]]
+    assert rank_agreement(sets, reported)[1] <= 4 / 6
+    assert rank_agreement(sets, reported)[0] == rank_agreement(sets, named)[0]
