@@ -33,7 +33,10 @@ def comparable(cards: Iterable[Card]) -> pd.DataFrame:
     if not frames:
         return pd.DataFrame(columns=COLUMNS)
     every = pd.concat(frames, ignore_index=True).dropna(subset=["measured", "reported"])
-    return every.drop_duplicates(["profile", "method", "dataset", "ipc", "reported"], ignore_index=True)
+    # A number that two papers print counts once, with its deviation where one of them has it.
+    with_deviation_first = every.reported_std.isna().sort_values(kind="stable").index
+    same = ["profile", "method", "dataset", "ipc", "reported"]
+    return every.loc[with_deviation_first].drop_duplicates(same).sort_index().reset_index(drop=True)
 
 
 def in_words(frame: pd.DataFrame) -> str:

@@ -15,6 +15,7 @@ from xml.etree import ElementTree
 
 import nbformat
 import numpy as np
+import pandas as pd
 import pytest
 from madeup import record, reported
 from PIL import Image
@@ -276,6 +277,21 @@ def test_an_accuracy_in_two_tables_counts_once(reports: Path, table: Any) -> Non
         ["fashionmnist", 1, 60.5, 70.5],
     ]
     assert comparison.in_words(both.iloc[:0]) == ""
+
+
+def test_of_two_tables_the_one_counts_that_prints_a_deviation(reports: Path, table: Any) -> None:
+    report(reports, "paper/dm/tableT1", table)
+    other = reports / "paper" / "dm" / "tableT1.csv"
+    frame = pd.read_csv(other)
+    frame.assign(reported_std=frame.reported_std.fillna(0.4)).to_csv(other, index=False)
+    both = comparison.comparable(
+        [card(reports, "paper", *name) for name in (("dream", "table1"), ("dm", "tableT1"))]
+    )
+    assert both[["dataset", "ipc", "reported_std"]].to_numpy().tolist() == [
+        ["cifar10", 10, 0.5],
+        ["fashionmnist", 1, 0.6],
+        ["cifar10", 1, 0.4],
+    ]
 
 
 def test_facts_of_another_form_are_no_report(reports: Path) -> None:
