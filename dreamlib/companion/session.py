@@ -261,6 +261,7 @@ class Session:
             also=facts.lines(also),
             datasets=list(self.study.datasets),
             cost=cost,
+            command=self.study.command(),
         )
         self._at_the_top("verdicts", HTML(told), metadata=card)
         if second:

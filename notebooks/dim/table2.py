@@ -43,10 +43,10 @@ session.run()
 
 # %% [markdown]
 # ## How to read the table
-# Columns are IPC in the first two groups and INPC in the third. KIP's, MTT's and FRePo's sets are judged twice: as
-# their own papers do, and, in the row *common protocol*, by the ConvNet of the other rows, trained on the labels as the
-# set has them. KIP runs here with the kernel of a fully connected network; the paper's number is of a convolutional
-# one, another method, and has a row of its own.
+# Columns are IPC in the first two groups and INPC in the third. KIP's, MTT's, FRePo's, LD's and DD's sets are judged
+# twice: as their own papers do, and, in the row *common protocol*, by the ConvNet of the other rows, trained on the
+# labels as the set has them. KIP runs here with the kernel of a fully connected network; the paper's number is of a
+# convolutional one, another method, and has a row of its own.
 
 # %%
 STORED, DRAWN = "stored images, columns are IPC", "generators, columns are INPC"

@@ -39,9 +39,10 @@ session.about()
 # One call computes the cells that are missing and finds the others. Methods that this companion does not implement
 # yet appear with the paper's number only, marked as reported.
 #
-# KIP, FRePo and MTT judge their sets in ways of their own: by a regression with the kernel that made the set, by
-# networks fitted to the set's labels, and by networks that learn at the rate that was learned with the images. Their
-# sets are therefore judged twice. The row *common protocol* is DSA's: the ConvNet of the other rows, trained on the
+# KIP, FRePo, MTT, LD and DD judge their sets in ways of their own: by a regression with the kernel that made the set,
+# by networks fitted to the set's labels, by networks that learn at the rate that was learned with the images, by
+# networks of the kind that the labels were learned under, and by the very steps that were learned. Their sets are
+# therefore judged twice. The row *common protocol* is DSA's: the ConvNet of the other rows, trained on the
 # labels as the set has them. What lies between two rows of one method is owed to the evaluator alone. A regression with
 # a method's own kernel trains no network; it is nobody's rival here. KIP runs here with the kernel of a fully connected
 # network; the paper's number is of a convolutional one, another method, and has a row of its own.

@@ -9,7 +9,7 @@
 # %% [markdown]
 # # The engine, rates: image learning rates on held-out training images
 #
-# **The claim.** A small profile makes a tenth to a hundredth of the published steps. At the published rate its images
+# **The claim.** A small profile makes half to a hundredth of the published steps. At the published rate its images
 # would hardly leave their start, so their rate is raised. By how much is a choice of our own, and it decides what a
 # method can show. It is made here, for every method in the same way, without a look at a test image, and the profile
 # takes the best, or one that lies within a point of it. Best of what was tried, that is: some lie at its edge, and are

@@ -61,17 +61,17 @@ cpu = Profile(
     name="cpu",
     summary=(
         "real MNIST, FashionMNIST and CIFAR-10 with all their training and test images; ConvNet-3 of width 32 "
-        "(published: 128); the published real batches, but DREAM's 128 for all of IDC's family (64 in IDC), so that "
-        "its rows differ in their choice of images alone; 2,000 steps of DM and of IDC's family (20,000 and "
-        "200,000), 500 of DC and DSA (1,000 at one image per class, 10,000 at ten), with image learning rates raised "
-        "to match, after a search on held-out training images of CIFAR-10 (notebook engine/rates; on grey images it "
-        "is made for DM on MNIST at 10 images per class alone, and the other rates are guesses); fast mode; DiM and "
-        "its GAN on 1,000 images of each class, of width 24 (196), in 20 epochs (200) at ten times the learning rate, "
-        "matched under networks that learn two batches before a step (16); other generators of width 16 in 10 to 30 "
-        "epochs; LD and DD under LeNet, in 4,000 and 2,000 steps (some 20,000); ten experts of 4 epochs for MTT (100 "
-        "of 50), of width 16, and 300 steps (5,000); stored images are judged after 1,000 steps of training "
-        "whatever their number, generators after 100 epochs, 300 at one image per class; three synthetic sets of "
-        "each method, five where a page says so, each judged by three networks"
+        "(published: 128); the published real batches of DC, DSA and DM, and DREAM's 128 for all of IDC's family (64 "
+        "in IDC), so that its rows differ in their choice of images alone; 2,000 steps of DM and of IDC's family "
+        "(20,000 and 200,000), 500 of DC and DSA (1,000 at one image per class, 10,000 at ten), with image learning "
+        "rates raised to match, after a search on held-out training images of CIFAR-10 (notebook engine/rates; on "
+        "grey images it is made for DM on MNIST at 10 images per class alone, and the other rates are guesses); fast "
+        "mode; DiM and its GAN on 1,000 images of each class, of width 24 (196), in 20 epochs (200) at ten times the "
+        "learning rate, matched under networks that learn two batches before a step (16); other generators of width "
+        "16 in 10 to 30 epochs; LD and DD under LeNet, in 4,000 and 2,000 steps (some 20,000); ten experts of 4 "
+        "epochs for MTT (100 of 50), of width 16, and 300 steps (5,000); stored images are judged after 1,000 steps "
+        "of training whatever their number, generators after 100 epochs, 300 at one image per class; three synthetic "
+        "sets of each method, five where a page says so, each judged by three networks under the common protocol"
     ),
     datasets=("cifar10", "mnist", "fashionmnist"),
     ipcs=(10, 1),

@@ -50,7 +50,7 @@ class Card:
     about : About or None
         Title, claim and run; None where there is no notebook that can be read.
     status : str
-        "rendered", "3 cells missing", "failed", "not executed", "no page", "stale page", "unreadable", "not run".
+        "rendered", "3 entries missing", "failed", "not executed", "no page", "stale page", "unreadable", "not run".
     claims, also : tuple of Claim
         What the paper claims, and what else was decided.
     agreement : tuple of dict
@@ -58,6 +58,8 @@ class Card:
     datasets : tuple of str
     cost : dict of str to float
         As :func:`~dreamlib.companion.report.facts.cost` gives it.
+    command : str
+        What makes the report as it is, and fills what it lacks; "" where its page does not say it.
     files : dict of str to Path
         What there is of :data:`KINDS`, and "failed run".
     picture : Path or None
@@ -74,6 +76,7 @@ class Card:
     agreement: tuple[Mapping[str, Any], ...] = ()
     datasets: tuple[str, ...] = ()
     cost: Mapping[str, float] = field(default_factory=dict, hash=False)
+    command: str = ""
     files: Mapping[str, Path] = field(default_factory=dict, hash=False)
     picture: Path | None = None
     shown: str = ""
@@ -174,6 +177,7 @@ def card(root: Path, profile: str, paper: str, item: str) -> Card:
             agreement=tuple(map(dict, facts.get("agreement", ()))),
             datasets=tuple(map(str, facts.get("datasets", ()))),
             cost={str(kind): float(spent) for kind, spent in facts.get("cost", {}).items()},
+            command=str(facts.get("command", "")),
             files=files,
             picture=_picture(stem, address),
             shown=shown,
@@ -201,7 +205,7 @@ def _claims(lines: Iterable[Sequence[Any]]) -> tuple[Claim, ...]:
 
 
 def _status(files: Mapping[str, Path], about: About, numbers: pd.DataFrame) -> str:
-    """Where an item stands, in words: "rendered", "3 cells missing", "not executed" for a notebook without a run."""
+    """Where an item stands, in words: "rendered", "3 entries missing", "not executed" for a notebook without a run."""
     if "failed run" in files or about.failed:
         return "failed"
     if not about.when:
@@ -211,11 +215,11 @@ def _status(files: Mapping[str, Path], about: About, numbers: pd.DataFrame) -> s
     if not shows(files["page"], files["notebook"]):
         return "stale page"
     missing = _missing(numbers)
-    return f"{plural(missing, 'cell')} missing" if missing else "rendered"
+    return f"{missing:,} {'entry' if missing == 1 else 'entries'} missing" if missing else "rendered"
 
 
 def _missing(frame: pd.DataFrame) -> int:
-    """Cells of an accuracy table that could be measured and were not; 0 for any other table."""
+    """Entries of an accuracy table that could be measured and were not; 0 for any other table."""
     return int((frame["status"] == MISSING).sum()) if "status" in frame else 0
 
 

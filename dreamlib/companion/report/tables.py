@@ -276,7 +276,7 @@ class AccuracyTable(Accuracies):
     def _missing(self) -> str:
         """How many entries are missing, or "" if none is."""
         count = self.missing
-        return f"{count} cell{'s are' if count != 1 else ' is'} missing." if count else ""
+        return f"{count} {'entries are' if count != 1 else 'entry is'} missing." if count else ""
 
     def _costs(self) -> pd.DataFrame:
         """Sets, networks, computing and memory of every measured entry."""

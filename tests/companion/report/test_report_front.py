@@ -89,6 +89,7 @@ def made(tmp_path_factory: pytest.TempPathFactory, table: Any) -> Path:
     root = project / "reports"
     order = [{"place": "CIFAR-10, IPC 1", "methods": 4, "tau": -0.5, "low": None, "high": None, "sets": 1}]
     about = {"claims": CLAIMS, "agreement": order, "cost": {"core": 7200.0, "clock": 40.0}}
+    about["command"] = "make table1 PROFILE=paper METHODS=dc"
     report(root, "paper/dream/table1", table, datasets=["cifar10", "fashionmnist"], **about)
     report(root, "paper/dim/table2", datasets=["mnist"], claims=[["DiM is best", None, "?"]])
     report(root, "quick/dm/figureF1", datasets=["digits"], claims=[["Quick shows something", True, ""]])
@@ -160,8 +161,8 @@ def test_a_card_says_what_its_report_says(pages: dict[str, str], kind: str) -> N
         "Its claim.",
         "1 claim holds, 1 does not hold, 1 is not decided",
         "2.0 core-hours, less than 0.1 core-hours by the clock (shared machine)",
-        "5 cells missing",
-        "make table1 PROFILE=paper",
+        "5 entries missing",
+        "make table1 PROFILE=paper METHODS=dc",
         "paper/dream/table1.ipynb",
         "2026-03-01 14:05 UTC",
     ):

@@ -389,7 +389,7 @@ def test_index(tmp_path: Path) -> None:
         '<a href="quick/dream/table1.csv">csv</a>',
         '<a href="quick/dream/table1.tex">LaTeX</a>',
         "<p>Representative images are better than random ones.</p>",
-        "<dt>State</dt><dd>2 cells missing</dd>",
+        "<dt>State</dt><dd>2 entries missing</dd>",
         "<dt>State</dt><dd>not executed</dd>",
         "<dt>State</dt><dd>no page</dd>",
         "<dt>State</dt><dd>stale page</dd>",

@@ -123,7 +123,7 @@ def test_missing_is_a_word_with_its_command(table: AccuracyTable) -> None:
         (table.html(), "<code>make table1 A=_b</code>"),
     ):
         assert command in text
-        assert f"{table.missing} cells are missing." in text
+        assert f"{table.missing} entries are missing." in text
     body = table.markdown().split("\n\n")[0]
     assert body.count("missing") == table.missing
     measured = [one for one in body.splitlines() if "| measured |" in one]
