@@ -23,7 +23,7 @@ from PIL import Image
 
 from ...core.atomic import write_atomically
 from ...core.errors import BadValue
-from .statistics import pooled
+from .statistics import pooled, whole_courses
 from .style import BOTH, DARK, GREY, INK, MARKERS, PALETTE, WHITE, colour, line
 from .words import number, percent
 
@@ -222,7 +222,7 @@ def curve_frame(records: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
     -------
     DataFrame
         `method`, `label`, `iteration`, `mean`, `std` (ddof 1, NaN for a single network), `n` (networks, all
-        seeds pooled) and `sets`, sorted by method as given and by iteration.
+        seeds pooled) and `sets`, sorted by method as given and by iteration. Of the sets judged at most steps alone.
 
     Raises
     ------
@@ -236,8 +236,9 @@ def curve_frame(records: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
             "filter the records to one of them",
         )
     lines = []
-    for method in dict.fromkeys(record["method"] for record in records):
-        own = [record for record in records if record["method"] == method]
+    courses = whole_courses(records)
+    for method in dict.fromkeys(record["method"] for record in courses):
+        own = [record for record in courses if record["method"] == method]
         for iteration in sorted({int(record["iteration"]) for record in own}):
             found = [record for record in own if int(record["iteration"]) == iteration]
             line = {"method": method, "label": found[0]["label"], "iteration": iteration, **pooled(found)}

@@ -52,6 +52,22 @@ def unique(records: Iterable[Record]) -> list[Record]:
     return list(kept.values())
 
 
+def whole_courses(records: Iterable[Record]) -> list[Record]:
+    """The records of the sets that were judged at as many steps as any set of their method.
+
+    Of a set whose end alone was judged, a curve would have a last point that its other points do not stand on.
+    """
+    found: dict[tuple[object, ...], dict[object, list[Record]]] = {}
+    for record in unique(records):
+        method = (record["method"], record["dataset"], record["ipc"])
+        found.setdefault(method, {}).setdefault(record["seed"], []).append(record)
+    kept = []
+    for sets in found.values():
+        most = max(map(len, sets.values()))
+        kept += [record for own in sets.values() if len(own) == most for record in own]
+    return kept
+
+
 def of_one_profile(records: Sequence[Record]) -> tuple[list[Record], str]:
     """The records of finished distillations, each once, and their profile (``""`` when there are none).
 

@@ -132,6 +132,15 @@ def test_curves(make: Make) -> None:
     assert none == {}
 
 
+def test_a_set_whose_end_alone_was_judged_is_on_no_curve(make: Make) -> None:
+    whole = [make(seed=0, iteration=step, key=f"0{step}", accuracies=[step]) for step in (0, 25, 50)]
+    ends = [make(seed=1, iteration=50, key="150", accuracies=[90.0])]
+    frame = figures.curve_frame(ends + whole)
+    assert frame["mean"].tolist() == [0, 25, 50]
+    assert frame["sets"].tolist() == [1, 1, 1]
+    assert figures.curve_frame(ends)["mean"].tolist() == [90], "where nothing else is there"
+
+
 def test_curves_of_different_cells_are_not_mixed(make: Make) -> None:
     with pytest.raises(BadValue, match="2 different"):
         figures.curve_frame([make(ipc=1), make(ipc=10)])

@@ -51,3 +51,11 @@ def test_a_curve_that_is_not_whole_and_a_base_without_an_end_say_nothing() -> No
     assert (
         times_fewer(course("x", 0, 0, 50)[:1] + course("y", 0, 0, 60), "y", "x", "digits", 10).times is None
     )
+
+
+def test_a_set_whose_end_alone_was_judged_is_no_curve() -> None:
+    whole = course("x", 0, 0, 50, 60) + course("y", 0, 0, 60, 70)
+    ends = course("x", 1, 0, 50, 60)[-1:] + course("y", 1, 0, 10, 70)[-1:]
+    found = times_fewer(whole + ends, "y", "x", "digits", 10)
+    assert found.words() == times_fewer(whole, "y", "x", "digits", 10).words()
+    assert found.evidence.sets == 1
