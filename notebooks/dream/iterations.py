@@ -1,4 +1,4 @@
-"""How many times fewer iterations: where the curve of one method reaches the final accuracy of another, set by set."""
+"""How far one method's curve lies above another's, and where it reaches the other's final accuracy: set by set."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 from dreamlib.companion.report import statistics
 from dreamlib.companion.report.figures import crossing
 from dreamlib.companion.report.statistics import Record
-from dreamlib.companion.report.verdicts import Evidence, decide
+from dreamlib.companion.report.verdicts import Evidence, compare, decide
 
 
 @dataclass(frozen=True)
@@ -73,3 +73,18 @@ def times_fewer(records: Sequence[Record], method: str, base: str, dataset: str,
         reached += at is not None
         gains.append(0.0 if at is None else math.log2(total / max(at, min(later))))
     return Fewer(decide(gains), reached)
+
+
+def leads(records: Sequence[Record], method: str, base: str, dataset: str, ipc: int) -> dict[int, Evidence]:
+    """How many points a method lies above its base after the same steps, at every step that both were kept."""
+    steps = [
+        {r["iteration"] for r in records if (r["method"], r["dataset"], r["ipc"]) == (name, dataset, ipc)}
+        for name in (method, base)
+    ]
+    return {
+        at: compare(
+            statistics.by_seed(records, method, dataset, ipc, at),
+            statistics.by_seed(records, base, dataset, ipc, at),
+        )
+        for at in sorted(steps[0] & steps[1])
+    }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from iterations import times_fewer
+from iterations import leads, times_fewer
 
 
 def course(method: str, seed: int, *means: float) -> list[dict[str, object]]:
@@ -59,3 +59,13 @@ def test_a_set_whose_end_alone_was_judged_is_no_curve() -> None:
     found = times_fewer(whole + ends, "y", "x", "digits", 10)
     assert found.words() == times_fewer(whole, "y", "x", "digits", 10).words()
     assert found.evidence.sets == 1
+
+
+def test_a_lead_is_told_at_every_step_that_both_were_kept() -> None:
+    base = course("x", 0, 10, 50, 60) + course("x", 1, 12, 50, 58)
+    ours = course("y", 0, 14, 50, 59, 70) + course("y", 1, 18, 52, 57, 70)
+    found = leads(base + ours, "y", "x", "digits", 10)
+    assert list(found) == [0, 10, 20], "x was not kept after 30 steps"
+    assert [lead.difference for lead in found.values()] == pytest.approx([5, 1, -1])
+    assert {lead.sets for lead in found.values()} == {2}
+    assert leads(base, "y", "x", "digits", 10) == {}
