@@ -204,7 +204,8 @@ def test_a_page_tells_the_front_page_what_it_shows(tmp_path: Path, monkeypatch: 
     session.verdict([("a", np.True_, "x"), ("b", None, "y")], [("c", False, "z")])
     session.agreement(session.accuracy_table([]))
     claims = {"claims": [["a", True, "x"], ["b", None, "y"]], "also": [["c", False, "z"]]}
-    assert told == {"datasets": ["digits"], "cost": {}, **claims}
+    command = f"make table1 PROFILE=quick RESULTS={tmp_path}"
+    assert told == {"datasets": ["digits"], "cost": {}, "command": command, **claims}
     assert json.loads(json.dumps(told)) == told, "it goes into a notebook"
 
 
