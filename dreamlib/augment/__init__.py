@@ -1,5 +1,6 @@
-"""Augmentation: Siamese transforms shared by real and synthetic images, DC's older one, and CutMix."""
+"""Augmentation: Siamese transforms shared by real and synthetic images, DC's older one, crops, and CutMix."""
 
+from .cropping import crops
 from .mixing import cutmix, cutmix_draws, mix
 from .per_image import PerImage
 from .siamese import Siamese, Transform, names, strategy_for
@@ -11,6 +12,7 @@ __all__ = [
     "PerImage",
     "Siamese",
     "Transform",
+    "crops",
     "cutmix",
     "cutmix_draws",
     "mix",

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
 
+from ..augment import crops
 from ..containers import Container, Steps
 from ..core.errors import BadValue
+from ..core.registry import UNSAID
 from ..data import ClassData
 from ..teachers import Scene, Teaching
 from .base import OfSteps, Stateless, StepResult, Tensors, register
@@ -26,11 +28,17 @@ class Unrolling(OfSteps):
     ----------
     real_batch : int
         Real images of a step, of all classes.
+    crops : int
+        Pixels that a real image is moved by at most, either way, and then it is mirrored or not; 0: it stays as it is
+        (DD, released code: 4 on CIFAR-10; its paper says nothing of it).
     """
 
     real_batch: int = 1024
+    crops: int = field(default=0, metadata=UNSAID)
 
     def check(self) -> None:
+        if self.crops < 0:
+            raise BadValue(f"crops is {self.crops} pixels; expected at least 0", "crops=4")
         if self.real_batch < 1:
             raise BadValue(f"real_batch is {self.real_batch}; expected at least 1", "real_batch=1024")
 
@@ -68,6 +76,8 @@ class Unrolls(Stateless):
         with self.scene.stopwatch.phase("matching"):
             # Real images run through permutations of the training set, whatever their classes.
             real, classes = data.turn_flat(self.how.real_batch, step, self.scene.fresh("real"))
+            if self.how.crops:
+                real = crops(real, self.how.crops, self.scene.streams["augment"])
             forward = forward_of(network)
             container = cast(Steps, self.scene.container)
             images, rates = container.decode(stored), container.rates(stored)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ..core.errors import DataError
-from .normalisation import Normalisation
+from .normalisation import Normalisation, measured
 from .whitening import Whitening, fitted
 
 
@@ -101,6 +101,11 @@ class Dataset:
         if kind not in self._whitenings:
             self._whitenings[kind] = fitted(self.train_images, kind)
         return self._whitenings[kind]
+
+    @cached_property
+    def pixel_normalisation(self) -> Normalisation:
+        """Mean and standard deviation of all pixels of the training images, measured."""
+        return measured(self.train_images)
 
     @cached_property
     def _whitenings(self) -> dict[str, Whitening]:

@@ -58,7 +58,8 @@ class Recipe:
         code).
     constants : str
         The data set whose constants images are normalised with; empty: their own (IDC, released code: CIFAR-10's for
-        CIFAR-100).
+        CIFAR-100). ``"pixel"``: mean and standard deviation of all pixels of their own, which on CIFAR-10 is not what
+        most of the papers' code divides by (DD, LD and KIP, released code).
     whitening : str
         How images are whitened instead, as all training images of the data set say: one of
         :data:`~dreamlib.data.whitening.KINDS`; empty: not at all. What is learned then lives in whitened space, where
@@ -139,6 +140,8 @@ class Recipe:
         """What networks see the images of a data set with, real and synthetic, in training and in judgement."""
         if self.whitening:
             return dataset.whitening(self.whitening)
+        if self.constants == "pixel":
+            return dataset.pixel_normalisation
         return statistics(self.constants) if self.constants else dataset.normalisation
 
     def update(self, ipc: int, side: int) -> Update:

@@ -20,8 +20,8 @@ class Feature:
     Distillation passes one group for each class; DiM passes a single group, its batch of all classes.
 
     With a fresh random network per step it is DM (Eq. 5, the empirical maximum mean discrepancy with a linear kernel
-    on the embedding); with IDC's containers and trained networks it is IDC's distribution matching (DREAM
-    supplement, Eq. 1).
+    on the embedding); with IDC's containers and trained networks it is the distribution matching of IDC's released
+    code. DREAM's supplement (Eq. 1) says that it averages over channels; this is the mean over images, as in the code.
 
     Parameters
     ----------

@@ -72,6 +72,8 @@ _JUDGED = (
     "the generator at the end of its training is judged, by the last test of a network (the code keeps the best of "
     "both on the test images)",
     "networks are tested in evaluation mode (the code's stay in training mode: their batch norms use the test batch)",
+    "test images are normalised like those that networks learn from (the code: on MNIST and FashionMNIST with a mean "
+    "and a deviation of one half)",
 )
 _PAPER = (
     "the GAN has batches of 64 (paper; the code: 128)",

@@ -89,13 +89,20 @@ for name, label, source in (
 # DC's outer and inner loops by IPC (DC supplement; released code get_loops).
 # No network training follows the last outer step, so at IPC 1 networks are never trained.
 _LOOPS = {1: (1, 1), 10: (10, 50), 20: (20, 25), 30: (30, 20), 40: (40, 15), 50: (50, 10)}
-_loops = tuple(
+_loops = (
     rule(
-        "DC, released code: outer and inner loops",
-        {"teacher.steps": outer, "teacher.epochs": inner},
-        ipc=ipc,
-    )
-    for ipc, (outer, inner) in _LOOPS.items()
+        "ours: loops as at 10 images per class; the released code has none for this budget",
+        {"teacher.steps": _LOOPS[10][0], "teacher.epochs": _LOOPS[10][1]},
+        ipc=tuple(set(range(1, 1001)) - set(_LOOPS)),
+    ),
+    *(
+        rule(
+            "DC, released code: outer and inner loops",
+            {"teacher.steps": outer, "teacher.epochs": inner},
+            ipc=ipc,
+        )
+        for ipc, (outer, inner) in _LOOPS.items()
+    ),
 )
 # IPC 10: ten matching steps under a network, each but the last followed by 50 epochs on the synthetic set.
 _dc_networks = Networks(steps=10, trained_on="synthetic", epochs=50, batch=256, lr=0.01)
@@ -263,7 +270,11 @@ methods.register(
         protocol="idc",
         rules=_idc_common,
         sources=(*_idc_sources, ("matcher", "IDC released code; DREAM supplement section 3")),
-        differs=_idc_differs,
+        # Eq. 1 of the supplement; the code of IDC, in whose frame this is, takes the mean over images.
+        differs=(
+            *_idc_differs,
+            "features are averaged over images (IDC's code; DREAM's paper: over channels)",
+        ),
     )
 )
 methods.register(

@@ -40,6 +40,13 @@ _kip = methods.register(
             iterations=300,
         ),
         protocol="ridge",
+        rules=(
+            rule(
+                "KIP, released notebook: mean and deviation of all pixels",
+                {"constants": "pixel"},
+                dataset="cifar10",
+            ),
+        ),
         sources=(
             (
                 "all",
@@ -77,6 +84,7 @@ register(
         ),
         # Its final script: so many updates for so many images in all.
         rule("FRePo, released code: 100 images", {"learner.updates": 2000}, ipc=10),
+        rule("FRePo, released code: 200 images", {"learner.updates": 20000}, ipc=20),
         rule("FRePo, released code: 500 images", {"learner.updates": 5000}, ipc=50),
         rule("FRePo, released code: 100 images", {"learner.updates": 2000}, dataset="cifar100", ipc=1),
         rule("FRePo, released code: 1,000 images", {"learner.updates": 10000}, dataset="cifar100", ipc=10),
@@ -104,6 +112,7 @@ _frepo = methods.register(
         rules=(
             rule("FRePo, released code: grey images are not whitened", {"whitening": ""}, dataset=GREY_SETS),
             rule("FRePo, released code: no flips", {"mirrored": False}, dataset=GREY_SETS),
+            rule("ours: no flips of digits; FRePo's paper has no SVHN", {"mirrored": False}, dataset="svhn"),
             rule("FRePo, released code: no flips", {"mirrored": False}, dataset="cifar100", ipc=(10, 50)),
             # The root of 10 / C, with C = 100.
             rule("FRePo, released code", {"container.scale": 0.1**0.5, "real_batch": 10}, dataset="cifar100"),
@@ -151,6 +160,7 @@ methods.register(
             iterations=1,
         ),
         protocol="ridge",
+        rules=_kip.rules,
         sources=(
             (
                 "all",

@@ -28,6 +28,7 @@ from dreamlib.core.files import read_tensors
 from dreamlib.coresets import FirstImages
 from dreamlib.criteria.matching import Comparison
 from dreamlib.data import load, statistics
+from dreamlib.data.normalisation import measured
 from dreamlib.distillation.evaluate import EvaluationRun, evaluate
 from dreamlib.distillation.loop import Distillation
 from dreamlib.distillation.sets import load_set
@@ -560,18 +561,25 @@ def test_the_seed_of_a_set_does_not_choose_the_networks_that_judge_it(tmp_path: 
     assert one == other
 
 
-@pytest.mark.parametrize("method", ["idc", "random"])
+@pytest.mark.parametrize(
+    ("method", "constants"), [("idc", "mnist"), ("random", "mnist"), ("random", "pixel")]
+)
 def test_images_are_normalised_with_the_constants_of_the_recipe_everywhere(
-    tmp_path: Path, method: str
+    tmp_path: Path, method: str, constants: str
 ) -> None:
     """IDC's released code normalises CIFAR-100 with CIFAR-10's constants; here all that looks at an image does."""
-    made = cell(method, recipe_rules=(rule("test", {"constants": "mnist"}),))
+    made = cell(method, recipe_rules=(rule("test", {"constants": constants}),))
     assert run([made], tmp_path).computed == 1
-    store, mnist = Store(tmp_path), statistics("mnist")
+    store = Store(tmp_path)
+    expected = statistics("mnist") if constants == "mnist" else measured(load("digits").train_images)
     record, found = store.record(made), load_set(store.set_path(made))
     assert record is not None
-    assert record["normalisation"] == {"name": "papers", "mean": list(mnist.mean), "std": list(mnist.std)}
-    assert found.normalisation == mnist
-    dataset = load("digits").normalised_as(mnist)
+    assert record["normalisation"] == {
+        "name": expected.name,
+        "mean": list(expected.mean),
+        "std": list(expected.std),
+    }
+    assert found.normalisation == expected
+    dataset = load("digits").normalised_as(expected)
     images = found.normalised.unflatten(0, (10, -1))
     assert record["accuracies"] == evaluate(images, dataset, made.evaluation)

@@ -11,6 +11,7 @@ from reference import unrolled
 from runs import check_task, finish
 from torch import Tensor
 
+from dreamlib.augment import crops
 from dreamlib.companion.cells import make_cell
 from dreamlib.containers import Falling, Pixels, Steps
 from dreamlib.core.errors import BadValue, Diverged
@@ -30,11 +31,8 @@ FALLING = Falling(0.1)
 
 def recipe(images: Falling | None = FALLING, **changes: Any) -> Recipe:
     container = Steps(epochs=3, rate=0.2, images_by=images, rates_by=FALLING)
-    criterion = Unrolling(real_batch=40)
-    base = methods["dd"].recipe
-    return replace(
-        base, container=container, criterion=criterion, **({"network": SPEC, "iterations": 6} | changes)
-    )
+    parts: dict[str, Any] = {"criterion": Unrolling(real_batch=40), "network": SPEC, "iterations": 6}
+    return replace(methods["dd"].recipe, container=container, **(parts | changes))
 
 
 def begun(few: ClassData, ipc: int, **changes: Any) -> Distillation:
@@ -44,10 +42,10 @@ def begun(few: ClassData, ipc: int, **changes: Any) -> Distillation:
     return run
 
 
-@pytest.mark.parametrize("ipc", [1, 3])
-def test_its_gradient_is_that_of_training_written_out(few: ClassData, ipc: int) -> None:
+@pytest.mark.parametrize(("ipc", "pad"), [(1, 0), (3, 0), (1, 2)])
+def test_its_gradient_is_that_of_training_written_out(few: ClassData, ipc: int, pad: int) -> None:
     """By softplus, in the order of epochs and steps, one image of each class a step (DD, section 3, released code)."""
-    run = begun(few, ipc)
+    run = begun(few, ipc, criterion=Unrolling(40, crops=pad))
     run.stored["raw_rates"].add_(torch.randn(3, ipc, generator=torch.Generator().manual_seed(0)))
     before = run.streams["network"].get_state()
     run.teaching.next(0)
@@ -56,6 +54,10 @@ def test_its_gradient_is_that_of_training_written_out(few: ClassData, ipc: int) 
     assert network is not None
     assert all(not value.any() for name, value in network.named_parameters() if name.endswith("bias"))
     real, classes = few.turn_flat(40, 0, run.scene.fresh("real"))
+    if pad:
+        stream = torch.Generator()
+        stream.set_state(run.streams["augment"].get_state())
+        real = crops(real, pad, stream)
     loss, by_images, by_raw = unrolled(network, run.stored["images"], run.stored["raw_rates"], real, classes)
     assert run.criterion is not None
     found = run.criterion.gradients(0, run.stored)
@@ -67,7 +69,7 @@ def test_its_gradient_is_that_of_training_written_out(few: ClassData, ipc: int) 
 @pytest.mark.trains
 @pytest.mark.parametrize("images", [FALLING, None], ids=["images", "rates alone"])
 def test_it_goes_on_bit_for_bit_from_every_step(few: ClassData, images: Falling | None) -> None:
-    check_task(lambda: Distillation(few, recipe(images), 2, 3))
+    check_task(lambda: Distillation(few, recipe(images, criterion=Unrolling(40, crops=2)), 2, 3))
     whole = finish(Distillation(few, recipe(images), 2, 3))
     assert whole.stored["images"].equal(whole.snapshots[0]["images"]) == (images is None)
     assert not whole.stored["raw_rates"].equal(whole.snapshots[0]["raw_rates"])
@@ -116,6 +118,7 @@ def test_a_rate_below_zero_is_named(few: ClassData, monkeypatch: pytest.MonkeyPa
     ("changes", "says"),
     [
         ({"criterion": Unrolling(0)}, "real_batch is 0; expected at least 1"),
+        ({"criterion": Unrolling(40, crops=-1)}, "crops is -1 pixels; expected at least 0"),
         ({"criterion": Unrolling(121)}, "a batch of 121 real images, and digits has 120"),
         ({"container": Pixels()}, "over steps with rates, and the container is Pixels"),
         ({"network": replace(SPEC, norm="batch")}, "running statistics"),

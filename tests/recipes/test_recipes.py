@@ -167,6 +167,12 @@ def test_dc_and_dsa_match_under_a_network_and_train_it_by_turns(method: str) -> 
         teacher = at(method, dataset, ipc).teacher
         special = (method, dataset, ipc) == ("dsa", "cifar100", 50)
         assert (teacher.steps, teacher.epochs) == ((10, 10) if special else loops[ipc])
+    # The code stops at any other budget; what is taken there says that it is ours.
+    for ipc in (2, 5, 100):
+        recipe, sources = methods[method].resolve("cifar10", ipc)
+        assert (recipe.teacher.steps, recipe.teacher.epochs) == loops[10]
+        assert sources["teacher.steps"].startswith("ours")
+    assert "ours" not in methods[method].resolve("cifar10", 10)[1]["teacher.steps"]
 
 
 @pytest.mark.parametrize("ipc", [100, 128, 200, 500, 1000, 1250])
@@ -388,6 +394,7 @@ def test_where_dim_is_not_the_released_code_is_said() -> None:
         said = " ".join(methods[name].differs)
         assert "the code keeps the best of both on the test images" in said
         assert "evaluation mode" in said
+        assert "the code: on MNIST and FashionMNIST with a mean and a deviation of one half" in said
         # What the paper asks for in other words than the code does.
         assert ("batches of 64" in said) == (name != "dim-code")
     assert "from epoch 120 on" in " ".join(methods["dim"].differs)
@@ -465,6 +472,10 @@ def test_frepo_has_the_settings_of_its_code() -> None:
     for dataset, ipc, flips in (("cifar10", 1, True), ("mnist", 1, False), ("fashionmnist", 10, False)):
         row: Any = make_cell("paper", "frepo", dataset, ipc, 0).recipe
         assert row.criterion.mirrored == flips
+    assert not make_cell("paper", "frepo", "svhn", 10, 0).recipe.criterion.mirrored  # type: ignore[attr-defined]  # digits
+    for ipc, updates in ((1, 1000), (10, 2000), (20, 20000), (50, 5000)):
+        judge: Any = make_cell("paper", "frepo", "cifar10", ipc, 0).evaluation.learner
+        assert judge.updates == updates
     for ipc, flips in ((1, True), (10, False), (50, False)):
         many: Any = make_cell("paper", "frepo", "cifar100", ipc, 0).recipe
         assert many.criterion.mirrored == flips
