@@ -13,6 +13,7 @@ import time
 import warnings
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from threading import Thread
@@ -94,7 +95,7 @@ def parser() -> argparse.ArgumentParser:
     show = commands.add_parser("show", parents=[choice], help="print the results of an item")
     show.add_argument("item", nargs="?", default="dream/table1")
 
-    named = _choice("", "default: quick; of a name, the first of paper, cpu, quick that has it")
+    named = _choice("", "default: quick; of a name, the first of paper, cpu, quick that has it", one=True)
     export = commands.add_parser("export", parents=[named], help="write a distilled set for use elsewhere")
     export.add_argument(
         "set",
@@ -108,7 +109,6 @@ def parser() -> argparse.ArgumentParser:
     export.add_argument(
         "--format", default="", help="safetensors, images, parquet or ddranking (default: what --to ends in)"
     )
-    export.add_argument("--seed", type=whole, default=0)
     export.add_argument(
         "--overwrite", action="store_true", help="replace a file that is not an earlier export"
     )
@@ -170,16 +170,21 @@ def parser() -> argparse.ArgumentParser:
     return top
 
 
-def _choice(profile: str, said: str) -> argparse.ArgumentParser:
-    """The options that choose cells; ``profile`` is the default, and ``said`` says so."""
+def _choice(profile: str, said: str, one: bool = False) -> argparse.ArgumentParser:
+    """The options that choose cells, or ``one``; ``profile`` is the default, and ``said`` says so."""
     choice = argparse.ArgumentParser(add_help=False)
     choice.add_argument("--profile", default=profile, help=f"quick, cpu or paper ({said})")
     choice.add_argument("--datasets", default="", help="comma-separated; default: the profile's")
     choice.add_argument("--ipc", default="", help="images per class, comma-separated; default: the profile's")
     choice.add_argument("--methods", default="", help="comma-separated; default: the item's")
-    choice.add_argument(
-        "--seeds", type=whole, default=0, help="synthetic sets of each method; default: the profile's"
-    )
+    if one:
+        choice.add_argument(
+            "--seed", type=whole, default=None, help="which set (default: 0), or which images of a generator"
+        )
+    else:
+        choice.add_argument(
+            "--seeds", type=whole, default=0, help="synthetic sets of each method; default: the profile's"
+        )
     choice.add_argument("--results", default=None, help="results folder (default: reports/results)")
     choice.add_argument("--data", default=None, help="data folder (default: DREAMLIB_DATA, else data)")
     choice.add_argument("--plugins", default="", help="Python files with your own parts, comma-separated")
@@ -240,7 +245,10 @@ def _run(args: argparse.Namespace) -> int:
     left = expected_seconds(cells, store)
     missing = sum(not store.finished(cell) for cell in cells)
     about = "" if not left else f", about {span(left)} of computing"
-    print(f"{args.item}, profile {args.profile}: {len(cells)} cells, {missing} to compute{about}", flush=True)
+    print(
+        f"{args.item}, profile {studies[0].profile}: {len(cells)} cells, {missing} to compute{about}",
+        flush=True,
+    )
     # To begin everything compiles everything. In a short time nothing else would be done.
     short = seconds is not None and seconds < 20 * BUDGET
     if seconds:  # what we have done so far, importing PyTorch included, is part of the time given
@@ -248,7 +256,7 @@ def _run(args: argparse.Namespace) -> int:
     summary = run_cells(
         cells,
         store,
-        threads=profiles[args.profile].threads,
+        threads=profiles[studies[0].profile].threads,
         workers=args.workers,
         device=args.device,
         seconds=seconds,
@@ -335,12 +343,12 @@ def _show(args: argparse.Namespace) -> int:
 def _export(args: argparse.Namespace) -> int:
     from ..distillation.exports import form_of
     from .cells import make_cell
-    from .library import export, load_set
+    from .library import Name, export, load_set
     from .store import Store
 
     plugins.load(names_of(args.plugins))
     form = form_of(args.to, args.format)  # refused before images are drawn
-    path = path_of(args.set)
+    path, seed = path_of(args.set), args.seed or 0
     if not args.set:
         rows, datasets, ipcs = names_of(args.methods), names_of(args.datasets), numbers_of(args.ipc)
         for flag, count in (("--methods", len(rows)), ("--datasets", len(datasets)), ("--ipc", len(ipcs))):
@@ -349,10 +357,10 @@ def _export(args: argparse.Namespace) -> int:
                     f"{flag} names {count} values; expected exactly one to export",
                     "dreamlib export --methods dm --datasets digits --ipc 10 --to set.safetensors",
                 )
-        cell = make_cell(args.profile or "quick", rows[0], datasets[0], ipcs[0], args.seed)
+        cell = make_cell(args.profile or "quick", rows[0], datasets[0], ipcs[0], seed)
         store = Store(args.results, data=args.data)
         path = store.set_path(cell)
-        distilled = _drawn(path, ipcs[0], args.seed) if cell.recipe.drawn else load_set(path)
+        distilled = _drawn(path, ipcs[0], seed) if cell.recipe.drawn else load_set(path)
         if not store.fits(cell, distilled.about, path):
             raise StoreError(
                 f"{path} is no distilled set of {cell.dataset} as it is now", "dreamlib run again"
@@ -360,8 +368,17 @@ def _export(args: argparse.Namespace) -> int:
     else:
         expected = args.datasets or ""
         where = {"profile": args.profile, "results": args.results, "data": args.data}
+        chosen = {"--methods": args.methods, "--ipc": args.ipc, "--seed": args.seed is not None}
         try:
             distilled = load_set(args.set, expected, **where)
+            if unused := [flag for flag, given in chosen.items() if given]:
+                name = Name.of(args.set)
+                raise BadValue(
+                    f"{', '.join(unused)} would choose a set, and {args.set!r} is one",
+                    f"its name alone, such as {replace(name, seed=args.seed or 1)}"
+                    if name
+                    else "the file alone",
+                )
         except StoreError as error:
             drawn = numbers_of(args.ipc)
             # A generator holds no number of images: that has to be asked for.
@@ -369,7 +386,7 @@ def _export(args: argparse.Namespace) -> int:
                 raise StoreError(error.message, "--ipc 10, the images of each class to draw") from error
             if len(drawn) != 1:
                 raise
-            distilled = _drawn(path, drawn[0], args.seed, expected)
+            distilled = _drawn(path, drawn[0], seed, expected)
     written = export(distilled, args.to, form, overwrite=args.overwrite, results=args.results)
     print(f"{len(distilled.labels)} images of {len(distilled.classes)} classes -> {written}")
     if form in ("images", "parquet") and distilled.clipped:
@@ -379,7 +396,9 @@ def _export(args: argparse.Namespace) -> int:
 
 
 def _card(args: argparse.Namespace) -> int:
+    from ..core.errors import known
     from . import library
+    from .profiles import profiles
     from .store import Store
 
     plugins.load(names_of(args.plugins))
@@ -388,11 +407,13 @@ def _card(args: argparse.Namespace) -> int:
         where = {"profile": args.profile, "results": args.results, "data": args.data}
         print(library.card(library.load_set(args.set, **where), store), end="")
         return 0
-    there = [(profile, name) for profile, name in library.available(store) if args.profile in ("", profile)]
+    asked = args.profile and known("profile", args.profile, profiles)
+    there = [(profile, name) for profile, name in library.available(store) if asked in ("", profile)]
     for profile, name in there:
         print(f"{profile:8} {name}")
     if not there:
-        print(f"no sets in {store.root}; make some with: make figure3")
+        where = f"{store.root} of profile {asked}" if asked else store.root
+        print(f"no sets in {where}; make some with: make figure3{f' PROFILE={asked}' if asked else ''}")
     return 0
 
 
@@ -444,7 +465,7 @@ def _notebook(args: argparse.Namespace) -> int:
     if chosen.missing() and args.workers != -1:
         # The notebook would compute its cells by itself; computed here, their progress can be seen and interrupted.
         print(
-            f"{args.item}, profile {args.profile}: computing {len(chosen.missing())} of {len(chosen.cells)} cells"
+            f"{chosen.item}, profile {chosen.profile}: computing {len(chosen.missing())} of {len(chosen.cells)} cells"
         )
         chosen.run(workers=args.workers, device=args.device, forecast=True)
     output = reports / chosen.profile / paper / f"{name}.ipynb"
@@ -481,7 +502,8 @@ def _paper(args: argparse.Namespace) -> int:
     from .report.paper import bind
     from .report.reported import PAPERS
 
-    paper, profile = known("paper", args.paper, PAPERS), profiles[args.profile]
+    paper = known("paper", args.paper, PAPERS)
+    profile = profiles[known("profile", args.profile, profiles)]
     notebooks = project_root() / "notebooks"
     print(bind(path_of(args.reports), paper, profile.name, notebooks=notebooks, reading=profile.reading))
     return 0

@@ -25,7 +25,6 @@ from ..containers import Drawing, Images
 from ..core.errors import BadValue, unknown
 from ..core.places import path_of, project_root
 from ..core.plugins import load as load_plugins
-from ..core.reading import present
 from ..core.registry import as_data
 from ..core.startup import started
 from ..core.streams import Streams
@@ -310,6 +309,7 @@ class Session:
         wanted = Measurement(self.study.item, self.profile.name, about, dataset, as_data(of))
         store = self.study.store
         if (found := store.measurement(wanted)) is None:
+            store.check_writable()  # before, not after an hour
             backend.tune_allocator()  # as where cells are computed
             watch = backend.Stopwatch(self.torch_device, "measure")
             with watch.phase("measure"):
@@ -676,9 +676,9 @@ class Session:
 
     def set_of(self, cell: Cell) -> DistilledSet | None:
         """The distilled set of any cell of the study, or None when its file is not there."""
-        store, path = self.study.store, self.study.store.set_path(cell)
-        found = load_set(path) if present(path) else None
-        return found if found is None or store.fits(cell, found.about, path) else None
+        # Through the store first, which passes over a damaged file with a warning.
+        store = self.study.store
+        return None if store.read_set(cell) is None else load_set(store.set_path(cell))
 
     def course(self, cell: Cell) -> dict[int, torch.Tensor]:
         """A set along its distillation: normalised training images (C, M, c, h, w) by matching step.
@@ -740,15 +740,25 @@ def _spent(cost: Mapping[str, float], records: Sequence[Record]) -> str:
 
 
 def _check_injected() -> None:
-    """Refuse a parameter that no notebook has, where plain papermill has set one: it only warns, and runs on."""
-    shell, valid = get_ipython(), [name for name in inspect.signature(Session).parameters if name != "item"]
+    """Refuse a parameter that the notebook has not, where plain papermill has set one: it only warns, and runs on."""
+    shell, valid = get_ipython(), []
     for source in shell.user_ns.get("In", []) if shell is not None else ():
-        if source.startswith("# Parameters\n"):  # papermill begins its own code cell so
-            # Read, not run: the assignments alone.
-            set_here = (node.targets[0] for node in ast.parse(source).body if isinstance(node, ast.Assign))
-            for name in (target.id for target in set_here if isinstance(target, ast.Name)):
-                if name not in valid:
-                    raise unknown("notebook parameter", name, valid)
+        if not source.startswith("# Parameters\n"):  # papermill begins its own code cell so
+            valid += _assigned(source)
+        elif wrong := [name for name in _assigned(source) if name not in valid]:
+            raise unknown("notebook parameter", wrong[0], valid)
+
+
+def _assigned(source: str) -> list[str]:
+    """The names that a cell assigns at its top level; read, not run."""
+    try:
+        body = ast.parse(source).body
+    except SyntaxError:  # IPython's own, such as %timeit
+        return []
+    targets = (
+        node.targets[0] if isinstance(node, ast.Assign) else getattr(node, "target", None) for node in body
+    )
+    return [target.id for target in targets if isinstance(target, ast.Name)]
 
 
 def _base64(raw: bytes) -> str:

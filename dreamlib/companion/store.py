@@ -36,7 +36,6 @@ from ..core.files import (
     write_tensors,
 )
 from ..core.places import path_of, setting
-from ..core.reading import present
 from ..data import at_hand
 from ..distillation.loop import SETTLED
 from .cells import Cell
@@ -159,7 +158,7 @@ class Store:
         if self.record(cell) is None:
             return False
         # A page that shows images needs the sets too, and these are no part of a repository.
-        return not cell.with_set or all(present(self.set_path(one)) for one in cell.sets)
+        return not cell.with_set or all(self.read_set(one) is not None for one in cell.sets)
 
     def write_record(self, cell: Cell, result: dict[str, Any]) -> None:
         """Write the record of a finished cell; its failures are forgotten."""

@@ -277,6 +277,16 @@ def test_the_command_prints_a_card_lists_names_and_exports_by_name(
     assert capsys.readouterr().out.startswith(f"10 images of 10 classes -> {target}\n")
     assert main(["export", "digits/random/ipc1", "--profile", "cpu", "--to", str(tmp_path / "x")]) == 2
     assert "no set digits/random/ipc1 of profile cpu" in capsys.readouterr().err
+    for flag, value in (("--seed", "2"), ("--methods", "dm"), ("--ipc", "10")):
+        assert main(["export", "digits/random/ipc1", flag, value, "--to", str(tmp_path / "y")]) == 2
+        said = capsys.readouterr().err
+        assert f"{flag} would choose a set, and 'digits/random/ipc1' is one" in said
+        assert f"such as digits/random/ipc1/s{2 if flag == '--seed' else 1}" in said
+    assert not (tmp_path / "y").exists()
+    assert main(["card", "--profile", "CPU"]) == 0
+    assert capsys.readouterr().out.endswith("of profile cpu; make some with: make figure3 PROFILE=cpu\n")
+    assert main(["card", "--profile", "cpy"]) == 2
+    assert "unknown profile 'cpy'" in capsys.readouterr().err
 
 
 def test_names_are_the_packages_own() -> None:

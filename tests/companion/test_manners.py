@@ -152,14 +152,12 @@ def test_misspelt_parameters_of_plain_papermill_stop_before_anything(monkeypatch
     shell = InteractiveShell()
     monkeypatch.setattr(session, "get_ipython", lambda: shell)
     injected = papermill.translators.PythonTranslator.codify({"profile": "tiny", "sedes": 3})
-    shell.user_ns["In"] = ["", 'profile = "quick"', injected]
+    own = 'profile: str = "quick"\nseeds: int = 0\nlabel: int = 0  # which class'
+    shell.user_ns["In"] = ["", own, injected]
     with pytest.raises(UnknownName, match=r"unknown notebook parameter 'sedes'(.|\n)*did you mean 'seeds'"):
         Session("dream/table1")
-    shell.user_ns["In"] = [
-        "",
-        "sedes = 3",
-        injected.replace("sedes", "seeds"),
-    ]  # one's own variables are one's own
+    # What a notebook alone has is a parameter too, and one's own variables are one's own.
+    shell.user_ns["In"] = ["", own, injected.replace("sedes", "label"), "sedes = 3", "%timeit 1"]
     Session("dream/table1")
 
 

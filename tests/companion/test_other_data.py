@@ -132,6 +132,23 @@ def test_a_page_does_not_show_a_set_of_other_images(tmp_path: Path) -> None:
         assert page().distilled("dm", "folder:mine", 1) is None
 
 
+def test_a_page_passes_over_a_damaged_set(tmp_path: Path) -> None:
+    data, results = images(tmp_path / "data", 0, "ab"), tmp_path / "r"
+    run(results, data, mine())
+    path = Store(results).set_path(mine())
+    path.write_bytes(path.read_bytes()[:-1])
+    page = Session(
+        "dream/table1",
+        profile="tiny",
+        datasets="folder:mine",
+        methods="dm",
+        data=str(data),
+        results=str(results),
+    )
+    with pytest.warns(UserWarning, match="passed over"):
+        assert page.distilled("dm", "folder:mine", 1) is None
+
+
 def test_a_set_of_other_images_is_not_exported(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     data, results = images(tmp_path / "data", 0, "ab"), tmp_path / "r"
     run(results, data, mine())

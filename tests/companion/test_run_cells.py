@@ -534,11 +534,18 @@ def test_errors_are_ours() -> None:
     assert backend.resolve_device("cpu") == torch.device("cpu")
 
 
-def test_an_item_that_shows_images_gets_back_a_set_that_is_gone_and_keeps_its_record(tmp_path: Path) -> None:
+@pytest.mark.filterwarnings("ignore:(passed over|set aside)")
+@pytest.mark.parametrize("damaged", [False, True])
+def test_an_item_that_shows_images_gets_back_a_set_that_is_gone_and_keeps_its_record(
+    tmp_path: Path, damaged: bool
+) -> None:
     store, one = Store(tmp_path), cell("dm")
     run([one], tmp_path)
     record, digest = store.record_path(one).read_bytes(), read_tensors(store.set_path(one))[1]["set_sha256"]
-    store.set_path(one).unlink()
+    if damaged:
+        store.set_path(one).write_bytes(store.set_path(one).read_bytes()[:-1])
+    else:
+        store.set_path(one).unlink()
     assert store.finished(one)  # a table needs no more than the record
     wanted = replace(one, with_set=True)
     assert not store.finished(wanted)

@@ -19,6 +19,11 @@ def test_the_same_sources_have_the_same_name_wherever_they_lie(tmp_path: Path) -
     assert re.fullmatch(r"[0-9a-f]{12}", source_hash())
 
 
+def test_it_names_the_whole_library_and_not_the_companion_alone() -> None:
+    assert PACKAGE == ROOT / "dreamlib"
+    assert (PACKAGE / "matchers").is_dir()
+
+
 def test_any_change_gives_another_name(tmp_path: Path) -> None:
     (tmp_path / "parts").mkdir()
     (tmp_path / "parts" / "a.py").write_text("x = 1\n")
@@ -29,7 +34,11 @@ def test_any_change_gives_another_name(tmp_path: Path) -> None:
     seen.add(source_hash(tmp_path))
     (tmp_path / "b.py").write_text("")
     seen.add(source_hash(tmp_path))
-    assert len(seen) == 4
+    (tmp_path / "fast.cpp").write_text("int x;\n")
+    seen.add(source_hash(tmp_path))
+    (tmp_path / "notes.txt").write_text("no code\n")
+    seen.add(source_hash(tmp_path))
+    assert len(seen) == 5
 
 
 def test_make_test_asks_for_it() -> None:
