@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from ..core.errors import DreamlibError
 from .forecast import expected_seconds, span
 from .report import ledger
 from .report.cards import Card, card, reading_order
@@ -17,7 +18,8 @@ from .studies import study
 
 KEPT = ("paper", "cpu")  # profiles whose verdicts count, that of the published protocol first
 ASKED = "cpu"  # the profile that two processor cores are enough for
-BLANK = "quick"
+LEAST = "quick"
+MEASURES = ".measured("  # in a notebook that measures by itself, whenever it runs
 
 
 def rewrite(root: Path, reports: Path, data: str | None = None) -> list[Path]:
@@ -26,7 +28,8 @@ def rewrite(root: Path, reports: Path, data: str | None = None) -> list[Path]:
     Parameters
     ----------
     root : Path
-        The project; each of its notebooks runs once without any measurement, which takes some minutes.
+        The project; each of its notebooks runs once without any measurement, which takes some minutes. Their words are
+        those of ``cpu`` where its data sets are here.
     reports : Path
         The reports, with their records in ``results``.
     data : str, optional
@@ -55,14 +58,32 @@ def _items(root: Path) -> Iterator[tuple[str, str]]:
 def _blank(root: Path, name: tuple[str, str], store: Store) -> Iterator[Card]:
     """The page of an item without any record."""
     paper, item = name
-    # Some notebooks measure by themselves whenever they run; only the words are wanted here, so at the least scale.
+    source = root / "notebooks" / paper / f"{item}.py"
     with tempfile.TemporaryDirectory(prefix="dreamlib-claims-") as folder:
-        output = Path(folder, BLANK, paper, f"{item}.ipynb")
-        given = {"profile": BLANK, "workers": -1, "results": str(Path(folder, "results")), "reports": folder}
-        if store.data:
-            given["data"] = str(store.data)
-        run_notebook(root / "notebooks" / paper / f"{item}.py", output, given, progress=False)
-        yield card(Path(folder), BLANK, paper, item)
+
+        def made(profile: str) -> Card:
+            output = Path(folder, profile, paper, f"{item}.ipynb")
+            given = {
+                "profile": profile,
+                "workers": -1,
+                "results": str(Path(folder, "results")),
+                "reports": folder,
+            }
+            if store.data:
+                given["data"] = str(store.data)
+            run_notebook(source, output, given, progress=False)
+            return card(Path(folder), profile, paper, item)
+
+        # What is varied, and so what is claimed, goes by the profile. Where a notebook would measure something, only
+        # its words are wanted.
+        if MEASURES in source.read_text():
+            found = made(LEAST)
+        else:
+            try:
+                found = made(ASKED)
+            except DreamlibError:  # it shows images of a data set that is not here
+                found = made(LEAST)
+        yield found
 
 
 def _takes(item: str, store: Store) -> ledger.Takes | None:

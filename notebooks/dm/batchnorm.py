@@ -216,37 +216,33 @@ for name in session.study.datasets:
             *gap.told(f"{words.data_set(name)}, finest part with strides minus with average pooling", 3, ""),
         )
     )
-for (name, ipc), part in crossings.groupby(["dataset", "ipc"], sort=False):
+for name, ipc in ((name, ipc) for name in session.study.datasets for ipc in session.study.ipcs):
     shown = {short: words.network(as_data(spec)) for short, spec in networks[name].items()}
     columns, where = list(shown.values()), session.place(name, ipc)
     for method in session.study.methods:
         label = session.label(method)
-        row = {short: f"{label}, {net}" for short, net in shown.items() if f"{label}, {net}" in set(part.row)}
-        apart = f"{label}, {shown['ConvNetBN']}, class by class"
-        if {"ConvNet", "ConvNetBN"} <= set(row):
-            gap = over(name, ipc, row["ConvNetBN"], row["ConvNet"], [shown["ConvNetBN"]])
-            claims.append(
-                (
-                    f"{label} can learn with batch norm (its set is no worse there than one of instance norm)",
-                    *gap.told(f"{where}, tested with {shown['ConvNetBN']}"),
-                )
+        row = {short: f"{label}, {net}" for short, net in shown.items()}
+        gap = over(name, ipc, row["ConvNetBN"], row["ConvNet"], [shown["ConvNetBN"]])
+        claims.append(
+            (
+                f"{label} can learn with batch norm (its set is no worse there than one of instance norm)",
+                *gap.told(f"{where}, tested with {shown['ConvNetBN']}"),
             )
-        if {"ResNet", "ResNetAP"} <= set(row):
-            gap = over(name, ipc, row["ResNetAP"], row["ResNet"], columns)
-            also.append(
-                (
-                    f"{label}: the modified ResNet learns better sets",
-                    *gap.told(f"{where}, mean over the tests"),
-                )
+        )
+        gap = over(name, ipc, row["ResNetAP"], row["ResNet"], columns)
+        also.append(
+            (
+                f"{label}: the modified ResNet learns better sets",
+                *gap.told(f"{where}, mean over the tests"),
             )
-        if apart in set(part.row) and "ConvNetBN" in row:
-            gap = over(name, ipc, row["ConvNetBN"], apart, columns)
-            also.append(
-                (
-                    f"{label}: the statistics belong to all classes, not to one at a time",
-                    *gap.told(f"{where}, mean over the tests, by handling the classes together"),
-                )
+        )
+        gap = over(name, ipc, row["ConvNetBN"], f"{row['ConvNetBN']}, class by class", columns)
+        also.append(
+            (
+                f"{label}: the statistics belong to all classes, not to one at a time",
+                *gap.told(f"{where}, mean over the tests, by handling the classes together"),
             )
+        )
 session.verdict(claims, also)
 
 # %%

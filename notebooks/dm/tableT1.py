@@ -215,7 +215,8 @@ def of_models(found):
     """A verdict on generative models, and its evidence: none where the profile cuts their training."""
     verdict, told = found
     cut = ", ".join(short.values())
-    return (None, f"this profile trains {cut}: {told}") if cut else (verdict, told)
+    why = "no measurement of this profile decides it, which trains"
+    return (None, f"{why} {cut}: {told}") if cut else (verdict, told)
 
 
 rest = [row.method for row in table.rows if row.method not in ("dm", AS_DC)]

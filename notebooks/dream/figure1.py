@@ -115,7 +115,7 @@ for (name, ipc), part in curves.groupby(["dataset", "ipc"], sort=False):
                 "IPC": ipc,
                 "base": session.label(base),
                 "method": session.label(arm),
-                "start": with_["mean"].iloc[0],
+                "start": with_["mean"].iloc[0] if with_.iteration.iloc[0] == 0 else None,
                 "final, base": without["mean"].iloc[-1],
                 "final": with_["mean"].iloc[-1],
                 "n": int(with_["n"].iloc[-1]),
@@ -168,9 +168,9 @@ session.settings()
 
 def against_final(place: tuple[str, int], base: str, plugged: str, fraction: float) -> tuple[Evidence, int]:
     """X+DREAM at the first moment after a fraction of the steps, against X at its end; and that step."""
-    own = [r for r in session.records if (r["method"], r["dataset"], r["ipc"]) == (plugged, *place)]
-    total = max((r["iterations"] for r in own), default=0)
-    at = min((r["iteration"] for r in own if r["iteration"] >= fraction * total), default=total)
+    # Of the moments that are kept, whether they are measured or not: a later one is no answer.
+    kept = session.cell(plugged, *place).recipe.kept
+    at = min(step for step in kept if step >= fraction * kept[-1])
     ours = statistics.by_seed(session.records, plugged, *place, at)
     return compare(ours, statistics.by_seed(session.records, base, *place)), at
 

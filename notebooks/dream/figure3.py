@@ -77,7 +77,7 @@ session.verdict(
         (
             "DREAM distils every data set of the figure",
             None,
-            f"{words.plural(shown_sets, 'set')} shown under this profile",
+            f"a judgement of the eye: {words.plural(shown_sets, 'set')} shown under this profile",
         )
     ]
 )

@@ -66,8 +66,8 @@ def times_fewer(records: Sequence[Record], method: str, base: str, dataset: str,
         curve = {r["iteration"]: float(np.mean(r["accuracies"])) for r in own if r["seed"] == seed}
         total = max(curve, default=0)
         later = [step for step in curve if step]
-        # A curve that is not whole says nothing of where it crosses.
-        if not later or total != max(r["iterations"] for r in own if r["seed"] == seed):
+        # A curve that is not whole, or an end alone, says nothing of where it crosses.
+        if len(curve) < 2 or not later or total != max(r["iterations"] for r in own if r["seed"] == seed):
             continue
         at = crossing(list(curve), list(curve.values()), float(np.mean(accuracies)))
         reached += at is not None

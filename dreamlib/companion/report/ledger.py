@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,15 +15,21 @@ from .cards import Card, Claim, claims_in_words
 from .html import PageRenderer, plain, write_page
 from .layouts import MARKDOWN, brief, templates
 from .reported import PAPERS, where
-from .words import plural
+from .words import DATASETS, plural
 
 OPEN = "not decided"
 UNMEASURED = "not measured"  # the verdict of a claim for which nothing is there yet
 ORDER = ("holds", "does not hold", OPEN, UNMEASURED)
 
-# Reasons, as pages word them, for which no measurement decides a claim.
-REASONS = ("judgement of the eye", "not implemented", "it would follow")
-BLANK_DATA = "Digits"  # the data set of the pages without measurements: of no matter here
+# Reasons, as pages word them, for which no measurement under a profile decides a claim.
+REASONS = (
+    "judgement of the eye",
+    "not implemented",
+    "it would follow",
+    "no measurement of this profile decides it",
+)
+# A page without measurements names a place before a reason: of no matter here.
+BLANK_PLACE = re.compile(rf"^({'|'.join(map(re.escape, DATASETS.values()))})(, [^:;]*)?: ")
 
 
 @dataclass(frozen=True)
@@ -46,7 +53,7 @@ class Line:
     @property
     def waits(self) -> bool:
         """Whether a measurement may decide it: not a judgement of the eye, nor what is not implemented."""
-        return self.word == UNMEASURED or (self.word == OPEN and self.card is not None)
+        return self.word == UNMEASURED or (self.word == OPEN and not _reasoned(self.claim))
 
 
 @dataclass(frozen=True)
@@ -103,11 +110,13 @@ def _word(claim: Claim) -> str:
 
 def _unmeasured(claim: Claim) -> Line:
     """A claim as a page without measurements tells it: open for a reason, or to be measured."""
-    if any(reason in claim.evidence for reason in REASONS):
-        first, _, rest = claim.evidence.partition(": ")
-        evidence = rest if first.startswith(BLANK_DATA) else claim.evidence
-        return Line(replace(claim, holds=None, evidence=evidence), OPEN, None)
+    if _reasoned(claim):
+        return Line(replace(claim, holds=None, evidence=BLANK_PLACE.sub("", claim.evidence)), OPEN, None)
     return Line(replace(claim, holds=None, evidence=""), UNMEASURED, None)
+
+
+def _reasoned(claim: Claim) -> bool:
+    return any(reason in claim.evidence for reason in REASONS)
 
 
 def _rank(line: Line) -> int:

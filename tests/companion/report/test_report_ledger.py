@@ -41,11 +41,22 @@ def test_the_report_that_decides_a_claim_is_the_one_shown(
     assert (found[1].word, found[1].card) == ("not measured", None)
 
 
-@pytest.mark.parametrize("why", ["a judgement of the eye: the images are below", "GTN is not implemented"])
-def test_what_no_measurement_decides_is_not_called_unmeasured(why: str) -> None:
-    for told in (why, f"Digits, IPC 10: {why}"):
+@pytest.mark.parametrize(
+    "why",
+    [
+        "a judgement of the eye: the images are below",
+        "GTN is not implemented",
+        "no measurement of this profile decides it: DM's width is 32, not 128",
+    ],
+)
+def test_what_no_measurement_decides_is_not_called_unmeasured_and_does_not_wait(why: str) -> None:
+    for told in (why, f"Digits, IPC 10: {why}", f"CIFAR-10: {why}"):
         (line,) = lines([], card("blank", ("A", None, told)))
         assert (line.word, line.claim.evidence, line.waits) == ("not decided", why, False)
+    # A report that says the same waits for nothing either; another that is open does.
+    for evidence, waits in ((f"+1.0 points; {why}", False), ("+1.0 points over 2 sets", True)):
+        (line,) = lines([card("cpu", ("A", None, evidence))], card("blank"))
+        assert (line.word, line.waits) == ("not decided", waits)
 
 
 @pytest.mark.parametrize("holds", [True, False, None])

@@ -58,6 +58,8 @@ def test_a_set_whose_end_alone_was_judged_is_no_curve() -> None:
     ends = course("x", 1, 0, 50, 60)[-1:] + course("y", 1, 0, 10, 70)[-1:]
     found = times_fewer(whole + ends, "y", "x", "digits", 10)
     assert found.words() == times_fewer(whole, "y", "x", "digits", 10).words()
+    alone = course("x", 1, 0, 50, 60)[-1:] + course("y", 1, 0, 10, 70)[-1:]
+    assert times_fewer(alone, "y", "x", "digits", 10).words() == "not measured here"
     assert found.evidence.sets == 1
 
 
