@@ -11,7 +11,7 @@ import re
 import sys
 import time
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from importlib import import_module
@@ -311,33 +311,52 @@ def _show(args: argparse.Namespace) -> int:
     import statistics
 
     from ..data.splits import alike
-    from .report.words import network
 
     for entry in _studies(args):
         about = "last-epoch top-1 accuracy, mean ± standard deviation (networks)"
         print(f"{entry.item}, profile {entry.profile}: {about}")
         # Class orders count as sets, so they are taken together like seeds.
         grouped: dict[tuple[str, str, int, int, str], list[float]] = {}
-        for record in entry.records():
-            judge = network(record["evaluation"]["network"])
-            at = (alike(record["dataset"]), record["label"], record["ipc"], record["iteration"], judge)
+        records = entry.records()
+        for record, apart in zip(records, _apart(records), strict=True):
+            at = (alike(record["dataset"]), record["label"], record["ipc"], record["iteration"], apart)
             grouped.setdefault(at, []).extend(record["accuracies"])
-        judges = {judge for *_, judge in grouped}
         wide = max((len(label) for _, label, *_ in grouped), default=0)
         if not entry.cells:
             print(f"  it has no cells; its notebook measures what it shows: {entry.command()}")
-        for (dataset, label, ipc, step, judge), values in grouped.items():
+        for (dataset, label, ipc, step, apart), values in grouped.items():
             spread = statistics.stdev(values) if len(values) > 1 else float("nan")
             mean = statistics.mean(values)
             row = f"{dataset:14} IPC {ipc:<3} {label:{wide}} step {step:<6}"
-            under = f"  {judge}" if len(judges) > 1 else ""
-            print(f"  {row} {mean:5.1f} ± {spread:.1f}  ({len(values)}){under}")
+            print(f"  {row} {mean:5.1f} ± {spread:.1f}  ({len(values)})  {apart}".rstrip())
         if entry.missing():
             print(f"  {len(entry.missing())} cells missing; fill them with: {entry.command()}")
         folder = entry.store.root / entry.profile / "sets"
         if folder.is_dir():
             print(f"  distilled sets: {folder}")
     return 0
+
+
+def _apart(records: Sequence[Mapping[str, Any]]) -> list[str]:
+    """What tells records of one method apart: the network that judges, each of its settings, the engine's mode."""
+    from .report.words import network, plainly
+
+    judges = [record["evaluation"]["network"] for record in records]
+    modes = [record["recipe"]["mode"] for record in records]
+    names = [network(judge) for judge in judges]
+    # What a name says already is not said again.
+    fields = [
+        field for judge in judges[:1] for field in judge if field not in ("part", "name", "norm", "depth")
+    ]
+    varied = [field for field in fields if len({str(judge.get(field)) for judge in judges}) > 1]
+    return [
+        ", ".join(
+            ([name] if len(set(names)) > 1 else [])
+            + [plainly(f"{field} {judge.get(field)}") for field in varied]
+            + ([mode] if len(set(modes)) > 1 else [])
+        )
+        for name, judge, mode in zip(names, judges, modes, strict=True)
+    ]
 
 
 def _export(args: argparse.Namespace) -> int:
@@ -412,8 +431,10 @@ def _card(args: argparse.Namespace) -> int:
     for profile, name in there:
         print(f"{profile:8} {name}")
     if not there:
-        where = f"{store.root} of profile {asked}" if asked else store.root
-        print(f"no sets in {where}; make some with: make figure3{f' PROFILE={asked}' if asked else ''}")
+        of = f" of profile {asked}" if asked else ""
+        print(
+            f"no sets in {store.root}{of}; make some with: make figure3{f' PROFILE={asked}' if asked else ''}"
+        )
     return 0
 
 

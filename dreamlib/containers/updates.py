@@ -23,7 +23,7 @@ State = dict[str, Tensor]  # of one tensor: momentum, running means, a step coun
 
 
 class Update(Protocol):
-    """Optimiser one tensor down its gradient. Implementations are frozen dataclasses."""
+    """Moves one tensor down its gradient. Implementations are frozen dataclasses."""
 
     @property
     def lr(self) -> float: ...

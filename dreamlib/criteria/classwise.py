@@ -160,7 +160,7 @@ class Classwise:
             held = {**mine, **shared}
             if whole:
                 about = weights, classes, held, seen, wanted, self._rows(drawn, classes)
-                loss, gradients = match(self._key("augmented synthetic"), self._augmented_pull, *about)
+                loss, gradients = match(self._key("augmented synthetic"), self._augmented_gradient, *about)
             else:
                 matching_gradient, augment = (
                     partial(match, self._key("synthetic"), compared.matching_gradient),
@@ -193,7 +193,7 @@ class Classwise:
         augmented = self.compared.augment.apply(images, *drawn)
         return self.compared.measured(weights, augmented, classes, *shares)
 
-    def _augmented_pull(
+    def _augmented_gradient(
         self,
         weights: Tensors,
         classes: Tensor,

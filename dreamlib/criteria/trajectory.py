@@ -83,7 +83,7 @@ def match_trajectory(
     forward, learned, batch_of, loss, run
         As in :func:`~.unrolled.unroll`; ``batch_of`` augments the images of step k.
     start, target : dict of str to Tensor
-        theta*_t and theta*_{t+M}; see :func:`segment`.
+        theta*_t and theta*_{t+M}; see :func:`~dreamlib.teachers.experts.segment`.
     rate : Tensor
         (): a.
     steps : int

@@ -14,7 +14,7 @@ from ..containers import Container, Steps
 from ..core.errors import BadValue
 from ..core.registry import UNSAID
 from ..data import ClassData
-from ..teachers import Scene, Teaching
+from ..teachers import Scene, Teaching, Untaught
 from .base import OfSteps, Stateless, StepResult, Tensors, register
 from .unrolled import check, forward_of, in_turn, on_images, unroll
 
@@ -47,6 +47,11 @@ class Unrolling(OfSteps):
             raise BadValue(
                 f"training is to be unrolled over steps with rates, and the container is {type(container).__name__}",
                 "container=Steps()",
+            )
+        if isinstance(teacher, Untaught):
+            raise BadValue(
+                "training is to be unrolled, and no teacher gives a network to train",
+                'teacher=Networks(steps=1, trained_on="nothing")',
             )
 
     def fits(self, data: ClassData) -> None:

@@ -8,6 +8,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from ..core.errors import unknown
 from ..networks import Network
 from .base import distance, exact, register
 
@@ -31,6 +32,11 @@ class Feature:
 
     averages: ClassVar[tuple[str, ...]] = ("real", "synthetic")
     metric: str = "mse"
+
+    def __post_init__(self) -> None:
+        # Rows of weights have an angle; a mean feature is one number after the other.
+        if self.metric not in ("mse", "l1"):
+            raise unknown("metric of mean features", self.metric, ("mse", "l1"))
 
     def measure(
         self,

@@ -29,7 +29,8 @@ class Method:
     common : str
         The common protocol, where the method's own is another: the same set is judged under it too, in a row of its
         own, so that a reader sees what a number owes to its evaluation. It is DSA's, ConvNet-3 with the labels as the
-        set has them. Empty for methods that the DC family's protocols judge.
+        set has them, by squared errors where these are no probabilities. Empty for methods that the DC family's
+        protocols judge.
     rules : tuple of Rule
         Settings by ``dataset`` and ``ipc``.
     family : tuple of str

@@ -43,6 +43,14 @@ class Clustered:
     space: str = "stored"
     rounds: int = 100
 
+    def __post_init__(self) -> None:
+        for name, least in (("each", 1), ("rounds", 0)):
+            if getattr(self, name) < least:
+                raise BadValue(
+                    f"sampler: {name} is {getattr(self, name)}; expected at least {least}",
+                    f"{name}={getattr(Clustered, name)}",
+                )
+
     def found(self, view: View) -> tuple[Tensor, Clusters]:
         """Positions of the images within each class, (C, B) int64, and the clusters they stand for."""
         if view.batch % self.each:

@@ -32,7 +32,7 @@ class Experts:
         E.
     training : SGD
         A rate of 0.01 without momentum, weight decay or steps down, and images augmented like synthetic ones.
-        As many epochs as students' targets reach; snapshots of later ones would never be used.
+        As many epochs as students' targets may reach; snapshots of later ones would never be used.
     """
 
     count: int = 100

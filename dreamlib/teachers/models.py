@@ -75,6 +75,12 @@ class ModelsPool:
             )
         if not models:
             raise BadValue("a models pool without networks; expected at least one", "models=(NetworkSpec(),)")
+        for name in ("images", "batch"):
+            if getattr(self, name) < 1:
+                raise BadValue(
+                    f"models pool: {name} is {getattr(self, name)}; expected at least 1",
+                    f"teacher.{name}={getattr(ModelsPool, name)}",
+                )
         if self.mode not in MODES:
             raise unknown("mode of a models pool", self.mode, MODES)
         if self.space not in POOL_SPACES:

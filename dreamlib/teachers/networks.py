@@ -73,8 +73,12 @@ class Networks:
         return -(-self.images // self.batch)
 
     def check(self) -> None:
-        if self.steps < 1:
-            raise BadValue(f"teacher: steps is {self.steps}; expected at least 1", "teacher.steps=10")
+        for name, least in (("steps", 1), ("batch", 1), ("images", 1), ("epochs", 0)):
+            if getattr(self, name) < least:
+                raise BadValue(
+                    f"teacher: {name} is {getattr(self, name)}; expected at least {least}",
+                    f"teacher.{name}={getattr(Networks, name)}",
+                )
         if self.trained_on not in TRAINED_ON:
             raise unknown("choice of training data", self.trained_on, TRAINED_ON)
         if self.pool is not None:

@@ -58,7 +58,7 @@ for name in session.study.datasets:
             stored[name, cell.ipc] = ipc
 records = [
     record | {"drawn": record["ipc"], "ipc": stored[record["dataset"], record["ipc"]]}
-    if record.get("budget") == "inpc"
+    if record["method"] == "dim"
     else record
     for record in session.records
 ]
@@ -74,6 +74,8 @@ rows = [
     tables.Row(None, "HaBa", "HaBa", "Stored images, decoded into more"),
     tables.Row("idc", "IDC", "IDC", "Stored images, decoded into more"),
     tables.Row("dim", "DiM", "DiM", "A generator, at INPC* = the images IDC decodes"),
+    # A further method is compared at its own number of images.
+    *(session.row(method) for method in session.study.methods if method not in ("idc", "dim")),
 ]
 table = session.accuracy_table(
     [row for row in rows if row.method is None or row.method in session.study.methods],

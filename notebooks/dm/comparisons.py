@@ -143,7 +143,11 @@ COSTS = [
 ]
 costs = []
 for record in records:
-    values, done = record["accuracies"], record["iteration"] / record["iterations"]
+    # What makes no steps is done from its start.
+    values, done = (
+        record["accuracies"],
+        record["iteration"] / record["iterations"] if record["iterations"] else 1,
+    )
     costs.append(
         {
             "dataset": record["dataset"],

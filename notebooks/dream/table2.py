@@ -47,8 +47,14 @@ session.run()
 # clustering, in one run: both waited alike, so that it stands on such a machine too.
 
 # %%
+# Only what matches images has an inner loop.
+timed = [one for one in session.records if one["iterations"] and "sampler" in one["recipe"]["criterion"]]
+if untimed := sorted({one["label"] for one in session.records} - {one["label"] for one in timed}):
+    session.say(
+        f"*{' and '.join(untimed)} {'has' if len(untimed) == 1 else 'have'} no inner loop to be timed.*"
+    )
 lines = []
-for record in session.records:
+for record in timed:
     seconds, steps = record["seconds"], record["iterations"]
     line = {
         "data set": record["dataset"],
@@ -107,9 +113,7 @@ session.settings()
 claims = []
 most = session.reported_number("table2", "cifar10", "DREAM", "inner_loop_times_idc")
 said = f"the inner loop with clustering costs at most {most:g} times the one without (0.3 s against 0.2 s)"
-random = {
-    one["label"] for one in session.records if one["recipe"]["criterion"]["sampler"]["part"] == "Random"
-}
+random = {one["label"] for one in timed if one["recipe"]["criterion"]["sampler"]["part"] == "Random"}
 for name, part in costs[~costs["method"].isin(random)].groupby("data set", sort=False) if lines else ():
     # With and without it in one and the same run: how busy the machine was, and with how many real images a step, is
     # then the same for both.

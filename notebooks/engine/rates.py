@@ -64,7 +64,10 @@ for cell in session.study.cells:
             "taken": cell.recipe.image_lr == session.cell(method, dataset, cell.ipc).recipe.image_lr,
         }
     )
-tried = pd.DataFrame(lines)
+COLUMNS = ["data set", "IPC", "method", "image rate", "steps", "accuracy", "taken"]
+tried = pd.DataFrame(lines, columns=COLUMNS)
+if not lines:
+    session.say("*This profile searches no rate of these methods.*")
 session.save_frame(tried.assign(taken=tried.taken.map({True: "taken", False: "no"})), digits=1)
 
 # %% [markdown]

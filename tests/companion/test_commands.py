@@ -15,6 +15,7 @@ from PIL import Image
 from tinyruns import PLUGIN, Command, cell, numbers, run_words, words
 
 from dreamlib import load_generator, load_set
+from dreamlib.companion import cli
 from dreamlib.companion.cli import main
 from dreamlib.companion.profiles import profiles
 from dreamlib.companion.store import Store
@@ -415,3 +416,15 @@ def test_records_are_json_that_anybody_can_read(done: Path) -> None:
     assert path.name == f"{cell().name}.json"
     assert record["method"] == "dm"
     assert path.stat().st_mode & 0o777 == 0o644
+
+
+def test_show_takes_together_only_what_is_alike() -> None:
+    def record(mode: str = "plain", **network: object) -> dict[str, object]:
+        named = {"name": "convnet", "norm": "instance", "depth": 3, "width": 32, **network}
+        return {"recipe": {"mode": mode}, "evaluation": {"network": named}}
+
+    assert cli._apart([record(), record()]) == ["", ""]
+    assert cli._apart([record("plain"), record("fast")]) == ["plain", "fast"]
+    assert cli._apart([record(width=32), record(width=64)]) == ["width 32", "width 64"]
+    two = cli._apart([record(norm="batch"), record("fast", norm="none")])
+    assert two == ["ConvNet-3, batch norm, plain", "ConvNet-3, fast"]

@@ -14,7 +14,8 @@ from dreamlib.core.errors import BadValue, Diverged
 from dreamlib.data import ClassData
 from dreamlib.distillation.loop import SNAPSHOTS, Distillation, distill, snapshot_steps
 from dreamlib.distillation.recipe import Recipe
-from dreamlib.samplers import Random
+from dreamlib.samplers import Random, Representative
+from dreamlib.teachers import Untaught
 
 pytestmark = pytest.mark.trains
 
@@ -139,7 +140,11 @@ def test_a_loss_that_is_no_number_stops_the_run(few: ClassData) -> None:
         (lambda: recipe("dm", iterations=-1), 1, "iterations is -1"),
         (lambda: recipe("dm", image_lr=float("nan")), 1, "image_lr is nan"),
         (lambda: recipe("dm", teacher__steps=0), 1, "teacher: steps is 0"),
+        (lambda: recipe("idc", teacher__batch=0), 1, "teacher: batch is 0; expected at least 1"),
+        (lambda: recipe("idc", teacher__images=0), 1, "teacher: images is 0; expected at least 1"),
         (lambda: recipe("dm", sampler=Random(every=0)), 1, "sampler.every is 0"),
+        (lambda: recipe("dm", sampler=Representative(each=0)), 1, "sampler: each is 0; expected at least 1"),
+        (lambda: recipe("dd", teacher=Untaught()), 1, "no teacher gives a network to train"),
         (lambda: recipe("idc", container=MultiFormation(3)), 1, "factor 3 does not divide an image of 8 x 8"),
     ],
 )

@@ -275,3 +275,8 @@ def test_an_image_with_twice_the_share_counts_like_two_of_it(matcher: Weighing) 
     )
     for found, expected in pairs:
         close(found, expected, 1e-5)
+
+
+def test_mean_features_have_no_rows_to_take_cosines_of() -> None:
+    with pytest.raises(UnknownName, match="unknown metric of mean features 'cosine'; valid: mse, l1"):
+        Feature("cosine")

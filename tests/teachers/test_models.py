@@ -113,3 +113,6 @@ def test_a_pool_that_learns_in_batches_larger_than_the_data_is_refused(few: Clas
     with pytest.raises(BadValue, match=r"batches of 121, and digits has 120 images\n.*teacher.batch=120"):
         begun(few, generative("dim", teacher__batch=121))
     begun(few, generative("dim", teacher__batch=121, teacher__trained_on="nothing"))
+    for name in ("batch", "images"):
+        with pytest.raises(BadValue, match=f"models pool: {name} is 0; expected at least 1"):
+            begun(few, generative("dim", **{f"teacher__{name}": 0}))
