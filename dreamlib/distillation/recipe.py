@@ -178,7 +178,8 @@ class Recipe:
     def _check_whitening(self) -> None:
         if self.whitening not in KINDS:
             raise unknown("whitening", self.whitening, KINDS)
-        if self.constants:
+        # Statistics of all pixels are what a whitening begins with.
+        if self.constants not in ("", "pixel"):
             raise BadValue(
                 f"recipe: images are normalised with the constants of {self.constants!r} and whitened "
                 f"({self.whitening}); expected one of the two",

@@ -10,6 +10,7 @@ import pytest
 from dreamlib.companion.cells import make_cell
 from dreamlib.coresets import Noise, RepresentativeImages
 from dreamlib.networks import NetworkSpec
+from dreamlib.recipes import methods
 
 
 @pytest.mark.parametrize(
@@ -95,6 +96,8 @@ def test_the_oldest_methods_divide_cifar10_by_the_deviation_of_all_pixels(method
     """Released code: 63.0, 62.1 and 66.7 of 255, which is .247, .243 and .262."""
     rows = {name: make_cell("paper", method, name, 10, 0).recipe for name in ("mnist", "cifar10")}
     assert {name: row.constants for name, row in rows.items()} == {"mnist": "", "cifar10": "pixel"}
+    # Whitening begins with the same statistics, so one word of a recipe is enough to whiten.
+    methods[method].using(whitening="kip").resolve("cifar10", 10)[0].check()
 
 
 def test_what_learned_labels_and_images_are_compared_with_differs_in_that_alone() -> None:
