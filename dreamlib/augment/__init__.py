@@ -3,7 +3,7 @@
 from .cropping import crops
 from .mixing import cutmix, cutmix_draws, mix
 from .per_image import PerImage
-from .siamese import Siamese, Transform, names, strategy_for
+from .siamese import Siamese, Transform, names
 
 Augmentation = Siamese | PerImage  # what networks can be trained with
 
@@ -17,5 +17,4 @@ __all__ = [
     "cutmix_draws",
     "mix",
     "names",
-    "strategy_for",
 ]

@@ -15,8 +15,6 @@ from . import operations
 
 # Two released codes use the same operations differently; see ``family`` below.
 FAMILIES = ("dsa", "idc")
-# A mirrored digit is another sign: the released codes leave flip out on these.
-DIGITS = ("digits", "mnist", "svhn")
 
 # What one image may need, in the order of the columns of Transform.numbers.
 NUMBERS = (
@@ -304,20 +302,6 @@ class Transform:
 def names() -> tuple[str, ...]:
     """The operations a strategy may list."""
     return tuple(_OPERATIONS)
-
-
-def strategy_for(dataset: str, strategy: str) -> str:
-    """``strategy`` without flip where mirrored images change their meaning: digits, mnist and svhn.
-
-    Raises
-    ------
-    UnknownName, BadValue
-        If ``strategy`` lists an operation that does not exist, or lists one twice.
-    """
-    listed = _listed(strategy)
-    if dataset in DIGITS:
-        listed = tuple(name for name in listed if name != "flip")
-    return "_".join(listed) or "none"
 
 
 def _listed(strategy: str) -> tuple[str, ...]:

@@ -139,11 +139,6 @@ def platt_loss(
     return row_losses(cross_entropy(log_scale.exp() * predictions, classes, reduction="none"), weights)
 
 
-def accuracy(predictions: Tensor, classes: Tensor) -> float:
-    """Share of the rows whose largest prediction is that of their class (t,), from 0 to 1."""
-    return float((predictions.argmax(1) == classes).double().mean())
-
-
 def centred(classes: Tensor, num_classes: int) -> Tensor:
     """Targets (n, C) of classes (n,): one-hot minus 1/C, so that every row adds up to 0 (KIP, RFAD, FRePo)."""
     return one_hot(classes, num_classes).to(torch.get_default_dtype()) - 1 / num_classes

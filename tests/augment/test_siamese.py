@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from dreamlib.augment import Siamese, Transform, names, operations, siamese, strategy_for
+from dreamlib.augment import Siamese, Transform, names, operations, siamese
 from dreamlib.core.errors import BadValue, UnknownName
 
 torch.set_num_threads(1)
@@ -219,27 +219,13 @@ def test_gradients_reach_every_group(family: str) -> None:
     assert float(gradient.abs().flatten(1).sum(1).min()) > 0
 
 
-@pytest.mark.parametrize("dataset", ["digits", "mnist", "svhn"])
-def test_digits_are_not_flipped(dataset: str) -> None:
-    assert strategy_for(dataset, ALL) == "color_crop_cutout_scale_rotate"
-    assert strategy_for(dataset, "flip") == "none"
-    assert strategy_for(dataset, "none") == "none"
-
-
-@pytest.mark.parametrize("dataset", ["cifar10", "cifar100", "fashionmnist", "parquet:digits"])
-def test_other_data_keep_their_strategy(dataset: str) -> None:
-    assert strategy_for(dataset, ALL) == ALL
-    assert strategy_for(dataset, "") == "none"
-
-
 def test_names_are_the_operations() -> None:
     assert names() == tuple(ALL.split("_")) == tuple(Siamese().strategy.split("_"))
 
 
-@pytest.mark.parametrize("make", [Siamese, lambda strategy: strategy_for("mnist", strategy)])
-def test_unknown_operations_are_named_with_the_closest(make: type[Siamese]) -> None:
+def test_unknown_operations_are_named_with_the_closest() -> None:
     with pytest.raises(UnknownName, match=r"unknown augmentation 'colour'; valid: color, crop") as caught:
-        make("crop_colour")
+        Siamese("crop_colour")
     assert caught.value.hint == "did you mean 'color'?"
 
 

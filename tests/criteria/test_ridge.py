@@ -14,7 +14,6 @@ from torch import Tensor
 from dreamlib.core.errors import BadValue, Diverged, Singular
 from dreamlib.criteria.kernels import Convolutional, Features, FullyConnected
 from dreamlib.criteria.ridge import (
-    accuracy,
     centred,
     frepo_loss,
     kip_loss,
@@ -149,20 +148,6 @@ def test_losses_are_half_the_squares() -> None:
     assert float(frepo_loss(found, targets)) == pytest.approx(squares / 3)
 
 
-def test_accuracy_is_the_share_of_largest_predictions_and_labels_may_be_shifted() -> None:
-    found = torch.tensor([[0.2, 0.1], [-3.0, -2.0], [0.0, 1.0], [5.0, 4.0]])
-    assert accuracy(found, torch.tensor([0, 1, 0, 0])) == 0.75
-    classes = torch.tensor([0, 1, 2, 0, 1, 2])
-    x, s, kernel = noise(30), noise(6, seed=1), FullyConnected()
-    cross, own = kernel(x, s), kernel(s, s)
-    shifted, plain = (
-        predict(cross, own, centred(classes, 3)),
-        predict(cross, own, centred(classes, 3) + 1 / 3),
-    )
-    # 1 / C from every label takes the same from every prediction of a row.
-    assert (shifted - plain).std(1).max() < 1e-6
-
-
 def test_a_singular_kernel_is_named_with_what_to_do() -> None:
     kernel = torch.ones(3, 3)
     with pytest.raises(
@@ -211,3 +196,15 @@ def test_a_singular_kernel_is_named_where_gradients_are_taken_too() -> None:
     images = torch.ones(3, 2, dtype=torch.float64, requires_grad=True)  # three times the same
     with pytest.raises(Singular, match="cannot be inverted"):
         solve(images @ images.T, torch.eye(3, dtype=torch.float64), regularisation=0.0)
+
+
+def test_labels_may_be_shifted() -> None:
+    classes = torch.tensor([0, 1, 2, 0, 1, 2])
+    x, s, kernel = noise(30), noise(6, seed=1), FullyConnected()
+    cross, own = kernel(x, s), kernel(s, s)
+    shifted, plain = (
+        predict(cross, own, centred(classes, 3)),
+        predict(cross, own, centred(classes, 3) + 1 / 3),
+    )
+    # 1 / C from every label takes the same from every prediction of a row.
+    assert (shifted - plain).std(1).max() < 1e-6
