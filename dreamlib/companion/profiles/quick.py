@@ -70,12 +70,15 @@ quick = Profile(
             ipc=1,
         ),
         rule(
-            "profile quick; factor 1 since a 4x4 tile of an 8x8 digit carries too little",
+            "profile quick; factor 1 since a 4x4 tile of an 8x8 digit carries too little; augmentation and CutMix, in the "
+            "test too, as with factor 2",
             {
                 "iterations": 3,
                 "teacher.steps": 20,
                 "teacher.images": 128,
                 "container.factor": 1,
+                "augment.strategy": "color_crop",
+                "teacher.cutmix": 0.0,
                 "image_lr": 0.01,
             },
             method=IDC_FAMILY,
