@@ -77,7 +77,7 @@ session.verdict(
         (
             "DREAM distils every data set of the figure",
             None,
-            f"a judgement of the eye: {words.plural(shown_sets, 'set')} shown under this profile",
+            "a judgement of the eye" + (f": {words.plural(shown_sets, 'set')} above" if shown_sets else ""),
         )
     ]
 )
