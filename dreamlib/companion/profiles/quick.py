@@ -70,8 +70,8 @@ quick = Profile(
             ipc=1,
         ),
         rule(
-            "profile quick; factor 1 since a 4x4 tile of an 8x8 digit carries too little; augmentation and CutMix, in the "
-            "test too, as with factor 2",
+            "profile quick; factor 1 since a 4x4 tile of an 8x8 digit carries too little; augmentation and CutMix, in "
+            "the test too, as with factor 2",
             {
                 "iterations": 3,
                 "teacher.steps": 20,
