@@ -58,8 +58,8 @@ class Recipe:
         code).
     constants : str
         The data set whose constants images are normalised with; empty: their own (IDC, released code: CIFAR-10's for
-        CIFAR-100). ``"pixel"``: mean and standard deviation of all pixels of their own, which on CIFAR-10 is not what
-        most of the papers' code divides by (DD, LD and KIP, released code).
+        CIFAR-100). ``"pixel"``: mean and standard deviation of all their own pixels (DD, LD and KIP, released code
+        on CIFAR-10, which most of the papers' code divides by smaller numbers).
     whitening : str
         How images are whitened instead, as all training images of the data set say: one of
         :data:`~dreamlib.data.whitening.KINDS`; empty: not at all. What is learned then lives in whitened space, where
